@@ -1,0 +1,86 @@
+"""Choosing the Keras backend before Keras is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hvae_core.errors import BackendError, did_you_mean
+
+#: in order of preference
+BACKENDS = ("jax", "torch", "tensorflow", "openvino")
+
+
+def installed_backends() -> list[str]:
+    """The backends whose package is installed, preferred first; imports none of them."""
+    return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+
+
+def select_backend(name: str | None = None) -> str:
+    """Fix the backend of this process: ``name``, else ``KERAS_BACKEND``, else the first installed.
+
+    Raises:
+        BackendError: it is unknown or not installed, none is, or Keras already runs on another.
+    """
+    wanted = name or os.environ.get("KERAS_BACKEND") or None
+    installed = installed_backends()
+    if wanted is None:
+        if not installed:
+            raise BackendError(
+                "No backend is installed.", "Install one with: pip install 'hvae[jax]'"
+            )
+        wanted = installed[0]
+    if wanted not in BACKENDS:
+        raise BackendError(f"Unknown backend {wanted!r}.", did_you_mean(wanted, BACKENDS))
+    if wanted not in installed:
+        raise BackendError(
+            f"The backend {wanted!r} is not installed.",
+            f"Install it with: pip install 'hvae[{wanted}]'",
+        )
+    if "keras" in sys.modules:
+        active = sys.modules["keras"].config.backend()
+        if active != wanted:
+            raise BackendError(
+                f"Keras already runs on {active!r} in this process, not on {wanted!r}.",
+                f"Choose the backend before Keras is imported: KERAS_BACKEND={wanted}",
+            )
+    os.environ["KERAS_BACKEND"] = wanted
+    return wanted
+
+
+def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
+    """``function`` of tensors as one compiled program, without gradients.
+
+    JAX: jitted, with the variables' values as arguments, so that new weights need no new program.
+    TensorFlow: a ``tf.function``. PyTorch and OpenVINO: eager, without gradients. Compiled once
+    for each shape of the arguments.
+
+    Args:
+        function: pure in its arguments and in ``variables``; returns a pytree of tensors.
+        variables: the Keras variables it reads.
+    """
+    import keras
+
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        def pure(values: list[Any], *args: Any) -> Any:
+            mapping = list(zip(variables, values, strict=True))
+            with keras.StatelessScope(state_mapping=mapping):
+                return function(*args)
+
+        jitted = jax.jit(pure)
+        return lambda *args: jitted([variable.value for variable in variables], *args)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True)
+    if backend == "torch":
+        import torch
+
+        return torch.no_grad()(function)
+    return function

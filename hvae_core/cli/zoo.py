@@ -1,0 +1,160 @@
+"""``hvae zoo``: the presets on this machine and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from hvae_core.cli.common import emit, json_option, progress_console
+
+
+@click.group()
+def command() -> None:
+    """List, show, pull and verify presets."""
+
+
+@command.command("list")
+@click.argument("pattern", default="*")
+@json_option
+def list_command(pattern: str, as_json: bool) -> None:
+    """List the presets whose name matches PATTERN, such as 'cifar10*'."""
+    from hvae_core.errors import PresetError, did_you_mean
+    from hvae_core.zoo import list_presets, preset_summary
+
+    summaries = []
+    for name in list_presets(pattern):
+        try:
+            summaries.append(preset_summary(name))
+        except PresetError as error:  # one damaged preset must not hide the others
+            summaries.append({"name": name, "summary": str(error), "weights": "damaged"})
+    if not summaries and pattern != "*":
+        raise PresetError(
+            f"No preset matches {pattern!r}.", did_you_mean(pattern.strip("*"), list_presets())
+        )
+    emit(summaries, as_json, None if as_json else _table(summaries))
+
+
+@command.command("show")
+@click.argument("name")
+@json_option
+def show_command(name: str, as_json: bool) -> None:
+    """Show the preset NAME: figures, architecture, data, training, licence."""
+    from hvae_core.zoo import find_preset, preset_summary
+    from hvae_core.zoo.cards import model_card
+
+    preset = find_preset(name)
+    config = preset.config
+    if as_json:
+        payload = {
+            **preset_summary(preset),
+            "image_shape": list(config.model.image_shape),
+            "latent_layers": len(config.model.latent_shapes),
+            "figures": dict(preset.figures),
+            "weights_file": str(preset.weights_path) if preset.weights_path else None,
+            "weights_sha256": preset.weights.sha256,
+            "sources": list(preset.weights.sources),
+            "config": config.to_dict(),
+        }
+        return emit(payload, True, ())
+    from rich.markdown import Markdown
+
+    return emit(None, False, Markdown(model_card(preset)))
+
+
+@command.command("pull")
+@click.argument("source")
+@click.option("--force", is_flag=True, help="Fetch it again, and replace one of the same name.")
+@json_option
+def pull_command(source: str, force: bool, as_json: bool) -> None:
+    """Bring a preset's weights to this machine.
+
+    SOURCE is a preset's name, the address of a preset folder (https://host/path/to/preset or
+    hf://owner/name[@revision]), or a local folder.
+    """
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    from hvae_core.zoo import pull
+
+    console = progress_console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(file: str, done: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file)
+            bars.update(tasks[file], completed=done, total=total)
+
+        result = pull(source, progress=progress, force=force)
+    emit(result.to_dict(), as_json, [f"{result.name}: {result.status}, in {result.folder}"])
+
+
+@command.command("verify")
+@click.argument("names", nargs=-1)
+@json_option
+def verify_command(names: tuple[str, ...], as_json: bool) -> None:
+    """Check the weights of the presets NAMES, or of all that have weights here."""
+    from hvae_core.errors import PresetError
+    from hvae_core.zoo import find_preset, list_presets, verify
+
+    reports, faults = [], []
+    wanted = names or tuple(n for n in list_presets() if find_preset(n).weights_path is not None)
+    for name in wanted:
+        try:
+            reports.append(verify(name))
+        except PresetError as error:
+            faults.append(error)
+    lines = [
+        f"{r.name}: ok, {r.tensors} tensors, {r.parameters:,} parameters"
+        + ("" if r.recorded else " (no checksum recorded)")
+        for r in reports
+    ]
+    if not faults:
+        return emit([r.to_dict() for r in reports], as_json, lines or ["No weights are here yet."])
+    if not as_json:
+        emit(None, False, lines)
+    if len(faults) == 1:
+        raise faults[0]
+    raise PresetError(
+        f"{len(faults)} presets fail: {' '.join(error.message for error in faults)}",
+        faults[0].hint,
+    )
+
+
+def _table(summaries: Iterable[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "summary", "data"):
+        table.add_column(title, overflow="fold")
+    for title in ("parameters", "bits/dim"):
+        table.add_column(title, justify="right")
+    table.add_column("weights")
+    for row in summaries:
+        parameters, bits = row.get("parameters"), row.get("bits_per_dim")
+        table.add_row(
+            row["name"],
+            row["summary"],
+            row.get("data", ""),
+            f"{parameters:,}" if isinstance(parameters, int) else "",
+            f"{bits:.3f}" if bits is not None else "",
+            row["weights"],
+        )
+    return table

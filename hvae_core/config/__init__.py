@@ -1,0 +1,21 @@
+"""Typed configuration: the models, reading them from YAML with overrides, and validation.
+
+This package is the only user of pydantic and never imports Keras.
+"""
+
+from hvae_core.config.component import Component
+from hvae_core.config.model import ModelConfig, ReadoutConfig, StageConfig
+from hvae_core.config.per_scale import PerScale, at_scale
+from hvae_core.config.root import Config
+from hvae_core.config.train import TrainConfig
+
+__all__ = [
+    "Component",
+    "Config",
+    "ModelConfig",
+    "PerScale",
+    "ReadoutConfig",
+    "StageConfig",
+    "TrainConfig",
+    "at_scale",
+]

@@ -1,0 +1,131 @@
+"""A part of the model chosen by name: ``{name: bottleneck}``, ``flow: planar``, ``flow: none``.
+
+The options beside ``name`` belong to the plugin and are validated by its own config class, with
+unknown keys refused, so that a third party's component is checked like ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import pydantic
+from pydantic_core import PydanticCustomError
+
+from hvae_core.errors import HvaeError
+from hvae_core.plugins import manager
+from hvae_core.plugins.specs import ComponentSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+    """A chosen component with its validated options."""
+
+    kind: str
+    name: str
+    options: Any
+
+    @property
+    def spec(self) -> ComponentSpec:
+        """The plugin's description of this component."""
+        return manager().get(self.kind, self.name)
+
+    def build(self, *args: Any, **kwargs: Any) -> Any:
+        """Build the component: the options go first, then ``args``."""
+        return self.spec.build(self.options, *args, **kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The component as a configuration file holds it."""
+        return {"name": self.name, **options_to_dict(self.options)}
+
+
+def options_to_dict(options: Any) -> dict[str, Any]:
+    """A component's options as plain values."""
+    if isinstance(options, pydantic.BaseModel):
+        return options.model_dump(mode="json")
+    return pydantic.TypeAdapter(type(options)).dump_python(options, mode="json")
+
+
+def validate_options(config_class: type, values: Mapping[str, Any]) -> Any:
+    """``values`` as an instance of ``config_class``; unknown keys are refused.
+
+    Raises:
+        pydantic.ValidationError: a key is unknown or a value impossible.
+    """
+    if isinstance(config_class, type) and issubclass(config_class, pydantic.BaseModel):
+        known = set(config_class.model_fields)
+    else:
+        known = {field.name for field in dataclasses.fields(config_class)}
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise pydantic.ValidationError.from_exception_data(
+            config_class.__name__,
+            [
+                {"type": "extra_forbidden", "loc": (key,), "input": values[key], "ctx": {}}
+                for key in unknown
+            ],
+        )
+    return pydantic.TypeAdapter(config_class).validate_python(dict(values))
+
+
+def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
+    """Turn what a configuration says into a `Component`.
+
+    Args:
+        kind: the component's kind.
+        value: a name, a mapping with ``name`` and options, a `Component`, or none.
+        optional: whether "none" is allowed.
+    """
+    if isinstance(value, Component):
+        return value
+    if value is None or value == "none":
+        value = {"name": "none"}
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, Mapping):
+        raise PydanticCustomError(
+            "component", "expected the name of a {kind}, or a mapping with 'name' and its options",
+            {"kind": kind},
+        )
+    options = dict(value)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise PydanticCustomError(
+            "component", "the key 'name' is missing: it says which {kind}", {"kind": kind}
+        )
+    if name == "none":
+        if optional:
+            return None
+        raise PydanticCustomError("component", "a {kind} is needed here", {"kind": kind})
+    try:
+        spec = manager().get(kind, name)
+    except HvaeError as error:
+        raise PydanticCustomError("component", "{text}", {"text": str(error)}) from error
+    return Component(kind, name, validate_options(spec.config, options))
+
+
+def _field(kind: str, optional: bool) -> Any:
+    schema = {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
+            *([{"type": "null"}] if optional else []),
+        ],
+        "description": f"a {kind}: its name, or a mapping with its name and its options",
+    }
+    return (
+        pydantic.BeforeValidator(lambda value: parse_component(kind, value, optional)),
+        pydantic.PlainSerializer(lambda c: c.to_dict() if c is not None else None),
+        pydantic.WithJsonSchema(schema),
+    )
+
+
+_b, _f, _a = _field("block", False), _field("flow", True), _field("attention", True)
+_l, _r, _d = _field("likelihood", False), _field("regularizer", True), _field("dataset", False)
+Block = Annotated[pydantic.SkipValidation[Component], *_b]
+Flow = Annotated[pydantic.SkipValidation[Component | None], *_f]
+Attention = Annotated[pydantic.SkipValidation[Component | None], *_a]
+Likelihood = Annotated[pydantic.SkipValidation[Component], *_l]
+Regularizer = Annotated[pydantic.SkipValidation[Component | None], *_r]
+Dataset = Annotated[pydantic.SkipValidation[Component], *_d]

@@ -1,0 +1,211 @@
+"""The architecture of a hierarchical VAE as typed options, and the stages they describe.
+
+Names, defaults and rules follow the option table in ``docs/options.md``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cached_property
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from hvae_core.config.component import Attention, Block, Component, Flow
+from hvae_core.config.per_scale import PerScale, at_scale, expand
+
+
+class Section(pydantic.BaseModel):
+    """A section of a configuration: unknown keys are errors, values cannot be changed."""
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True
+    )
+
+
+class ReadoutConfig(Section):
+    """How the image is read out: from the latents (DVP-VAE) or the decoder's features (VDVAE)."""
+
+    kind: Literal["latents", "features"] = Field(
+        "latents", description="latents: DVP-VAE's aggregation; features: the original VDVAE's"
+    )
+    blocks: int = Field(3, ge=0, description="residual blocks after the aggregation (latents)")
+    width: PositiveInt = Field(64, description="channels of the aggregated features (latents)")
+    middle_width: PositiveInt = Field(32, description="middle width of the output blocks (latents)")
+    upsampling: Literal["nearest", "bilinear"] = Field(
+        "nearest", description="how a scale's summed latents reach the next finer scale (latents)"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class StageConfig:
+    """Everything that is fixed at one scale."""
+
+    index: int
+    resolution: int
+    width: int
+    encoder_middle_width: int
+    decoder_middle_width: int
+    latent_width: int
+    encoder_blocks: int
+    decoder_blocks: int
+    kernel_size: int
+    learned_bias: bool
+    flow: Component | None
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Shape [h, w, c] of each of this scale's latents."""
+        return (self.resolution, self.resolution, self.latent_width)
+
+
+class ModelConfig(Section):
+    """The model. Per-scale options: one value for all scales, or a list, finest scale first."""
+
+    resolutions: list[PositiveInt] = Field(
+        default=[32, 16, 8, 4, 1], min_length=1, description="side of each scale, finest first"
+    )
+    patch_size: PositiveInt = Field(
+        1, description="pixels a side that the stem folds into one position of the finest scale"
+    )
+    image_channels: PositiveInt = Field(3, description="channels of an image")
+    input_mean: float = Field(127.5, description="subtracted from the pixels (0 to 255) first")
+    input_scale: PositiveFloat = Field(127.5, description="the pixels are then divided by this")
+
+    width: PerScale[PositiveInt] = Field(64, description="channels of the residual stream")
+    encoder_middle_width: PerScale[PositiveInt] = Field(32, description="encoder bottleneck")
+    decoder_middle_width: PerScale[PositiveInt] = Field(32, description="decoder bottleneck")
+    latent_width: PerScale[PositiveInt] = Field(16, description="channels of each latent")
+    encoder_blocks: PerScale[pydantic.NonNegativeInt] = Field(3, description="bottom-up blocks")
+    decoder_blocks: PerScale[pydantic.NonNegativeInt] = Field(3, description="latent layers")
+
+    block: Block = Field("bottleneck", description="the residual block")  # type: ignore[assignment]
+    block_activation: str = Field("silu", description="activation inside blocks")
+    pool_activation: str = Field("silu", description="activation of pooling and unpooling")
+    channel_change: Literal["projection", "pad"] = Field(
+        "projection",
+        description="between scales: 1x1 convolution and pool_activation, or the original's zero "
+        "padding on the way up and truncation on the way down",
+    )
+    norm: Literal["none", "group"] = Field("none", description="group: 8 groups")
+    conv: Literal["dense", "depthwise5"] = Field(
+        "dense", description="depthwise5: 5x5 depthwise as in NVAE; 1x1 below 8x8"
+    )
+    large_kernels: bool = Field(False, description="from 128 pixels: kernels of 5, 7, 11, 13")
+    top: Literal["learned", "zeros"] = Field("learned", description="start of the decoder")
+    no_bias_above: int = Field(
+        64, ge=0, description="scales up to this side have a learned bias in the decoder"
+    )
+    standard_deviation: Literal["softplus", "exp"] = Field(
+        "softplus", description="softplus: gradient smoothing; exp: the original VDVAE"
+    )
+    softplus_beta: PositiveFloat = Field(math.log(2.0), description="of the gradient smoothing")
+
+    readout: ReadoutConfig = Field(default_factory=ReadoutConfig, description="the way out")
+    flow: Flow = Field(None, description="posterior flow")
+    attention: Attention = Field(None, description="attention across layers")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        for fine, coarse in zip(self.resolutions, self.resolutions[1:], strict=False):
+            if coarse >= fine or fine % coarse:
+                raise ValueError(
+                    f"model.resolutions has {coarse} after {fine}; each must divide the one "
+                    "before it, finest first, such as 32, 16, 8, 4, 1"
+                )
+        stages = self.stages
+        if not any(stage.decoder_blocks for stage in stages):
+            raise ValueError(
+                "model.decoder_blocks is 0 at every scale; at least one latent layer is needed"
+            )
+        if self.norm == "group":
+            for key in ("width", "encoder_middle_width", "decoder_middle_width"):
+                for value in expand(getattr(self, key), len(stages), f"model.{key}"):
+                    if value % 8:
+                        raise ValueError(
+                            f"model.{key} is {value}; with model.norm: group it must be a "
+                            "multiple of 8"
+                        )
+            for key in ("width", "middle_width"):
+                if self.readout.kind == "latents" and getattr(self.readout, key) % 8:
+                    raise ValueError(
+                        f"model.readout.{key} is {getattr(self.readout, key)}; with "
+                        "model.norm: group it must be a multiple of 8"
+                    )
+        if self.attention is not None and len({stage.width for stage in stages}) > 1:
+            raise ValueError("model.width must be equal at all scales with model.attention")
+        if self.channel_change == "pad" and any(
+            coarse.width < fine.width for fine, coarse in zip(stages, stages[1:], strict=False)
+        ):
+            raise ValueError(
+                "model.width shrinks towards the coarser scales, which model.channel_change: pad "
+                "cannot do; use projection"
+            )
+        return self
+
+    @property
+    def image_size(self) -> int:
+        """Side of an image in pixels."""
+        return self.resolutions[0] * self.patch_size
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape [H, W, C] of an image."""
+        return (self.image_size, self.image_size, self.image_channels)
+
+    @cached_property
+    def stages(self) -> tuple[StageConfig, ...]:
+        """One stage a scale, finest first."""
+        count = len(self.resolutions)
+
+        def values(key: str) -> list[Any]:
+            return expand(getattr(self, key), count, f"model.{key}")
+
+        columns = {
+            key: values(key)
+            for key in (
+                "width",
+                "encoder_middle_width",
+                "decoder_middle_width",
+                "latent_width",
+                "encoder_blocks",
+                "decoder_blocks",
+            )
+        }
+        flows = [
+            None
+            if self.flow is None
+            else dataclasses.replace(
+                self.flow, options=at_scale(self.flow.options, index, count, "model.flow")
+            )
+            for index in range(count)
+        ]
+        return tuple(
+            StageConfig(
+                index=index,
+                resolution=resolution,
+                kernel_size=kernel_size(resolution, self.large_kernels),
+                learned_bias=resolution <= self.no_bias_above,
+                flow=flows[index],
+                **{key: column[index] for key, column in columns.items()},
+            )
+            for index, resolution in enumerate(self.resolutions)
+        )
+
+    @property
+    def latent_shapes(self) -> list[tuple[int, int, int]]:
+        """[(h, w, c)] of the latent layers, coarsest first."""
+        return [
+            stage.latent_shape for stage in reversed(self.stages) for _ in range(stage.decoder_blocks)
+        ]
+
+
+def kernel_size(resolution: int, large_kernels: bool) -> int:
+    """Side of the spatial kernels at a scale: 1 up to 2x2, else 3, larger from 128 if asked."""
+    if resolution <= 2:
+        return 1
+    if large_kernels and resolution >= 128:
+        return {128: 5, 256: 7, 512: 11}.get(resolution, 13)
+    return 3

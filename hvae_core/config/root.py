@@ -1,0 +1,42 @@
+"""The whole configuration: model, likelihood, regularizer, data and training."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from hvae_core.config.component import Dataset, Likelihood, Regularizer
+from hvae_core.config.model import ModelConfig, Section
+from hvae_core.config.train import TrainConfig
+
+FORMAT_VERSION = 1
+
+
+class Config(Section):
+    """What a YAML file, a preset or a run folder's ``config.yaml`` says."""
+
+    format: Literal[1] = Field(FORMAT_VERSION, description="version of this file's format")
+    summary: str = Field("", description="one line on what this is")
+    model: ModelConfig = Field(default_factory=ModelConfig, description="the architecture")
+    likelihood: Likelihood = Field("logistic-mixture", description="p(x | z)")  # type: ignore[assignment]
+    regularizer: Regularizer = Field(None, description="a further term of the loss")
+    data: Dataset = Field("digits", description="the images")  # type: ignore[assignment]
+    train: TrainConfig = Field(default_factory=TrainConfig, description="how to train")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `Config` reads back to an equal configuration."""
+        return self.model_dump(mode="json", exclude_none=False)
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.regularizer is None:
+            return self
+        spec = self.regularizer.spec
+        if self.model.flow is not None and spec.supports and "flow" not in spec.supports:
+            raise ValueError(
+                f"regularizer {self.regularizer.name!r} does not support model.flow; "
+                "set one of them to none"
+            )
+        return self

@@ -1,0 +1,102 @@
+"""How a model is trained, as typed options (names and defaults: ``docs/options.md``)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from hvae_core.config.model import Section
+
+
+class TrainConfig(Section):
+    """The training options. Norms and losses are in nats per dimension."""
+
+    seed: NonNegativeInt = Field(0, description="of weights, noise, order and augmentation")
+    batch_size: PositiveInt = Field(32, description="images for each update")
+    accumulate: PositiveInt = Field(1, description="micro-batches a batch is divided into")
+    epochs: PositiveInt | None = Field(None, description="passes over the training images")
+    steps: PositiveInt | None = Field(None, description="updates; give this or epochs")
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="part of the training split held out for validation"
+    )
+    validation_images: PositiveInt | None = Field(
+        None, description="evaluate on at most this many of them after an epoch"
+    )
+    patience: PositiveInt | None = Field(
+        None, description="stop after so many epochs without a better validation ELBO"
+    )
+
+    optimizer: Literal["adamax", "adamw", "sgd"] = Field("adamax", description="update rule")
+    beta_1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, or momentum")
+    beta_2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")
+    epsilon: PositiveFloat = Field(1e-8, description="of adamax and adamw")
+    learning_rate: PositiveFloat = Field(1e-3, description="after the warm-up")
+    final_learning_rate: NonNegativeFloat = Field(1e-6, description="absolute, at the end")
+    schedule: Literal["constant", "exponential", "cosine", "cosine-restarts"] = Field(
+        "cosine", description="of the learning rate after the warm-up"
+    )
+    restarts: PositiveInt = Field(4, description="periods of cosine-restarts")
+    warmup_steps: NonNegativeInt | None = Field(None, description="linear warm-up, in updates")
+    warmup_epochs: NonNegativeFloat | None = Field(
+        None, description="linear warm-up, in epochs (1 where neither is given)"
+    )
+    weight_decay: NonNegativeFloat = Field(
+        1e-4, description="decoupled; biases, norms and gates are excluded"
+    )
+    ema_decay: float = Field(0.9999, ge=0, lt=1, description="of the averaged weights; 0 is off")
+    clip_norm: PositiveFloat | None = Field(None, description="gradients are scaled to this norm")
+    skip_norm: NonNegativeFloat = Field(
+        300.0, description="updates with a gradient norm of this or more are skipped; 0 is off"
+    )
+    skip_start_step: NonNegativeInt = Field(0, description="first update that may be skipped")
+    max_nonfinite_steps: PositiveInt = Field(
+        100, description="training stops after so many non-finite updates in a row"
+    )
+
+    beta: NonNegativeFloat = Field(1.0, description="weight of the KL in the loss")
+    beta_warmup: NonNegativeInt = Field(0, description="linear ramp of beta, in updates")
+    beta_cycles: NonNegativeInt = Field(
+        0, description="cycles of half ramp, half hold, within beta_warmup"
+    )
+    kl_balancing_steps: NonNegativeInt = Field(
+        0, description="Efficient-VDVAE's balancing of the layers' KL for so many updates"
+    )
+
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        "float32", description="of the network; densities are float32 always"
+    )
+    remat: bool = Field(False, description="recompute blocks in the backward pass")
+    compile: bool = Field(True, description="compile the training step")
+    devices: list[NonNegativeInt] | None = Field(None, description="device indices; all if unset")
+
+    log_steps: PositiveInt = Field(50, description="a line in metrics.jsonl every so many updates")
+    checkpoint_steps: PositiveInt = Field(1000, description="a checkpoint every so many updates")
+    checkpoint_minutes: PositiveFloat = Field(15.0, description="and at least every so many minutes")
+    keep_checkpoints: PositiveInt = Field(3, description="newest checkpoints kept, beside the best")
+    evaluate_epochs: PositiveInt = Field(1, description="validate every so many epochs")
+    sample_epochs: NonNegativeInt = Field(1, description="sample grid every so many epochs; 0 off")
+    tensorboard: bool = Field(True, description="write TensorBoard events where it is installed")
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"train.accumulate is {self.accumulate}, which does not divide "
+                f"train.batch_size ({self.batch_size})"
+            )
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("train.epochs and train.steps are both given; give one of them")
+        if self.warmup_steps is not None and self.warmup_epochs is not None:
+            raise ValueError(
+                "train.warmup_steps and train.warmup_epochs are both given; give one of them"
+            )
+        if self.final_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"train.final_learning_rate ({self.final_learning_rate}) is above "
+                f"train.learning_rate ({self.learning_rate})"
+            )
+        if self.beta_cycles and not self.beta_warmup:
+            raise ValueError("train.beta_cycles needs train.beta_warmup, the updates they fill")
+        return self

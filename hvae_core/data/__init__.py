@@ -1,0 +1,17 @@
+"""Images: reading, decoding, batching. Nothing here imports Keras.
+
+The data sets themselves are plugins (`hvae_plugins.datasets`); what they share is here.
+"""
+
+from hvae_core.data.batches import Batches, evaluation_batches, prefetch, split_validation
+from hvae_core.data.opening import open_dataset
+from hvae_core.data.sources import ArraySource
+
+__all__ = [
+    "ArraySource",
+    "Batches",
+    "evaluation_batches",
+    "open_dataset",
+    "prefetch",
+    "split_validation",
+]

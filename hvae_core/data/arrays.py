@@ -1,0 +1,90 @@
+"""Images in NumPy's files: ``.npy``, memory-mapped, and ``.npz``. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from hvae_core.errors import DataError
+from hvae_core.interfaces import Shape3
+
+_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+
+
+def open_npy(path: Path, shape: Shape3) -> np.ndarray:
+    """Memory-map the images of an ``.npy`` file.
+
+    Args:
+        path: the file, uint8 in any layout that `as_images` knows.
+        shape: [H, W, C] of an image.
+
+    Returns:
+        uint8 [N, H, W, C], a read-only view of the file.
+
+    Raises:
+        DataError: the file is missing, truncated, damaged or of another shape.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _ERRORS as error:
+        raise _damaged(path, error) from error
+    return as_images(array, shape, path)
+
+
+def read_npz(path: Path, shape: Shape3, key: str = "data") -> np.ndarray:
+    """Read the images of an ``.npz`` file into memory.
+
+    Args:
+        path: the file.
+        shape: [H, W, C] of an image.
+        key: the array's name within the file.
+
+    Returns:
+        uint8 [N, H, W, C].
+
+    Raises:
+        DataError: the file is missing, truncated, damaged or of another shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            array = archive[key]
+    except _ERRORS as error:
+        raise _damaged(path, error) from error
+    return as_images(array, shape, path)
+
+
+def as_images(array: np.ndarray, shape: Shape3, path: Path) -> np.ndarray:
+    """View ``array`` as uint8 [N, H, W, C].
+
+    Args:
+        array: uint8 [N, H, W, C], [N, C, H, W] or [N, C * H * W] (one plane a channel).
+        shape: [H, W, C] of an image.
+        path: for the message.
+
+    Raises:
+        DataError: it is none of these.
+    """
+    height, width, channels = shape
+    if array.dtype == np.uint8:
+        if array.shape[1:] == shape:
+            return array
+        if array.shape[1:] in ((channels, height, width), (channels * height * width,)):
+            planes = array.reshape(len(array), channels, height, width)
+            return planes.transpose(0, 2, 3, 1)
+    raise DataError(
+        f"{path} holds {array.dtype} of shape {list(array.shape)}; expected uint8 images of "
+        f"{height}x{width} pixels and {channels} channels.",
+        "Use the files of the right data set.",
+    )
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{path} is missing.")
+    return DataError(
+        f"{path} cannot be read: it is truncated, damaged or not of its kind ({error}).",
+        "Get it again.",
+    )

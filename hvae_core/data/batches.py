@@ -1,0 +1,217 @@
+"""The batches of training and evaluation, each a function of the seed and its number alone.
+
+Because batch ``step`` needs nothing of the batches before it, a run that was killed goes on at any
+step with the numbers of a run that never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from hvae_core.errors import DataError
+from hvae_core.interfaces import Dataset, ImageSource
+
+Views = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+# The random streams drawn from one seed.
+_ORDER, _AUGMENTATION, _EVALUATION, _SPLIT = range(4)
+
+
+def split_validation(count: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide the images of a training split into training and validation.
+
+    Args:
+        count: number of images.
+        fraction: part of them held out, 0 to below 1. At least one image is held out unless it is
+            0, and at least one is left for training.
+        seed: of the choice.
+
+    Returns:
+        The indices of the training and of the validation images, each sorted.
+
+    Raises:
+        DataError: there are too few images to divide.
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"fraction is {fraction}; expected 0 to below 1")
+    held_out = max(1, round(count * fraction)) if fraction else 0
+    if count - held_out < 1:
+        raise DataError(
+            f"The training split has {count} images, too few to hold out {held_out} of them "
+            "for validation.",
+            "Set train.validation_fraction to 0 or use more images.",
+        )
+    order = np.random.default_rng((seed, _SPLIT)).permutation(count)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+class Batches:
+    """The numbered batches of some images of a split.
+
+    In training every epoch is a fresh permutation and its last, partial batch is dropped, so that
+    every update sees ``batch_size`` images; an image left out of one epoch comes up in others.
+    Otherwise the images come in order, each once, and the last batch may be smaller.
+
+    Args:
+        source: the images.
+        dataset: whose `Dataset.transform` augments and binarizes them.
+        indices: which of the images, or None for all.
+        batch_size: images in a batch.
+        seed: of order and augmentation.
+        training: whether to shuffle and augment.
+        views: a regularizer's `Regularizer.views`, applied to the transformed batch in training.
+
+    Raises:
+        DataError: there are no images, or in training fewer than ``batch_size``.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        dataset: Dataset,
+        *,
+        indices: np.ndarray | None = None,
+        batch_size: int,
+        seed: int = 0,
+        training: bool = False,
+        views: Views | None = None,
+    ) -> None:
+        self.source, self.dataset = source, dataset
+        self.indices = np.arange(len(source)) if indices is None else np.asarray(indices)
+        self.batch_size, self.seed, self.training = batch_size, seed, training
+        self.views = views
+        self._permutation: tuple[int, np.ndarray] | None = None
+        if len(self.indices) == 0:
+            raise DataError("There are no images to make batches of.")
+        if training and len(self.indices) < batch_size:
+            raise DataError(
+                f"train.batch_size is {batch_size} but there are only {len(self.indices)} "
+                "training images.",
+                f"Set train.batch_size to {len(self.indices)} or less.",
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass."""
+        if self.training:
+            return len(self.indices) // self.batch_size
+        return math.ceil(len(self.indices) / self.batch_size)
+
+    @property
+    def images_per_epoch(self) -> int:
+        """Images in one pass, without a regularizer's copies."""
+        return self.steps_per_epoch * self.batch_size if self.training else len(self.indices)
+
+    def batch(self, step: int) -> np.ndarray:
+        """Batch number ``step``, counted from 0 over all epochs: uint8 [B, H, W, C]."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        order = self._order(epoch) if self.training else self.indices
+        chosen = order[within * self.batch_size : (within + 1) * self.batch_size]
+        images = self.source.batch(chosen)
+        if not self.training:
+            return self._evaluation(images, chosen)
+        rng = np.random.default_rng((self.seed, _AUGMENTATION, step))
+        images = self.dataset.transform(images, rng, True)
+        return images if self.views is None else self.views(images, rng)
+
+    def _order(self, epoch: int) -> np.ndarray:
+        kept = self._permutation
+        if kept is None or kept[0] != epoch:
+            rng = np.random.default_rng((self.seed, _ORDER, epoch))
+            kept = self._permutation = (epoch, rng.permutation(self.indices))
+        return kept[1]
+
+    def _evaluation(self, images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        # One generator an image: dynamic binarization then does not depend on the batch size.
+        if type(self.dataset).transform is Dataset.transform:
+            return images
+        return np.concatenate(
+            [
+                self.dataset.transform(
+                    image[None],
+                    np.random.default_rng((self.seed, _EVALUATION, int(index))),
+                    False,
+                )
+                for image, index in zip(images, chosen, strict=True)
+            ]
+        )
+
+
+def evaluation_batches(
+    source: ImageSource,
+    dataset: Dataset,
+    batch_size: int,
+    seed: int = 0,
+    limit: int | None = None,
+) -> Iterator[np.ndarray]:
+    """All images of a split in order, each once; the last batch may be smaller.
+
+    Args:
+        source: the images.
+        dataset: whose `Dataset.transform` binarizes them. The draw for an image depends on
+            ``seed`` and its position only, so an evaluation can be repeated.
+        batch_size: images in a batch.
+        seed: of the binarization.
+        limit: only the first so many images.
+
+    Yields:
+        uint8 [B, H, W, C].
+    """
+    count = len(source) if limit is None else min(limit, len(source))
+    batches = Batches(source, dataset, indices=np.arange(count), batch_size=batch_size, seed=seed)
+    for step in range(batches.steps_per_epoch):
+        yield batches.batch(step)
+
+
+def prefetch(
+    batches: Batches, start_step: int = 0, stop_step: int | None = None, depth: int = 2
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Make batches on a background thread, ahead of their use.
+
+    Closing the generator ends the thread. An exception in the thread is raised here.
+
+    Args:
+        batches: what to read.
+        start_step: number of the first batch.
+        stop_step: number after the last, or None to go on for ever.
+        depth: batches kept ready.
+
+    Yields:
+        ``(step, images)``.
+    """
+    ready: queue.Queue[tuple[int, np.ndarray] | BaseException | None] = queue.Queue(depth)
+    closed = threading.Event()
+
+    def put(item: tuple[int, np.ndarray] | BaseException | None) -> None:
+        while not closed.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        step = start_step
+        try:
+            while not closed.is_set() and (stop_step is None or step < stop_step):
+                put((step, batches.batch(step)))
+                step += 1
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=work, name="hvae-prefetch", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        closed.set()
+        thread.join()

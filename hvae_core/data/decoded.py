@@ -1,0 +1,102 @@
+"""Images decoded once and kept as one array in the cache folder, memory-mapped when used again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from hvae_core.interfaces import Shape3
+from hvae_core.paths import cache_folder
+
+
+def decoded_images(
+    files: Sequence[Path],
+    recipe: Any,
+    shape: Shape3,
+    chunks: Callable[[], Iterable[np.ndarray]],
+) -> np.ndarray:
+    """The images of ``files`` as one array, from the cache where they were decoded before.
+
+    A cache folder that cannot be written does no harm: the array is then made in memory.
+
+    Args:
+        files: what the images are decoded from; their names, sizes and times of change are the
+            cache's key.
+        recipe: whatever else the images depend on, as JSON values.
+        shape: [H, W, C] of an image.
+        chunks: decodes anew: yields uint8 [n, H, W, C] until all images are out.
+
+    Returns:
+        uint8 [N, H, W, C], read-only and memory-mapped where it comes from the cache.
+    """
+    path = cache_folder() / "data" / "decoded" / f"{_key(files, recipe, shape)}.npy"
+    with contextlib.suppress(OSError, ValueError):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        if _write(partial, shape, chunks()):
+            os.replace(partial, path)
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        pass
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    parts = list(chunks())
+    return np.concatenate(parts) if parts else np.empty((0, *shape), np.uint8)
+
+
+def _key(files: Sequence[Path], recipe: Any, shape: Shape3) -> str:
+    stats = [(path, path.stat()) for path in files]
+    listing = [(str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    text = json.dumps([recipe, list(shape), listing], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def _write(path: Path, shape: Shape3, chunks: Iterable[np.ndarray]) -> bool:
+    """Write all chunks to ``path``; False where the disk does not let us.
+
+    Plain writes, no memory map: a full disk is then an error to be caught and not a signal.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file: BinaryIO = path.open("wb")
+    except OSError:
+        return False
+    with file:
+        count = 0
+        try:
+            file.write(_header(0, shape))
+        except OSError:
+            return False
+        for chunk in chunks:
+            try:
+                file.write(np.ascontiguousarray(chunk).data)
+            except OSError:
+                return False
+            count += len(chunk)
+        try:
+            file.seek(0)
+            file.write(_header(count, shape))
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            return False
+    return True
+
+
+def _header(count: int, shape: Shape3) -> bytes:
+    # Numpy leaves room for the first axis to grow, so the header's length does not depend on it.
+    buffer = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()

@@ -1,0 +1,154 @@
+"""Images in parquet files as the Hugging Face Hub lays them out.
+
+A column holds ``{bytes, path}`` (or the bytes alone), each an encoded image; the files' names begin
+with the split: ``train-00000-of-00003.parquet``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
+
+COLUMNS = ("image", "img")
+_SPLIT_NAMES = {
+    "train": "train",
+    "test": "test",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+}
+
+
+def find_splits(root: Path) -> dict[str, list[Path]]:
+    """The parquet files of each split.
+
+    Args:
+        root: one parquet file (all of it is the split its name tells, else ``"train"``), or a
+            folder that is searched to any depth. The split is read from the file's name
+            (``test-...``) or else from its folder's (``test/0000.parquet``).
+
+    Returns:
+        Split name to files, sorted by name; empty where there are none.
+    """
+    if root.is_file():
+        return {_split_of(root.stem) or "train": [root]} if root.suffix == ".parquet" else {}
+    found: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("*.parquet")):
+        # Folders above the root say nothing of the split, whatever their names.
+        folder = path.parent.name if path.parent != root else ""
+        split = _split_of(path.stem) or _SPLIT_NAMES.get(folder.lower())
+        if split is None:
+            continue
+        found.setdefault(split, []).append(path)
+    for files in found.values():
+        _check_complete(files)
+    return found
+
+
+def _split_of(stem: str) -> str | None:
+    word = re.match(r"[a-z]*", stem.lower())
+    return _SPLIT_NAMES.get(word.group()) if word else None
+
+
+def _check_complete(files: Sequence[Path]) -> None:
+    """Shards say how many there are: a missing one must not pass for a smaller data set."""
+    groups: dict[tuple[Path, str, int], set[int]] = {}
+    for path in files:
+        match = re.fullmatch(r"(.*)-(\d+)-of-(\d+)", path.stem)
+        if match:
+            key = (path.parent, match[1], int(match[3]))
+            groups.setdefault(key, set()).add(int(match[2]))
+    for (folder, prefix, total), numbers in groups.items():
+        for number in range(total):
+            if number not in numbers:
+                name = f"{prefix}-{number:05d}-of-{total:05d}.parquet"
+                raise DataError(
+                    f"{folder / name} is missing, one of {total} files of its split.",
+                    "Download it again, beside the others.",
+                )
+
+
+def count_rows(files: Sequence[Path]) -> int:
+    """Number of rows of all ``files``, from their footers."""
+    return sum(_open(path).metadata.num_rows for path in files)
+
+
+def encoded_images(files: Sequence[Path], column: str | None = None) -> Iterator[tuple[str, bytes]]:
+    """The encoded images of ``files`` in order.
+
+    Args:
+        files: parquet files of one split.
+        column: the images' column; None takes the one named in `COLUMNS`.
+
+    Yields:
+        ``(where, bytes)``; ``where`` names file and row for messages.
+
+    Raises:
+        DataError: a file is damaged or has no such column.
+    """
+    import pyarrow
+
+    for path in files:
+        file = _open(path)
+        name = _column(path, file.schema_arrow, column)
+        row = 0
+        try:
+            for batch in file.iter_batches(batch_size=256, columns=[name]):
+                for cell in batch.column(0).to_pylist():
+                    where = f"Row {row} of {path}"
+                    yield where, _bytes(cell, where, name)
+                    row += 1
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _damaged(path, error) from error
+
+
+def _open(path: Path) -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingDependencyError.for_extra(
+            "pyarrow", "datasets", "Reading parquet files"
+        ) from error
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataError(
+        f"{path} is no parquet file, or it is truncated or damaged ({reason.rstrip('.')}).",
+        "Download it again.",
+    )
+
+
+def _column(path: Path, schema: Any, wanted: str | None) -> str:
+    names = list(schema.names)
+    if wanted is not None:
+        if wanted in names:
+            return wanted
+        raise DataError(f"{path} has no column {wanted!r}.", did_you_mean(wanted, names))
+    for name in COLUMNS:
+        if name in names:
+            return name
+    raise DataError(
+        f"{path} has no column 'image' or 'img'; its columns are {', '.join(names)}.",
+        "Name the images' column with data.column.",
+    )
+
+
+def _bytes(cell: Any, where: str, column: str) -> bytes:
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(data, bytes):
+        raise DataError(
+            f"{where} has no encoded image in column {column!r}.",
+            "Name the images' column with data.column; their bytes must be in the file.",
+        )
+    return data

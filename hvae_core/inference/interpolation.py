@@ -1,0 +1,138 @@
+"""Walking from one image to another through the latents.
+
+A latent of a hierarchy has a prior that depends on the latents above it, so mixing the latents
+themselves would leave the layers that follow with values their prior never expected. What is
+mixed here is each latent's *standardised* value ``(z - mu_p) / sigma_p``: the noise with which the
+prior would have drawn it. Both ends are then exactly the two images' latents, and every step
+between them is decoded from the top with priors that fit its own path.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.inference.batching import (
+    DEFAULT_BATCH_SIZE,
+    batch_rows,
+    check_count,
+    check_images,
+    compiled_function,
+    latent_noise,
+)
+
+if TYPE_CHECKING:
+    from hvae_core.model import HierarchicalVAE
+
+
+def mix(
+    a: np.ndarray, b: np.ndarray, weight: float, path: Literal["spherical", "linear"] = "spherical"
+) -> np.ndarray:
+    """The point at ``weight`` (0 to 1) on the way from ``a`` to ``b``, both [...].
+
+    The spherical path turns the direction evenly and changes the length evenly, so that mixtures
+    of standard-normal vectors stay as long as such vectors are. Where the two are nearly parallel,
+    or one is zero, it is the straight line.
+    """
+    straight = (1 - weight) * a + weight * b
+    if path == "linear":
+        return straight
+    length_a, length_b = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    if length_a == 0 or length_b == 0:
+        return straight
+    cosine = np.clip(float(np.vdot(a, b)) / (length_a * length_b), -1, 1)
+    angle = float(np.arccos(cosine))
+    # Opposite vectors lie on no single great circle.
+    if np.sin(angle) < 1e-4:
+        return straight
+    direction = (
+        np.sin((1 - weight) * angle) * a / length_a + np.sin(weight * angle) * b / length_b
+    ) / np.sin(angle)
+    return direction * ((1 - weight) * length_a + weight * length_b)
+
+
+def interpolate(
+    model: HierarchicalVAE,
+    a: Any,
+    b: Any,
+    steps: int = 8,
+    seed: int = 0,
+    path: Literal["spherical", "linear"] = "spherical",
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> np.ndarray:
+    """Images on the way from ``a`` to ``b``.
+
+    Both images' posteriors are drawn from with the same noise, so that what the two leave open
+    stays the same along the way. The pixels are the likelihood's mean.
+
+    Args:
+        model: the model.
+        a: an image uint8 [H, W, C], or several [B, H, W, C].
+        b: as many images, to which the ways lead.
+        steps: images on each way, both ends (reconstructions) included; at least 2.
+        seed: of the posteriors' noise.
+        path: how the standardised latents of a layer are mixed, see `mix`.
+        batch_size: images computed at a time.
+
+    Returns:
+        uint8 [steps, H, W, C], or [B, steps, H, W, C] for several.
+
+    Raises:
+        BadInputError: the images do not fit the model or each other, or ``steps`` is below 2.
+    """
+    single = np.ndim(a) == 3
+    first = check_images(model, np.asarray(a)[None] if single else a, "a")
+    second = check_images(model, np.asarray(b)[None] if np.ndim(b) == 3 else b, "b")
+    if len(first) != len(second):
+        raise BadInputError(f"a holds {len(first)} images and b {len(second)}; give as many of each.")
+    steps = check_count(steps, "steps", 2)
+    if path not in ("spherical", "linear"):
+        raise BadInputError(f"path is {path!r}; it must be spherical or linear.")
+
+    start = _standardised(model, first, seed, batch_size)
+    end = _standardised(model, second, seed, batch_size)
+    weights = np.linspace(0, 1, steps)
+    noise = [
+        np.stack([mix(u, v, w, path) for u, v in zip(zs, ze, strict=True) for w in weights])
+        for zs, ze in zip(start, end, strict=True)
+    ]
+    images = _decode(model, noise, batch_size)
+    images = images.reshape(len(first), steps, *images.shape[1:])
+    return images[0] if single else images
+
+
+def _standardised(
+    model: HierarchicalVAE, images: np.ndarray, seed: int, batch_size: int
+) -> list[np.ndarray]:
+    """The noise with which the prior would draw the images' latents: L arrays [B, h, w, c]."""
+
+    def run(x: Any, noise: list[Any]) -> dict[str, Any]:
+        from keras import ops
+
+        layers = model.forward(x, noise).layers
+        return {
+            "noise": [(o.z - o.prior.mean) * ops.exp(-o.prior.log_std) for o in layers],
+        }
+
+    function = compiled_function(model, "standardised", run)
+    parts = [
+        [layer[:valid] for layer in function(images[rows], latent_noise(model, rows, seed))["noise"]]
+        for rows, valid in batch_rows(len(images), batch_size)
+    ]
+    return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
+
+
+def _decode(model: HierarchicalVAE, noise: list[np.ndarray], batch_size: int) -> np.ndarray:
+    """The likelihood's mean for given noise, rounded to uint8 [B, H, W, C]."""
+
+    def run(noise: list[Any]) -> dict[str, Any]:
+        return {"images": model.likelihood.mean(model.generate(noise))}
+
+    function = compiled_function(model, "decode", run)
+    parts = []
+    for rows, valid in batch_rows(len(noise[0]), batch_size):
+        means = function([layer[rows].astype(np.float32) for layer in noise])["images"]
+        parts.append(np.clip(np.rint(means[:valid]), 0, 255).astype(np.uint8))
+    return np.concatenate(parts)

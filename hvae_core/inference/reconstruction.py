@@ -1,0 +1,75 @@
+"""Reconstructing images from their leading latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.inference.batching import (
+    DEFAULT_BATCH_SIZE,
+    batch_rows,
+    check_count,
+    check_images,
+    check_noise,
+    check_temperature,
+    compiled_function,
+    latent_noise,
+    pixel_noise,
+)
+
+if TYPE_CHECKING:
+    from hvae_core.model import HierarchicalVAE
+
+
+def reconstruct(
+    model: HierarchicalVAE,
+    x: Any,
+    latents: int | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    noise: Sequence[Any] | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> np.ndarray:
+    """Draw images from the latents of ``x``.
+
+    Args:
+        model: the model.
+        x: images uint8 [B, H, W, C].
+        latents: so many leading (coarsest) latents come from the posterior, the rest from the
+            prior; by default all come from the posterior.
+        seed: of the latents and the pixels; image ``i`` depends on the seed and ``i`` alone.
+        temperature: factor of the prior's standard deviation, for the latents drawn from it.
+        noise: standard-normal arrays [B, h, w, c], one for each latent layer, coarsest first, in
+            place of the seeded ones.
+        batch_size: images computed at a time.
+
+    Returns:
+        uint8 [B, H, W, C].
+
+    Raises:
+        BadInputError: the images or an argument do not fit the model.
+    """
+    images = check_images(model, x)
+    layers = len(model.latent_shapes)
+    count = layers if latents is None else check_count(latents, "latents", 0)
+    if count > layers:
+        raise BadInputError(f"latents is {count}; the model has {layers} latent layers.")
+    scale = check_temperature(temperature)
+    given = None if noise is None else check_noise(model, noise, len(images))
+
+    def run(x: Any, noise: list[Any], pixels: Any, temperature: Any) -> dict[str, Any]:
+        # The noise of the layers that are drawn again from the prior did not touch the ones kept.
+        kept = [layer.z for layer in model.forward(x, noise).layers[:count]] if count else None
+        parameters = model.generate(noise, temperature, given=kept)
+        return {"images": model.likelihood.sample(parameters, pixels)}
+
+    function = compiled_function(model, ("reconstruct", count), run)
+    results = []
+    for rows, valid in batch_rows(len(images), batch_size):
+        normal = latent_noise(model, rows, seed) if given is None else [z[rows] for z in given]
+        out = function(images[rows], normal, pixel_noise(model, rows, seed), scale)
+        results.append(out["images"][:valid].astype(np.uint8))
+    return np.concatenate(results)

@@ -1,0 +1,93 @@
+"""Drawing images from the prior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hvae_core.inference.batching import (
+    DEFAULT_BATCH_SIZE,
+    batch_rows,
+    check_count,
+    check_noise,
+    check_seed,
+    check_temperature,
+    compiled_function,
+    latent_noise,
+    pixel_noise,
+)
+
+if TYPE_CHECKING:
+    from hvae_core.model import HierarchicalVAE
+
+
+def sample_batches(
+    model: HierarchicalVAE,
+    n: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+    noise: Sequence[Any] | None = None,
+    batch_size: int | None = None,
+) -> Iterator[np.ndarray]:
+    """Draw images batch by batch, so that any number fits into memory.
+
+    Arguments and errors as in `sample`; they are checked at the call, not at the first batch.
+
+    Returns:
+        An iterator over uint8 arrays [b, H, W, C]; the last may be shorter.
+    """
+    n = check_count(n, "n")
+    check_seed(seed)
+    scale = check_temperature(temperature)
+    given = None if noise is None else check_noise(model, noise, n)
+    size = check_count(DEFAULT_BATCH_SIZE if batch_size is None else batch_size, "batch_size")
+
+    def draw(
+        latents: list[Any], pixels: Any, temperature: Any
+    ) -> dict[str, Any]:
+        parameters = model.generate(latents, temperature)
+        return {"images": model.likelihood.sample(parameters, pixels)}
+
+    def batches() -> Iterator[np.ndarray]:
+        run = compiled_function(model, "sample", draw)
+        for rows, valid in batch_rows(n, size):
+            latents = (
+                latent_noise(model, rows, seed) if given is None else [z[rows] for z in given]
+            )
+            images = run(latents, pixel_noise(model, rows, seed), scale)["images"]
+            yield images[:valid].astype(np.uint8)
+
+    return batches()
+
+
+def sample(
+    model: HierarchicalVAE,
+    n: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+    noise: Sequence[Any] | None = None,
+    batch_size: int | None = None,
+) -> np.ndarray:
+    """Draw images.
+
+    Image ``i`` depends on ``seed`` and ``i`` alone: neither on ``n`` nor on ``batch_size``.
+
+    Args:
+        model: the model.
+        n: number of images.
+        temperature: factor of the standard deviation of every layer's prior (Child 2020); the
+            pixels are drawn from the likelihood as it is.
+        seed: of the latents and the pixels.
+        noise: standard-normal arrays [n, h, w, c], one for each latent layer, coarsest first, in
+            place of the seeded ones. The pixels still follow ``seed``.
+        batch_size: images computed at a time (default 32).
+
+    Returns:
+        uint8 [n, H, W, C].
+
+    Raises:
+        BadInputError: ``n``, ``temperature``, ``seed``, ``noise`` or ``batch_size`` is impossible.
+    """
+    return np.concatenate(list(sample_batches(model, n, temperature, seed, noise, batch_size)))

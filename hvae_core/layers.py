@@ -1,0 +1,91 @@
+"""Layers that the hierarchy and its plugins share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from hvae_core.interfaces import Tensor
+
+
+class ScaledUniform(keras.initializers.VarianceScaling):
+    """U(-g, g) with g = gain / sqrt(fan_in), VDVAE's initial weights.
+
+    Drawn by NumPy from the initializer's seed: the same weights on every backend, and no
+    program compiled for each shape.
+
+    Args:
+        gain: scales the weights; 0 makes them zero.
+        depthwise: the kernel [h, w, C, 1] sees one channel.
+        seed: an integer; drawn from Python's ``random`` if None.
+    """
+
+    def __init__(self, gain: float = 1.0, depthwise: bool = False, seed: int | None = None) -> None:
+        super().__init__(scale=1.0, mode="fan_in", distribution="uniform", seed=seed)
+        self.gain = gain
+        self.depthwise = depthwise
+
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
+        """The initial weights of a kernel [..., in, out]."""
+        fan_in = math.prod(shape[:-2] if self.depthwise else shape[:-1])
+        limit = self.gain / math.sqrt(fan_in)
+        values = np.random.default_rng(self.seed).uniform(-limit, limit, shape)
+        return ops.convert_to_tensor(values.astype(np.float32), dtype=dtype)
+
+    def get_config(self) -> dict[str, object]:
+        """Keras's description of the initializer."""
+        return {"gain": self.gain, "depthwise": self.depthwise, "seed": self._init_seed}
+
+
+def convolution(
+    width: int, kernel_size: int, *, name: str, gain: float = 1.0, strides: int = 1
+) -> keras.layers.Conv2D:
+    """A convolution with bias, zero padding and VDVAE's initial weights times ``gain``."""
+    return keras.layers.Conv2D(
+        width,
+        kernel_size,
+        strides=strides,
+        padding="same" if strides == 1 else "valid",
+        kernel_initializer=ScaledUniform(gain),
+        name=name,
+    )
+
+
+def upsample_nearest(x: Tensor, factor: int) -> Tensor:
+    """[B, H, W, C] -> [B, factor H, factor W, C], each value repeated."""
+    if factor == 1:
+        return x
+    _, height, width, channels = x.shape
+    x = ops.reshape(x, (-1, height, 1, width, 1, channels))
+    x = ops.broadcast_to(x, (ops.shape(x)[0], height, factor, width, factor, channels))
+    return ops.reshape(x, (-1, height * factor, width * factor, channels))
+
+
+def pool_average(x: Tensor, factor: int) -> Tensor:
+    """[B, H, W, C] -> [B, H / factor, W / factor, C], the mean of each square."""
+    if factor == 1:
+        return x
+    return ops.average_pool(x, factor, strides=factor, padding="valid")
+
+
+def resize_channels(x: Tensor, width: int) -> Tensor:
+    """The first ``width`` channels, zeros appended where there are fewer (the original VDVAE)."""
+    missing = width - x.shape[-1]
+    if missing <= 0:
+        return x[..., :width]
+    return ops.pad(x, [(0, 0), (0, 0), (0, 0), (0, missing)])
+
+
+def unpatch(x: Tensor, patch: int) -> Tensor:
+    """[B, H, W, patch^2 C] -> [B, patch H, patch W, C]: each position becomes a square."""
+    if patch == 1:
+        return x
+    _, height, width, channels = x.shape
+    depth = channels // patch**2
+    x = ops.reshape(x, (-1, height, width, patch, patch, depth))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, height * patch, width * patch, depth))

@@ -1,0 +1,128 @@
+"""The bottom-up pass: features of the image at every scale."""
+
+from __future__ import annotations
+
+import keras
+
+
+from hvae_core.config import ModelConfig, StageConfig
+from hvae_core.interfaces import BlockShape, Tensor
+from hvae_core.layers import convolution, pool_average, resize_channels
+
+
+def block_shape(
+    config: ModelConfig, stage: StageConfig, middle_width: int, out_width: int, **changes: object
+) -> BlockShape:
+    """What a block at ``stage`` is told; ``changes`` override fields of `BlockShape`."""
+    values: dict[str, object] = {
+        "resolution": stage.resolution,
+        "in_width": stage.width,
+        "middle_width": middle_width,
+        "out_width": out_width,
+        "kernel_size": stage.kernel_size,
+        "activation": config.block_activation,
+        "norm": config.norm,
+        "conv": config.conv,
+    }
+    return BlockShape(**{**values, **changes})  # type: ignore[arg-type]
+
+
+class Transition(keras.layers.Layer):
+    """From one scale's channels to another's: projection and activation, or padding.
+
+    Args:
+        width: channels out.
+        config: gives `channel_change` and `pool_activation`.
+        name: the layer's name.
+    """
+
+    def __init__(self, width: int, config: ModelConfig, name: str) -> None:
+        super().__init__(name=name)
+        self.width = width
+        self.projection = None
+        if config.channel_change == "projection":
+            self.projection = convolution(width, 1, name="projection")
+            self.activate = keras.activations.get(config.pool_activation)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        if self.projection is not None:
+            self.projection.build(input_shape)
+
+    def call(self, x: Tensor) -> Tensor:
+        """[B, H, W, C] -> [B, H, W, width]."""
+        if self.projection is None:
+            return resize_channels(x, self.width)
+        return self.activate(self.projection(x))
+
+
+class Encoder(keras.layers.Layer):
+    """Residual blocks at each scale, finest first, with average pooling between the scales.
+
+    Args:
+        config: the model's options.
+        name: the layer's name.
+    """
+
+    def __init__(self, config: ModelConfig, name: str = "encoder") -> None:
+        super().__init__(name=name)
+        self.stages = config.stages
+        self.stem = convolution(
+            self.stages[0].width,
+            config.patch_size if config.patch_size > 1 else 3,
+            strides=config.patch_size,
+            name="stem",
+        )
+        # As in the original, the depth of the encoder alone scales its residual branches.
+        depth = sum(stage.encoder_blocks for stage in self.stages)
+        self.blocks: list[list[keras.layers.Layer]] = []
+        self.transitions: list[Transition] = []
+        for stage in self.stages:
+            if stage.index:
+                self.transitions.append(
+                    Transition(stage.width, config, name=f"transitions-{stage.resolution}")
+                )
+            shape = block_shape(
+                config, stage, stage.encoder_middle_width, stage.width,
+                residual=True, output_gain=depth**-0.5 if depth else 1.0,
+            )
+            first = sum(len(blocks) for blocks in self.blocks)
+            self.blocks.append(
+                [
+                    config.block.build(shape, name=f"blocks-{first + index}")
+                    for index in range(stage.encoder_blocks)
+                ]
+            )
+        self.image_shape = config.image_shape
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Create the weights."""
+        self.stem.build((None, *self.image_shape))
+        for stage in self.stages:
+            shape = (None, stage.resolution, stage.resolution, stage.width)
+            if stage.index:
+                finer = self.stages[stage.index - 1]
+                self.transitions[stage.index - 1].build((*shape[:3], finer.width))
+            for block in self.blocks[stage.index]:
+                block.build(shape)
+
+    def call(self, x: Tensor) -> list[Tensor]:
+        """The standardised image [B, H, W, C] -> features of each scale, finest first.
+
+        A scale's features are the output of its last block; with no blocks, what enters it.
+        """
+        h = self.stem(x)
+        features: list[Tensor] = []
+        for stage in self.stages:
+            if stage.index:
+                finer = self.stages[stage.index - 1]
+                # Pooling and projecting commute; pooled first, the projection is cheaper. The
+                # activation follows both.
+                h = pool_average(h, finer.resolution // stage.resolution)
+                h = self.transitions[stage.index - 1](h)
+            for block in self.blocks[stage.index]:
+                h = block(h)
+            features.append(h)
+        return features
+
+

@@ -1,0 +1,78 @@
+"""The standard-normal numbers a pass uses: an argument, never drawn inside a layer.
+
+Recorded numbers give the same pass on every backend. Numbers drawn from a seed belong to an
+image's index, so that they do not depend on the size of the batch it is in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from keras import ops
+
+from hvae_core.interfaces import Shape3, Tensor
+
+
+class Noise:
+    """One array [B, h, w, c] for each latent layer, coarsest first.
+
+    Args:
+        layers: the arrays.
+    """
+
+    def __init__(self, layers: Sequence[Tensor]) -> None:
+        self.layers = list(layers)
+
+    @classmethod
+    def from_flat(cls, flat: Tensor, shapes: Sequence[Shape3]) -> Noise:
+        """Cut [B, N] into the layers' arrays, N being the sum of their sizes."""
+        layers, start = [], 0
+        for shape in shapes:
+            size = math.prod(shape)
+            layers.append(ops.reshape(flat[:, start : start + size], (-1, *shape)))
+            start += size
+        return cls(layers)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.layers[index]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def tiled(self, copies: int) -> Noise:
+        """The same numbers for rows i, i + B, i + 2B...: a batch followed by its copies."""
+        return Noise([ops.concatenate([layer] * copies, axis=0) for layer in self.layers])
+
+
+def total_size(shapes: Sequence[Shape3]) -> int:
+    """Numbers that one image's pass uses."""
+    return sum(math.prod(shape) for shape in shapes)
+
+
+def draw_normal(shapes: Sequence[Shape3], count: int, seed: int, offset: int = 0) -> np.ndarray:
+    """Standard-normal numbers [count, total_size(shapes)] for images offset, offset + 1, ...
+
+    Row i depends on ``seed`` and ``offset + i`` alone, and is the same on every backend.
+    """
+    size = total_size(shapes)
+    out = np.empty((count, size), np.float32)
+    for row in range(count):
+        key = np.random.SeedSequence([seed, 0, offset + row])
+        np.random.Generator(np.random.SFC64(key)).standard_normal(dtype=np.float32, out=out[row])
+    return out
+
+
+def draw_uniform(shape: Sequence[int], count: int, seed: int, offset: int = 0) -> np.ndarray:
+    """Uniform(0, 1) numbers [count, *shape], row by row as in `draw_normal`."""
+    out = np.empty((count, *shape), np.float32)
+    for row in range(count):
+        key = np.random.SeedSequence([seed, 1, offset + row])
+        np.random.Generator(np.random.SFC64(key)).random(dtype=np.float32, out=out[row])
+    return out
+
+
+def fold_seed(*numbers: int) -> int:
+    """One 31-bit seed from several numbers, such as (seed, step)."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)

@@ -1,0 +1,132 @@
+"""From the hierarchy to the likelihood's parameters: two ways out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from hvae_core.config import ModelConfig
+from hvae_core.interfaces import BlockShape, Tensor
+from hvae_core.layers import convolution, unpatch, upsample_nearest
+
+
+class LatentReadout(keras.layers.Layer):
+    """The image is read from the latents (Kuzina & Tomczak 2024, DVP-VAE).
+
+    ``h = (1 / sqrt L) sum_l Up(W_l z_l)``, then 1x1, output blocks and a 3x3 convolution. A
+    scale's latents are projected by one convolution of their concatenation, which is the sum of
+    the projections, and upsampled once, to the next scale.
+
+    Args:
+        config: the model's options.
+        parameters: channels of the likelihood's parameters for each pixel.
+        name: the layer's name.
+    """
+
+    def __init__(self, config: ModelConfig, parameters: int, name: str = "readout") -> None:
+        super().__init__(name=name)
+        options = config.readout
+        self.stages = config.stages
+        self.patch = config.patch_size
+        self.upsampling = options.upsampling
+        self.width = options.width
+        self.depth = len(config.latent_shapes)
+        self.projections = {
+            stage.resolution: convolution(
+                options.width, 1, gain=stage.decoder_blocks**0.5,
+                name=f"projections-{stage.resolution}",
+            )
+            for stage in self.stages
+            if stage.decoder_blocks
+        }
+        self.mix = convolution(options.width, 1, name="mix")
+        self.activate = keras.activations.get(config.block_activation)
+        finest = self.stages[0]
+        shape = BlockShape(
+            resolution=finest.resolution,
+            in_width=options.width,
+            middle_width=options.middle_width,
+            out_width=options.width,
+            kernel_size=finest.kernel_size,
+            residual=True,
+            output_gain=options.blocks**-0.5 if options.blocks else 1.0,
+            activation=config.block_activation,
+            norm=config.norm,
+            conv=config.conv,
+        )
+        self.blocks = [
+            config.block.build(shape, name=f"blocks-{index}") for index in range(options.blocks)
+        ]
+        self.out = convolution(parameters * self.patch**2, 3, name="out")
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Create the weights."""
+        for stage in self.stages:
+            if stage.decoder_blocks:
+                height, width, channels = stage.latent_shape
+                self.projections[stage.resolution].build(
+                    (None, height, width, channels * stage.decoder_blocks)
+                )
+        side = self.stages[0].resolution
+        shape = (None, side, side, self.width)
+        for layer in (self.mix, *self.blocks, self.out):
+            layer.build(shape)
+
+    def _upsample(self, x: Tensor, factor: int) -> Tensor:
+        if self.upsampling == "nearest":
+            return upsample_nearest(x, factor)
+        side = x.shape[1] * factor
+        return ops.image.resize(x, (side, side), interpolation="bilinear")
+
+    def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
+        """Latents, coarsest first, -> parameters [B, H, W, P] in float32."""
+        total, index = None, 0
+        for stage in reversed(self.stages):
+            if total is not None:
+                total = self._upsample(total, stage.resolution // total.shape[1])
+            if stage.decoder_blocks:
+                group = list(latents[index : index + stage.decoder_blocks])
+                index += stage.decoder_blocks
+                projected = self.projections[stage.resolution](
+                    ops.concatenate(group, axis=-1) if len(group) > 1 else group[0]
+                )
+                total = projected if total is None else total + projected
+        h = self.activate(self.mix(total * self.depth**-0.5))
+        for block in self.blocks:
+            h = block(h)
+        return ops.cast(unpatch(self.out(self.activate(h)), self.patch), "float32")
+
+
+class FeatureReadout(keras.layers.Layer):
+    """The image is read from the decoder's features, ``g x + b`` then 1x1 (Child 2020).
+
+    Args:
+        config: the model's options.
+        parameters: channels of the likelihood's parameters for each pixel.
+        name: the layer's name.
+    """
+
+    def __init__(self, config: ModelConfig, parameters: int, name: str = "readout") -> None:
+        super().__init__(name=name)
+        self.patch = config.patch_size
+        self.width = config.stages[0].width
+        self.side = config.stages[0].resolution
+        self.out = convolution(parameters * self.patch**2, 1, name="out")
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Create the weights."""
+        self.gain = self.add_weight(shape=(self.width,), initializer="ones", name="gain")
+        self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
+        self.out.build((None, self.side, self.side, self.width))
+
+    def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
+        """The decoder's features ``x`` [B, H, W, width] -> parameters [B, H, W, P] in float32."""
+        return ops.cast(unpatch(self.out(x * self.gain + self.bias), self.patch), "float32")
+
+
+def build_readout(config: ModelConfig, parameters: int) -> LatentReadout | FeatureReadout:
+    """The readout that ``model.readout.kind`` names."""
+    kind = LatentReadout if config.readout.kind == "latents" else FeatureReadout
+    return kind(config, parameters)

@@ -1,0 +1,100 @@
+"""Pictures of images in a grid, written with Pillow alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+
+#: pixels of an enlarged image's side that a grid aims at
+_TARGET_SIDE = 64
+_GAP = 2
+
+
+def make_grid(images: np.ndarray, columns: int | None = None, scale: int | None = None) -> np.ndarray:
+    """Images side by side on white.
+
+    Args:
+        images: uint8 [N, H, W, C] with C of 1 or 3, row by row.
+        columns: images in a row; by default the grid is about square.
+        scale: every pixel becomes ``scale`` x ``scale``; by default small images are enlarged
+            to about 64 pixels.
+
+    Returns:
+        uint8 [height, width, C].
+
+    Raises:
+        BadInputError: the images, ``columns`` or ``scale`` are of no use.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
+        raise BadInputError(
+            f"A grid needs images of uint8 [N, H, W, 1 or 3]; these are {images.dtype} "
+            f"{list(images.shape)}."
+        )
+    count, height, width, channels = images.shape
+    if count == 0:
+        raise BadInputError("A grid needs at least one image; there are none.")
+    columns = math.ceil(math.sqrt(count)) if columns is None else columns
+    scale = max(1, _TARGET_SIDE // max(height, width)) if scale is None else scale
+    for key, value in (("columns", columns), ("scale", scale)):
+        if value < 1:
+            raise BadInputError(f"{key} is {value}; it must be at least 1.")
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    height, width = height * scale, width * scale
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    grid = np.full(
+        (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, channels), 255, np.uint8
+    )
+    for index, image in enumerate(images):
+        top = index // columns * (height + _GAP)
+        left = index % columns * (width + _GAP)
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def save_png(image: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    """Write one image uint8 [H, W, 1 or 3] as PNG; an older file is replaced atomically."""
+    from PIL import Image
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            picture.save(file, format="PNG")
+        _share(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def save_grid(
+    images: np.ndarray,
+    path: str | os.PathLike[str],
+    columns: int | None = None,
+    scale: int | None = None,
+) -> Path:
+    """Write `make_grid` of uint8 ``images`` [N, H, W, C] as one PNG, atomically.
+
+    Raises:
+        BadInputError: see `make_grid`.
+        OSError: the file cannot be written.
+    """
+    return save_png(make_grid(images, columns, scale), path)
+
+
+def _share(path: str) -> None:
+    """Give a temporary file the permissions that a plainly created one would have."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)

@@ -1,0 +1,80 @@
+"""What a plugin says of a component, without importing Keras.
+
+A plugin module defines the hook ``hvae_component()``, which returns one `ComponentSpec`. The spec
+is light: the code that needs Keras is named by ``builder`` as ``"package.module:function"`` and is
+imported when a model is built, not when a configuration is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+API_VERSION = 1
+KINDS = (
+    "block",
+    "flow",
+    "attention",
+    "likelihood",
+    "regularizer",
+    "dataset",
+    "preset",
+    "cli",
+    "export",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """The configuration of a component that has no options."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComponentSpec:
+    """A component of one kind: its name, its options and how to build it.
+
+    Args:
+        kind: one of `KINDS`.
+        name: the name a configuration uses, as in ``block: {name: bottleneck}``.
+        summary: one line for listings.
+        builder: a callable, or ``"package.module:function"`` resolved on first use. The arguments
+            it takes depend on the kind and are documented by the interface in
+            `hvae_core.interfaces`; the validated options always come first.
+        config: a pydantic model or a dataclass with the component's options. Unknown keys are
+            refused for both.
+        references: papers, as ``"Author et al. year, arXiv 1234.56789"``.
+        licence: the SPDX identifier of the component's licence.
+        api_version: the version of this contract that the plugin was written for.
+        context_channels: for a flow, ``(options, latent_shape) -> int``: how many extra channels
+            the posterior must emit for it.
+        supports: for a regularizer, what it can be combined with.
+    """
+
+    kind: str
+    name: str
+    summary: str
+    builder: str | Callable[..., Any]
+    config: type = NoOptions
+    references: tuple[str, ...] = ()
+    licence: str = "Apache-2.0"
+    api_version: int = API_VERSION
+    context_channels: Callable[[Any, tuple[int, int, int]], int] | None = None
+    supports: tuple[str, ...] = ()
+
+    def resolve(self) -> Callable[..., Any]:
+        """The builder itself; imports the module that holds it.
+
+        Raises:
+            ImportError: the module cannot be imported.
+            AttributeError: it has no such function.
+        """
+        if callable(self.builder):
+            return self.builder
+        module, _, attribute = self.builder.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def build(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the builder."""
+        return self.resolve()(*args, **kwargs)

@@ -1,0 +1,81 @@
+"""Diagonal Gaussians given by mean and log standard deviation. All arithmetic is float32.
+
+Elementwise functions: shapes broadcast; sum over the event dimensions with `sum_event`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from keras import ops
+
+from hvae_core.interfaces import GaussianParameters, Tensor
+
+LOG_2PI = math.log(2.0 * math.pi)
+#: the smallest log standard deviation of the softplus parametrisation (6e-6)
+LOG_STD_FLOOR = -12.0
+
+
+def sum_event(x: Tensor) -> Tensor:
+    """Sum over all dimensions but the first: [B, ...] -> [B]."""
+    return ops.sum(ops.reshape(x, (ops.shape(x)[0], -1)), axis=-1)
+
+
+def kl_divergence(q: GaussianParameters, p: GaussianParameters) -> Tensor:
+    """KL(q || p), elementwise in nats (Child 2020, section 3).
+
+    The two squares are of ratios to p's standard deviation, so that neither variance is formed:
+    small standard deviations do not underflow.
+    """
+    difference = q.log_std - p.log_std
+    scaled_mean = (q.mean - p.mean) * ops.exp(-p.log_std)
+    return 0.5 * (ops.exp(2.0 * difference) + ops.square(scaled_mean) - 1.0) - difference
+
+
+def log_prob(x: Tensor, p: GaussianParameters) -> Tensor:
+    """log p(x), elementwise in nats."""
+    return -0.5 * (ops.square((x - p.mean) * ops.exp(-p.log_std)) + LOG_2PI) - p.log_std
+
+
+def standard_log_prob(noise: Tensor, p: GaussianParameters) -> Tensor:
+    """log p(mean + std * noise), elementwise in nats, without the rounding of the difference."""
+    return -0.5 * (ops.square(noise) + LOG_2PI) - p.log_std
+
+
+def draw(p: GaussianParameters, noise: Tensor) -> Tensor:
+    """A sample by reparametrisation: mean + std * noise."""
+    return p.mean + ops.exp(p.log_std) * noise
+
+
+def log_softplus(x: Tensor) -> Tensor:
+    """log(log(1 + exp(x))), stable in value and gradient for any x.
+
+    Far left, softplus(x) = e^x - e^{2x}/2 + ..., so its logarithm is x - e^x / 2 + O(e^{2x}).
+    """
+    is_small = x < -8.0
+    safe = ops.where(is_small, ops.zeros_like(x), x)
+    series = ops.where(is_small, x, ops.zeros_like(x) - 8.0)
+    return ops.where(is_small, series - 0.5 * ops.exp(series), ops.log(ops.softplus(safe)))
+
+
+def smoothed_log_std(value: Tensor, beta: float) -> Tensor:
+    """log sigma for sigma = softplus(beta value) / beta (Hazami et al. 2022, gradient smoothing).
+
+    With beta = ln 2, value 0 gives sigma 1. Floored at `LOG_STD_FLOOR`.
+    """
+    return ops.maximum(log_softplus(beta * value) - math.log(beta), LOG_STD_FLOOR)
+
+
+def parameters(mean: Tensor, value: Tensor, parametrisation: str, beta: float) -> GaussianParameters:
+    """A Gaussian from a network's two outputs, cast to float32.
+
+    Args:
+        mean: the mean.
+        value: what the log standard deviation is made of.
+        parametrisation: ``"exp"`` (value is the log standard deviation) or ``"softplus"``.
+        beta: of the softplus.
+    """
+    mean = ops.cast(mean, "float32")
+    value = ops.cast(value, "float32")
+    log_std = value if parametrisation == "exp" else smoothed_log_std(value, beta)
+    return GaussianParameters(mean, log_std)

@@ -1,0 +1,90 @@
+"""What may watch a training run: progress, TensorBoard, sample grids, or a caller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
+    from hvae_core.model import HierarchicalVAE
+
+
+class Run(Protocol):
+    """What a callback may read of the run it watches."""
+
+    config: Config
+    output: Path
+    model: HierarchicalVAE
+    steps_per_epoch: int
+    total_steps: int
+
+    @property
+    def step(self) -> int:
+        """Updates made."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last update, from 1."""
+
+    def note(self, text: str) -> None:
+        """Tell the user something, on stderr."""
+
+
+class Callback:
+    """Watches a run. Every hook does nothing unless a subclass says otherwise.
+
+    An exception raised in a hook ends the run; the checkpoints made so far are kept.
+    """
+
+    def start(self, run: Run) -> None:
+        """Before the first update; ``run.step`` is above 0 in a resumed run."""
+
+    def update(self, run: Run, figures: Mapping[str, Any]) -> None:
+        """After an update whose figures have been read, two or so updates late.
+
+        ``figures`` are floats: loss, distortion and rate in nats/dim, gradient_norm, skipped,
+        nonfinite, and the array kl_per_layer [L] in nats.
+        """
+
+    def record(self, run: Run, record: Mapping[str, Any]) -> None:
+        """After a line of metrics.jsonl was written, with what it holds."""
+
+    def evaluated(self, run: Run, record: Mapping[str, Any]) -> None:
+        """At the end of an epoch, while the model holds the averaged weights."""
+
+    def checkpoint(self, run: Run, folder: Path) -> None:
+        """After a checkpoint was written."""
+
+    def close(self, run: Run) -> None:
+        """At the end, after an error too."""
+
+
+class SampleGrids(Callback):
+    """Writes ``samples/step-00001000.png`` every ``train.sample_epochs`` epochs.
+
+    The noise is the same each time, so that the pictures can be compared.
+
+    Args:
+        images: number of images in a grid.
+        temperature: of the priors.
+    """
+
+    def __init__(self, images: int = 16, temperature: float = 0.9) -> None:
+        self.images, self.temperature = images, temperature
+
+    def evaluated(self, run: Run, record: Mapping[str, Any]) -> None:
+        """See `Callback.evaluated`."""
+        every = run.config.train.sample_epochs
+        if not every or (run.epoch % every and run.step < run.total_steps):
+            return
+        from hvae_core.plotting import save_grid
+
+        images = run.model.sample(
+            self.images, temperature=self.temperature, seed=run.config.train.seed
+        )
+        try:
+            save_grid(images, run.output / "samples" / f"step-{run.step:08d}.png")
+        except OSError as error:  # a picture is not worth a run
+            run.note(f"The sample grid was not written: {error.strerror or error}.")

@@ -1,0 +1,136 @@
+"""Means over updates, and the file they are written to."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hvae_core.errors import TrainingError
+
+#: figures that are counted instead of averaged
+COUNTED = ("skipped", "nonfinite")
+
+
+class RunningMeans:
+    """Means of the figures of several updates.
+
+    An update with a figure that is not finite is counted, but left out of the means. All of it
+    fits into a checkpoint (`state`), so that an epoch may be interrupted.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all updates."""
+        self.steps = self.skipped = self.nonfinite = self._averaged = 0
+        self._sums: dict[str, np.ndarray] = {}
+
+    def add(self, figures: Mapping[str, Any]) -> None:
+        """Count an update; ``skipped`` and ``nonfinite`` are 0 or 1, the others are averaged."""
+        self.steps += 1
+        self.skipped += int(figures.get("skipped", 0))
+        values = {
+            key: np.asarray(value, dtype=np.float64)
+            for key, value in figures.items()
+            if key not in COUNTED
+        }
+        finite = all(np.isfinite(value).all() for value in values.values())
+        if figures.get("nonfinite", 0) or not finite:
+            self.nonfinite += 1
+            return
+        self._averaged += 1
+        for key, value in values.items():
+            self._sums[key] = self._sums[key] + value if key in self._sums else value
+
+    def means(self) -> dict[str, Any]:
+        """The means as floats and lists of floats, and the counts of `COUNTED`."""
+        means = {key: (value / self._averaged).tolist() for key, value in self._sums.items()}
+        return {**means, "skipped": self.skipped, "nonfinite": self.nonfinite}
+
+    def state(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {
+            "steps": self.steps,
+            "skipped": self.skipped,
+            "nonfinite": self.nonfinite,
+            "averaged": self._averaged,
+            "sums": {key: value.tolist() for key, value in self._sums.items()},
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.steps, self.skipped = int(state["steps"]), int(state["skipped"])
+        self.nonfinite, self._averaged = int(state["nonfinite"]), int(state["averaged"])
+        self._sums = {key: np.asarray(v, dtype=np.float64) for key, v in state["sums"].items()}
+
+
+def in_unit(nats_per_dim: float, unit: str, dimensions: int) -> float:
+    """A bound in nats per dimension in the likelihood's unit: bits/dim, or nats of an image."""
+    return nats_per_dim / math.log(2.0) if unit == "bits/dim" else nats_per_dim * dimensions
+
+
+def unit_key(unit: str) -> str:
+    """The key of a bound in this unit in metrics.jsonl: ``bits_per_dim`` or ``nats``."""
+    return "bits_per_dim" if unit == "bits/dim" else "nats"
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: arrays as lists, NaN and infinities as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+class MetricsFile:
+    """``metrics.jsonl``: one JSON object a line, each with ``event`` and ``step``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add a line.
+
+        Raises:
+            TrainingError: it cannot be written.
+        """
+        line = json.dumps(plain(record)) + "\n"
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise TrainingError(
+                f"Cannot write {self.path}: {error.strerror or error}.",
+                "Make room, then go on from the last checkpoint with --resume.",
+            ) from error
+
+    def read(self) -> list[dict[str, Any]]:
+        """The records; a line that was cut short by a crash is passed over."""
+        if not self.path.is_file():
+            return []
+        records = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                continue
+        return records
+
+    def truncate(self, step: int) -> None:
+        """Drop the records of updates after ``step``, which a resumed run makes again."""
+        kept = [record for record in self.read() if record.get("step", 0) <= step]
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        temporary.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
+        os.replace(temporary, self.path)

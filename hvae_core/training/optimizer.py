@@ -1,0 +1,136 @@
+"""The update rule: clip, skip, apply, average."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from hvae_core.config import TrainConfig
+from hvae_core.interfaces import Tensor
+from hvae_core.training.program import snapshot
+
+
+def build_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
+    """The Keras optimizer that ``train.optimizer`` names.
+
+    Weight decay is decoupled and leaves out biases, norms, gains and gates.
+    """
+    decay = config.weight_decay or None
+    if config.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(
+            config.learning_rate, momentum=config.beta_1, weight_decay=decay
+        )
+    else:
+        kind = {"adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
+        optimizer = kind[config.optimizer](
+            config.learning_rate,
+            beta_1=config.beta_1,
+            beta_2=config.beta_2,
+            epsilon=config.epsilon,
+            weight_decay=decay if config.optimizer == "adamax" else config.weight_decay,
+        )
+    return optimizer
+
+
+def is_decayed(variable: keras.Variable) -> bool:
+    """Whether weight decay applies: to kernels alone."""
+    return variable.path.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel")
+
+
+def global_norm(gradients: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of all gradients together, float32."""
+    squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
+    return ops.sqrt(ops.sum(ops.stack(squares)))
+
+
+class Updater:
+    """Applies gradients to the weights and keeps their exponential moving average.
+
+    The norm of the (accumulated) gradient is measured before clipping. An update whose norm is
+    not finite, or at least ``skip_norm`` from ``skip_start_step`` on, is dropped: weights,
+    moments, the optimizer's count and the average stay as they are (Child 2020, section 4; Hazami
+    et al. 2022). Norms are of gradients in nats per dimension.
+
+    Args:
+        config: the training options.
+        weights: the trainable variables.
+    """
+
+    def __init__(self, config: TrainConfig, weights: Sequence[keras.Variable]) -> None:
+        self.config = config
+        self.weights = list(weights)
+        self.optimizer = build_optimizer(config)
+        fixed = [variable for variable in self.weights if not is_decayed(variable)]
+        if config.weight_decay and fixed:
+            self.optimizer.exclude_from_weight_decay(var_list=fixed)
+        self.optimizer.build(self.weights)
+        self.averages: list[keras.Variable] = []
+        if config.ema_decay:
+            self.averages = [
+                keras.Variable(ops.convert_to_numpy(w.value), trainable=False, dtype="float32", name=f"ema_{i}")
+                for i, w in enumerate(self.weights)
+            ]
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All variables an update may change beside the weights."""
+        return [*self.optimizer.variables, *self.averages]
+
+    def apply(
+        self, gradients: Sequence[Tensor], step: Tensor, learning_rate: Tensor, finite: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One update.
+
+        Args:
+            gradients: one for each weight.
+            step: number of this update, from 0.
+            learning_rate: of this update.
+            finite: whether the loss was finite.
+
+        Returns:
+            The gradient norm before clipping, and whether the update was applied (bool).
+        """
+        config = self.config
+        norm = global_norm(gradients)
+        accept = ops.logical_and(ops.isfinite(norm), finite)
+        if config.skip_norm:
+            may_skip = step >= config.skip_start_step
+            too_large = ops.logical_and(may_skip, norm >= config.skip_norm)
+            accept = ops.logical_and(accept, ops.logical_not(too_large))
+        if config.clip_norm is not None:
+            factor = ops.minimum(1.0, config.clip_norm / (norm + 1e-6))
+            gradients = [gradient * ops.cast(factor, gradient.dtype) for gradient in gradients]
+        self.optimizer.learning_rate.assign(learning_rate)
+        if keras.config.backend() == "torch":
+            # Eager: asking costs one number's transfer and saves a copy of all state.
+            if bool(accept):
+                self.optimizer.apply(gradients, self.weights)
+                self._average()
+        else:
+            self._apply_where(accept, gradients)
+        return norm, accept
+
+    def _apply_where(self, accept: Tensor, gradients: Sequence[Tensor]) -> None:
+        changed = [*self.weights, *self.variables]
+        before = [snapshot(variable) for variable in changed]
+        self.optimizer.apply(list(gradients), self.weights)
+        self._average()
+        for variable, old in zip(changed, before, strict=True):
+            variable.assign(ops.where(accept, ops.convert_to_tensor(variable), old))
+
+    def _average(self) -> None:
+        decay = self.config.ema_decay
+        if keras.config.backend() == "torch":
+            import torch
+
+            with torch.no_grad():
+                averages = [average.value for average in self.averages]
+                if averages:
+                    weights = [weight.value for weight in self.weights]
+                    torch._foreach_lerp_(averages, weights, 1.0 - decay)
+            return
+        for average, weight in zip(self.averages, self.weights, strict=False):
+            value = ops.convert_to_tensor(average)
+            average.assign(value + (1.0 - decay) * (ops.convert_to_tensor(weight) - value))

@@ -1,0 +1,94 @@
+"""Learning rate, beta and length of a run, as pure functions of the update's number.
+
+Updates are counted from 0, and nothing here has a state, so a resumed run follows the same curves.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hvae_core.config import TrainConfig
+from hvae_core.errors import ConfigError
+
+
+def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:
+    """The number of updates that ``train.epochs`` or ``train.steps`` asks for.
+
+    Raises:
+        ConfigError: neither is given, or the options contradict each other.
+    """
+    if config.schedule == "exponential" and not config.final_learning_rate:
+        raise ConfigError(
+            "train.final_learning_rate is 0, which an exponential schedule never reaches.",
+            "Set it above 0, or set train.schedule to cosine.",
+        )
+    if config.steps is not None:
+        return config.steps
+    if config.epochs is not None:
+        return config.epochs * steps_per_epoch
+    raise ConfigError(
+        "train.epochs is not given: nothing says how long to train.",
+        "Set train.epochs, or train.steps for a number of updates.",
+    )
+
+
+def warmup_steps(config: TrainConfig, steps_per_epoch: int) -> int:
+    """Updates of the learning rate's warm-up; one epoch where neither option is given."""
+    if config.warmup_steps is not None:
+        return config.warmup_steps
+    epochs = 1.0 if config.warmup_epochs is None else config.warmup_epochs
+    return round(epochs * steps_per_epoch)
+
+
+def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, total: int) -> float:
+    """The learning rate of update ``step``.
+
+    During the warm-up of W updates it is ``step / W`` of the full rate, so the first update is
+    made with 0, as in Child (2020). After it, with t going from 0 to 1 between the warm-up's end
+    and ``total``, it goes from ``learning_rate`` to ``final_learning_rate``: by powers
+    (exponential), by half a cosine, or by ``restarts`` equal half cosines, each of which starts at
+    the full rate (Loshchilov & Hutter 2017).
+
+    Args:
+        config: the training options.
+        step: number of the update, from 0.
+        steps_per_epoch: updates in an epoch.
+        total: updates of the whole run.
+    """
+    full, final = config.learning_rate, config.final_learning_rate
+    warmup = warmup_steps(config, steps_per_epoch)
+    if step < warmup:
+        return full * step / warmup
+    if config.schedule == "constant":
+        return full
+    done = min(1.0, (step - warmup) / max(1, total - warmup))
+    if config.schedule == "exponential":
+        return float(full * (final / full) ** done)
+    if config.schedule == "cosine-restarts" and done < 1.0:
+        done = (done * config.restarts) % 1.0
+    return final + (full - final) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def beta(config: TrainConfig, step: int) -> float:
+    """The weight of the KL at update ``step``.
+
+    It rises linearly to ``train.beta`` during ``beta_warmup`` updates. With ``beta_cycles`` these
+    are divided into cycles, each of which rises during its first half and holds during its second
+    (Fu et al. 2019).
+    """
+    if beta_is_settled(config, step):
+        return config.beta
+    done = step / config.beta_warmup
+    if config.beta_cycles:
+        done = min(1.0, 2.0 * ((done * config.beta_cycles) % 1.0))
+    return config.beta * done
+
+
+def beta_is_settled(config: TrainConfig, step: int) -> bool:
+    """Whether beta has reached its value for good, so that bounds can be compared."""
+    return step >= config.beta_warmup
+
+
+def balances_kl(config: TrainConfig, step: int) -> bool:
+    """Whether the KL of the layers is balanced at update ``step`` (Hazami et al. 2022)."""
+    return step < config.kl_balancing_steps

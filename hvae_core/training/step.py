@@ -1,0 +1,203 @@
+"""The training step: one code path on JAX, TensorFlow and PyTorch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from hvae_core.config import Config
+from hvae_core.errors import WeightsError
+from hvae_core.interfaces import LatentOutput, PassOutput, Tensor
+from hvae_core.model import HierarchicalVAE, Noise
+from hvae_core.model.noise import fold_seed, total_size
+from hvae_core.training.optimizer import Updater
+from hvae_core.training.program import Program, value_and_grad
+
+
+def balanced_kl(layers: list[LatentOutput]) -> Tensor:
+    """Efficient-VDVAE's early KL, [B] in nats (Hazami et al. 2022; from NVAE).
+
+    ``sum_i stop_gradient(alpha_i) KL_i`` with ``alpha_i = L k_i / sum k``, k_i the batch's mean.
+    """
+    kl = ops.stack([layer.kl for layer in layers], axis=-1)
+    mean = ops.mean(kl, axis=0)
+    alpha = len(layers) * mean / ops.maximum(ops.sum(mean), 1e-12)
+    return ops.sum(ops.stop_gradient(alpha) * kl, axis=-1)
+
+
+class TrainStep:
+    """One update of a model, compiled.
+
+    The loss is ``(beta KL - log p(x|z)) / D + penalty / D``, averaged over the batch, in nats per
+    dimension: gradient norms and thresholds mean the same for every data set.
+
+    Args:
+        model: the model; its weights are changed.
+        config: gives `train` and `regularizer`.
+    """
+
+    def __init__(self, model: HierarchicalVAE, config: Config) -> None:
+        self.model = model
+        self.config = config
+        self.dimensions = math.prod(model.image_shape)
+        self.noise_size = total_size(model.latent_shapes)
+        self.regularizer = (
+            config.regularizer.build(model.image_shape) if config.regularizer else None
+        )
+        self.updater = Updater(config.train, model.trainable_variables)
+        self._fixed = [v for v in model.variables if not v.trainable]
+        self._program = Program(self._step, self._variables, config.train.compile)
+
+    @property
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.updater.weights, *self._fixed, *self.updater.variables]
+
+    def _objective(
+        self, images: Tensor, noise: Tensor, beta: Tensor, balance: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a micro-batch and its parts."""
+        out: PassOutput = self.model.forward(
+            images, Noise.from_flat(noise, self.model.latent_shapes)
+        )
+        kl = out.kl
+        if self.config.train.kl_balancing_steps:
+            kl = ops.where(balance, balanced_kl(out.layers), kl)
+        loss = ops.mean(beta * kl - out.log_likelihood) / self.dimensions
+        if self.regularizer is not None:
+            loss = loss + ops.mean(self.regularizer.penalty(out.layers)) / self.dimensions
+        parts = {
+            "distortion": ops.mean(-out.log_likelihood) / self.dimensions,
+            "rate": ops.mean(out.kl) / self.dimensions,
+            "kl_per_layer": ops.stack([ops.mean(layer.kl) for layer in out.layers]),
+        }
+        return loss, parts
+
+    def _step(
+        self,
+        images: Tensor,
+        noise: Tensor,
+        step: Tensor,
+        learning_rate: Tensor,
+        beta: Tensor,
+    ) -> dict[str, Tensor]:
+        count = self.config.train.accumulate
+        balance = step < self.config.train.kl_balancing_steps
+        rows = images.shape[0] // count
+        total: list[Tensor] | None = None
+        figures: dict[str, Tensor] = {}
+        for part in range(count):
+            cut = slice(part * rows, (part + 1) * rows)
+            loss, parts, gradients = value_and_grad(
+                lambda cut=cut: self._objective(images[cut], noise[cut], beta, balance),
+                self.updater.weights,
+                self._fixed,
+            )
+            if total is None:
+                total, figures = list(gradients), {"loss": loss, **parts}
+            else:
+                total = [a + b for a, b in zip(total, gradients, strict=True)]
+                new = {"loss": loss, **parts}
+                figures = {key: value + new[key] for key, value in figures.items()}
+        assert total is not None
+        if count > 1:
+            total = [gradient / count for gradient in total]
+            figures = {key: value / count for key, value in figures.items()}
+        finite = ops.isfinite(figures["loss"])
+        norm, applied = self.updater.apply(total, step, learning_rate, finite)
+        figures["gradient_norm"] = norm
+        figures["skipped"] = 1.0 - ops.cast(applied, "float32")
+        is_finite = ops.logical_and(finite, ops.isfinite(norm))
+        figures["nonfinite"] = 1.0 - ops.cast(is_finite, "float32")
+        return figures
+
+    def __call__(
+        self, images: np.ndarray, *, step: int, learning_rate: float, beta: float
+    ) -> dict[str, Tensor]:
+        """One update.
+
+        Args:
+            images: uint8 [B, H, W, C].
+            step: number of this update, from 0; with ``train.seed`` it decides the noise.
+            learning_rate: of this update.
+            beta: weight of the KL.
+
+        Returns:
+            Scalars, still on the device: loss, distortion and rate (nats/dim), gradient_norm,
+            skipped and nonfinite (0 or 1); and kl_per_layer [L] in nats.
+        """
+        seed = fold_seed(self.config.train.seed, step)
+        rows = len(images)
+        shared = self.regularizer is not None and self.regularizer.shares_noise
+        copies = rows // self.config.train.batch_size if shared else 1
+        noise = keras.random.normal((rows // copies, self.noise_size), seed=seed)
+        if copies > 1:
+            noise = ops.concatenate([noise] * copies, axis=0)
+        return self._program(
+            ops.convert_to_tensor(images),
+            noise,
+            ops.convert_to_tensor(step, dtype="int32"),
+            ops.convert_to_tensor(learning_rate, dtype="float32"),
+            ops.convert_to_tensor(beta, dtype="float32"),
+        )
+
+    def sync(self) -> None:
+        """Bring the model's weights up to date; they may then be read or changed."""
+        self._program.sync()
+
+    def _state_variables(self) -> dict[str, keras.Variable]:
+        weights = [v.path.split("/", 1)[-1].replace("/", ".") for v in self.updater.weights]
+        named = {
+            f"optimizer.{index}": v for index, v in enumerate(self.updater.optimizer.variables)
+        }
+        named |= {f"ema.{name}": v for name, v in zip(weights, self.updater.averages, strict=False)}
+        return named
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Optimizer and averaged weights by name, as a checkpoint keeps them."""
+        self.sync()
+        return {
+            name: ops.convert_to_numpy(variable.value)
+            for name, variable in self._state_variables().items()
+        }
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take back what `state` gave.
+
+        Raises:
+            WeightsError: the names or shapes are another model's.
+        """
+        self.sync()
+        named = self._state_variables()
+        wrong = [
+            name
+            for name, variable in named.items()
+            if name not in arrays or tuple(arrays[name].shape) != tuple(variable.shape)
+        ]
+        if wrong or len(arrays) != len(named):
+            odd = wrong[0] if wrong else next(iter(set(arrays) - set(named)))
+            raise WeightsError(
+                f"The checkpoint's optimizer state does not fit this configuration ({odd}).",
+                "Resume with the configuration the run was started with.",
+            )
+        for name, variable in named.items():
+            variable.assign(arrays[name])
+
+    @contextmanager
+    def ema_weights(self) -> Iterator[None]:
+        """Inside, the model holds the averaged weights; without EMA, the weights themselves."""
+        self.sync()
+        weights, averages = self.updater.weights, self.updater.averages
+        kept = [ops.convert_to_numpy(weight.value) for weight in weights] if averages else []
+        for weight, average in zip(weights, averages, strict=False):
+            weight.assign(ops.convert_to_numpy(average.value))
+        try:
+            yield
+        finally:
+            for weight, value in zip(weights, kept, strict=False):
+                weight.assign(value)

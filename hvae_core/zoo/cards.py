@@ -1,0 +1,143 @@
+"""Model cards: ``README.md`` of a preset folder, made from its ``preset.yaml`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hvae_core.config import Component, Config, StageConfig
+from hvae_core.zoo.preset import SAMPLES_FILE, Preset
+
+_FIGURE_NAMES = {"bits_per_dim": "bits/dim", "nats": "nats", "elbo": "ELBO"}
+
+
+def model_card(preset: Preset) -> str:
+    """The model card as Markdown.
+
+    Raises:
+        ConfigError: the preset's configuration is not valid.
+    """
+    config = preset.config
+    sections = [
+        f"# {preset.name}\n\n{preset.summary}".rstrip(),
+        f"![Samples]({SAMPLES_FILE})" if (preset.folder / SAMPLES_FILE).is_file() else "",
+        _section("Figures", _figures(preset)),
+        _section("Use", _usage(preset)),
+        _section("Architecture", _architecture(config, preset.info.get("parameters"))),
+        _section("Data", _data(config)),
+        _section("Training", _training(config, preset.info.get("trained") or {})),
+        _section("Notes", str(preset.info.get("notes") or "")),
+        _section("Licence", preset.licence),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body.strip()}" if body.strip() else ""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["-"] * len(head), *rows]
+    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _figures(preset: Preset) -> str:
+    if not preset.figures:
+        return (
+            "Nothing has been measured: there are no trained weights."
+            if (preset.weights_path is None)
+            else "Nothing has been measured."
+        )
+    rows = []
+    for name, figure in preset.figures.items():
+        known = dict(figure) if isinstance(figure, Mapping) else {"value": figure}
+        value, unit, how = known.pop("value", ""), known.pop("unit", ""), known.pop("how", "")
+        rest = ", ".join(f"{key.replace('_', ' ')}: {text}" for key, text in known.items())
+        number = f"{value:.4g}" if isinstance(value, float) else value
+        measured = "; ".join(filter(None, (str(how), rest)))
+        rows.append([_FIGURE_NAMES.get(name, name), f"{number} {unit}".strip(), measured])
+    return _table(["figure", "value", "how it was measured"], rows)
+
+
+def _usage(preset: Preset) -> str:
+    train = (
+        "" if preset.weights_path else f"There are no weights yet: `hvae train {preset.name}`.\n\n"
+    )
+    return (
+        f"{train}```\nhvae sample {preset.name} -n 16 --seed 0 -o samples.png\n"
+        f"hvae evaluate {preset.name}\n```\n\n"
+        f'```python\nimport hvae_core as hvae\n\nmodel = hvae.load("{preset.name}")\n'
+        "images = model.sample(16, seed=0)   # uint8, channels last\n```"
+    )
+
+
+def _architecture(config: Config, parameters: Any) -> str:
+    model = config.model
+    layers = sum(stage.decoder_blocks for stage in model.stages)
+    size = f", {parameters:,} parameters" if isinstance(parameters, int) else ""
+    height, width, channels = model.image_shape
+    text = (
+        f"A hierarchical VAE of {height}x{width} images with {channels} "
+        f"channel{'s' if channels > 1 else ''}: {layers} latent layers at {len(model.stages)} "
+        f"scales{size}."
+    )
+    head = ["scale", "width", "middle width (up, down)", "blocks up", "latent layers", "latent"]
+    return f"{text}\n\n{_table(head, map(_stage_row, model.stages))}\n\n{_parts(config)}"
+
+
+def _stage_row(stage: StageConfig) -> list[Any]:
+    return [
+        f"{stage.resolution}x{stage.resolution}",
+        stage.width,
+        f"{stage.encoder_middle_width}, {stage.decoder_middle_width}",
+        stage.encoder_blocks,
+        stage.decoder_blocks,
+        f"{stage.resolution}x{stage.resolution}x{stage.latent_width}",
+    ]
+
+
+def _parts(config: Config) -> str:
+    model = config.model
+    parts: dict[str, str] = {
+        "Block": f"{model.block.name}, {model.block_activation}, "
+        f"{model.conv} convolutions, norm {model.norm}",
+        "Readout": model.readout.kind,
+        "Likelihood": _component(config.likelihood),
+    }
+    for title, component in (
+        ("Flow", model.flow),
+        ("Attention", model.attention),
+        ("Regularizer", config.regularizer),
+    ):
+        if component is not None:
+            parts[title] = _component(component)
+    return "\n".join(f"- {title}: {text}" for title, text in parts.items())
+
+
+def _component(component: Component) -> str:
+    options = {key: value for key, value in component.to_dict().items() if key != "name"}
+    text = ", ".join(f"{key} {value}" for key, value in options.items() if value is not None)
+    return f"{component.name} ({text})" if text else component.name
+
+
+def _data(config: Config) -> str:
+    return f"{_component(config.data)}: {config.data.spec.summary}"
+
+
+def _training(config: Config, trained: Mapping[str, Any]) -> str:
+    train = config.train
+    length = f"{train.steps:,} steps" if train.steps else f"{train.epochs} epochs"
+    if not train.steps and not train.epochs:
+        length = "no set length"
+    skip = (
+        f", updates with a norm of {train.skip_norm:g} or more skipped" if train.skip_norm else ""
+    )
+    clip = f", gradients clipped to {train.clip_norm:g}" if train.clip_norm else ""
+    text = (
+        f"{train.optimizer}, learning rate {train.learning_rate:g} ({train.schedule}), weight "
+        f"decay {train.weight_decay:g}, batches of {train.batch_size}, {length}, averaged weights "
+        f"with decay {train.ema_decay:g}{clip}{skip}."
+    )
+    facts = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in trained.items())
+    return f"{text}\n\n{facts}"

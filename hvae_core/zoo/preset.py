@@ -1,0 +1,169 @@
+"""A preset folder and what its ``preset.yaml`` says."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_core.errors import ConfigError, PresetError
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
+
+PRESET_FILE = "preset.yaml"
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+SAMPLES_FILE = "samples.png"
+FILES = (PRESET_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE)
+
+#: keys of preset.yaml beside those of a configuration
+INFO_KEYS = ("name", "licence", "parameters", "figures", "trained", "notes", "weights")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsInfo:
+    """What preset.yaml records of the weights."""
+
+    sha256: str | None = None
+    size: int | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A preset found on this machine.
+
+    Args:
+        name: by which it was found.
+        folder: where ``preset.yaml`` lies.
+        info: the whole content of ``preset.yaml``, unvalidated but for its form.
+        origin: "installed", "pulled" or "folder".
+    """
+
+    name: str
+    folder: Path
+    info: Mapping[str, Any]
+    origin: str = "folder"
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The weights file, or None where there is none."""
+        path = self.folder / WEIGHTS_FILE
+        return path if path.is_file() else None
+
+    @property
+    def summary(self) -> str:
+        """One line on what this is."""
+        return str(self.info.get("summary") or "")
+
+    @property
+    def licence(self) -> str:
+        """The licence of the weights, or an empty string."""
+        return str(self.info.get("licence") or "")
+
+    @property
+    def figures(self) -> Mapping[str, Any]:
+        """Results and how they were measured."""
+        return self.info.get("figures") or {}
+
+    @cached_property
+    def weights(self) -> WeightsInfo:
+        """What is recorded of the weights.
+
+        Raises:
+            PresetError: the record is malformed.
+        """
+        return _weights_info(self.info.get("weights"), self.folder / PRESET_FILE)
+
+    @cached_property
+    def config(self) -> Config:
+        """The validated configuration.
+
+        Raises:
+            ConfigError: a key is unknown or a value impossible; the message names the file.
+        """
+        from hvae_core.config import parse_config
+
+        keys = {key: value for key, value in self.info.items() if key not in INFO_KEYS}
+        try:
+            return parse_config(keys)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{self.folder / PRESET_FILE}: {error.message}", error.hint
+            ) from error
+
+
+def read_preset(folder: str | Path, name: str | None = None, origin: str = "folder") -> Preset:
+    """Read the preset in ``folder``; its configuration is validated on first use.
+
+    Args:
+        folder: holds ``preset.yaml``.
+        name: by which it was found; the folder's name where none is given.
+        origin: "installed", "pulled" or "folder".
+
+    Raises:
+        PresetError: there is no readable ``preset.yaml``.
+    """
+    folder = Path(folder)
+    path = folder / PRESET_FILE
+    info = load_yaml(path)
+    recorded = info.get("name")
+    if recorded is not None:
+        check_name(recorded, str(path))
+    return Preset(name or recorded or folder.resolve().name, folder, info, origin)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        PresetError: it cannot be read, or is no mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PresetError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise PresetError(f"{path}{where} is not valid YAML.") from error
+    if not isinstance(content, dict):
+        raise PresetError(f"{path} holds no keys; expected those of a configuration.")
+    return content
+
+
+def check_name(name: Any, where: str) -> str:
+    """``name`` if it can name a folder inside the cache.
+
+    Raises:
+        PresetError: it has other characters than letters, digits, dot, dash and underscore.
+    """
+    if not isinstance(name, str) or not NAME_PATTERN.fullmatch(name):
+        raise PresetError(
+            f"{where}: {name!r} cannot be a preset's name.",
+            "Use letters, digits, '.', '-' and '_', beginning with a letter or a digit.",
+        )
+    return name
+
+
+def _weights_info(raw: Any, path: Path) -> WeightsInfo:
+    if raw is None:
+        return WeightsInfo()
+    if not isinstance(raw, Mapping) or set(raw) - {"sha256", "size", "sources"}:
+        raise PresetError(f"{path}: weights must be a mapping of sha256, size and sources.")
+    sha256, size, sources = raw.get("sha256"), raw.get("size"), raw.get("sources") or []
+    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        raise PresetError(f"{path}: weights.sha256 must be 64 hexadecimal digits in quotes.")
+    if size is not None and (type(size) is not int or size < 0):
+        raise PresetError(f"{path}: weights.size must be a number of bytes.")
+    if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
+        raise PresetError(f"{path}: weights.sources must be a list of addresses.")
+    return WeightsInfo(sha256.lower() if sha256 else None, size, tuple(sources))

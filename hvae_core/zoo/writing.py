@@ -1,0 +1,154 @@
+"""Writing a preset folder, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_core.download import file_digest
+from hvae_core.errors import HvaeError, PresetError
+from hvae_core.weights.header import read_header
+from hvae_core.zoo.cards import model_card
+from hvae_core.zoo.folders import swap_in
+from hvae_core.zoo.preset import (
+    CARD_FILE,
+    FILES,
+    INFO_KEYS,
+    PRESET_FILE,
+    SAMPLES_FILE,
+    WEIGHTS_FILE,
+    Preset,
+    check_name,
+    read_preset,
+)
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
+
+#: an existing weights file, or what writes one to the path it is given
+WeightsWriter = Path | Callable[[Path], object] | None
+
+
+def write_preset(
+    folder: str | Path,
+    config: Config | Mapping[str, Any],
+    weights: WeightsWriter = None,
+    *,
+    figures: Mapping[str, Any] | None = None,
+    info: Mapping[str, Any] | None = None,
+    samples: Path | None = None,
+    overwrite: bool = False,
+) -> Preset:
+    """Write ``preset.yaml``, the weights and a model card to a folder.
+
+    Args:
+        folder: the preset's folder; its name is the preset's, unless ``info`` has one.
+        config: the configuration.
+        weights: a safetensors file to copy, a function that writes one to a path, or None. Its
+            sha256, size and number of parameters are recorded.
+        figures: results by name: a number, or ``{value, unit, how}`` with how it was measured.
+        info: further keys of preset.yaml: name, licence, parameters, trained, notes, and weights
+            with only ``sources``.
+        samples: a PNG to copy as ``samples.png``.
+        overwrite: replace a preset in ``folder``. Files there that hvae did not write are kept.
+
+    Returns:
+        The preset as it lies in ``folder``.
+
+    Raises:
+        PresetError: the folder has content and ``overwrite`` is off, or it is no preset, or
+            ``info`` has an unknown key.
+        HvaeError: it cannot be written; ``folder`` is as it was.
+    """
+    target = Path(folder)
+    content = _content(target, config, figures, info)
+    _refuse_to_clobber(target, overwrite)
+    work = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        work.mkdir(parents=True)
+        if target.is_dir():
+            for path in target.iterdir():
+                if path.name not in FILES:
+                    (shutil.copytree if path.is_dir() else shutil.copy2)(path, work / path.name)
+        if samples is not None:
+            shutil.copyfile(samples, work / SAMPLES_FILE)
+        if weights is not None:
+            _add_weights(work / WEIGHTS_FILE, weights, content)
+        _write_yaml(work / PRESET_FILE, content)
+        preset = read_preset(work, content["name"])
+        (work / CARD_FILE).write_text(model_card(preset), encoding="utf-8")
+        swap_in(work, target)
+    except OSError as error:
+        raise HvaeError(
+            f"Cannot write the preset {target}: {error.strerror or error}.",
+            "Make room or choose another folder.",
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return read_preset(target, content["name"])
+
+
+def _content(
+    target: Path,
+    config: Config | Mapping[str, Any],
+    figures: Mapping[str, Any] | None,
+    info: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What preset.yaml will hold, in the order a reader wants it."""
+    info = dict(info or {})
+    unknown = sorted(set(info) - set(INFO_KEYS))
+    if unknown:
+        raise PresetError(
+            f"A preset has no key {unknown[0]!r}.", f"Known keys: {', '.join(INFO_KEYS)}."
+        )
+    name = check_name(info.pop("name", None) or target.resolve().name, "a preset's name")
+    keys = dict(config) if isinstance(config, Mapping) else config.to_dict()
+    head: dict[str, Any] = {key: keys.pop(key) for key in ("format", "summary") if key in keys}
+    sources = list((info.pop("weights", None) or {}).get("sources") or [])
+    recorded = info.pop("figures", None)
+    content: dict[str, Any] = {"name": name, **head, **info, **keys}
+    if measured := dict(figures or recorded or {}):
+        content["figures"] = measured
+    if sources:
+        content["weights"] = {"sources": sources}
+    return content
+
+
+def _add_weights(path: Path, weights: WeightsWriter, content: dict[str, Any]) -> None:
+    if isinstance(weights, Path):
+        shutil.copyfile(weights, path)
+    elif weights is not None:
+        weights(path)
+    content["parameters"] = read_header(path).parameters
+    record = {"sha256": file_digest(path), "size": path.stat().st_size}
+    content["weights"] = {**record, **content.get("weights", {})}
+
+
+def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    import yaml
+
+    text = yaml.safe_dump(
+        dict(content), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+def _refuse_to_clobber(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise PresetError(f"Cannot write the preset {target}: it is a file, not a folder.")
+    if not any(target.iterdir()):
+        return
+    if not (target / PRESET_FILE).is_file():
+        raise PresetError(
+            f"Cannot write the preset {target}: the folder holds other files.",
+            "Choose a new folder.",
+        )
+    if not overwrite:
+        raise PresetError(
+            f"The preset {target} exists already.", "Choose a new folder, or overwrite it."
+        )

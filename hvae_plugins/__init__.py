@@ -1,0 +1,1 @@
+"""hvae_plugins of hvae."""

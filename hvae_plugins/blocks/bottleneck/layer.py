@@ -1,0 +1,79 @@
+"""The bottleneck block's layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from hvae_core.interfaces import Block, BlockShape, Tensor
+from hvae_core.layers import ScaledUniform, convolution
+
+GROUPS = 8
+#: the depthwise kernel of NVAE, and the side from which it is used
+DEPTHWISE_KERNEL, DEPTHWISE_FROM = 5, 8
+
+
+class Bottleneck(Block, keras.layers.Layer):
+    """``c4 a c3 a c2 a c1 a (x)``, plus x if residual (Child 2020, figure 3).
+
+    With ``conv: depthwise5`` (Vahdat & Kautz 2020, NVAE) c2 and c3 become one 5x5 depthwise
+    convolution from 8x8 on and 1x1 convolutions below. With ``norm: group`` each activation is
+    preceded by a group normalisation with 8 groups.
+
+    Args:
+        shape: widths, kernel size and options, see `hvae_core.interfaces.BlockShape`.
+        name: the layer's name.
+    """
+
+    def __init__(self, shape: BlockShape, name: str) -> None:
+        super().__init__(name=name)
+        self.shape = shape
+        self.activate = keras.activations.get(shape.activation)
+        depthwise = shape.conv == "depthwise5"
+        kernel = shape.kernel_size
+        spatial: list[keras.layers.Layer]
+        if depthwise and shape.resolution >= DEPTHWISE_FROM:
+            spatial = [
+                keras.layers.DepthwiseConv2D(
+                    DEPTHWISE_KERNEL,
+                    padding="same",
+                    depthwise_initializer=ScaledUniform(depthwise=True),
+                    name="conv2",
+                )
+            ]
+        else:
+            side = 1 if depthwise else kernel
+            spatial = [convolution(shape.middle_width, side, name=f"conv{i}") for i in (2, 3)]
+        self.convolutions = [
+            convolution(shape.middle_width, 1, name="conv1"),
+            *spatial,
+            convolution(shape.out_width, 1, name="conv4", gain=shape.output_gain),
+        ]
+        self.norms = [
+            keras.layers.GroupNormalization(GROUPS, name=f"norm{i + 1}")
+            for i in range(len(self.convolutions) if shape.norm == "group" else 0)
+        ]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        current = tuple(input_shape)
+        for index, layer in enumerate(self.convolutions):
+            if self.norms:
+                self.norms[index].build(current)
+            layer.build(current)
+            current = layer.compute_output_shape(current)
+
+    def call(self, x: Tensor) -> Tensor:
+        """[B, H, W, in_width] -> [B, H, W, out_width]."""
+        h = x
+        for index, layer in enumerate(self.convolutions):
+            if self.norms:
+                h = self.norms[index](h)
+            h = layer(self.activate(h))
+        return x + h if self.shape.residual else h
+
+
+def build(options: Any, shape: BlockShape, name: str) -> Bottleneck:
+    """The component's builder."""
+    return Bottleneck(shape, name)

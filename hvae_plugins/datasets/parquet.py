@@ -1,0 +1,125 @@
+"""Any images in parquet files as the Hugging Face Hub lays them out."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pydantic
+
+from hvae_core.data import parquet
+from hvae_core.data.decode import DECODING_ERRORS, Crop, decode_chunks, decode_image
+from hvae_core.data.decoded import decoded_images
+from hvae_core.data.files import DatasetOptions, FileDataset, data_folder, horizontal_flip
+from hvae_core.data.sources import ArraySource
+from hvae_core.errors import DataError
+from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.plugins import hookimpl
+from hvae_core.plugins.specs import ComponentSpec
+
+
+class ParquetConfig(DatasetOptions):
+    """Options of images in parquet files."""
+
+    root: str = pydantic.Field(description="a folder with train-*.parquet and so on, or one file")
+    column: str | None = pydantic.Field(
+        None, description="column with the encoded images; if unset, image or img"
+    )
+    size: int | None = pydantic.Field(
+        None, ge=1, description="side in pixels to resize to; if unset, all must have one size"
+    )
+    crop: Crop = pydantic.Field(
+        "center", description="center: cut out the central square before resizing; none: stretch"
+    )
+    channels: Literal[1, 3] = pydantic.Field(3, description="1: grey; 3: RGB")
+    flip: bool = pydantic.Field(
+        False, description="mirror training images left to right, each with probability 1/2"
+    )
+
+
+class Parquet(FileDataset):
+    """Images in parquet files; the splits are read from the files' names."""
+
+    def __init__(self, options: ParquetConfig) -> None:
+        self.options = options
+
+    @functools.cached_property
+    def files(self) -> dict[str, list[Path]]:
+        """The files of each split."""
+        folder = data_folder(self.options.root, "parquet")
+        found = parquet.find_splits(folder)
+        if not found:
+            raise DataError(
+                f"{folder} has no parquet file whose name begins with train, test or validation.",
+                "Name them like train-00000-of-00001.parquet.",
+            )
+        return found
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The splits that have files."""
+        return tuple(self.files)
+
+    @functools.cached_property
+    def info(self) -> DatasetInfo:  # type: ignore[override]
+        """What the files tell of themselves."""
+        return DatasetInfo(
+            title=f"Parquet files in {self.options.root}",
+            origin=self.options.root,
+            version="as found",
+            licence="unknown",
+            sizes={split: parquet.count_rows(files) for split, files in self.files.items()},
+        )
+
+    @functools.cached_property
+    def shape(self) -> Shape3:
+        """Shape [H, W, C]: of ``size``, else of the first image."""
+        if self.options.size is not None:
+            return (self.options.size, self.options.size, self.options.channels)
+        files = next(iter(self.files.values()))
+        for where, data in parquet.encoded_images(files, self.options.column):
+            try:
+                height, width, channels = decode_image(data, self.options.channels).shape
+            except DECODING_ERRORS as error:
+                raise DataError(f"{where} is no readable image ({error}).") from error
+            return (height, width, channels)
+        raise DataError(f"{files[0]} has no rows.")
+
+    def prepare(self) -> None:
+        """Decode all splits into the cache."""
+        for split in self.splits:
+            self.load(split)
+
+    def load(self, split: str) -> ArraySource:
+        """See `Dataset.load`."""
+        self.check_split(split)
+        options, files, shape = self.options, self.files[split], self.shape
+        images = decoded_images(
+            files,
+            ["parquet", options.column, options.size, options.crop],
+            shape,
+            lambda: decode_chunks(
+                parquet.encoded_images(files, options.column),
+                lambda data: decode_image(data, options.channels, options.size, options.crop),
+                shape,
+            ),
+        )
+        return ArraySource(images)
+
+    def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
+        """Flip at random in training, if asked."""
+        return horizontal_flip(images, rng) if training and self.options.flip else images
+
+
+@hookimpl
+def hvae_component() -> ComponentSpec:
+    """Describe the data set."""
+    return ComponentSpec(
+        kind="dataset",
+        name="parquet",
+        summary="images in parquet files in the Hugging Face Hub's layout",
+        builder=Parquet,
+        config=ParquetConfig,
+    )

@@ -1,0 +1,62 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from hvae_core.cli.data import command
+from hvae_core.errors import BadInputError, DataError
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(command, arguments)
+
+
+def test_list():
+    result = invoke("list", "--json")
+    assert result.exit_code == 0, result.output
+    names = {row["name"]: row for row in json.loads(result.stdout)}
+    assert {"digits", "mnist", "cifar10", "imagenet32", "parquet", "image-folder"} <= set(names)
+    assert names["digits"]["status"] == "available"
+    assert "no download" in names["digits"]["summary"]
+    assert "cifar10" in invoke("list").stdout
+
+
+def test_show():
+    shown = json.loads(invoke("show", "cifar10", "--json").stdout)
+    assert shown["sizes"] == {"train": 50000, "test": 10000}
+    assert shown["shape"] == [32, 32, 3]
+    assert {option["option"] for option in shown["options"]} == {"root", "url", "flip"}
+    text = invoke("show", "cifar10")
+    assert text.exit_code == 0
+    assert "Krizhevsky" in text.stdout
+
+
+def test_show_a_set_that_needs_a_root():
+    shown = json.loads(invoke("show", "image-folder", "--json").stdout)
+    assert [option["option"] for option in shown["options"] if option["required"]] == ["root"]
+    assert invoke("show", "parquet").exit_code == 0
+
+
+@pytest.mark.parametrize("key", ["root", "data.root"])
+def test_prepare(fixtures_folder, key):
+    pytest.importorskip("pyarrow")
+    root = fixtures_folder / "cifar10"
+    result = invoke("prepare", "cifar10", "--set", f"{key}={root}", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {
+        "name": "cifar10",
+        "splits": {"train": 32, "test": 16},
+        "shape": [32, 32, 3],
+    }
+    assert "32x32x3" in invoke("prepare", "cifar10", "--set", f"{key}={root}").stdout
+
+
+def test_bad_input(tmp_path):
+    result = invoke("prepare", "cifar10", "--set", f"root={tmp_path}")
+    assert isinstance(result.exception, DataError)
+    result = invoke("prepare", "cifar10", "--set", "rot=x")
+    assert isinstance(result.exception, BadInputError)
+    assert "root" in str(result.exception)
+    result = invoke("show", "cifar11")
+    assert isinstance(result.exception, BadInputError)
+    assert "cifar10" in str(result.exception)

@@ -1,0 +1,110 @@
+"""``hvae zoo`` on a zoo of its own."""
+
+from __future__ import annotations
+
+import json
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hvae_core.cli.zoo import command
+from hvae_core.errors import PresetError
+from hvae_core.plugins.specs import ComponentSpec
+from hvae_core.weights import write_tensors
+from hvae_core.zoo import index, write_preset
+
+CONFIG = {
+    "summary": "a small one",
+    "model": {"resolutions": [8, 4, 1], "image_channels": 1, "width": 8},
+    "likelihood": {"name": "logistic-mixture", "mixtures": 2},
+    "data": {"name": "digits"},
+}
+
+
+@pytest.fixture
+def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HVAE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = tmp_path / "zoo"
+    write_preset(
+        folder / "trained",
+        CONFIG,
+        lambda path: write_tensors({"a": np.ones((2, 3), np.float32)}, path),
+        figures={"bits_per_dim": 3.25},
+    )
+    write_preset(folder / "untrained", CONFIG)
+    spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: folder)
+    entry = types.SimpleNamespace(kind="preset", name="zoo", status="available")
+    stand_in: Any = types.SimpleNamespace(entries=lambda kind: [entry], get=lambda kind, name: spec)
+    monkeypatch.setattr(index, "manager", lambda: stand_in)
+    return folder
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_list(zoo: Path) -> None:
+    lines = run("list").splitlines()
+    assert len(lines) == 3
+    assert "bits/dim" in lines[0]
+    assert lines[1].split() == [
+        *("trained", "a", "small", "one", "digits", "6", "3.250", "installed"),
+    ]
+    assert lines[2].split()[-1] == "none"
+
+
+def test_list_as_json(zoo: Path) -> None:
+    listed = json.loads(run("list", "un*", "--json"))
+    assert [preset["name"] for preset in listed] == ["untrained"]
+    assert listed[0]["weights"] == "none"
+
+
+def test_a_damaged_preset_does_not_hide_the_others(zoo: Path) -> None:
+    (zoo / "untrained" / "preset.yaml").write_text("a: [")
+    listed = {preset["name"]: preset for preset in json.loads(run("list", "--json"))}
+    assert listed["untrained"]["weights"] == "damaged"
+    assert listed["trained"]["weights"] == "installed"
+    assert "damaged" in run("list")
+
+
+def test_a_pattern_that_matches_nothing(zoo: Path) -> None:
+    with pytest.raises(PresetError, match=r"No preset matches 'trainde'. Did you mean 'trained'\?"):
+        run("list", "trainde")
+
+
+def test_show(zoo: Path) -> None:
+    assert "Architecture" in run("show", "trained")
+    shown = json.loads(run("show", "trained", "--json"))
+    assert shown["figures"] == {"bits_per_dim": 3.25}
+    assert shown["image_shape"] == [8, 8, 1]
+    assert shown["latent_layers"] == 9
+    assert shown["config"]["model"]["resolutions"] == [8, 4, 1]
+
+
+def test_pull(zoo: Path, tmp_path: Path) -> None:
+    assert "trained: already here" in run("pull", "trained")
+    preset = write_preset(tmp_path / "mine", CONFIG, zoo / "trained" / "model.safetensors")
+    pulled = json.loads(run("pull", str(preset.folder), "--json"))
+    assert pulled["status"] == "pulled"
+    assert pulled["folder"] == str(tmp_path / "home" / "presets" / "mine")
+    with pytest.raises(PresetError, match="no trained weights exist yet"):
+        run("pull", "untrained")
+
+
+def test_verify(zoo: Path) -> None:
+    assert run("verify") == "trained: ok, 1 tensors, 6 parameters\n"
+    report = json.loads(run("verify", "trained", "--json"))[0]
+    assert report["recorded"]
+    with (zoo / "trained" / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(PresetError, match="not those recorded"):
+        run("verify", "trained")
+    with pytest.raises(PresetError, match="2 presets fail"):
+        run("verify", "trained", "untrained")

@@ -1,0 +1,113 @@
+"""The same weights and the same noise give the same numbers on every backend.
+
+Initial weights and noise are drawn by NumPy, so a configuration and seeds say everything; the
+expected numbers were recorded once (``python tests/golden/test_backends_agree.py`` writes them)
+and every backend is held to them, to 1e-4 relative and better.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXPECTED = Path(__file__).parent.parent / "fixtures" / "agreement.json"
+CASES = {
+    "latents": {
+        "model": {
+            "resolutions": [8, 4, 1], "image_channels": 3, "width": [8, 16, 16],
+            "encoder_middle_width": 8, "decoder_middle_width": 8, "latent_width": 4,
+            "encoder_blocks": [1, 2, 1], "decoder_blocks": [2, 1, 1],
+            "readout": {"width": 16, "middle_width": 8, "blocks": 2},
+        },
+        "likelihood": {"name": "logistic-mixture", "mixtures": 3},
+    },
+    "features": {
+        "model": {
+            "resolutions": [4, 2, 1], "patch_size": 2, "image_channels": 3, "width": [8, 16, 16],
+            "encoder_middle_width": 8, "decoder_middle_width": 8, "latent_width": 4,
+            "encoder_blocks": 1, "decoder_blocks": [2, 1, 1], "block_activation": "gelu",
+            "channel_change": "pad", "standard_deviation": "exp", "readout": {"kind": "features"},
+        },
+        "likelihood": {"name": "logistic-mixture", "mixtures": 3},
+    },
+    "bernoulli": {
+        "model": {
+            "resolutions": [8, 4, 2], "image_channels": 1, "width": 16, "norm": "group",
+            "encoder_middle_width": 8, "decoder_middle_width": 8, "latent_width": 4,
+            "encoder_blocks": 1, "decoder_blocks": 1, "conv": "depthwise5",
+            "readout": {"width": 16, "middle_width": 8, "blocks": 1, "upsampling": "bilinear"},
+        },
+        "likelihood": "bernoulli",
+    },
+}  # fmt: skip
+
+
+def figures(case: str) -> dict:
+    """ELBO, its parts, the gradient norms of three updates and a sample, in numbers."""
+    from keras import ops
+
+    from hvae_core.backend import compiled
+    from hvae_core.config import Config
+    from hvae_core.model import HierarchicalVAE, Noise
+    from hvae_core.model.noise import draw_normal, draw_uniform
+    from hvae_core.training.program import Program, value_and_grad
+
+    config = Config.model_validate(CASES[case])
+    model = HierarchicalVAE(config)
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        value = ops.convert_to_numpy(variable.value)
+        variable.assign(value + rng.normal(0, 0.05, value.shape).astype("float32"))
+    images = rng.integers(0, 256, (4, *model.image_shape)).astype(np.uint8)
+    flat = draw_normal(model.latent_shapes, 4, seed=1)
+    uniform = draw_uniform((*model.image_shape[:2], model.likelihood.noise_channels()), 4, seed=1)
+
+    def forward(x, noise, uniform):
+        noise = Noise.from_flat(noise, model.latent_shapes)
+        out = model.forward(x, noise)
+        kl = ops.stack([layer.kl for layer in out.layers], axis=-1)
+        generated = model.generate(noise, 0.7)
+        image = model.likelihood.sample(generated, uniform)
+        return out.log_likelihood, kl, generated, image
+
+    def loss():
+        out = model.forward(
+            ops.convert_to_tensor(images),
+            Noise.from_flat(ops.convert_to_tensor(flat), model.latent_shapes),
+        )
+        return ops.mean(out.kl - out.log_likelihood), ()
+
+    arrays = [ops.convert_to_tensor(a) for a in (images, flat, uniform)]
+    outputs = compiled(forward, model.variables)(*arrays)
+    log_likelihood, kl, generated, image = (ops.convert_to_numpy(o) for o in outputs)
+    program = Program(lambda: value_and_grad(loss, model.trainable_variables)[2],
+                      model.variables, compile=True)
+    norms = [float(ops.sqrt(ops.sum(ops.square(g)))) for g in program()]
+    return {
+        "elbo": (log_likelihood - kl.sum(-1)).tolist(),
+        "kl_per_layer": kl.tolist(),
+        "generated_mean": generated.mean(axis=(1, 2)).tolist(),
+        "gradient_norms": norms,
+        "sample_mean": image.astype(np.float64).mean(axis=(1, 2, 3)).tolist(),
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_this_backend_gives_the_recorded_numbers(case):
+    expected = json.loads(EXPECTED.read_text())[case]
+    actual = figures(case)
+    np.testing.assert_allclose(actual["elbo"], expected["elbo"], rtol=1e-5)
+    np.testing.assert_allclose(
+        actual["kl_per_layer"], expected["kl_per_layer"], rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_allclose(actual["generated_mean"], expected["generated_mean"], atol=2e-5)
+    np.testing.assert_allclose(
+        actual["gradient_norms"], expected["gradient_norms"], rtol=1e-3, atol=1e-4
+    )
+    # A uniform number at a threshold may fall to either side: one level of a few pixels.
+    np.testing.assert_allclose(actual["sample_mean"], expected["sample_mean"], atol=2.0)
+
+
+if __name__ == "__main__":
+    EXPECTED.write_text(json.dumps({case: figures(case) for case in CASES}, indent=1) + "\n")

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+TINY = {
+    "model": {
+        "resolutions": [8, 4, 1],
+        "image_channels": 1,
+        "width": 8,
+        "encoder_middle_width": 4,
+        "decoder_middle_width": 4,
+        "latent_width": 2,
+        "encoder_blocks": [1, 1, 0],
+        "decoder_blocks": [2, 1, 1],
+        "readout": {"width": 8, "middle_width": 4, "blocks": 1},
+    },
+    "likelihood": {"name": "logistic-mixture", "mixtures": 2, "levels": 17},
+    "train": {"batch_size": 4, "steps": 10},
+}
+
+
+def merged(changes):
+    from hvae_core.config import Config
+
+    model = {**TINY["model"], **changes.get("model", {})}
+    return Config.model_validate({**TINY, **changes, "model": model})
+
+
+@pytest.fixture
+def make_model():
+    """Builds a tiny model whose weights are far from their start, so that nothing is zero."""
+    from keras import ops
+
+    from hvae_core.model import HierarchicalVAE
+
+    def make(random_weights=True, **changes):
+        model = HierarchicalVAE(merged(changes))
+        if random_weights:
+            rng = np.random.default_rng(1)
+            for variable in model.trainable_variables:
+                value = ops.convert_to_numpy(variable.value)
+                noise = rng.normal(0.0, 0.15, value.shape).astype("float32")
+                variable.assign(value + noise)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    return np.round(rng.integers(0, 17, (5, 8, 8, 1)) * 255 / 16).astype(np.uint8)

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from hvae_core.config import Config
+from hvae_core.model import HierarchicalVAE
+from hvae_core.training.step import TrainStep
+
+MODEL = {
+    "resolutions": [4, 2, 1],
+    "image_channels": 1,
+    "width": 8,
+    "encoder_middle_width": 4,
+    "decoder_middle_width": 4,
+    "latent_width": 2,
+    "encoder_blocks": 1,
+    "decoder_blocks": 1,
+    "readout": {"width": 8, "middle_width": 4, "blocks": 1},
+}
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (8, 4, 4, 1)).astype(np.uint8)
+
+
+def make(**train):
+    config = Config.model_validate(
+        {
+            "model": MODEL,
+            "likelihood": {"name": "logistic-mixture", "mixtures": 2},
+            "train": {"batch_size": 8, "steps": 10, **train},
+        }
+    )
+    model = HierarchicalVAE(config)
+    return model, TrainStep(model, config)
+
+
+def run(step, images, count, start=0, rate=1e-2):
+    return [
+        {k: ops.convert_to_numpy(v) for k, v in
+         step(images, step=i, learning_rate=rate, beta=1.0).items()}
+        for i in range(start, start + count)
+    ]
+
+
+def weights(model, step):
+    step.sync()
+    return [ops.convert_to_numpy(v.value).copy() for v in model.trainable_variables]
+
+
+def test_the_loss_falls_and_its_parts_add_up(images):
+    _, step = make()
+    figures = run(step, images, 40)
+    assert figures[-1]["loss"] < figures[0]["loss"] - 0.1
+    for row in figures:
+        assert row["loss"] == pytest.approx(row["distortion"] + row["rate"], rel=1e-5)
+        assert row["kl_per_layer"].sum() / 16 == pytest.approx(row["rate"], rel=1e-4)
+
+
+def test_compiled_equals_eager(images):
+    figures = [run(make(compile=flag)[1], images, 3)[-1] for flag in (True, False)]
+    for key in figures[0]:
+        np.testing.assert_allclose(figures[0][key], figures[1][key], rtol=1e-4, atol=1e-6)
+
+
+def test_accumulated_micro_batches_equal_the_whole_batch(images):
+    results = []
+    for accumulate in (1, 4):
+        model, step = make(accumulate=accumulate, optimizer="sgd", weight_decay=0)
+        run(step, images, 2)
+        results.append(weights(model, step))
+    for whole, parts in zip(*results, strict=True):
+        np.testing.assert_allclose(whole, parts, atol=2e-5)
+
+
+def test_state_and_weights_restored_go_on_to_the_same_numbers(images):
+    model, step = make(ema_decay=0.9)
+    run(step, images, 3)
+    state, held = step.state(), weights(model, step)
+    expected = run(step, images, 3, start=3)
+
+    other, resumed = make(ema_decay=0.9)
+    for variable, value in zip(other.trainable_variables, held, strict=True):
+        variable.assign(value)
+    resumed.load_state(state)
+    for old, new in zip(expected, run(resumed, images, 3, start=3), strict=True):
+        assert new["loss"] == pytest.approx(old["loss"], rel=1e-6)
+    for a, b in zip(weights(model, step), weights(other, resumed), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_beta_weights_the_rate(images):
+    _, step = make(optimizer="sgd")
+    run(step, images, 5)
+    row = {k: float(v) for k, v in
+           step(images, step=5, learning_rate=0.0, beta=0.25).items() if k != "kl_per_layer"}
+    assert row["loss"] == pytest.approx(row["distortion"] + 0.25 * row["rate"], rel=1e-5)
+
+
+def test_ema_weights_are_put_in_and_taken_out(images):
+    model, step = make(ema_decay=0.5)
+    before = weights(model, step)
+    run(step, images, 1)
+    after = weights(model, step)
+    with step.ema_weights():
+        averaged = [ops.convert_to_numpy(v.value).copy() for v in model.trainable_variables]
+    for start, end, mean in zip(before, after, averaged, strict=True):
+        np.testing.assert_allclose(mean, 0.5 * start + 0.5 * end, atol=1e-6)
+    for end, now in zip(after, weights(model, step), strict=True):
+        np.testing.assert_array_equal(end, now)
+
+
+def test_bfloat16_trains_and_keeps_float32_weights(images):
+    model, step = make(precision="mixed_bfloat16")
+    figures = run(step, images, 40)
+    assert figures[-1]["loss"] < figures[0]["loss"] - 0.1
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    assert model.encoder.compute_dtype == "bfloat16"
+
+
+def test_kl_balancing_changes_the_gradient_not_the_reported_rate(images):
+    plain, balanced = (make(kl_balancing_steps=n)[1] for n in (0, 10))
+    for step in (plain, balanced):
+        run(step, images, 1)
+    first, second = (run(step, images, 1, start=1)[0] for step in (plain, balanced))
+    assert first["gradient_norm"] != second["gradient_norm"]
+    assert second["rate"] == pytest.approx(
+        second["kl_per_layer"].sum() / 16, rel=1e-4
+    )

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import shutil
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hvae_core.errors import DownloadError, MissingDependencyError, PresetError
+from hvae_core.zoo import find_preset, list_presets, pull
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def site(zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server with the preset folder "remote"."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    shutil.copytree(zoo / "trained", tmp_path / "site" / "remote")
+    edit(tmp_path / "site" / "remote", lambda info: info.pop("name"))
+    handler = functools.partial(Quiet, directory=str(tmp_path / "site"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def edit(folder: Path, change: Any) -> None:
+    path = folder / "preset.yaml"
+    info = yaml.safe_load(path.read_text())
+    change(info)
+    path.write_text(yaml.safe_dump(info))
+
+
+def without_weights(zoo: Path, source: str) -> None:
+    """Make the installed preset "trained" one whose weights are elsewhere."""
+    (zoo / "trained" / "model.safetensors").unlink()
+    edit(zoo / "trained", lambda info: info["weights"].update(sources=[source]))
+
+
+def test_installed_weights_are_here_already(zoo: Path) -> None:
+    assert pull("trained").status == "already here"
+
+
+def test_damaged_installed_weights(zoo: Path) -> None:
+    (zoo / "trained" / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(PresetError, match=r"damaged.*has 1 bytes"):
+        pull("trained")
+
+
+def test_no_weights_anywhere(zoo: Path) -> None:
+    with pytest.raises(
+        PresetError, match=r"no trained weights exist yet. Train it with: hvae train untrained"
+    ):
+        pull("untrained")
+
+
+def test_a_named_preset_is_pulled_from_its_sources(site: str, zoo: Path, home: Path) -> None:
+    without_weights(zoo, f"{site}/remote/model.safetensors")
+    assert find_preset("trained").weights_path is None
+    seen: list[tuple[str, int, int | None]] = []
+    result = pull("trained", progress=lambda *told: seen.append(told))
+    assert result.status == "pulled"
+    assert seen[-1] == ("model.safetensors", result.size, result.size)
+    found = find_preset("trained")
+    assert found.weights_path == home / "presets" / "trained" / "model.safetensors"
+    assert not any("lock" in p.name or "part" in p.name for p in found.folder.iterdir())
+    assert pull("trained").status == "already here"
+    assert pull("trained", force=True).status == "pulled"
+    assert list_presets() == ["trained", "untrained"]
+
+
+def test_pulled_weights_of_an_older_version_are_not_used(site: str, zoo: Path) -> None:
+    without_weights(zoo, f"{site}/remote/model.safetensors")
+    pull("trained")
+    edit(zoo / "trained", lambda info: info["weights"].update(sha256="0" * 64))
+    assert find_preset("trained").weights_path is None
+
+
+def test_the_next_source_is_tried(site: str, zoo: Path) -> None:
+    without_weights(zoo, f"{site}/none/model.safetensors")
+    good = f"{site}/remote/model.safetensors"
+    edit(zoo / "trained", lambda info: info["weights"]["sources"].append(good))
+    assert pull("trained").status == "pulled"
+
+
+def test_a_folder_on_a_server(site: str, home: Path) -> None:
+    result = pull(f"{site}/remote/")
+    assert (result.name, result.status) == ("remote", "pulled")
+    assert find_preset("remote").origin == "pulled"
+    assert (home / "presets" / "remote" / "README.md").is_file()
+    assert pull(f"{site}/remote").status == "already here"
+    assert pull("remote").status == "already here"
+    assert pull("remote", force=True).status == "pulled"
+
+
+def test_wrong_bytes_leave_nothing(site: str, home: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "site" / "remote" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    with pytest.raises(DownloadError, match="sha256"):
+        pull(f"{site}/remote")
+    assert not (home / "presets" / "remote").exists()
+    assert "remote" not in list_presets()
+
+
+def test_weights_that_are_no_weights(site: str, home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "site" / "remote"
+    (folder / "model.safetensors").write_bytes(b"pickle")
+    sha256 = hashlib.sha256(b"pickle").hexdigest()
+    edit(folder, lambda info: info.update(weights={"sha256": sha256}))
+    with pytest.raises(PresetError, match="not a safetensors file"):
+        pull(f"{site}/remote")
+    assert not (home / "presets" / "remote").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"name": "../x"}, "cannot be a preset's name"),
+        ({"weights": {"sha256": "0" * 64, "sources": ["../../x"]}}, "not allowed as a source"),
+        ({"weights": {"sha256": "0" * 64, "sources": ["file:///a/%2e%2e/x"]}}, "not allowed"),
+        ({"weights": {"sha256": "0" * 64, "sources": ["/etc/passwd"]}}, "not allowed"),
+        ({"weights": None}, r"records no weights.sha256"),
+    ],
+)
+def test_what_a_preset_may_not_say(
+    site: str, home: Path, tmp_path: Path, change: dict[str, Any], match: str
+) -> None:
+    edit(tmp_path / "site" / "remote", lambda info: info.update(change))
+    with pytest.raises(PresetError, match=match):
+        pull(f"{site}/remote")
+    assert not (home / "presets" / "remote").exists()
+
+
+def test_names_are_not_taken_from_others(site: str, zoo: Path, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "site" / "remote", tmp_path / "site" / "trained")
+    with pytest.raises(PresetError, match="an installed preset is already named 'trained'"):
+        pull(f"{site}/trained")
+    pull(f"{site}/remote")
+    shutil.copytree(tmp_path / "site" / "remote", tmp_path / "site" / "b" / "remote")
+    with pytest.raises(PresetError, match=f"already pulled from {site}/remote"):
+        pull(f"{site}/b/remote")
+    assert pull(f"{site}/b/remote", force=True).status == "pulled"
+
+
+def test_a_local_folder(zoo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(zoo / "trained", folder)
+    edit(folder, lambda info: info.pop("name"))
+    assert pull(folder).name == "mine"
+    shutil.rmtree(folder)
+    assert find_preset("mine").weights_path is not None
+
+
+def test_offline(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    for address in (f"{site}/remote", "hf://owner/name"):
+        with pytest.raises(DownloadError, match="HVAE_OFFLINE=1"):
+            pull(address)
+
+
+@pytest.mark.parametrize("address", ["ftp://h/x", "hf://x", "hf://a/../b", "https://h/../x"])
+def test_addresses_that_are_refused(zoo: Path, address: str) -> None:
+    with pytest.raises(PresetError):
+        pull(address)
+
+
+def test_the_hub(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class EntryNotFoundError(Exception):
+        pass
+
+    class LocalEntryNotFoundError(EntryNotFoundError):
+        pass
+
+    def hf_hub_download(repository: str, filename: str, revision: str | None) -> str:
+        asked.append((repository, filename, revision))
+        if not (zoo / "trained" / filename).is_file():
+            raise EntryNotFoundError(filename)
+        return str(zoo / "trained" / filename)
+
+    hub: Any = types.ModuleType("huggingface_hub")
+    hub.hf_hub_download = hf_hub_download
+    errors: Any = types.ModuleType("huggingface_hub.errors")
+    errors.EntryNotFoundError = EntryNotFoundError
+    errors.LocalEntryNotFoundError = LocalEntryNotFoundError
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
+    address = "hf://owner/some.name@v1"
+    result = pull(address)
+    assert result.status == "pulled"
+    assert ("owner/some.name", "model.safetensors", "v1") in asked
+    assert find_preset(address).weights_path is not None
+    assert pull(address).status == "already here"
+
+
+def test_the_hub_without_its_package(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingDependencyError, match=r"hvae\[hub\]"):
+        pull("hf://owner/name")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hvae_core.errors import HvaeError, PresetError
+from hvae_core.zoo import find_preset, verify, write_preset, writing
+from hvae_core.zoo.cards import model_card
+
+
+def weights_of(zoo: Path) -> Path:
+    return zoo / "trained" / "model.safetensors"
+
+
+def test_what_is_written_verifies(zoo: Path, tmp_path: Path) -> None:
+    config = find_preset("trained").config
+    preset = write_preset(
+        tmp_path / "new" / "mine",
+        config,
+        weights_of(zoo),
+        figures={"bits_per_dim": 4.5},
+        info={"licence": "MIT", "weights": {"sources": ["https://h/model.safetensors"]}},
+    )
+    report = verify(preset)
+    assert (report.tensors, report.parameters, report.recorded) == (1, 6, True)
+    assert find_preset(preset.folder).config == config
+    assert preset.weights.sources == ("https://h/model.safetensors",)
+    assert preset.info["licence"] == "MIT"
+
+
+def test_nothing_is_overwritten_unasked(zoo: Path, tmp_path: Path) -> None:
+    config = find_preset("trained").config
+    with pytest.raises(PresetError, match="exists already"):
+        write_preset(zoo / "trained", config)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("years of work")
+    with pytest.raises(PresetError, match="holds other files"):
+        write_preset(tmp_path / "other", config, overwrite=True)
+    with pytest.raises(PresetError, match="it is a file"):
+        write_preset(tmp_path / "other" / "thesis.tex", config, overwrite=True)
+
+
+def test_overwriting_keeps_the_users_files(zoo: Path) -> None:
+    (zoo / "trained" / "notes.txt").write_text("mine")
+    preset = write_preset(zoo / "trained", find_preset("trained").config, overwrite=True)
+    assert (zoo / "trained" / "notes.txt").read_text() == "mine"
+    assert preset.weights_path is None
+    assert {path.name for path in zoo.iterdir()} == {"trained", "untrained"}
+
+
+def test_a_failure_leaves_the_older_preset(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = weights_of(zoo).read_bytes()
+    with pytest.raises(HvaeError, match="No space left on device"):
+        write_preset(zoo / "trained", find_preset("trained").config, full, overwrite=True)
+    monkeypatch.setattr(writing, "model_card", lambda preset: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_preset(zoo / "trained", find_preset("trained").config, overwrite=True)
+    assert weights_of(zoo).read_bytes() == before
+    assert {path.name for path in zoo.iterdir()} == {"trained", "untrained"}
+
+
+def test_an_unknown_key_is_refused(zoo: Path, tmp_path: Path) -> None:
+    with pytest.raises(PresetError, match="no key 'license'"):
+        write_preset(tmp_path / "x", find_preset("trained").config, info={"license": "MIT"})
+
+
+@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b[:-1] + b"x"])
+def test_verify_notices_other_weights(zoo: Path, change) -> None:  # type: ignore[no-untyped-def]
+    weights_of(zoo).write_bytes(change(weights_of(zoo).read_bytes()))
+    with pytest.raises(PresetError, match="not those recorded") as caught:
+        verify("trained")
+    assert caught.value.exit_code == 2
+
+
+def test_verify_without_weights(zoo: Path) -> None:
+    with pytest.raises(PresetError, match=r"no weights.*hvae train untrained"):
+        verify("untrained")
+
+
+def test_verify_weights_of_another_format(zoo: Path) -> None:
+    weights_of(zoo).write_bytes(b"something else")
+    path = zoo / "trained" / "preset.yaml"
+    info = yaml.safe_load(path.read_text())
+    del info["weights"]
+    path.write_text(yaml.safe_dump(info))
+    with pytest.raises(PresetError, match="not a safetensors file"):
+        verify("trained")
+
+
+def test_the_card_says_what_is_known(zoo: Path) -> None:
+    card = (zoo / "trained" / "README.md").read_text()
+    assert "| bits/dim | 3.25 | 10 test images |" in card
+    assert "| 4x4 | 8 | 32, 32 | 3 | 3 | 4x4x16 |" in card
+    assert "6 parameters" in card
+    assert 'hvae.load("trained")' in card
+    assert "![Samples]" not in card
+    assert "hvae train untrained" in model_card(find_preset("untrained"))

@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from hvae_core.errors import DataError
+from hvae_plugins.datasets.image_folder import ImageFolder, ImageFolderConfig
+from hvae_plugins.datasets.parquet import Parquet, ParquetConfig
+
+
+def write_images(folder, count, suffix="png", size=(20, 12)):
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03d}.{suffix}")
+
+
+def open_folder(root, **options):
+    return ImageFolder(ImageFolderConfig(root=str(root), **{"size": 8} | options))
+
+
+# image-folder
+
+
+def test_split_folders(tmp_path):
+    write_images(tmp_path / "train" / "cats", 5)
+    write_images(tmp_path / "train" / "dogs", 3, "jpg")
+    write_images(tmp_path / "test", 2, "webp")
+    write_images(tmp_path / "val", 1)
+    dataset = open_folder(tmp_path)
+    assert set(dataset.splits) == {"train", "test", "validation"}
+    assert dict(dataset.info.sizes) == {"train": 8, "test": 2, "validation": 1}
+    source = dataset.load("train")
+    assert len(source) == 8
+    assert source.shape == dataset.shape == (8, 8, 3)
+
+
+def test_hold_out(tmp_path):
+    write_images(tmp_path, 20)
+    dataset = open_folder(tmp_path, test_fraction=0.25)
+    train, test = dataset.load("train"), dataset.load("test")
+    assert (len(train), len(test)) == (15, 5)
+    everything = {image.tobytes() for image in [*train.images, *test.images]}
+    assert len(everything) == 20
+    assert dataset.files == open_folder(tmp_path, test_fraction=0.25).files
+    other = open_folder(tmp_path, test_fraction=0.25, split_seed=1)
+    assert dataset.files["test"] != other.files["test"]
+
+
+def test_crop_grey_and_flip(tmp_path):
+    write_images(tmp_path, 10, size=(16, 8))
+    source = open_folder(tmp_path).load("train")
+    first = open_folder(tmp_path).files["train"][0]
+    np.testing.assert_array_equal(source.images[0], np.asarray(Image.open(first))[:, 4:12])
+    stretched = open_folder(tmp_path, crop="none").load("train")
+    assert (stretched.images[0] != source.images[0]).any()
+    grey = open_folder(tmp_path, channels=1)
+    assert grey.load("train").shape == grey.shape == (8, 8, 1)
+    flipping = open_folder(tmp_path, flip=True)
+    rng = np.random.default_rng(0)
+    assert (flipping.transform(source.images, rng, True) != source.images).any()
+    np.testing.assert_array_equal(flipping.transform(source.images, rng, False), source.images)
+
+
+def test_unreadable_image(tmp_path, cache):
+    write_images(tmp_path / "images", 10)
+    bad = tmp_path / "images" / "004.png"
+    bad.write_bytes(bad.read_bytes()[:100])
+    dataset = open_folder(tmp_path / "images")
+    with pytest.raises(DataError, match=r"004.png is no readable image") as caught:
+        dataset.prepare()
+    assert "skip_unreadable" in caught.value.hint
+    assert not list(cache.rglob("*.part"))
+    kept = open_folder(tmp_path / "images", skip_unreadable=True)
+    assert len(kept.load("train")) + len(kept.load("test")) == 9
+
+
+def test_bad_folders(tmp_path):
+    with pytest.raises(DataError, match="has no images"):
+        open_folder(tmp_path).load("train")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="is no folder"):
+        open_folder(tmp_path / "file").load("train")
+    with pytest.raises(DataError, match="does not exist"):
+        open_folder(tmp_path / "nowhere").load("train")
+
+
+# parquet
+
+
+def test_parquet_set(fixtures_folder):
+    pytest.importorskip("pyarrow")
+    root = str(fixtures_folder / "cifar10")
+    dataset = Parquet(ParquetConfig(root=root))
+    assert set(dataset.splits) == {"train", "test"}
+    assert dict(dataset.info.sizes) == {"train": 32, "test": 16}
+    assert dataset.shape == (32, 32, 3)
+    assert len(dataset.load("test")) == 16
+    small = Parquet(ParquetConfig(root=root, size=8, channels=1))
+    assert small.load("test").shape == small.shape == (8, 8, 1)
+    with pytest.raises(DataError, match="no split 'validation'"):
+        dataset.load("validation")
+
+
+def test_parquet_images_of_several_sizes_need_a_size(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    write_images(tmp_path / "images", 1, size=(8, 8))
+    write_images(tmp_path / "more", 1, size=(9, 9))
+    cells = [
+        {"bytes": (tmp_path / name / "000.png").read_bytes(), "path": None}
+        for name in ("images", "more")
+    ]
+    pq.write_table(pyarrow.table({"image": cells}), tmp_path / "train.parquet")
+    root = str(tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"Row 1 of .* is 9x9 with 3 channels but 8x8") as caught:
+        Parquet(ParquetConfig(root=root)).load("train")
+    assert "data.size" in caught.value.hint
+    assert len(Parquet(ParquetConfig(root=root, size=8)).load("train")) == 2
+
+
+def test_parquet_without_files(tmp_path):
+    with pytest.raises(DataError, match="no parquet file"):
+        Parquet(ParquetConfig(root=str(tmp_path))).load("train")
