@@ -4,6 +4,14 @@ This package is the only user of pydantic and never imports Keras.
 """
 
 from hvae_core.config.component import Component
+from hvae_core.config.loading import (
+    check_against_shape,
+    dump_yaml,
+    load_config,
+    parse_config,
+    read_yaml,
+    split_preset,
+)
 from hvae_core.config.model import ModelConfig, ReadoutConfig, StageConfig
 from hvae_core.config.per_scale import PerScale, at_scale
 from hvae_core.config.root import Config
@@ -18,4 +26,10 @@ __all__ = [
     "StageConfig",
     "TrainConfig",
     "at_scale",
+    "check_against_shape",
+    "dump_yaml",
+    "load_config",
+    "parse_config",
+    "read_yaml",
+    "split_preset",
 ]

@@ -73,27 +73,21 @@ def pad_rows(array: np.ndarray, size: int) -> np.ndarray:
 
 def latent_noise(model: Any, indices: Sequence[int] | np.ndarray, seed: int) -> list[np.ndarray]:
     """Standard-normal noise of the images at ``indices``: L arrays [B, h, w, c], coarsest first."""
-    from hvae_core.model.noise import draw_normal
+    from hvae_core.model.noise import draw_normal, split_layers
 
     check_seed(seed)
     rows = [draw_normal(model.latent_shapes, 1, seed, int(index)) for index in indices]
-    return [np.concatenate(layer, axis=0) for layer in zip(*rows, strict=True)]
+    return split_layers(np.concatenate(rows), model.latent_shapes)
 
 
 def pixel_noise(model: Any, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
     """Uniform(0, 1) noise float32 [B, H, W, n] with which the likelihood draws its pixels."""
+    from hvae_core.model.noise import draw_uniform
+
     height, width, _ = model.image_shape
     shape = (height, width, model.likelihood.noise_channels())
     check_seed(seed)
-    # The last word of the counter sets these numbers apart from any other use of the same key.
-    return np.stack(
-        [
-            np.random.Generator(
-                np.random.Philox(key=[seed, int(index)], counter=[0, 0, 0, 1])
-            ).random(shape, dtype=np.float32)
-            for index in indices
-        ]
-    )
+    return np.concatenate([draw_uniform(shape, 1, seed, int(index)) for index in indices])
 
 
 def check_noise(model: Any, noise: Sequence[Any], count: int) -> list[np.ndarray]:

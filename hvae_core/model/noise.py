@@ -28,12 +28,7 @@ class Noise:
     @classmethod
     def from_flat(cls, flat: Tensor, shapes: Sequence[Shape3]) -> Noise:
         """Cut [B, N] into the layers' arrays, N being the sum of their sizes."""
-        layers, start = [], 0
-        for shape in shapes:
-            size = math.prod(shape)
-            layers.append(ops.reshape(flat[:, start : start + size], (-1, *shape)))
-            start += size
-        return cls(layers)
+        return cls(split_layers(flat, shapes))
 
     def __getitem__(self, index: int) -> Tensor:
         return self.layers[index]
@@ -44,6 +39,17 @@ class Noise:
     def tiled(self, copies: int) -> Noise:
         """The same numbers for rows i, i + B, i + 2B...: a batch followed by its copies."""
         return Noise([ops.concatenate([layer] * copies, axis=0) for layer in self.layers])
+
+
+def split_layers(flat: Tensor, shapes: Sequence[Shape3]) -> list[Tensor]:
+    """Cut [B, N], a tensor or a NumPy array, into the layers' arrays [B, h, w, c]."""
+    reshape = np.reshape if isinstance(flat, np.ndarray) else ops.reshape
+    layers, start = [], 0
+    for shape in shapes:
+        size = math.prod(shape)
+        layers.append(reshape(flat[:, start : start + size], (-1, *shape)))
+        start += size
+    return layers
 
 
 def total_size(shapes: Sequence[Shape3]) -> int:

@@ -1,4 +1,4 @@
-"""The hooks a plugin module may define."""
+"""The hooks a plugin module may define, and the markers to define them with."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
-@hookspec(firstresult=True)
-def hvae_component() -> ComponentSpec | None:  # type: ignore[empty-body]
-    """The component that this module provides."""
+class Hooks:
+    """Every hook. A module with the entry point ``kind.name`` must define `hvae_component`."""
+
+    @hookspec
+    def hvae_component(self) -> ComponentSpec:  # type: ignore[empty-body]
+        """The component that this module provides; its kind and name are the entry point's."""
+
+    @hookspec
+    def hvae_training_callbacks(self, config: Any) -> list[Any]:  # type: ignore[empty-body]
+        """Callbacks (`hvae_core.training.callbacks`) for a run with this `Config`.
+
+        Asked of the components that the configuration names.
+        """

@@ -1,69 +1,172 @@
-"""Finding, loading and naming plugins (interim)."""
+"""Finding components by name and loading them, so that a broken plugin harms nothing else.
+
+pluggy loads all entry points of a group at once, stops at the first that fails and silently
+keeps the first of two with one name; here each is loaded when a configuration names it.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 from functools import cache
-from importlib import metadata
 from typing import Any
 
+import pluggy
+
 from hvae_core.errors import PluginError, did_you_mean
-from hvae_core.plugins.specs import ComponentSpec
+from hvae_core.plugins.entries import PluginEntry, installed_entries, is_strict
+from hvae_core.plugins.hookspecs import PROJECT, Hooks
+from hvae_core.plugins.specs import API_VERSION, KINDS, ComponentSpec
 
-GROUP = "hvae"
-
-
-@dataclasses.dataclass
-class PluginEntry:
-    """One component."""
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    module: str
-    status: str = "available"
-    reason: str = ""
+REGISTERED = "(registered in this process)"
 
 
 class PluginManager:
-    """Components by kind and name."""
+    """The components of this process, by kind and name.
 
-    def __init__(self) -> None:
-        self._extra: dict[tuple[str, str], ComponentSpec] = {}
-        self._specs: dict[tuple[str, str], ComponentSpec] = {}
+    Args:
+        entries: the entry points; those installed if None.
+    """
+
+    def __init__(self, entries: list[PluginEntry] | None = None) -> None:
+        self._entries = installed_entries() if entries is None else entries
+        self._specs: dict[tuple[str, str, str], ComponentSpec] = {}
+        self._hooks = pluggy.PluginManager(PROJECT)
+        self._hooks.add_hookspecs(Hooks)
 
     def entries(self, kind: str | None = None) -> list[PluginEntry]:
-        found = []
-        for point in metadata.entry_points(group=GROUP):
-            its_kind, _, name = point.name.partition(".")
-            if kind in (None, its_kind):
-                found.append(PluginEntry(its_kind, name, point.dist.name, point.dist.version, point.value))
-        return found
+        """Every component, of one kind if given; imports nothing.
+
+        Raises:
+            PluginError: ``HVAE_STRICT_PLUGINS`` is set and one is broken or in conflict.
+        """
+        chosen = [entry for entry in self._entries if kind in (None, entry.kind)]
+        if is_strict():
+            for entry in chosen:
+                if entry.status in ("broken", "conflict"):
+                    raise PluginError(
+                        f"The plugin {entry.full_name} of {entry.distribution} is in state "
+                        f"{entry.status}: {entry.reason}.",
+                        "Mend or uninstall it, or unset HVAE_STRICT_PLUGINS.",
+                    )
+        return chosen
 
     def names(self, kind: str) -> list[str]:
-        return sorted({e.name for e in self.entries(kind)} | {n for k, n in self._extra if k == kind})
+        """The names of a kind's components that are not disabled."""
+        return sorted({e.name for e in self._entries if e.kind == kind and e.status != "disabled"})
 
     def register(self, plugin: Any) -> ComponentSpec:
-        spec = plugin.hvae_component()
-        self._extra[spec.kind, spec.name] = spec
+        """Add a component of this process: a module or object with the hook `hvae_component`.
+
+        Raises:
+            PluginError: it has no such hook, its spec is wrong, or its name is taken.
+        """
+        name = getattr(plugin, "__name__", type(plugin).__name__)
+        spec = self._spec_of(plugin, name, None)
+        if spec.name in self.names(spec.kind):
+            raise PluginError(f"There is a {spec.kind} named {spec.name!r} already.")
+        entry = PluginEntry(spec.kind, spec.name, REGISTERED, "", name, "loaded")
+        self._entries.append(entry)
+        self._specs[entry.kind, entry.name, entry.distribution] = spec
         return spec
 
+    def unregister(self, kind: str, name: str) -> None:
+        """Take back what `register` added."""
+        self._specs.pop((kind, name, REGISTERED), None)
+        self._entries = [
+            e for e in self._entries if (e.kind, e.name, e.distribution) != (kind, name, REGISTERED)
+        ]
+
+    def find(self, kind: str, name: str) -> PluginEntry:
+        """The entry that ``name`` (or ``distribution:name``) means.
+
+        Raises:
+            PluginError: there is none, it is disabled, or two distributions provide it.
+        """
+        distribution, colon, plain = name.rpartition(":")
+        of_kind = [entry for entry in self._entries if entry.kind == kind]
+        matching = [
+            entry
+            for entry in of_kind
+            if entry.name == plain and (not colon or entry.distribution == distribution)
+        ]
+        if not matching:
+            raise PluginError(
+                f"There is no {kind} named {name!r}.",
+                did_you_mean(plain, {entry.name for entry in of_kind})
+                + " If a package provides it, install that package.",
+            )
+        active = [entry for entry in matching if entry.status != "disabled"]
+        if not active:
+            raise PluginError(
+                f"The {kind} {name!r} is disabled: {matching[0].reason}.",
+                "Take it out of HVAE_DISABLE_PLUGINS.",
+            )
+        if len(active) > 1:
+            providers = " and ".join(f"{e.distribution}:{plain}" for e in active)
+            raise PluginError(
+                f"The {kind} {plain!r} is provided by {len(active)} distributions.",
+                f"Write {providers.replace(' and ', ' or ')}.",
+            )
+        return active[0]
+
     def get(self, kind: str, name: str) -> ComponentSpec:
-        if (kind, name) in self._extra:
-            return self._extra[kind, name]
-        if (kind, name) not in self._specs:
-            for entry in self.entries(kind):
-                if entry.name == name:
-                    self._specs[kind, name] = importlib.import_module(entry.module).hvae_component()
-                    break
-            else:
-                raise PluginError(f"There is no {kind} named {name!r}.", did_you_mean(name, self.names(kind)))
-        return self._specs[kind, name]
+        """The component's spec; loads its module the first time.
+
+        Raises:
+            PluginError: see `find`; or the module cannot be loaded, which names the distribution
+                and the reason.
+        """
+        entry = self.find(kind, name)
+        key = (entry.kind, entry.name, entry.distribution)
+        if key not in self._specs:
+            try:
+                if entry.kind not in KINDS:
+                    raise PluginError(f"{entry.kind!r} is no kind of component")
+                module = importlib.import_module(entry.module)
+                self._specs[key] = self._spec_of(module, entry.module, entry)
+            except Exception as error:
+                reason = error.message if isinstance(error, PluginError) else repr(error)
+                entry.status, entry.reason = "broken", reason.rstrip(".")
+                raise PluginError(
+                    f"The plugin {entry.full_name} of {entry.distribution} {entry.version} "
+                    f"cannot be loaded: {entry.reason}.",
+                    f"Update or uninstall {entry.distribution}.",
+                ) from error
+            # A conflict stays visible although the qualified name was loaded.
+            if entry.status == "available":
+                entry.status = "loaded"
+        return self._specs[key]
+
+    def _spec_of(self, plugin: Any, name: str, entry: PluginEntry | None) -> ComponentSpec:
+        """Ask a plugin for its spec and check it."""
+        hook = getattr(plugin, "hvae_component", None)
+        if hook is None or not hasattr(hook, f"{PROJECT}_impl"):
+            raise PluginError(f"{name} defines no hook hvae_component (marked with hookimpl)")
+        if not self._hooks.is_registered(plugin):
+            self._hooks.register(plugin)
+            try:
+                self._hooks.check_pending()
+            except pluggy.PluginValidationError:
+                self._hooks.unregister(plugin)
+                raise
+        spec = hook()
+        if not isinstance(spec, ComponentSpec):
+            raise PluginError(f"its hook returned {type(spec).__name__}, not a ComponentSpec")
+        if spec.api_version != API_VERSION:
+            raise PluginError(
+                f"it was written for version {spec.api_version} of the plugin interface; "
+                f"this is version {API_VERSION}"
+            )
+        if spec.kind not in KINDS:
+            raise PluginError(f"its kind {spec.kind!r} is none of {', '.join(KINDS)}")
+        if entry is not None and (spec.kind, spec.name) != (entry.kind, entry.name):
+            raise PluginError(
+                f"its spec says {spec.kind}.{spec.name}, its entry point {entry.full_name}"
+            )
+        return spec
 
 
 @cache
 def manager() -> PluginManager:
-    """The process's plugin manager."""
+    """The process's plugin manager; ``manager.cache_clear()`` looks for plugins anew."""
     return PluginManager()

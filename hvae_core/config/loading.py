@@ -1,0 +1,199 @@
+"""Reading a configuration: YAML, overrides, and one clear sentence for what is wrong."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+
+from hvae_core.config.root import Config
+from hvae_core.config.validation import describe
+from hvae_core.errors import ConfigError
+
+#: keys of a preset.yaml that are no part of a `Config`
+PRESET_KEYS = ("name", "licence", "parameters", "figures", "trained", "notes", "weights")
+#: sections that hold a component, which may be given by its name alone
+COMPONENT_KEYS = ("block", "flow", "attention", "likelihood", "regularizer", "data")
+DEFAULT_COMPONENTS = {"block": "bottleneck", "likelihood": "logistic-mixture", "data": "digits"}
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a key given twice is an error rather than lost."""
+
+
+def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if isinstance(key, (list, dict)) or key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} is given twice", key_node.start_mark
+            )
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return {
+        loader.construct_object(key, deep=True): loader.construct_object(value, deep=True)
+        for key, value in node.value
+    }
+
+
+_UniqueKeyLoader.add_constructor(
+    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping
+)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        ConfigError: the file is missing, no YAML, or no mapping; names the file and the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"There is no file {path}.", "Give a YAML file or a preset's name.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from None
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f" line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"{path}{line} is not valid YAML: {error.problem}.") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{path} holds a {type(content).__name__}, but a configuration is a mapping "
+            "with the sections model, likelihood, data and train."
+        )
+    return content
+
+
+def split_preset(mapping: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A preset.yaml's configuration, and what else it says (figures, weights, licence...)."""
+    config = {key: value for key, value in mapping.items() if key not in PRESET_KEYS}
+    return config, {key: value for key, value in mapping.items() if key in PRESET_KEYS}
+
+
+def parse_override(text: str) -> tuple[list[str], Any]:
+    """``a.b=value`` as the path and the value, which is read as YAML.
+
+    Raises:
+        ConfigError: there is no ``=``, the key is empty, or the value is no YAML.
+    """
+    key, equals, value = text.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise ConfigError(
+            f"The override {text!r} is not of the form key=value.",
+            "Write it like --set train.batch_size=64",
+        )
+    try:
+        return path, yaml.safe_load(value) if value.strip() else None
+    except yaml.YAMLError:
+        raise ConfigError(f"The value of the override {text!r} is not valid YAML.") from None
+
+
+def apply_overrides(mapping: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A copy of ``mapping`` with ``a.b=value`` overrides, which win.
+
+    An option of a component that is given by its name alone, or not at all, keeps that component.
+    A component chosen anew by ``name`` drops the options of the one before.
+    """
+    result = copy.deepcopy(dict(mapping))
+    for text in overrides:
+        path, value = parse_override(text)
+        target = result
+        for key in path[:-1]:
+            inner = target.get(key)
+            if key in COMPONENT_KEYS and not isinstance(inner, dict):
+                name = inner or DEFAULT_COMPONENTS.get(key)
+                inner = {"name": name} if name else {}
+            elif inner is None:
+                inner = {}
+            elif not isinstance(inner, dict):
+                raise ConfigError(
+                    f"The override {text!r} sets a key inside {key!r}, which is the value {inner!r}."
+                )
+            target[key] = inner
+            target = inner
+        is_new_component = path[-1] == "name" and len(path) > 1 and path[-2] in COMPONENT_KEYS
+        if is_new_component and target.get("name") != value:
+            target.clear()
+        target[path[-1]] = value
+    return result
+
+
+def parse_config(
+    mapping: Mapping[str, Any], overrides: Sequence[str] = (), source: str = ""
+) -> Config:
+    """A validated configuration from plain values.
+
+    Args:
+        mapping: the sections; a preset's further keys are left out.
+        overrides: ``a.b=value`` strings that win over ``mapping``.
+        source: the file it comes from, for messages.
+
+    Raises:
+        ConfigError: a key is unknown, a list has the wrong length, or a value is impossible.
+    """
+    config, _ = split_preset(apply_overrides(mapping, overrides))
+    try:
+        return Config.model_validate(config)
+    except pydantic.ValidationError as error:
+        where = f"{source}: " if source else ""
+        message, hint = describe(error, config)
+        raise ConfigError(where + message, hint) from None
+
+
+def load_config(
+    source: str | Path | Mapping[str, Any] | Config, overrides: Sequence[str] = ()
+) -> Config:
+    """A configuration from a YAML file, a folder that holds one, plain values, or a `Config`.
+
+    A folder is a preset (``preset.yaml``) or a run (``config.yaml``).
+
+    Raises:
+        ConfigError: see `parse_config` and `read_yaml`.
+    """
+    if isinstance(source, Config):
+        return parse_config(source.to_dict(), overrides) if overrides else source
+    if isinstance(source, Mapping):
+        return parse_config(source, overrides)
+    path = Path(source)
+    if path.is_dir():
+        path = next(iter(_configurations(path)), path / "preset.yaml")
+    return parse_config(read_yaml(path), overrides, str(path))
+
+
+def _configurations(folder: Path) -> Iterator[Path]:
+    return (folder / name for name in ("preset.yaml", "config.yaml") if (folder / name).is_file())
+
+
+def dump_yaml(config: Config | Mapping[str, Any]) -> str:
+    """A configuration as YAML that reads back to an equal one."""
+    values = config.to_dict() if isinstance(config, Config) else dict(config)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+def check_against_shape(config: Config, shape: Sequence[int]) -> None:
+    """Refuse a data set whose images [H, W, C] are not the model's.
+
+    Raises:
+        ConfigError: names the options that decide the model's shape.
+    """
+    wanted = config.model.image_shape
+    if tuple(shape) != tuple(wanted):
+        raise ConfigError(
+            f"The images of data set {config.data.name!r} have shape {list(shape)} but the model's "
+            f"are {list(wanted)}.",
+            "model.resolutions[0] times model.patch_size must be the side, and "
+            "model.image_channels the channels.",
+        )
