@@ -5,17 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import yaml
 
+from hvae_core.config.component import Component, parse_component
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
 from hvae_core.errors import ConfigError
+from hvae_core.preset_keys import PRESET_KEYS
 
-#: keys of a preset.yaml that are no part of a `Config`
-PRESET_KEYS = ("name", "licence", "parameters", "figures", "trained", "notes", "weights")
 #: sections that hold a component, which may be given by its name alone
 COMPONENT_KEYS = ("block", "flow", "attention", "likelihood", "regularizer", "data")
 DEFAULT_COMPONENTS = {"block": "bottleneck", "likelihood": "logistic-mixture", "data": "digits"}
@@ -181,6 +181,22 @@ def dump_yaml(config: Config | Mapping[str, Any]) -> str:
     """A configuration as YAML that reads back to an equal one."""
     values = config.to_dict() if isinstance(config, Config) else dict(config)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+def create_component(kind: str, value: Any) -> Component:
+    """A component chosen by name, or by a mapping with its name and options.
+
+    Raises:
+        ConfigError: there is no such component, or its options are not valid.
+    """
+    adapter = pydantic.TypeAdapter(
+        Annotated[Any, pydantic.BeforeValidator(lambda v: parse_component(kind, v, False))]
+    )
+    try:
+        return adapter.validate_python(value)
+    except pydantic.ValidationError as error:
+        message, hint = describe(error, value if isinstance(value, Mapping) else {})
+        raise ConfigError(f"{kind}: {message}", hint) from None
 
 
 def check_against_shape(config: Config, shape: Sequence[int]) -> None:

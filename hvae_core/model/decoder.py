@@ -100,7 +100,7 @@ class Decoder(keras.layers.Layer):
         return x, outputs
 
     def generate(
-        self, noise: Noise, temperature: Tensor | float, given: Sequence[Tensor] = ()
+        self, noise: Noise, temperature: Tensor | float, given: Sequence[Tensor] | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         """The prior pass.
 
@@ -112,6 +112,7 @@ class Decoder(keras.layers.Layer):
         Returns:
             The last scale's stream and all latents, coarsest first.
         """
+        given = given or ()
         rows = ops.shape(noise[0])[0]
         x, latents = None, []
         for index, stage in enumerate(self.stages):

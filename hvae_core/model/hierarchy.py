@@ -87,7 +87,7 @@ class HierarchicalVAE(keras.Model):
         self,
         noise: Noise | Sequence[Tensor],
         temperature: Tensor | float = 1.0,
-        given: Sequence[Tensor] = (),
+        given: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """The likelihood's parameters [B, H, W, P] at latents drawn from the prior.
 

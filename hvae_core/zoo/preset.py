@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
+from hvae_core.preset_keys import PRESET_KEYS
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -20,8 +21,6 @@ CARD_FILE = "README.md"
 SAMPLES_FILE = "samples.png"
 FILES = (PRESET_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE)
 
-#: keys of preset.yaml beside those of a configuration
-INFO_KEYS = ("name", "licence", "parameters", "figures", "trained", "notes", "weights")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -90,7 +89,7 @@ class Preset:
         """
         from hvae_core.config import parse_config
 
-        keys = {key: value for key, value in self.info.items() if key not in INFO_KEYS}
+        keys = {key: value for key, value in self.info.items() if key not in PRESET_KEYS}
         try:
             return parse_config(keys)
         except ConfigError as error:

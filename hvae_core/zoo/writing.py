@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.download import file_digest
 from hvae_core.errors import HvaeError, PresetError
+from hvae_core.preset_keys import PRESET_KEYS
 from hvae_core.weights.header import read_header
 from hvae_core.zoo.cards import model_card
 from hvae_core.zoo.folders import swap_in
 from hvae_core.zoo.preset import (
     CARD_FILE,
     FILES,
-    INFO_KEYS,
     PRESET_FILE,
     SAMPLES_FILE,
     WEIGHTS_FILE,
@@ -99,10 +99,10 @@ def _content(
 ) -> dict[str, Any]:
     """What preset.yaml will hold, in the order a reader wants it."""
     info = dict(info or {})
-    unknown = sorted(set(info) - set(INFO_KEYS))
+    unknown = sorted(set(info) - set(PRESET_KEYS))
     if unknown:
         raise PresetError(
-            f"A preset has no key {unknown[0]!r}.", f"Known keys: {', '.join(INFO_KEYS)}."
+            f"A preset has no key {unknown[0]!r}.", f"Known keys: {', '.join(PRESET_KEYS)}."
         )
     name = check_name(info.pop("name", None) or target.resolve().name, "a preset's name")
     keys = dict(config) if isinstance(config, Mapping) else config.to_dict()

@@ -1,0 +1,194 @@
+"""The public functions: load, build, create, evaluate, train, list presets.
+
+Importing this module imports no Keras; a function that needs it selects the backend first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_core.backend import select_backend
+from hvae_core.errors import BadInputError, PresetError, did_you_mean
+from hvae_core.zoo import Preset, find_preset, list_presets
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config, ModelConfig
+    from hvae_core.interfaces import Dataset
+    from hvae_core.model import HierarchicalVAE
+
+__all__ = ["build", "create", "evaluate", "find_source", "list_presets", "load", "train"]
+
+
+def find_source(source: str | Path) -> tuple[Config, Path | None]:
+    """The configuration and the weights, if any, that ``source`` means.
+
+    Args:
+        source: a preset's name or folder, a ``.safetensors`` file beside its ``preset.yaml``, a
+            run folder of ``hvae train``, a YAML file, or ``hf://owner/name[@revision]`` once
+            pulled.
+
+    Raises:
+        HvaeError: there is no such thing, or it is damaged.
+    """
+    from hvae_core.config import load_config
+    from hvae_core.training.run_folder import find_weights, is_run_folder
+
+    path = Path(source)
+    if is_run_folder(path) and not (path / "preset.yaml").is_file():
+        return find_weights(path)
+    if path.suffix in (".yaml", ".yml"):
+        return load_config(path), None
+    preset = find_preset(source)
+    return preset.config, preset.weights_path
+
+
+def load(source: str | Path | Preset, *, backend: str | None = None) -> HierarchicalVAE:
+    """A trained model. The network is never touched.
+
+    Args:
+        source: see `find_source`.
+        backend: jax, tensorflow, torch or openvino, where Keras is not imported yet.
+
+    Raises:
+        PresetError: it has no weights here; the message says how to get them.
+        WeightsError: the weights are damaged or another model's.
+    """
+    select_backend(backend)
+    if isinstance(source, Preset):
+        config, weights = source.config, source.weights_path
+    else:
+        config, weights = find_source(source)
+    if weights is None:
+        raise PresetError(
+            f"{source} has no weights on this machine.",
+            f"Pull them with: hvae zoo pull {source}, or train it with: hvae train {source}",
+        )
+    from hvae_core.model import HierarchicalVAE
+    from hvae_core.weights import load_weights
+
+    model = HierarchicalVAE(config)
+    load_weights(model, weights)
+    return model
+
+
+def build(
+    config: Config | ModelConfig | Mapping[str, Any] | str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    backend: str | None = None,
+) -> HierarchicalVAE:
+    """A model with fresh weights.
+
+    Args:
+        config: a `Config`, a `ModelConfig`, plain values, a YAML file or a preset's name.
+        overrides: ``key=value`` strings, as ``--set`` takes them.
+        backend: jax, tensorflow, torch or openvino, where Keras is not imported yet.
+
+    Raises:
+        ConfigError: the configuration is not valid.
+    """
+    select_backend(backend)
+    from hvae_core.model import HierarchicalVAE
+
+    return HierarchicalVAE(_as_config(config, overrides))
+
+
+def _as_config(
+    config: Config | ModelConfig | Mapping[str, Any] | str | Path, overrides: Sequence[str]
+) -> Config:
+    from hvae_core.config import Config, ModelConfig, load_config
+
+    if isinstance(config, ModelConfig):
+        config = Config(model=config)
+    if isinstance(config, str | Path):
+        config = find_source(config)[0]
+    return load_config(config, overrides)
+
+
+def create(component: str, config: Mapping[str, Any] | None = None, **arguments: Any) -> Any:
+    """Build any component by its registered name.
+
+    For a flow: ``create("flow.sylvester", config={...}, latent_shape=(4, 4, 8))``.
+
+    Args:
+        component: ``kind.name``.
+        config: its options.
+        arguments: what the kind's builder takes beside the options, see `hvae_core.interfaces`.
+
+    Raises:
+        PluginError: there is no such component.
+        ConfigError: the options are not valid.
+    """
+    from hvae_core.config import create_component
+    from hvae_core.plugins.specs import KINDS
+
+    kind, _, name = component.partition(".")
+    if kind not in KINDS or not name:
+        raise BadInputError(
+            f"{component!r} is no component's name; expected kind.name, such as flow.sylvester.",
+            did_you_mean(kind, KINDS),
+        )
+    if kind not in ("dataset", "likelihood", "regularizer", "preset"):
+        select_backend()
+    chosen = create_component(kind, {"name": name, **(config or {})})
+    if kind == "flow":
+        channels = chosen.spec.context_channels
+        default = channels(chosen.options, arguments["latent_shape"]) if channels else 0
+        arguments.setdefault("context_channels", default)
+    if kind in ("flow", "block", "attention"):
+        arguments.setdefault("name", name)
+    return chosen.build(**arguments)
+
+
+def evaluate(
+    model: HierarchicalVAE | str | Path,
+    dataset: str | Mapping[str, Any] | Dataset | None = None,
+    split: str = "test",
+    **options: Any,
+) -> dict[str, Any]:
+    """The figures of a model on a data set, see `hvae_core.evaluation.evaluate`.
+
+    Args:
+        model: a model, or what `load` takes.
+        dataset: a data set, its name, or a mapping with its name and options; by default the one
+            that the model's configuration names.
+        split: which of its splits.
+        options: further arguments of `hvae_core.evaluation.evaluate`.
+    """
+    from hvae_core.config import create_component
+    from hvae_core.data import open_dataset
+
+    if isinstance(model, str | Path):
+        model = load(model)
+    from hvae_core.evaluation import evaluate as run
+
+    if isinstance(dataset, str | Mapping):
+        dataset = open_dataset(create_component("dataset", dataset))
+    return run(model, dataset, split, **options)
+
+
+def train(
+    config: Config | Mapping[str, Any] | str | Path,
+    output: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    callbacks: Sequence[Any] = (),
+    backend: str | None = None,
+) -> Any:
+    """Train a model, see `hvae_core.training.train`.
+
+    Args:
+        config: a `Config`, plain values, a YAML file or a preset's name.
+        output: the run folder.
+        overrides: ``key=value`` strings, as ``--set`` takes them.
+        resume: go on with the run in ``output``.
+        callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
+        backend: jax, tensorflow or torch, where Keras is not imported yet.
+    """
+    select_backend(backend)
+    from hvae_core.training import train as run
+
+    return run(_as_config(config, overrides), Path(output), resume=resume, callbacks=callbacks)

@@ -1,0 +1,75 @@
+"""``hvae doctor``: what is installed, what is chosen, what is amiss."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+import click
+
+from hvae_core.cli.common import emit, json_option
+
+PACKAGES = {
+    "backends": ("jax", "tensorflow", "torch", "openvino"),
+    "extras": ("pyarrow", "scikit-learn", "matplotlib", "tensorboard", "huggingface_hub"),
+}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def report() -> dict[str, Any]:
+    """What `hvae doctor` prints; imports no backend."""
+    from hvae_core.backend import installed_backends
+    from hvae_core.paths import cache_folder, offline
+    from hvae_core.plugins import manager
+    from hvae_core.zoo import list_presets, preset_summary
+
+    installed = installed_backends()
+    cache = cache_folder()
+    nearest = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    problems = []
+    if not installed:
+        problems.append("No backend is installed. Install one with: pip install 'hvae[jax]'")
+    for entry in manager().entries():
+        if entry.status in ("broken", "conflict"):
+            problems.append(f"plugin {entry.full_name}: {entry.status}, {entry.reason}")
+    if not os.access(nearest, os.W_OK):
+        problems.append(f"The cache folder {cache} cannot be written to; set HVAE_HOME.")
+    return {
+        "hvae": _version("hvae"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "keras": _version("keras"),
+        "backends": {name: _version(name) for name in PACKAGES["backends"]},
+        "backend": os.environ.get("KERAS_BACKEND") or (installed[0] if installed else None),
+        "extras": {name: _version(name) for name in PACKAGES["extras"]},
+        "cache": str(cache),
+        "offline": offline(),
+        "presets": {name: preset_summary(name)["weights"] for name in list_presets()},
+        "problems": problems,
+    }
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """Say what is installed, which backend is chosen, and what is amiss."""
+    found = report()
+    lines = []
+    for key, value in found.items():
+        if isinstance(value, dict):
+            lines.append(f"{key}:")
+            lines += [f"  {name}: {inner or 'not installed'}" for name, inner in value.items()]
+        elif isinstance(value, list):
+            lines.append(f"{key}: {'none' if not value else ''}".rstrip())
+            lines += [f"  {inner}" for inner in value]
+        else:
+            lines.append(f"{key}: {value}")
+    emit(found, as_json, lines)

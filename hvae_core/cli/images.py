@@ -1,0 +1,101 @@
+"""The images a command works on: files of the user's, or images of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hvae_core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hvae_core.config import Config
+    from hvae_core.interfaces import Dataset
+    from hvae_core.model import HierarchicalVAE
+
+
+def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options ``--dataset``, ``--split`` and ``--set``."""
+    for option in (
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+            help="Override an option of the data set, such as data.root=DIR. Repeatable.",
+        ),
+        click.option("--split", default="test", show_default=True, help="Which of its splits."),
+        click.option("--dataset", help="A data set's name (else the model's own)."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def chosen_dataset(config: Config, name: str | None, overrides: Sequence[str]) -> Dataset:
+    """The data set a command asks for: the model's own, or another, with overrides.
+
+    Raises:
+        ConfigError: there is no such data set, or an override is not of the section data.
+    """
+    from hvae_core.config import parse_config
+    from hvae_core.data import open_dataset
+    from hvae_core.errors import ConfigError
+
+    for text in overrides:
+        if not text.startswith("data."):
+            raise ConfigError(
+                f"The override {text!r} is not of the section data.",
+                "Here only the data set can be changed, as in --set data.root=DIR",
+            )
+    values = config.to_dict()
+    if name is not None and name != config.data.name:
+        values["data"] = {"name": name}
+    return open_dataset(parse_config(values, overrides).data)
+
+
+def read_image(path: str, model: HierarchicalVAE) -> np.ndarray:
+    """An image file, cropped to the model's proportions and resized: uint8 [H, W, C].
+
+    Raises:
+        DataError: there is no such file, or it is no image; names the file.
+    """
+    import numpy as np
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    height, width, channels = model.image_shape
+    try:
+        with Image.open(path) as image:
+            image = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+            image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+            return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"{Path(path)} cannot be read as an image: {error}.", "Give a PNG, JPEG or WebP file."
+        ) from None
+
+
+def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.ndarray:
+    """Images of a split by number, as an evaluation sees them: uint8 [B, H, W, C].
+
+    Raises:
+        DataError: there is no such split, or no image of that number.
+    """
+    import numpy as np
+
+    from hvae_core.errors import did_you_mean
+
+    if split not in dataset.splits:
+        raise DataError(
+            f"The data set has no split {split!r}.", did_you_mean(split, dataset.splits)
+        )
+    source = dataset.load(split)
+    for index in indices:
+        if not 0 <= index < len(source):
+            raise DataError(
+                f"There is no image {index}: the split {split!r} has {len(source)}, from 0 on."
+            )
+    chosen = source.batch(np.asarray(indices))
+    return dataset.transform(chosen, np.random.default_rng(0), False)

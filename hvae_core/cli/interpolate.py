@@ -1,0 +1,56 @@
+"""``hvae interpolate``: the way from one image to another."""
+
+from __future__ import annotations
+
+import click
+
+from hvae_core.cli.common import emit, json_option, seed_option
+from hvae_core.cli.images import chosen_dataset, dataset_images, dataset_options, read_image
+
+
+@click.command()
+@click.argument("source", metavar="PRESET|DIR|RUN")
+@click.option(
+    "--first", default="0", show_default=True, help="An image file, or a number in the data set."
+)
+@click.option(
+    "--second", default="1", show_default=True, help="An image file, or a number in the data set."
+)
+@dataset_options
+@click.option(
+    "--steps", type=click.IntRange(min=2), default=8, show_default=True,
+    help="Images on the way, both ends included.",
+)  # fmt: skip
+@seed_option
+@click.option("-o", "--output", default="interpolation.png", show_default=True,
+              help="A grid (.png), an array (.npz), or a folder for a PNG each.")  # fmt: skip
+@json_option
+def command(
+    source: str,
+    first: str,
+    second: str,
+    dataset: str | None,
+    split: str,
+    overrides: tuple[str, ...],
+    **options: object,
+) -> None:
+    """Walk from one image to another through the latents."""
+    from hvae_core.api import load
+    from hvae_core.inference.saving import check_output, save_images
+
+    output = str(options["output"])
+    check_output(output)
+    model = load(source)
+    ends = []
+    for name in (first, second):
+        if name.isdigit():
+            chosen = chosen_dataset(model.config, dataset, overrides)
+            model.check_images(chosen.shape)
+            ends.append(dataset_images(chosen, split, [int(name)])[0])
+        else:
+            ends.append(read_image(name, model))
+    steps = int(str(options["steps"]))
+    images = model.interpolate(*ends, steps=steps, seed=options["seed"])
+    save_images([images], output, columns=steps)
+    emit({"output": output, "images": steps}, bool(options["as_json"]),
+         [f"{steps} images in {output}"])  # fmt: skip

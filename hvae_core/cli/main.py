@@ -1,0 +1,121 @@
+"""The ``hvae`` command. A command's module is imported when it is called, not for ``--help``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+from hvae_core.errors import BadInputError, HvaeError, did_you_mean
+
+#: command: module and its one line in ``hvae --help``
+COMMANDS = {
+    "train": ("hvae_core.cli.train", "Train a model, or go on with a run."),
+    "sample": ("hvae_core.cli.sample", "Draw images from a model's prior."),
+    "reconstruct": ("hvae_core.cli.reconstruct", "Encode images and draw them again."),
+    "interpolate": ("hvae_core.cli.interpolate", "Walk from one image to another."),
+    "evaluate": ("hvae_core.cli.evaluate", "Measure a model on a data set."),
+    "zoo": ("hvae_core.cli.zoo", "List, show, pull and verify presets."),
+    "plugins": ("hvae_core.cli.plugins", "List and show the components."),
+    "config": ("hvae_core.cli.config", "Show configurations and their schema."),
+    "data": ("hvae_core.cli.data", "List, show and prepare data sets."),
+    "doctor": ("hvae_core.cli.doctor", "Say what is installed and what is amiss."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command."""
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(COMMANDS[name][0]).command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one is nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise BadInputError(f"There is no command {args[0]!r}.", did_you_mean(args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        import hvae_core
+
+        click.echo(f"hvae {hvae_core.__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--backend",
+    metavar="NAME",
+    help="jax, tensorflow, torch or openvino (else KERAS_BACKEND, else the first installed).",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Print the version and leave.",
+)  # fmt: skip
+def cli(backend: str | None) -> None:
+    """Train, evaluate, sample and share hierarchical VAEs."""
+    if backend is not None:
+        from hvae_core.backend import select_backend
+
+        select_backend(backend)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and leave with its exit code.
+
+    0 done, 1 failed while running, 2 bad input, 130 interrupted. An error is one sentence on
+    stderr; with ``--json`` it is JSON on stdout.
+    """
+    # Before a backend is imported: its start-up messages are no news to a user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in arguments
+    try:
+        result = cli.main(args=arguments, prog_name="hvae", standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+    except HvaeError as error:
+        _report(error.to_dict(), str(error), as_json)
+        code = error.exit_code
+    except click.ClickException as error:
+        message = error.format_message()
+        _report({"code": "usage", "message": message, "hint": ""}, message, as_json)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output went away, as with `| head`; that is no failure of ours.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        code = 0
+    sys.exit(code)
+
+
+def _report(values: dict[str, Any], text: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"error": values}))
+    else:
+        click.echo(f"Error: {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""The figures of a model on a data set."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hvae_core.data import evaluation_batches, open_dataset
+from hvae_core.errors import BadInputError, did_you_mean
+from hvae_core.evaluation.elbo import posterior_pass
+from hvae_core.evaluation.importance import log_likelihood
+from hvae_core.inference.batching import (
+    DEFAULT_BATCH_SIZE,
+    compiled_function,
+    latent_noise,
+    pad_rows,
+)
+from hvae_core.prob.elbo import bits_per_dim
+
+if TYPE_CHECKING:
+    from hvae_core.interfaces import Dataset
+    from hvae_core.model import HierarchicalVAE
+
+#: a unit is active if its posterior mean varies over the data by more than this (Burda et al. 2016)
+ACTIVE_VARIANCE = 0.01
+
+
+class _Moments:
+    """Count, mean and sum of squared deviations over rows, one batch after the other.
+
+    The merging of two sets' moments (Chan et al. 1979) is stable where a sum of squares cancels.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: Any = 0.0
+        self.squares: Any = 0.0
+
+    def add(self, rows: np.ndarray) -> None:
+        """Add rows [b, ...]."""
+        rows = rows.astype(np.float64)
+        mean, count = rows.mean(axis=0), len(rows)
+        squares = np.square(rows - mean).sum(axis=0)
+        total = self.count + count
+        difference = mean - self.mean
+        self.squares = (
+            self.squares + squares + np.square(difference) * self.count * count / total
+        )
+        self.mean = self.mean + difference * count / total
+        self.count = total
+
+    def variance(self) -> Any:
+        """The population variance."""
+        return self.squares / max(self.count, 1)
+
+    def standard_error(self) -> Any:
+        """Of the mean."""
+        return np.sqrt(self.squares / max(self.count - 1, 1) / max(self.count, 1))
+
+
+def evaluate_batches(
+    model: HierarchicalVAE, batches: Iterable[np.ndarray], seed: int = 0
+) -> dict[str, Any]:
+    """Mean figures over images, each image counted once whatever the batches' sizes.
+
+    Args:
+        model: the model.
+        batches: uint8 arrays [b, H, W, C], of one size but for a smaller last one.
+        seed: of the noise; image ``i`` of the whole sequence has noise of its own.
+
+    Returns:
+        ``images``; means ``elbo``, ``log_likelihood``, ``kl`` (nats), ``bits_per_dim``,
+        ``kl_per_layer`` [L]; ``elbo_standard_error`` and ``bits_per_dim_standard_error``;
+        ``active_units`` and ``units`` [L].
+
+    Raises:
+        BadInputError: there is no image.
+    """
+    function = compiled_function(
+        model, "evaluate", lambda x, noise: posterior_pass(model, x, noise)
+    )
+    figures: dict[str, _Moments] = {}
+    means = [_Moments() for _ in model.latent_shapes]
+    size = start = 0
+    for images in batches:
+        count = len(images)
+        size = max(size, count)
+        rows = np.arange(start, start + size)
+        out = function(pad_rows(images, size), latent_noise(model, rows, seed))
+        kl = out["kl_per_layer"][:count]
+        bound = out["log_likelihood"][:count] - kl.sum(axis=-1)
+        values = {
+            "elbo": bound,
+            "log_likelihood": out["log_likelihood"][:count],
+            "kl": kl.sum(axis=-1),
+            "bits_per_dim": bits_per_dim(bound, model.image_shape),
+            "kl_per_layer": kl,
+        }
+        for name, value in values.items():
+            figures.setdefault(name, _Moments()).add(value)
+        for moments, mean in zip(means, out["posterior_means"], strict=True):
+            moments.add(mean[:count].reshape(count, -1))
+        start += count
+    if not figures:
+        raise BadInputError("There are no images to evaluate on.")
+    active = [int((moments.variance() > ACTIVE_VARIANCE).sum()) for moments in means]
+    return {
+        "images": start,
+        **{name: _plain(moments.mean) for name, moments in figures.items()},
+        "elbo_standard_error": _plain(figures["elbo"].standard_error()),
+        "bits_per_dim_standard_error": _plain(figures["bits_per_dim"].standard_error()),
+        "active_units": active,
+        "units": [math.prod(shape) for shape in model.latent_shapes],
+    }
+
+
+def _plain(value: Any) -> Any:
+    return np.asarray(value).tolist()
+
+
+def evaluate(
+    model: HierarchicalVAE,
+    dataset: Dataset | None = None,
+    split: str = "test",
+    *,
+    importance_samples: int | None = None,
+    seed: int = 0,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    limit: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """The figures of a model on a split of a data set.
+
+    Args:
+        model: the model.
+        dataset: the data set; by default the one the model's configuration names.
+        split: which of its splits.
+        importance_samples: also the importance-weighted bound with so many draws an image.
+        seed: of noise and binarization.
+        batch_size: images at a time.
+        limit: only the first so many images.
+        progress: called with images done and images in all.
+
+    Returns:
+        What `evaluate_batches` gives, with ``dataset``, ``split``, ``unit``, ``seconds``, and
+        with importance samples ``importance_weighted`` (nats), its bits/dim and their number.
+
+    Raises:
+        BadInputError: there is no such split, or the images do not fit the model.
+    """
+    if dataset is None:
+        dataset = open_dataset(model.config.data)
+    if split not in dataset.splits:
+        raise BadInputError(
+            f"The data set has no split {split!r}.", did_you_mean(split, dataset.splits)
+        )
+    source = dataset.load(split)
+    model.check_images(source.shape)
+    total = min(limit or len(source), len(source))
+    rounds = 1 if importance_samples is None else 2
+    done = 0
+
+    def batches() -> Iterator[np.ndarray]:
+        nonlocal done
+        assert dataset is not None
+        for images in evaluation_batches(
+            source, dataset, batch_size=batch_size, seed=seed, limit=limit
+        ):
+            yield images
+            done += len(images)
+            if progress is not None:
+                progress(done, total * rounds)
+
+    started = time.perf_counter()
+    figures = evaluate_batches(model, batches(), seed)
+    if importance_samples is not None:
+        bounds = np.concatenate(
+            [
+                log_likelihood(model, images, importance_samples, seed + index, len(images))
+                for index, images in enumerate(batches())
+            ]
+        )
+        figures["importance_weighted"] = float(bounds.mean())
+        figures["importance_samples"] = importance_samples
+        figures["importance_weighted_bits_per_dim"] = float(
+            bits_per_dim(bounds.mean(), model.image_shape)
+        )
+    return {
+        "dataset": dataset.info.title,
+        "split": split,
+        "unit": model.likelihood.unit,
+        **figures,
+        "seconds": time.perf_counter() - started,
+    }
