@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hvae_core.interfaces import Dataset
     from hvae_core.model import HierarchicalVAE
 
-__all__ = ["build", "create", "evaluate", "find_source", "list_presets", "load", "train"]
+__all__ = ["build", "create", "evaluate", "find_configuration", "find_source", "list_presets", "load", "train"]
 
 
 def find_source(source: str | Path) -> tuple[Config, Path | None]:
@@ -42,6 +42,15 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
         return load_config(path), None
     preset = find_preset(source)
     return preset.config, preset.weights_path
+
+
+def find_configuration(source: str | Path) -> Config:
+    """The configuration that ``source`` means, with or without weights; see `find_source`."""
+    from hvae_core.training.run_folder import RunFolder, is_run_folder
+
+    if is_run_folder(source):
+        return RunFolder(source).read_config()
+    return find_source(source)[0]
 
 
 def load(source: str | Path | Preset, *, backend: str | None = None) -> HierarchicalVAE:
@@ -103,7 +112,7 @@ def _as_config(
     if isinstance(config, ModelConfig):
         config = Config(model=config)
     if isinstance(config, str | Path):
-        config = find_source(config)[0]
+        config = find_configuration(config)
     return load_config(config, overrides)
 
 
