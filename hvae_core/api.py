@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from hvae_core.interfaces import Dataset
     from hvae_core.model import HierarchicalVAE
 
-__all__ = ["build", "create", "evaluate", "find_configuration", "find_source", "list_presets", "load", "train"]
+__all__ = [
+    "build",
+    "create",
+    "evaluate",
+    "find_configuration",
+    "find_source",
+    "list_presets",
+    "load",
+    "train",
+]
 
 
 def find_source(source: str | Path) -> tuple[Config, Path | None]:

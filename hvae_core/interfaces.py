@@ -122,7 +122,7 @@ class Flow(abc.ABC):
 
     @abc.abstractmethod
     def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
-        """z [B, H, W, C] -> the same shape and log|det dz'/dz| [B] in nats, float32."""
+        """Z [B, H, W, C] -> the same shape and log|det dz'/dz| [B] in nats, float32."""
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """The preimage of ``z``; its log_det is the *forward's*, at the preimage."""
@@ -167,7 +167,7 @@ class Likelihood(abc.ABC):
 
     @abc.abstractmethod
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
-        """log p(x) [B] in nats for parameters [B, H, W, `parameters`]."""
+        """Log p(x) [B] in nats for parameters [B, H, W, `parameters`]."""
 
     @abc.abstractmethod
     def noise_channels(self) -> int:
@@ -241,11 +241,9 @@ class Dataset(abc.ABC):
             hvae_core.errors.DataError: the split is unknown or its files are missing or damaged.
         """
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027, most data sets have nothing to do
         """Bring the files to this machine, if they are not here yet."""
 
-    def transform(
-        self, images: np.ndarray, rng: np.random.Generator, training: bool
-    ) -> np.ndarray:
+    def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Random augmentation (training only) and binarization: uint8 [B, H, W, C], same shape."""
         return images

@@ -16,7 +16,9 @@ _TARGET_SIDE = 64
 _GAP = 2
 
 
-def make_grid(images: np.ndarray, columns: int | None = None, scale: int | None = None) -> np.ndarray:
+def make_grid(
+    images: np.ndarray, columns: int | None = None, scale: int | None = None
+) -> np.ndarray:
     """Images side by side on white.
 
     Args:

@@ -52,9 +52,7 @@ def _table(source: str, figures: dict[str, Any]) -> Any:
     error = figures["bits_per_dim_standard_error"]
     if figures["unit"] == "bits/dim":
         table.add_row("ELBO", f"{figures['bits_per_dim']:.4f} ± {error:.4f}", "bits/dim")
-    table.add_row(
-        "ELBO", f"{figures['elbo']:.2f} ± {figures['elbo_standard_error']:.2f}", "nats"
-    )
+    table.add_row("ELBO", f"{figures['elbo']:.2f} ± {figures['elbo_standard_error']:.2f}", "nats")
     table.add_row("log-likelihood", f"{figures['log_likelihood']:.2f}", "nats")
     table.add_row("KL", f"{figures['kl']:.2f}", "nats")
     if "importance_weighted" in figures:

@@ -65,8 +65,8 @@ def read_image(path: str, model: HierarchicalVAE) -> np.ndarray:
 
     height, width, channels = model.image_shape
     try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB")
             image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
             return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
     except FileNotFoundError:

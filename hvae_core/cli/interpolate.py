@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from hvae_core.cli.common import emit, json_option, seed_option
@@ -32,13 +34,13 @@ def command(
     dataset: str | None,
     split: str,
     overrides: tuple[str, ...],
-    **options: object,
+    **options: Any,
 ) -> None:
     """Walk from one image to another through the latents."""
     from hvae_core.api import load
     from hvae_core.inference.saving import check_output, save_images
 
-    output = str(options["output"])
+    output = options["output"]
     check_output(output)
     model = load(source)
     ends = []
@@ -49,8 +51,8 @@ def command(
             ends.append(dataset_images(chosen, split, [int(name)])[0])
         else:
             ends.append(read_image(name, model))
-    steps = int(str(options["steps"]))
-    images = model.interpolate(*ends, steps=steps, seed=options["seed"])
+    steps = options["steps"]
+    images = model.interpolate(ends[0], ends[1], steps=steps, seed=options["seed"])
     save_images([images], output, columns=steps)
-    emit({"output": output, "images": steps}, bool(options["as_json"]),
+    emit({"output": output, "images": steps}, options["as_json"],
          [f"{steps} images in {output}"])  # fmt: skip

@@ -45,7 +45,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one is nearest."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise BadInputError(f"There is no command {args[0]!r}.", did_you_mean(args[0], COMMANDS))
+            raise BadInputError(
+                f"There is no command {args[0]!r}.", did_you_mean(args[0], COMMANDS)
+            )
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

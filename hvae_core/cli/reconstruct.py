@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from hvae_core.cli.common import emit, json_option, seed_option, temperature_option
@@ -32,7 +34,7 @@ def command(
     split: str,
     overrides: tuple[str, ...],
     count: int,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Encode images and draw them again; the grid has the originals above.
 
@@ -45,7 +47,7 @@ def command(
     from hvae_core.inference.batching import check_temperature
     from hvae_core.inference.saving import check_output, save_images
 
-    output = str(options["output"])
+    output = options["output"]
     temperature = float(check_temperature(options["temperature"]))
     kind = check_output(output)
     model = load(source)
@@ -61,4 +63,4 @@ def command(
     batches = [originals, drawn] if kind == "png" else [drawn]
     save_images(batches, output, columns=len(originals))
     payload = {"output": output, "images": len(originals), "latents": options["latents"]}
-    emit(payload, bool(options["as_json"]), [f"{len(originals)} reconstructions in {output}"])
+    emit(payload, options["as_json"], [f"{len(originals)} reconstructions in {output}"])

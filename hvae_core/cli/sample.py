@@ -54,9 +54,7 @@ def command(
     from hvae_core.inference.sampling import sample_batches
 
     with progress_bar("sampling", as_json) as progress:
-        batches = sample_batches(
-            model, count, temperature, seed, batch_size=min(batch_size, count)
-        )
+        batches = sample_batches(model, count, temperature, seed, batch_size=min(batch_size, count))
         save_images(batches, output, columns, lambda done: progress(done, count))
     payload = {"output": output, "images": count, "temperature": temperature, "seed": seed}
     emit(payload, as_json, [f"{count} images in {output}"])

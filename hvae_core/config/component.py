@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pydantic
 from pydantic_core import PydanticCustomError
@@ -56,7 +56,7 @@ def validate_options(config_class: type, values: Mapping[str, Any]) -> Any:
     if isinstance(config_class, type) and issubclass(config_class, pydantic.BaseModel):
         known = set(config_class.model_fields)
     else:
-        known = {field.name for field in dataclasses.fields(config_class)}
+        known = {field.name for field in dataclasses.fields(cast("Any", config_class))}
     unknown = [key for key in values if key not in known]
     if unknown:
         raise pydantic.ValidationError.from_exception_data(
@@ -85,7 +85,8 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
         value = {"name": value}
     if not isinstance(value, Mapping):
         raise PydanticCustomError(
-            "component", "expected the name of a {kind}, or a mapping with 'name' and its options",
+            "component",
+            "expected the name of a {kind}, or a mapping with 'name' and its options",
             {"kind": kind},
         )
     options = dict(value)

@@ -41,9 +41,7 @@ def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict
     }
 
 
-_UniqueKeyLoader.add_constructor(
-    yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping
-)
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -55,11 +53,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"There is no file {path}.", "Give a YAML file or a preset's name.") from None
+        raise ConfigError(
+            f"There is no file {path}.", "Give a YAML file or a preset's name."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from None
     try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader  # noqa: S506
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f" line {mark.line + 1}" if mark else ""
@@ -120,7 +120,7 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Sequence[str]) -> dic
                 inner = {}
             elif not isinstance(inner, dict):
                 raise ConfigError(
-                    f"The override {text!r} sets a key inside {key!r}, which is the value {inner!r}."
+                    f"The override {text!r} sets a key inside {key!r}, which is {inner!r}."
                 )
             target[key] = inner
             target = inner

@@ -6,6 +6,7 @@ Names, defaults and rules follow the option table in ``docs/options.md``.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from functools import cached_property
 from typing import Any, Literal
@@ -109,7 +110,7 @@ class ModelConfig(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        for fine, coarse in zip(self.resolutions, self.resolutions[1:], strict=False):
+        for fine, coarse in itertools.pairwise(self.resolutions):
             if coarse >= fine or fine % coarse:
                 raise ValueError(
                     f"model.resolutions has {coarse} after {fine}; each must divide the one "
@@ -137,7 +138,7 @@ class ModelConfig(Section):
         if self.attention is not None and len({stage.width for stage in stages}) > 1:
             raise ValueError("model.width must be equal at all scales with model.attention")
         if self.channel_change == "pad" and any(
-            coarse.width < fine.width for fine, coarse in zip(stages, stages[1:], strict=False)
+            coarse.width < fine.width for fine, coarse in itertools.pairwise(stages)
         ):
             raise ValueError(
                 "model.width shrinks towards the coarser scales, which model.channel_change: pad "
@@ -198,7 +199,9 @@ class ModelConfig(Section):
     def latent_shapes(self) -> list[tuple[int, int, int]]:
         """[(h, w, c)] of the latent layers, coarsest first."""
         return [
-            stage.latent_shape for stage in reversed(self.stages) for _ in range(stage.decoder_blocks)
+            stage.latent_shape
+            for stage in reversed(self.stages)
+            for _ in range(stage.decoder_blocks)
         ]
 
 

@@ -11,13 +11,11 @@ from hvae_core.config.component import Dataset, Likelihood, Regularizer
 from hvae_core.config.model import ModelConfig, Section
 from hvae_core.config.train import TrainConfig
 
-FORMAT_VERSION = 1
-
 
 class Config(Section):
     """What a YAML file, a preset or a run folder's ``config.yaml`` says."""
 
-    format: Literal[1] = Field(FORMAT_VERSION, description="version of this file's format")
+    format: Literal[1] = Field(1, description="version of this file's format")
     summary: str = Field("", description="one line on what this is")
     model: ModelConfig = Field(default_factory=ModelConfig, description="the architecture")
     likelihood: Likelihood = Field("logistic-mixture", description="p(x | z)")  # type: ignore[assignment]

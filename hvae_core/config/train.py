@@ -73,7 +73,9 @@ class TrainConfig(Section):
 
     log_steps: PositiveInt = Field(50, description="a line in metrics.jsonl every so many updates")
     checkpoint_steps: PositiveInt = Field(1000, description="a checkpoint every so many updates")
-    checkpoint_minutes: PositiveFloat = Field(15.0, description="and at least every so many minutes")
+    checkpoint_minutes: PositiveFloat = Field(
+        15.0, description="and at least every so many minutes"
+    )
     keep_checkpoints: PositiveInt = Field(3, description="newest checkpoints kept, beside the best")
     evaluate_epochs: PositiveInt = Field(1, description="validate every so many epochs")
     sample_epochs: NonNegativeInt = Field(1, description="sample grid every so many epochs; 0 off")

@@ -78,8 +78,10 @@ def _siblings(location: list[Any], values: Mapping[str, Any]) -> list[str]:
         if _is_component(field):
             return _component_keys(str(part), location, values)
         candidates = [inner, *typing.get_args(inner)]
-        model = next((c for c in candidates if isinstance(c, type) and
-                      issubclass(c, pydantic.BaseModel)), None)
+        model = next(
+            (c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)),
+            None,
+        )
     if isinstance(model, type) and issubclass(model, pydantic.BaseModel):
         return list(model.model_fields)
     return []
@@ -105,5 +107,3 @@ def _component_keys(part: str, location: list[Any], values: Mapping[str, Any]) -
     if issubclass(config_class, pydantic.BaseModel):
         return ["name", *config_class.model_fields]
     return ["name", *getattr(config_class, "__dataclass_fields__", {})]
-
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
@@ -170,7 +170,7 @@ def evaluation_batches(
 
 def prefetch(
     batches: Batches, start_step: int = 0, stop_step: int | None = None, depth: int = 2
-) -> Iterator[tuple[int, np.ndarray]]:
+) -> Generator[tuple[int, np.ndarray], None, None]:
     """Make batches on a background thread, ahead of their use.
 
     Closing the generator ends the thread. An exception in the thread is raised here.

@@ -47,9 +47,7 @@ class _Moments:
         squares = np.square(rows - mean).sum(axis=0)
         total = self.count + count
         difference = mean - self.mean
-        self.squares = (
-            self.squares + squares + np.square(difference) * self.count * count / total
-        )
+        self.squares = self.squares + squares + np.square(difference) * self.count * count / total
         self.mean = self.mean + difference * count / total
         self.count = total
 

@@ -86,7 +86,9 @@ def interpolate(
     first = check_images(model, np.asarray(a)[None] if single else a, "a")
     second = check_images(model, np.asarray(b)[None] if np.ndim(b) == 3 else b, "b")
     if len(first) != len(second):
-        raise BadInputError(f"a holds {len(first)} images and b {len(second)}; give as many of each.")
+        raise BadInputError(
+            f"a holds {len(first)} images and b {len(second)}; give as many of each."
+        )
     steps = check_count(steps, "steps", 2)
     if path not in ("spherical", "linear"):
         raise BadInputError(f"path is {path!r}; it must be spherical or linear.")
@@ -118,7 +120,10 @@ def _standardised(
 
     function = compiled_function(model, "standardised", run)
     parts = [
-        [layer[:valid] for layer in function(images[rows], latent_noise(model, rows, seed))["noise"]]
+        [
+            layer[:valid]
+            for layer in function(images[rows], latent_noise(model, rows, seed))["noise"]
+        ]
         for rows, valid in batch_rows(len(images), batch_size)
     ]
     return [np.concatenate(layer) for layer in zip(*parts, strict=True)]

@@ -44,18 +44,14 @@ def sample_batches(
     given = None if noise is None else check_noise(model, noise, n)
     size = check_count(DEFAULT_BATCH_SIZE if batch_size is None else batch_size, "batch_size")
 
-    def draw(
-        latents: list[Any], pixels: Any, temperature: Any
-    ) -> dict[str, Any]:
+    def draw(latents: list[Any], pixels: Any, temperature: Any) -> dict[str, Any]:
         parameters = model.generate(latents, temperature)
         return {"images": model.likelihood.sample(parameters, pixels)}
 
     def batches() -> Iterator[np.ndarray]:
         run = compiled_function(model, "sample", draw)
         for rows, valid in batch_rows(n, size):
-            latents = (
-                latent_noise(model, rows, seed) if given is None else [z[rows] for z in given]
-            )
+            latents = latent_noise(model, rows, seed) if given is None else [z[rows] for z in given]
             images = run(latents, pixel_noise(model, rows, seed), scale)["images"]
             yield images[:valid].astype(np.uint8)
 

@@ -79,7 +79,7 @@ class Decoder(keras.layers.Layer):
         return x if bias is None else x + ops.cast(bias, x.dtype)
 
     def infer(
-        self, features: Sequence[Tensor], noise: Noise
+        self, features: Sequence[Tensor], noise: Noise | Sequence[Tensor]
     ) -> tuple[Tensor, list[LatentOutput]]:
         """The posterior pass.
 
@@ -91,7 +91,8 @@ class Decoder(keras.layers.Layer):
             The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first.
         """
         rows = ops.shape(features[0])[0]
-        x, outputs = None, []
+        x: Tensor | None = None
+        outputs: list[LatentOutput] = []
         for index, stage in enumerate(self.stages):
             x = self._enter(index, stage, x, rows)
             for layer in self.layers_by_stage[index]:
@@ -100,7 +101,10 @@ class Decoder(keras.layers.Layer):
         return x, outputs
 
     def generate(
-        self, noise: Noise, temperature: Tensor | float, given: Sequence[Tensor] | None = None
+        self,
+        noise: Noise | Sequence[Tensor],
+        temperature: Tensor | float,
+        given: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The prior pass.
 
@@ -114,7 +118,8 @@ class Decoder(keras.layers.Layer):
         """
         given = given or ()
         rows = ops.shape(noise[0])[0]
-        x, latents = None, []
+        x: Tensor | None = None
+        latents: list[Tensor] = []
         for index, stage in enumerate(self.stages):
             x = self._enter(index, stage, x, rows)
             for layer in self.layers_by_stage[index]:

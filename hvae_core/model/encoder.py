@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keras
 
-
 from hvae_core.config import ModelConfig, StageConfig
 from hvae_core.interfaces import BlockShape, Tensor
 from hvae_core.layers import convolution, pool_average, resize_channels
@@ -83,8 +82,12 @@ class Encoder(keras.layers.Layer):
                     Transition(stage.width, config, name=f"transitions-{stage.resolution}")
                 )
             shape = block_shape(
-                config, stage, stage.encoder_middle_width, stage.width,
-                residual=True, output_gain=depth**-0.5 if depth else 1.0,
+                config,
+                stage,
+                stage.encoder_middle_width,
+                stage.width,
+                residual=True,
+                output_gain=depth**-0.5 if depth else 1.0,
             )
             first = sum(len(blocks) for blocks in self.blocks)
             self.blocks.append(
@@ -124,5 +127,3 @@ class Encoder(keras.layers.Layer):
                 h = block(h)
             features.append(h)
         return features
-
-

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import random
 import keras
 import numpy as np
 from keras import ops
@@ -144,13 +144,15 @@ class HierarchicalVAE(keras.Model):
 
         return reconstruct(self, x, latents=latents, seed=seed, temperature=temperature)
 
-    def interpolate(self, a: np.ndarray, b: np.ndarray, steps: int = 8, **options: Any) -> np.ndarray:
+    def interpolate(
+        self, a: np.ndarray, b: np.ndarray, steps: int = 8, **options: Any
+    ) -> np.ndarray:
         """Images between two images, uint8 [steps, H, W, C]."""
         from hvae_core.inference.interpolation import interpolate
 
         return interpolate(self, a, b, steps, **options)
 
-    def save(self, folder: str | Path, **options: Any) -> Path:  # type: ignore[override]
+    def save(self, folder: str | Path, **options: Any) -> Path:
         """Write a preset folder: ``preset.yaml``, ``model.safetensors`` and a model card."""
         from hvae_core.zoo import save_model
 

@@ -40,14 +40,15 @@ class LatentLayer(keras.layers.Layer):
             channels = stage.flow.spec.context_channels
             context = channels(stage.flow.options, stage.latent_shape) if channels else 0
         self.posterior = config.block.build(
-            block_shape(
-                config, stage, middle, 2 * self.width + context, in_width=2 * stage.width
-            ),
+            block_shape(config, stage, middle, 2 * self.width + context, in_width=2 * stage.width),
             name="posterior",
         )
         self.prior = config.block.build(
             block_shape(
-                config, stage, middle, 2 * self.width + (0 if ends_stream else stage.width),
+                config,
+                stage,
+                middle,
+                2 * self.width + (0 if ends_stream else stage.width),
                 output_gain=0.0,
             ),
             name="prior",

@@ -35,7 +35,9 @@ class LatentReadout(keras.layers.Layer):
         self.depth = len(config.latent_shapes)
         self.projections = {
             stage.resolution: convolution(
-                options.width, 1, gain=stage.decoder_blocks**0.5,
+                options.width,
+                1,
+                gain=stage.decoder_blocks**0.5,
                 name=f"projections-{stage.resolution}",
             )
             for stage in self.stages

@@ -8,5 +8,5 @@ from hvae_core.interfaces import Tensor
 
 
 def log_prob(x: Tensor, logits: Tensor) -> Tensor:
-    """x log p + (1 - x) log(1 - p), elementwise in nats; x in {0, 1}, or a probability."""
+    """X log p + (1 - x) log(1 - p), elementwise in nats; x in {0, 1}, or a probability."""
     return x * logits - ops.softplus(logits)

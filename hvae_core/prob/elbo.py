@@ -13,7 +13,7 @@ LN2 = math.log(2.0)
 
 
 def elbo(log_likelihood: Tensor, kl: Tensor) -> Tensor:
-    """log p(x|z) - KL, [B] in nats."""
+    """Log p(x|z) - KL, [B] in nats."""
     return log_likelihood - kl
 
 
@@ -23,7 +23,7 @@ def bits_per_dim(nats: Tensor, image_shape: Sequence[int]) -> Tensor:
 
 
 def importance_weighted(log_weights: Tensor) -> Tensor:
-    """log mean exp over the first axis: K log weights [K, B] -> [B] in nats (Burda et al. 2016).
+    """Log mean exp over the first axis: K log weights [K, B] -> [B] in nats (Burda et al. 2016).
 
     A log weight is ``log p(x|z) + sum_l (log p(z_l|.) - log q(z_l|.))`` at one draw of z.
     """

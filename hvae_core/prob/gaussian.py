@@ -33,12 +33,12 @@ def kl_divergence(q: GaussianParameters, p: GaussianParameters) -> Tensor:
 
 
 def log_prob(x: Tensor, p: GaussianParameters) -> Tensor:
-    """log p(x), elementwise in nats."""
+    """Log p(x), elementwise in nats."""
     return -0.5 * (ops.square((x - p.mean) * ops.exp(-p.log_std)) + LOG_2PI) - p.log_std
 
 
 def standard_log_prob(noise: Tensor, p: GaussianParameters) -> Tensor:
-    """log p(mean + std * noise), elementwise in nats, without the rounding of the difference."""
+    """Log p(mean + std * noise), elementwise in nats, without the rounding of the difference."""
     return -0.5 * (ops.square(noise) + LOG_2PI) - p.log_std
 
 
@@ -59,14 +59,16 @@ def log_softplus(x: Tensor) -> Tensor:
 
 
 def smoothed_log_std(value: Tensor, beta: float) -> Tensor:
-    """log sigma for sigma = softplus(beta value) / beta (Hazami et al. 2022, gradient smoothing).
+    """Log sigma for sigma = softplus(beta value) / beta (Hazami et al. 2022, gradient smoothing).
 
     With beta = ln 2, value 0 gives sigma 1. Floored at `LOG_STD_FLOOR`.
     """
     return ops.maximum(log_softplus(beta * value) - math.log(beta), LOG_STD_FLOOR)
 
 
-def parameters(mean: Tensor, value: Tensor, parametrisation: str, beta: float) -> GaussianParameters:
+def parameters(
+    mean: Tensor, value: Tensor, parametrisation: str, beta: float
+) -> GaussianParameters:
     """A Gaussian from a network's two outputs, cast to float32.
 
     Args:

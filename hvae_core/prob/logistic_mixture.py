@@ -62,7 +62,7 @@ def coupled_means(mixture: MixtureParameters, x: Tensor) -> Tensor:
 
 
 def log_bin_probability(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
-    """log P(bin of x) of a logistic, elementwise; the edge bins are open.
+    """Log P(bin of x) of a logistic, elementwise; the edge bins are open.
 
     ``x`` lies on the grid -1 + 2k / (levels - 1); a bin reaches half a step, 1 / (levels - 1),
     to either side. Where the mass is at most `SMALL_MASS` (float32 cancels) it is the density
@@ -88,14 +88,16 @@ def log_bin_probability(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int)
 
 
 def log_prob(x: Tensor, mixture: MixtureParameters, levels: int) -> Tensor:
-    """log P(x) of each pixel: x [B,H,W,C] on the grid in [-1,1] -> [B,H,W] in nats."""
+    """Log P(x) of each pixel: x [B,H,W,C] on the grid in [-1,1] -> [B,H,W] in nats."""
     means = coupled_means(mixture, x)
     channels = log_bin_probability(x[..., None], means, mixture.log_scales, levels)
     joint = ops.sum(channels, axis=-2) + ops.log_softmax(mixture.logits, axis=-1)
     return ops.logsumexp(joint, axis=-1)
 
 
-def sample(mixture: MixtureParameters, uniform: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
+def sample(
+    mixture: MixtureParameters, uniform: Tensor, temperature: float | Tensor = 1.0
+) -> Tensor:
     """Draw x [B,H,W,C] in [-1,1], continuous.
 
     Args:

@@ -20,7 +20,7 @@ from hvae_core.training import schedules
 from hvae_core.training.callbacks import Callback, SampleGrids
 from hvae_core.training.checkpoints import Checkpoint
 from hvae_core.training.feeding import Images, open_images
-from hvae_core.training.interruption import Interruption, InterruptedRun
+from hvae_core.training.interruption import InterruptedRun, Interruption
 from hvae_core.training.metrics import MetricsFile, in_unit, unit_key
 from hvae_core.training.plots import plot_run, plots_are_possible
 from hvae_core.training.progress import ProgressDisplay
@@ -148,9 +148,7 @@ class TrainingRun:
             if self.state.step not in self.checkpoints.steps():
                 self._checkpoint()
             self._plot()
-        return TrainResult(
-            self.output, self.state.step, dict(self.state.validation or {}), stopped
-        )
+        return TrainResult(self.output, self.state.step, dict(self.state.validation or {}), stopped)
 
     def _update(self, step: int, images: np.ndarray) -> None:
         train = self.config.train
@@ -253,9 +251,7 @@ class TrainingRun:
                 means["validation"] = self._validate()
                 settled = schedules.beta_is_settled(train, self.state.step)
                 if means["validation"] and settled:
-                    is_best = self.state.offer(
-                        means["validation"]["elbo"], train.evaluate_epochs
-                    )
+                    is_best = self.state.offer(means["validation"]["elbo"], train.evaluate_epochs)
             record = self._record("epoch", means)
             for callback in self.callbacks:
                 callback.evaluated(self, record)

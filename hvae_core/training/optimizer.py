@@ -69,7 +69,9 @@ class Updater:
         self.averages: list[keras.Variable] = []
         if config.ema_decay:
             self.averages = [
-                keras.Variable(ops.convert_to_numpy(w.value), trainable=False, dtype="float32", name=f"ema_{i}")
+                keras.Variable(
+                    ops.convert_to_numpy(w.value), trainable=False, dtype="float32", name=f"ema_{i}"
+                )
                 for i, w in enumerate(self.weights)
             ]
 

@@ -96,7 +96,9 @@ class Program:
             import tensorflow as tf
 
             # XLA pays on accelerators; on a CPU TensorFlow's own kernels are faster.
-            self._call = tf.function(function, jit_compile=bool(tf.config.list_physical_devices("GPU")))
+            self._call = tf.function(
+                function, jit_compile=bool(tf.config.list_physical_devices("GPU"))
+            )
         else:
             self._call = function
 

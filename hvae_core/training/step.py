@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
 
 import keras
 import numpy as np
@@ -93,11 +93,8 @@ class TrainStep:
         figures: dict[str, Tensor] = {}
         for part in range(count):
             cut = slice(part * rows, (part + 1) * rows)
-            loss, parts, gradients = value_and_grad(
-                lambda cut=cut: self._objective(images[cut], noise[cut], beta, balance),
-                self.updater.weights,
-                self._fixed,
-            )
+            objective = partial(self._objective, images[cut], noise[cut], beta, balance)
+            loss, parts, gradients = value_and_grad(objective, self.updater.weights, self._fixed)
             if total is None:
                 total, figures = list(gradients), {"loss": loss, **parts}
             else:

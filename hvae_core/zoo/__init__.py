@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hvae_core.zoo.preset import Preset, read_preset
     from hvae_core.zoo.pulling import PullResult, pull
     from hvae_core.zoo.verification import VerifyReport, verify
-    from hvae_core.zoo.writing import write_preset
+    from hvae_core.zoo.writing import save_model, write_preset
 
 _HOMES = {
     "Preset": "preset",
@@ -26,6 +26,7 @@ _HOMES = {
     "preset_summary": "index",
     "pull": "pulling",
     "read_preset": "preset",
+    "save_model": "writing",
     "verify": "verification",
     "write_preset": "writing",
 }
@@ -39,6 +40,7 @@ __all__ = [
     "preset_summary",
     "pull",
     "read_preset",
+    "save_model",
     "verify",
     "write_preset",
 ]

@@ -27,6 +27,7 @@ from hvae_core.zoo.preset import (
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
+    from hvae_core.model import HierarchicalVAE
 
 #: an existing weights file, or what writes one to the path it is given
 WeightsWriter = Path | Callable[[Path], object] | None
@@ -89,6 +90,36 @@ def write_preset(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return read_preset(target, content["name"])
+
+
+def save_model(
+    model: HierarchicalVAE, folder: Path, *, overwrite: bool = True, **options: Any
+) -> Path:
+    """Write a model as a preset folder: what `HierarchicalVAE.save` does.
+
+    Args:
+        model: the model.
+        folder: the preset's folder.
+        overwrite: replace a preset in ``folder``.
+        options: further arguments of `write_preset`, such as ``figures`` and ``info``.
+
+    Returns:
+        The folder.
+
+    Raises:
+        PresetError: see `write_preset`.
+    """
+    from hvae_core.weights import save_weights
+
+    name = (options.get("info") or {}).get("name") or folder.resolve().name
+    write_preset(
+        folder,
+        model.config,
+        lambda path: save_weights(model, path, {"preset": name}),
+        overwrite=overwrite,
+        **options,
+    )
+    return folder
 
 
 def _content(

@@ -81,8 +81,9 @@ def figures(case: str) -> dict:
     arrays = [ops.convert_to_tensor(a) for a in (images, flat, uniform)]
     outputs = compiled(forward, model.variables)(*arrays)
     log_likelihood, kl, generated, image = (ops.convert_to_numpy(o) for o in outputs)
-    program = Program(lambda: value_and_grad(loss, model.trainable_variables)[2],
-                      model.variables, compile=True)
+    program = Program(
+        lambda: value_and_grad(loss, model.trainable_variables)[2], model.variables, compile=True
+    )
     norms = [float(ops.sqrt(ops.sum(ops.square(g)))) for g in program()]
     return {
         "elbo": (log_likelihood - kl.sum(-1)).tolist(),

@@ -155,10 +155,16 @@ def test_the_original_s_cifar10_architecture_has_its_parameter_count():
     config = Config.model_validate(
         {
             "model": {
-                "resolutions": [32, 16, 8, 4, 1], "width": 384, "latent_width": 16,
-                "encoder_middle_width": 96, "decoder_middle_width": 96,
-                "encoder_blocks": [12, 7, 7, 4, 3], "decoder_blocks": [22, 11, 6, 3, 1],
-                "block_activation": "gelu", "channel_change": "pad", "standard_deviation": "exp",
+                "resolutions": [32, 16, 8, 4, 1],
+                "width": 384,
+                "latent_width": 16,
+                "encoder_middle_width": 96,
+                "decoder_middle_width": 96,
+                "encoder_blocks": [12, 7, 7, 4, 3],
+                "decoder_blocks": [22, 11, 6, 3, 1],
+                "block_activation": "gelu",
+                "channel_change": "pad",
+                "standard_deviation": "exp",
                 "readout": {"kind": "features"},
             },
             "likelihood": {"name": "logistic-mixture", "mixtures": 10},

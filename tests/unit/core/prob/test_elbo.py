@@ -20,7 +20,5 @@ def test_importance_weighted_is_log_mean_exp_without_overflow():
 
 def test_bernoulli_probabilities_sum_to_one_at_any_logit():
     logits = ops.convert_to_tensor(np.array([-80.0, -2.0, 0.0, 3.0, 80.0], np.float32))
-    total = sum(
-        np.exp(ops.convert_to_numpy(bernoulli.log_prob(float(x), logits))) for x in (0, 1)
-    )
+    total = sum(np.exp(ops.convert_to_numpy(bernoulli.log_prob(float(x), logits))) for x in (0, 1))
     np.testing.assert_allclose(total, 1.0, rtol=1e-6)

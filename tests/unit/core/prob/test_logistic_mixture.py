@@ -76,15 +76,11 @@ def test_against_the_original(shared_folder, case, mixtures):
     from safetensors.numpy import load_file
 
     tensors = load_file(shared_folder / "goldens" / "vdvae" / "dmol" / "dmol.safetensors")
-    mixture = logistic_mixture.split(
-        ops.convert_to_tensor(tensors[f"{case}.params"]), mixtures, 3
-    )
+    mixture = logistic_mixture.split(ops.convert_to_tensor(tensors[f"{case}.params"]), mixtures, 3)
     target = ops.convert_to_tensor(tensors[f"{case}.target_f32"])
     log_prob = ops.convert_to_numpy(logistic_mixture.log_prob(target, mixture, 256))
     per_image = -log_prob.mean(axis=(1, 2)) / 3
-    np.testing.assert_allclose(
-        per_image, tensors[f"{case}.nll_per_image_per_dim_f64"], atol=5e-5
-    )
+    np.testing.assert_allclose(per_image, tensors[f"{case}.nll_per_image_per_dim_f64"], atol=5e-5)
     # Per pixel, float32 cancels near the small-mass threshold; the median does not see it.
     error = np.abs(-log_prob / 3 - tensors[f"{case}.nll_per_pixel_f64"] / 3)
     assert np.median(error) < 5e-5

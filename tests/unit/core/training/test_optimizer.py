@@ -21,9 +21,7 @@ def make(**options):
     updater = Updater(TrainConfig(**options), weights)
     values = [*weights, *updater.variables]
     program = Program(
-        lambda kernel, bias, step, rate, finite: updater.apply(
-            [kernel, bias], step, rate, finite
-        ),
+        lambda kernel, bias, step, rate, finite: updater.apply([kernel, bias], step, rate, finite),
         values,
         compile=True,
     )
@@ -52,9 +50,7 @@ def test_global_norm():
 
 
 def test_sgd_clips_to_the_norm_and_reports_the_norm_before():
-    updater, update = make(
-        optimizer="sgd", beta_1=0.0, clip_norm=1.0, weight_decay=0, ema_decay=0
-    )
+    updater, update = make(optimizer="sgd", beta_1=0.0, clip_norm=1.0, weight_decay=0, ema_decay=0)
     norm, applied = update([[3.0, 0.0], [0.0, 4.0]])
     assert (norm, applied) == (pytest.approx(5.0), True)
     kernel, bias = numbers(updater.weights)
@@ -76,8 +72,11 @@ def test_a_skipped_update_changes_nothing_at_all(optimizer):
         _, applied = update(kernel, finite=finite)
         assert not applied
     after = numbers([*updater.weights, *updater.variables])
-    rate = [i for i, v in enumerate([*updater.weights, *updater.variables])
-            if v is updater.optimizer.learning_rate]
+    rate = [
+        i
+        for i, v in enumerate([*updater.weights, *updater.variables])
+        if v is updater.optimizer.learning_rate
+    ]
     for index, (old, new) in enumerate(zip(before, after, strict=True)):
         if index not in rate:
             np.testing.assert_array_equal(old, new)

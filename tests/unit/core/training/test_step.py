@@ -38,8 +38,10 @@ def make(**train):
 
 def run(step, images, count, start=0, rate=1e-2):
     return [
-        {k: ops.convert_to_numpy(v) for k, v in
-         step(images, step=i, learning_rate=rate, beta=1.0).items()}
+        {
+            k: ops.convert_to_numpy(v)
+            for k, v in step(images, step=i, learning_rate=rate, beta=1.0).items()
+        }
         for i in range(start, start + count)
     ]
 
@@ -93,8 +95,11 @@ def test_state_and_weights_restored_go_on_to_the_same_numbers(images):
 def test_beta_weights_the_rate(images):
     _, step = make(optimizer="sgd")
     run(step, images, 5)
-    row = {k: float(v) for k, v in
-           step(images, step=5, learning_rate=0.0, beta=0.25).items() if k != "kl_per_layer"}
+    row = {
+        k: float(v)
+        for k, v in step(images, step=5, learning_rate=0.0, beta=0.25).items()
+        if k != "kl_per_layer"
+    }
     assert row["loss"] == pytest.approx(row["distortion"] + 0.25 * row["rate"], rel=1e-5)
 
 
@@ -125,6 +130,4 @@ def test_kl_balancing_changes_the_gradient_not_the_reported_rate(images):
         run(step, images, 1)
     first, second = (run(step, images, 1, start=1)[0] for step in (plain, balanced))
     assert first["gradient_norm"] != second["gradient_norm"]
-    assert second["rate"] == pytest.approx(
-        second["kl_per_layer"].sum() / 16, rel=1e-4
-    )
+    assert second["rate"] == pytest.approx(second["kl_per_layer"].sum() / 16, rel=1e-4)
