@@ -25,6 +25,9 @@ def describe(error: pydantic.ValidationError, values: Mapping[str, Any]) -> tupl
         location = [part for part in item["loc"] if _is_key(part)]
         key = ".".join(str(part) for part in location)
         problems.setdefault(key, _sentence(key, location, item, values))
+    # A value that may be one or a list fails as both; what is said of the entry is of more use.
+    inner = [key for key in problems if not any(k.startswith(f"{key}.") for k in problems)]
+    problems = {key: problems[key] for key in inner}
     told = list(problems.values())[:SHOWN]
     message = " ".join(sentence for sentence, _ in told)
     if len(problems) > SHOWN:

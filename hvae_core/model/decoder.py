@@ -90,6 +90,7 @@ class Decoder(keras.layers.Layer):
         Returns:
             The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first.
         """
+        noise = as_tensors(noise)
         rows = ops.shape(features[0])[0]
         x: Tensor | None = None
         outputs: list[LatentOutput] = []
@@ -117,6 +118,7 @@ class Decoder(keras.layers.Layer):
             The last scale's stream and all latents, coarsest first.
         """
         given = given or ()
+        noise = as_tensors(noise)
         rows = ops.shape(noise[0])[0]
         x: Tensor | None = None
         latents: list[Tensor] = []
@@ -128,3 +130,8 @@ class Decoder(keras.layers.Layer):
                 x, z = layer.generate(x, noise[place], temperature, known)
                 latents.append(z)
         return x, latents
+
+
+def as_tensors(noise: Noise | Sequence[Tensor]) -> list[Tensor]:
+    """Noise that may be recorded NumPy arrays as tensors."""
+    return [ops.convert_to_tensor(noise[index]) for index in range(len(noise))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,17 +43,12 @@ def plot_run(metrics: Path, folder: Path) -> list[Path]:
 
 def _plot_loss(trained: Records, epochs: Records, path: Path) -> Path:
     figure, axes = _axes()
-    for key, label in (
-        ("loss", "loss"),
-        ("distortion", "distortion"),
-        ("rate", "rate"),
-        ("negative_elbo", "negative ELBO"),
-    ):
-        axes.plot(*_series(trained, key), label=label)
+    for key in ("loss", "distortion", "rate"):
+        axes.plot(*_series(trained, key), label=key)
     held_out = [
-        {"step": e["step"], "value": -e["validation"]["elbo"] / e["dimensions"]}
+        {"step": e["step"], "value": e["validation"]["bits_per_dim"] * math.log(2.0)}
         for e in epochs
-        if (e.get("validation") or {}).get("elbo") is not None and e.get("dimensions")
+        if (e.get("validation") or {}).get("bits_per_dim") is not None
     ]
     if held_out:
         axes.plot(*_series(held_out, "value"), "k.-", label="negative ELBO, validation (EMA)")

@@ -1,10 +1,11 @@
-"""Where a run stands: what a checkpoint holds beside weights and optimizer."""
+"""Where a run stands, which a checkpoint holds beside weights and optimizer, and how it ended."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hvae_core.training.metrics import RunningMeans
@@ -85,3 +86,20 @@ class TrainState:
         state.window.load_state(values["window"])
         state.epoch.load_state(values["epoch"])
         return state
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """How a run ended.
+
+    Args:
+        output: the run folder.
+        steps: updates made, over all sessions.
+        metrics: the last validation's figures, of the averaged weights; empty without validation.
+        stopped_early: whether ``train.patience`` ended it.
+    """
+
+    output: Path
+    steps: int
+    metrics: dict[str, Any]
+    stopped_early: bool = False

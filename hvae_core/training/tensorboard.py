@@ -65,8 +65,13 @@ class TensorBoard(Callback):
             self._file = None
 
     def _write(self, event: Any) -> None:
-        self._writer.write(event.SerializeToString())
-        self._file.flush()
+        if self._file is None:
+            return
+        try:
+            self._writer.write(event.SerializeToString())
+            self._file.flush()
+        except OSError:  # metrics.jsonl has it all; a full disk is met at the next checkpoint
+            self._file = None
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, float]:

@@ -1,0 +1,147 @@
+"""``hvae plugins``: the components that are installed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from hvae_core.cli.common import emit, json_option
+
+
+@click.group()
+def command() -> None:
+    """List and show the components: blocks, likelihoods, data sets and the rest."""
+
+
+@command.command("list")
+@click.option("--kind", help="Only components of this kind, such as flow.")
+@json_option
+def list_command(kind: str | None, as_json: bool) -> None:
+    """List the components from their packages' metadata; loads none of them."""
+    from hvae_core.errors import BadInputError, did_you_mean
+    from hvae_core.plugins import manager
+    from hvae_core.plugins.specs import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise BadInputError(f"There is no kind {kind!r}.", did_you_mean(kind, KINDS))
+    entries = manager().entries(kind)
+    rows = [dataclasses.asdict(entry) for entry in entries]
+    emit(rows, as_json, None if as_json else _table(rows))
+
+
+@command.command("show")
+@click.argument("name")
+@json_option
+def show_command(name: str, as_json: bool) -> None:
+    """Show a component, NAME being kind.name or a name that only one kind has."""
+    from hvae_core.plugins import manager
+
+    entry = find_entry(name)
+    spec = manager().get(entry.kind, f"{entry.distribution}:{entry.name}")
+    options = option_rows(spec.config)
+    payload = {
+        "kind": spec.kind,
+        "name": spec.name,
+        "summary": spec.summary,
+        "references": list(spec.references),
+        "licence": spec.licence,
+        "distribution": entry.distribution,
+        "version": entry.version,
+        "module": entry.module,
+        "options": options,
+    }
+    lines = [f"{spec.kind}.{spec.name}: {spec.summary}"]
+    lines += [f"  {reference}" for reference in spec.references]
+    lines.append(f"from {entry.distribution} {entry.version} ({entry.module}), {spec.licence}")
+    if options:
+        lines += ["", "options:"]
+    for row in options:
+        meaning = f"  {row['description']}" if row["description"] else ""
+        lines.append(f"  {row['name']}: {row['type']} = {row['default']}{meaning}")
+    emit(payload, as_json, lines)
+
+
+def find_entry(name: str) -> Any:
+    """The entry that ``kind.name`` or a bare name means.
+
+    Raises:
+        PluginError: there is none, or several kinds have the name.
+    """
+    from hvae_core.errors import PluginError, did_you_mean
+    from hvae_core.plugins import manager
+    from hvae_core.plugins.specs import KINDS
+
+    kind, dot, rest = name.partition(".")
+    if dot and kind in KINDS:
+        return manager().find(kind, rest)
+    entries = manager().entries()
+    matching = [entry for entry in entries if entry.name == name]
+    if not matching:
+        raise PluginError(
+            f"There is no component named {name!r}.",
+            did_you_mean(name, [n for e in entries for n in (e.name, e.full_name)]),
+        )
+    kinds = sorted({entry.kind for entry in matching})
+    if len(kinds) > 1:
+        choices = " or ".join(f"{kind}.{name}" for kind in kinds)
+        raise PluginError(f"{len(kinds)} kinds have a component {name!r}.", f"Write {choices}.")
+    return manager().find(kinds[0], name)
+
+
+def option_rows(config_class: type) -> list[dict[str, Any]]:
+    """The options of a component: name, type, default and description of each."""
+    import pydantic
+
+    schema = pydantic.TypeAdapter(config_class).json_schema()
+    rows = []
+    for name, field in schema.get("properties", {}).items():
+        rows.append(
+            {
+                "name": name,
+                "type": type_name(field),
+                "default": field.get("default"),
+                "description": field.get("description", ""),
+            }
+        )
+    return rows
+
+
+def type_name(schema: dict[str, Any]) -> str:
+    """A short name of a JSON schema's type, with its bounds."""
+    if "enum" in schema:
+        return ", ".join(str(value) for value in schema["enum"])
+    if "const" in schema:
+        return str(schema["const"])
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(type_name(part) for part in schema["anyOf"]))
+    if "$ref" in schema:
+        return "section"
+    name = {"integer": "int", "number": "float", "string": "str", "boolean": "bool",
+            "null": "none"}.get(schema.get("type", ""), schema.get("type", "any"))  # fmt: skip
+    if name == "array":
+        return f"list of {type_name(schema.get('items', {}))}"
+    bounds = [
+        f"{sign} {schema[key]}"
+        for key, sign in (
+            ("minimum", ">="),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "<="),
+            ("exclusiveMaximum", "<"),
+        )
+        if key in schema
+    ]
+    return f"{name} {' '.join(bounds)}".strip()
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("kind", "name", "from", "status", "reason"):
+        table.add_column(heading)
+    for row in rows:
+        origin = f"{row['distribution']} {row['version']}".strip()
+        table.add_row(row["kind"], row["name"], origin, row["status"], row["reason"])
+    return table

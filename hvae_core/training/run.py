@@ -1,0 +1,290 @@
+"""A training run under way: updates, records, validation, checkpoints."""
+
+from __future__ import annotations
+
+import collections
+import math
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from hvae_core.config import Config
+from hvae_core.data import prefetch
+from hvae_core.errors import TrainingError
+from hvae_core.training import schedules
+from hvae_core.training.callbacks import Callback
+from hvae_core.training.checkpoints import Checkpoint
+from hvae_core.training.feeding import Images
+from hvae_core.training.interruption import InterruptedRun, Interruption
+from hvae_core.training.metrics import MetricsFile, in_unit, unit_key
+from hvae_core.training.plots import plot_run, plots_are_possible
+from hvae_core.training.progress import ProgressDisplay
+from hvae_core.training.run_folder import RunFolder
+from hvae_core.training.state import TrainResult, TrainState
+
+#: updates whose figures may still be on the device; reading them later keeps the device busy
+_LAG = 2
+
+
+class TrainingRun:
+    """A run under way; callbacks see it as `hvae_core.training.callbacks.Run`.
+
+    Args:
+        config: the configuration.
+        images: the images of the run.
+        folder: where it is kept.
+        callbacks: what watches it.
+    """
+
+    def __init__(
+        self, config: Config, images: Images, folder: RunFolder, callbacks: Sequence[Callback]
+    ) -> None:
+        from hvae_core.model import HierarchicalVAE
+        from hvae_core.training.step import TrainStep
+
+        self.config = config
+        self.output = folder.path
+        self.images = images
+        self.callbacks = list(callbacks)
+        self.metrics = MetricsFile(folder.metrics_path)
+        self.checkpoints = folder.checkpoints(config.train.keep_checkpoints)
+        self.state = TrainState()
+        self.model = HierarchicalVAE(config)
+        self.train_step = TrainStep(self.model, config)
+        regularizer = self.train_step.regularizer
+        self.batches = images.training_batches(config, regularizer and regularizer.views)
+        self.steps_per_epoch = self.batches.steps_per_epoch
+        self.total_steps = schedules.total_steps(config.train, self.steps_per_epoch)
+        self._pending: collections.deque[dict[str, Any]] = collections.deque()
+        self._clock = self._window_start = self._last_checkpoint = time.monotonic()
+        self._saved_step: int | None = None
+
+    @property
+    def step(self) -> int:
+        """Updates made."""
+        return self.state.step
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last update, from 1."""
+        return max(0, self.state.step - 1) // self.steps_per_epoch + 1
+
+    def note(self, text: str) -> None:
+        """Tell the user something, on stderr."""
+        for callback in self.callbacks:
+            if isinstance(callback, ProgressDisplay):
+                return callback.note(text)
+        return None
+
+    def resume(self) -> bool:
+        """Go back to the newest checkpoint; False where there is none."""
+        from hvae_core.weights import assign
+
+        steps = self.checkpoints.steps()
+        if not steps:
+            self.metrics.truncate(0)
+            return False
+        checkpoint = self.checkpoints.load(steps[-1])
+        source = str(self.checkpoints.path(steps[-1]))
+        assign(self.model, checkpoint.weights, source)
+        self.train_step.load_state(checkpoint.training)
+        self.state = TrainState.from_dict(checkpoint.state)
+        self.metrics.truncate(self.state.step)
+        return True
+
+    def fit(self, interruption: Interruption) -> TrainResult:
+        """Make the updates that are left.
+
+        Raises:
+            TrainingError: too many updates in a row were not finite, or the disk is full.
+            InterruptedRun: it was asked to stop; the last update is in a checkpoint.
+        """
+        self._clock = self._window_start = self._last_checkpoint = time.monotonic()
+        stopped = False
+        with ExitStack() as stack:
+            for callback in self.callbacks:
+                callback.start(self)
+                stack.callback(callback.close, self)
+            batches = prefetch(self.batches, self.state.step, self.total_steps)
+            stack.callback(batches.close)
+            try:
+                for step, images in interruption.watch(batches):
+                    if stopped := self._has_stalled():  # before the resumed run's first update
+                        break
+                    self._update(step, images)
+                    if self._ends_epoch():
+                        stopped = self._end_epoch()
+                        if stopped:
+                            break
+                    self._checkpoint_if_due()
+            except InterruptedRun:
+                self._drain()
+                self._checkpoint()
+                raise
+            self._drain()
+            if self.state.step not in self.checkpoints.steps():
+                self._checkpoint()
+            self._plot()
+        return TrainResult(self.output, self.state.step, dict(self.state.validation or {}), stopped)
+
+    def _update(self, step: int, images: np.ndarray) -> None:
+        train = self.config.train
+        figures = self.train_step(
+            images,
+            step=step,
+            learning_rate=schedules.learning_rate(
+                train, step, self.steps_per_epoch, self.total_steps
+            ),
+            beta=schedules.beta(train, step),
+        )
+        self.state.step = step + 1
+        self.state.images += train.batch_size
+        self._pending.append(figures)
+        while len(self._pending) > _LAG:
+            self._read()
+        if self.state.step % train.log_steps == 0:
+            self._drain()
+            self._record_window()
+
+    def _read(self) -> None:
+        """Take the oldest pending figures from the device."""
+        from keras import ops
+
+        figures = {
+            key: value.tolist() if not value.ndim else value
+            for key, value in (
+                (key, np.asarray(ops.convert_to_numpy(tensor)))
+                for key, tensor in self._pending.popleft().items()
+            )
+        }
+        self.state.add(figures)
+        for callback in self.callbacks:
+            callback.update(self, figures)
+        limit = self.config.train.max_nonfinite_steps
+        if self.state.nonfinite_in_a_row >= limit:
+            steps = self.checkpoints.steps()
+            kept = f"the checkpoint of step {steps[-1]} is kept" if steps else "nothing was kept"
+            raise TrainingError(
+                f"The loss or its gradient was not finite in {limit} updates in a row, up to "
+                f"step {self.state.step}; {kept}.",
+                "Lower train.learning_rate or set train.clip_norm, then start anew or resume.",
+            )
+
+    def _drain(self) -> None:
+        while self._pending:
+            self._read()
+
+    def _record_window(self) -> None:
+        """A line of metrics.jsonl for the updates since the last one."""
+        now = time.monotonic()
+        window = self.state.window
+        speed = window.steps * self.config.train.batch_size / max(1e-9, now - self._window_start)
+        self._window_start = now
+        self._record("step", {**self._bounds(window.means()), "images_per_second": speed})
+        window.reset()
+
+    def _record(self, event: str, figures: dict[str, Any]) -> dict[str, Any]:
+        last = max(0, self.state.step - 1)
+        train = self.config.train
+        record = {
+            "event": event,
+            "step": self.state.step,
+            "epoch": self.epoch,
+            "images": self.state.images,
+            "learning_rate": schedules.learning_rate(
+                train, last, self.steps_per_epoch, self.total_steps
+            ),
+            "beta": schedules.beta(train, last),
+            **figures,
+        }
+        self.metrics.append(record)
+        for callback in self.callbacks:
+            callback.record(self, record)
+        return record
+
+    def _bounds(self, figures: dict[str, Any]) -> dict[str, Any]:
+        """``figures`` with the negative ELBO in the likelihood's unit."""
+        if "rate" not in figures:
+            return figures
+        unit, dimensions = self.model.likelihood.unit, math.prod(self.model.image_shape)
+        bound = in_unit(figures["rate"] + figures["distortion"], unit, dimensions)
+        return {unit_key(unit): bound, **figures}
+
+    def _ends_epoch(self) -> bool:
+        at_end = self.state.step >= self.total_steps
+        return at_end or self.state.step % self.steps_per_epoch == 0
+
+    def _end_epoch(self) -> bool:
+        """Evaluate and record; True if the run is to stop early."""
+        train = self.config.train
+        self._drain()
+        means = self._bounds(self.state.epoch.means())
+        self.state.epoch.reset()
+        at_end = self.state.step >= self.total_steps
+        due = self.epoch % train.evaluate_epochs == 0 or at_end
+        is_best = False
+        with self.train_step.ema_weights():
+            if due:
+                means["validation"] = self._validate()
+                settled = schedules.beta_is_settled(train, self.state.step)
+                if means["validation"] and settled:
+                    is_best = self.state.offer(means["validation"]["elbo"], train.evaluate_epochs)
+            record = self._record("epoch", means)
+            for callback in self.callbacks:
+                callback.evaluated(self, record)
+        self.state.reported_step = self.state.step
+        if is_best or at_end:
+            self._checkpoint()
+        return self._has_stalled()
+
+    def _has_stalled(self) -> bool:
+        patience = self.config.train.patience
+        return patience is not None and self.state.stale_epochs >= patience
+
+    def _validate(self) -> dict[str, Any] | None:
+        from hvae_core.evaluation import evaluate_batches
+
+        batches = self.images.validation_batches(self.config)
+        if batches is None:
+            return None
+        figures = evaluate_batches(self.model, batches(), self.config.train.seed)
+        figures["nats"] = -figures["elbo"]
+        self.state.validation = figures
+        return figures
+
+    def _checkpoint_if_due(self) -> None:
+        train = self.config.train
+        if self.state.step == self._saved_step:
+            return
+        minutes = (time.monotonic() - self._last_checkpoint) / 60.0
+        if self.state.step % train.checkpoint_steps == 0 or minutes >= train.checkpoint_minutes:
+            self._drain()
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        from hvae_core.weights import model_arrays
+
+        now = time.monotonic()
+        self.state.elapsed += now - self._clock
+        self._clock = now
+        training = self.train_step.state()
+        path = self.checkpoints.save(
+            self.state.step,
+            Checkpoint(model_arrays(self.model), training, self.state.to_dict()),
+            self.state.best_step,
+        )
+        self._saved_step = self.state.step
+        self._last_checkpoint = time.monotonic()
+        for callback in self.callbacks:
+            callback.checkpoint(self, path)
+
+    def _plot(self) -> None:
+        if not plots_are_possible():
+            return
+        try:
+            plot_run(self.metrics.path, self.output / "plots")
+        except OSError as error:  # the run itself is done
+            self.note(f"The plots were not written: {error.strerror or error}.")

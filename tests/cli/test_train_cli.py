@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+from hvae_core.cli.main import main
+
+TINY = """
+model:
+  resolutions: [8, 1]
+  image_channels: 1
+  width: 4
+  encoder_middle_width: 4
+  decoder_middle_width: 4
+  latent_width: 2
+  encoder_blocks: 1
+  decoder_blocks: 1
+  readout: {width: 4, middle_width: 4, blocks: 1}
+likelihood: {name: logistic-mixture, mixtures: 2}
+data: digits
+train: {batch_size: 256, steps: 2, validation_images: 8, tensorboard: false, sample_epochs: 1}
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def hvae(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        streams = capsys.readouterr()
+        return left.value.code, streams.out, streams.err
+
+    return run
+
+
+def test_a_dry_run_tells_all_and_writes_nothing(hvae, file, tmp_path):
+    code, out, err = hvae("train", file, "--dry-run", "--json", "--set", "train.batch_size=100")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert facts["config"]["train"]["batch_size"] == 100
+    assert (facts["steps_per_epoch"], facts["steps"]) == (12, 2)
+    assert facts["parameters"] > 100
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_training_ends_with_where_it_is_and_how_good(hvae, file, tmp_path):
+    code, out, err = hvae("train", file, "--output", "run", "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert (result["output"], result["steps"]) == ("run", 2)
+    assert result["validation"]["bits_per_dim"] > 0
+    assert "loss" in err
+    assert (tmp_path / "run" / "samples" / "step-00000002.png").is_file()
+
+    code, _, err = hvae("train", file, "--output", "run")
+    assert code == 2
+    assert "--resume" in err
+
+    code, out, err = hvae("train", "run", "--resume", "--set", "train.steps=3")
+    assert code == 0, err
+    assert "3 updates" in out
+    assert "bits/dim" in out
+
+    code, _, err = hvae("train", "run", "--resume", "--set", "train.seed=5")
+    assert code == 2
+    assert "train.seed" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no-such-preset"], "no-such-preset"),
+        (["tiny.yaml", "--resume"], "--output"),
+        (["tiny.yaml", "--set", "train.batch_sise=4"], "train.batch_size"),
+        (["tiny.yaml", "--set", "train.batch_size=5000", "-o", "run"], "train.batch_size"),
+        (["tiny.yaml", "--set", "train.steps=null", "-o", "run"], "train.epochs"),
+        (["tiny.yaml", "-o", "tiny.yaml"], "is a file"),
+    ],
+)
+def test_bad_input_is_one_sentence(hvae, file, tmp_path, arguments, words):
+    code, out, err = hvae("train", *arguments)
+    assert code == 2
+    assert words in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]

@@ -1,0 +1,174 @@
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from hvae_core.config import (
+    Config,
+    at_scale,
+    check_against_shape,
+    create_component,
+    dump_yaml,
+    load_config,
+    parse_config,
+)
+from hvae_core.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"train": {"lerning_rate": 1}}, "'train.lerning_rate'. Did you mean 'train.learning_rate'"),
+        ({"mdel": {}}, "Unknown key 'mdel'. Did you mean 'model'"),
+        ({"model": {"readout": {"kindd": "x"}}}, "Did you mean 'model.readout.kind'"),
+        ({"likelihood": {"name": "logistic-mixture", "mixture": 3}}, "'likelihood.mixtures'"),
+        ({"likelihood": "logistic-mixtur"}, "Did you mean 'logistic-mixture'"),
+        ({"likelihood": {"mixtures": 3}}, "likelihood: the key 'name' is missing"),
+        ({"data": "none"}, "data: a dataset is needed"),
+        ({"model": {"width": [8, 16]}}, "model.width has 2 values but there are 5 scales"),
+        ({"model": {"width": "wide"}}, "model.width is 'wide'; expected a valid integer"),
+        ({"model": {"width": [8, 8, 8, 8, 0]}}, "model.width.4 is 0; expected greater than 0"),
+        ({"model": {"resolutions": [32, 7]}}, "model.resolutions has 7 after 32"),
+        ({"model": {"decoder_blocks": 0}}, "model.decoder_blocks is 0 at every scale"),
+        ({"model": {"norm": "group", "width": 12}}, "model.width is 12; .* multiple of 8"),
+        ({"model": {"channel_change": "pad", "width": [9, 8, 8, 8, 8]}}, "use projection"),
+        ({"train": {"optimizer": "adam"}}, "train.optimizer is 'adam'; expected 'adamax'"),
+        ({"train": {"batch_size": 10, "accumulate": 3}}, "does not divide train.batch_size"),
+        ({"train": {"epochs": 1, "steps": 1}}, "train.epochs and train.steps are both given"),
+        ({"train": {"final_learning_rate": 1.0}}, "is above train.learning_rate"),
+        ({"train": {"beta_cycles": 2}}, "train.beta_cycles needs train.beta_warmup"),
+        ({"train": {"warmup_steps": 1, "warmup_epochs": 1}}, "give one of them"),
+        ({"format": 2}, "format is 2; expected 1"),
+    ],
+)
+def test_one_sentence_names_the_key_and_what_was_expected(values, sentence):
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        parse_config(values)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_s_faulty_entry_is_told_once():
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"model": {"width": [8, 8, 8, 8, 0]}})
+    assert str(caught.value).count("model.width") == 1
+
+
+def test_yaml_round_trip_keeps_everything():
+    config = parse_config(
+        {
+            "model": {"width": [8, 16, 16, 32, 32], "readout": {"kind": "features"}},
+            "likelihood": {"name": "logistic-mixture", "mixtures": 3},
+            "data": {"name": "cifar10"},
+            "train": {"epochs": 3},
+        }
+    )
+    assert parse_config(yaml.safe_load(dump_yaml(config))) == config
+
+
+def test_overrides_win_and_keep_their_types():
+    config = parse_config(
+        {"likelihood": "logistic-mixture", "train": {"batch_size": 8}},
+        [
+            "train.batch_size=64",
+            "model.width=[384, 8, 8, 8, 8]",
+            "likelihood.mixtures=5",
+            "train.compile=false",
+            "model.readout.kind=features",
+            "model.flow=none",
+        ],
+    )
+    assert config.train.batch_size == 64
+    assert config.model.width == [384, 8, 8, 8, 8]
+    assert config.likelihood.options.mixtures == 5
+    assert config.train.compile is False
+    assert config.model.flow is None
+
+
+def test_a_new_component_drops_the_old_one_s_options():
+    values = {"likelihood": {"name": "logistic-mixture", "mixtures": 5}}
+    config = parse_config(values, ["likelihood.name=bernoulli"])
+    assert config.likelihood.name == "bernoulli"
+    assert values["likelihood"]["mixtures"] == 5
+
+
+@pytest.mark.parametrize("override", ["train.batch_size", "=3", "train..x=1", "train.seed.x=1"])
+def test_a_malformed_override_is_named(override):
+    with pytest.raises(ConfigError, match="override"):
+        parse_config({"train": {"seed": 1}}, [override])
+
+
+def test_files(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("train:\n  epochs: 3\n")
+    assert load_config(path).train.epochs == 3
+    path.write_text("train:\n  epochs: 3\n  epochs: 4\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml line 3.*'epochs' is given twice"):
+        load_config(path)
+    path.write_text("train: [1,\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml line \d+ is not valid YAML"):
+        load_config(path)
+    path.write_text("- 1\n")
+    with pytest.raises(ConfigError, match="holds a list"):
+        load_config(path)
+    path.write_text("!!python/object/apply:os.system ['true']\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_config(path)
+    with pytest.raises(ConfigError, match="There is no file"):
+        load_config(tmp_path / "b.yaml")
+
+
+def test_a_preset_s_further_keys_are_left_out():
+    assert parse_config({"name": "x", "figures": {}, "weights": {}, "licence": "MIT"}) == Config()
+
+
+def test_stages_are_finest_first_and_latents_coarsest_first():
+    config = parse_config(
+        {"model": {"resolutions": [8, 4, 1], "latent_width": [1, 2, 3], "decoder_blocks": [2, 1, 1]}}
+    )
+    assert [stage.resolution for stage in config.model.stages] == [8, 4, 1]
+    assert config.model.latent_shapes == [(1, 1, 3), (4, 4, 2), (8, 8, 1), (8, 8, 1)]
+    assert [stage.kernel_size for stage in config.model.stages] == [3, 3, 1]
+
+
+def test_large_kernels_grow_with_the_resolution():
+    sides = [1024, 512, 256, 128, 64]
+    config = parse_config({"model": {"resolutions": sides, "large_kernels": True}})
+    assert [stage.kernel_size for stage in config.model.stages] == [13, 11, 7, 5, 3]
+
+
+def test_images_of_another_shape_are_refused():
+    with pytest.raises(ConfigError, match=r"\[8, 8, 1\] but the model's are \[32, 32, 3\]"):
+        check_against_shape(Config(), (8, 8, 1))
+    check_against_shape(Config(), (32, 32, 3))
+
+
+def test_per_scale_options_of_a_plugin_are_taken_apart():
+    import dataclasses
+
+    from hvae_core.config import PerScale
+
+    @dataclasses.dataclass(frozen=True)
+    class Options:
+        flows: PerScale[int] = 0
+        kind: str = "a"
+
+    assert at_scale(Options([1, 2, 3]), 1, 3).flows == 2
+    assert at_scale(Options(4), 1, 3).flows == 4
+    with pytest.raises(ValueError, match="2 values but there are 3 scales"):
+        at_scale(Options([1, 2]), 0, 3)
+
+
+def test_create_component_checks_options():
+    assert create_component("likelihood", "bernoulli").name == "bernoulli"
+    with pytest.raises(ConfigError, match="mixtures"):
+        create_component("likelihood", {"name": "logistic-mixture", "mixtures": 0})
+
+
+def test_configuration_imports_no_keras():
+    code = (
+        "import sys; from hvae_core.config import Config; Config();"
+        "sys.exit('keras' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,155 @@
+import math
+
+import numpy as np
+import pytest
+
+import hvae_core as hvae
+from hvae_core.data import ArraySource
+from hvae_core.errors import BadInputError
+from hvae_core.evaluation import elbo, evaluate_batches, log_likelihood
+from hvae_core.interfaces import Dataset, DatasetInfo
+from hvae_core.model.noise import draw_normal, split_layers
+
+CONFIG = {
+    "model": {
+        "resolutions": [4, 1],
+        "image_channels": 1,
+        "width": 8,
+        "encoder_middle_width": 4,
+        "decoder_middle_width": 4,
+        "latent_width": 2,
+        "encoder_blocks": 1,
+        "decoder_blocks": 1,
+        "readout": {"width": 8, "middle_width": 4, "blocks": 0},
+    },
+    "likelihood": {"name": "logistic-mixture", "mixtures": 2, "levels": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    from keras import ops
+
+    model = hvae.build(CONFIG)
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        value = ops.convert_to_numpy(variable.value)
+        variable.assign(value + rng.normal(0, 0.2, value.shape).astype("float32"))
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (7, 4, 4, 1)).astype(np.uint8)
+
+
+def test_elbo_s_parts_add_up_and_batches_do_not_matter(model, images):
+    whole, parts = (elbo(model, images, batch_size=size) for size in (7, 3))
+    np.testing.assert_allclose(whole.elbo, whole.log_likelihood - whole.kl, rtol=1e-6)
+    np.testing.assert_allclose(whole.kl, whole.kl_per_layer.sum(-1), rtol=1e-6)
+    np.testing.assert_allclose(whole.bits_per_dim, -whole.elbo / 16 / math.log(2), rtol=1e-6)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_given_noise_is_what_the_seed_would_draw(model, images):
+    noise = split_layers(draw_normal(model.latent_shapes, 7, 5), model.latent_shapes)
+    np.testing.assert_allclose(
+        model.elbo(images, noise=noise).elbo, model.elbo(images, seed=5).elbo, rtol=1e-6
+    )
+    assert np.abs(model.elbo(images, seed=6).elbo - model.elbo(images, seed=5).elbo).max() > 1e-4
+
+
+def test_the_evidence_of_a_pixel_by_enumeration():
+    """A model of one pixel with two levels: p(0) + p(1) = 1, and the bound approaches log p."""
+    from keras import ops
+
+    config = {
+        "model": {
+            **CONFIG["model"],
+            "resolutions": [1],
+            "width": 4,
+            "latent_width": 1,
+            "encoder_blocks": 1,
+        },
+        "likelihood": "bernoulli",
+    }
+    model = hvae.build(config)
+    rng = np.random.default_rng(3)
+    for variable in model.trainable_variables:
+        value = ops.convert_to_numpy(variable.value)
+        variable.assign(value + rng.normal(0, 0.5, value.shape).astype("float32"))
+    both = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
+    copies = np.repeat(both, 20, axis=0)
+    bounds = log_likelihood(model, copies, 400).reshape(2, 20)
+    evidence = np.exp(bounds.mean(axis=1))
+    error = np.sqrt(((np.exp(bounds).std(axis=1) / math.sqrt(20)) ** 2).sum())
+    assert abs(evidence.sum() - 1.0) < 4 * error + 2e-3
+
+
+def test_more_importance_samples_tighten_the_bound(model, images):
+    many = np.repeat(images[:2], 60, axis=0)
+    one, few, lots = (log_likelihood(model, many, k, batch_size=120) for k in (1, 4, 32))
+    standard_error = (few - one).std() / math.sqrt(len(many))
+    assert few.mean() > one.mean() - 2 * standard_error
+    assert lots.mean() > few.mean()
+    # With one draw the expectation is the ELBO's.
+    bound = elbo(model, many, seed=9, batch_size=120).elbo
+    error = math.sqrt((one.var() + bound.var()) / len(many))
+    assert abs(one.mean() - bound.mean()) < 4 * error
+
+
+def test_every_image_weighs_the_same_whatever_the_batches(model, images):
+    by_two = evaluate_batches(model, [images[:4], images[4:]])
+    by_one = evaluate_batches(model, [images])
+    assert by_two["images"] == 7
+    for key in ("elbo", "kl", "bits_per_dim", "elbo_standard_error"):
+        assert by_two[key] == pytest.approx(by_one[key], rel=1e-5)
+    assert by_one["elbo"] == pytest.approx(elbo(model, images).elbo.mean(), rel=1e-6)
+    assert by_one["elbo_standard_error"] == pytest.approx(
+        elbo(model, images).elbo.std(ddof=1) / math.sqrt(7), rel=1e-5
+    )
+
+
+def test_active_units_are_those_whose_posterior_mean_varies(model, images):
+    figures = evaluate_batches(model, [images])
+    assert figures["units"] == [2, 32]
+    assert sum(figures["active_units"]) > 0
+    same = evaluate_batches(model, [np.repeat(images[:1], 7, axis=0)])
+    # Equal images have equal means at the top; below, the noise above moves them.
+    assert same["active_units"][0] == 0
+
+
+class Toy(Dataset):
+    info = DatasetInfo("toy", "nowhere", "1", "none")
+    splits = ("test",)
+    shape = (4, 4, 1)
+
+    def __init__(self, images):
+        self.images = images
+
+    def load(self, split):
+        return ArraySource(self.images)
+
+
+def test_evaluate_a_data_set(model, images):
+    seen = []
+    figures = hvae.evaluate(
+        model,
+        Toy(images),
+        importance_samples=2,
+        batch_size=3,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert figures["images"] == 7
+    assert figures["unit"] == "bits/dim"
+    assert figures["importance_weighted"] > figures["elbo"] - 1.0
+    assert seen[-1] == (14, 14)
+    assert hvae.evaluate(model, Toy(images), limit=2)["images"] == 2
+    with pytest.raises(BadInputError, match="no split 'tset'. Did you mean 'test'"):
+        hvae.evaluate(model, Toy(images), split="tset")
+
+
+def test_no_images_is_an_error(model):
+    with pytest.raises(BadInputError, match="no images"):
+        evaluate_batches(model, [])

@@ -1,0 +1,253 @@
+"""Whole runs on the digits, a few updates each."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from hvae_core.config import parse_config
+from hvae_core.errors import ConfigError, DataError, TrainingError
+from hvae_core.training import train
+from hvae_core.training.callbacks import Callback
+from hvae_core.training.metrics import MetricsFile
+from hvae_core.training.run_folder import find_weights
+
+# 1,437 training images: 1,293 without the validation images, five batches.
+PLAIN = {
+    "model": {
+        "resolutions": [8, 1],
+        "image_channels": 1,
+        "width": 4,
+        "encoder_middle_width": 4,
+        "decoder_middle_width": 4,
+        "latent_width": 2,
+        "encoder_blocks": 1,
+        "decoder_blocks": 1,
+        "readout": {"width": 4, "middle_width": 4, "blocks": 1},
+    },
+    "likelihood": {"name": "logistic-mixture", "mixtures": 2},
+    "data": "digits",
+    "train": {
+        "batch_size": 256,
+        "steps": 8,
+        "learning_rate": 1e-2,
+        "warmup_steps": 2,
+        "log_steps": 3,
+        "checkpoint_steps": 4,
+        "ema_decay": 0.5,
+        "validation_images": 20,
+        "sample_epochs": 0,
+        "tensorboard": False,
+    },
+}
+#: of the clock, not of the run
+TIMES = ("images_per_second", "elapsed")
+
+
+def config(**options):
+    return parse_config({**PLAIN, "train": {**PLAIN["train"], **options}})
+
+
+def records(folder):
+    rows = MetricsFile(folder / "metrics.jsonl").read()
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
+def assert_equal(left, right):
+    """Two records or lists of them, to 1e-5."""
+    if isinstance(left, dict):
+        assert left.keys() == right.keys()
+        for key, value in left.items():
+            assert_equal(value, right[key])
+    elif isinstance(left, list):
+        assert len(left) == len(right)
+        for a, b in zip(left, right, strict=True):
+            assert_equal(a, b)
+    else:
+        assert left == (pytest.approx(right, rel=1e-5, abs=1e-7) if left is not None else None)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    output = tmp_path_factory.mktemp("runs") / "unbroken"
+    return train(config(), output)
+
+
+def test_a_run_leaves_what_it_promises(unbroken):
+    output = unbroken.output
+    assert unbroken.steps == 8
+    names = {path.name for path in output.iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "validation.json", "checkpoints", "samples"} <= names
+    rows = records(output)
+    events = [(row["event"], row["step"]) for row in rows]
+    assert events == [("step", 3), ("epoch", 5), ("step", 6), ("epoch", 8)]
+    held_out = json.loads((output / "validation.json").read_text())["indices"]
+    assert len(held_out) == 144
+    last = rows[-1]
+    assert last["validation"]["images"] == 20
+    assert last["validation"] == unbroken.metrics
+    assert last["images"] == 8 * 256
+    expected = (last["rate"] + last["distortion"]) / math.log(2.0)
+    assert last["bits_per_dim"] == pytest.approx(expected)
+    assert sum(last["kl_per_layer"]) / 64 == pytest.approx(last["rate"], rel=1e-4)
+
+
+def test_validation_is_of_the_averaged_weights_that_are_saved(unbroken):
+    from hvae_core.evaluation import evaluate_batches
+    from hvae_core.model import HierarchicalVAE
+    from hvae_core.training.feeding import open_images
+    from hvae_core.weights import load_weights
+
+    found, weights = find_weights(unbroken.output)
+    assert weights.name == "ema.safetensors"
+    model = HierarchicalVAE(found)
+    load_weights(model, weights)
+    batches = open_images(found).validation_batches(found)
+    figures = evaluate_batches(model, batches(), found.train.seed)
+    best = max(row["validation"]["elbo"] for row in records(unbroken.output) if "validation" in row)
+    assert figures["elbo"] == pytest.approx(best, rel=1e-5)
+
+
+SCRIPT = """
+import json, os, signal, sys
+from pathlib import Path
+from hvae_core.config import parse_config
+from hvae_core.training import train
+from hvae_core.training.callbacks import Callback
+
+class Kill(Callback):
+    def update(self, run, figures):
+        if run.step >= int(sys.argv[3]):
+            os.kill(os.getpid(), getattr(signal, sys.argv[4]))
+
+train(parse_config(json.loads(sys.argv[1])), Path(sys.argv[2]), callbacks=[Kill()])
+"""
+
+
+def run_and_kill(output, step, name):
+    arguments = [json.dumps(PLAIN), str(output), str(step), name]
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=600
+    )
+
+
+def test_a_killed_run_resumes_to_the_numbers_of_an_unbroken_one(unbroken, tmp_path):
+    output = tmp_path / "killed"
+    done = run_and_kill(output, 7, "SIGKILL")
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    # The checkpoint of update 4 lies within an epoch and between two logged updates.
+    assert {path.name for path in (output / "checkpoints").iterdir()} >= {"step-00000004"}
+    assert records(output)[-1]["step"] > 4 or len(records(output)) > 1
+    newest = max(int(p.name[5:]) for p in (output / "checkpoints").glob("step-*"))
+    assert newest < 7
+    again = train(config(), output, resume=True)
+    assert again.steps == 8
+    assert_equal(records(output), records(unbroken.output))
+
+
+def test_an_interrupted_run_keeps_its_last_update(unbroken, tmp_path):
+    output = tmp_path / "interrupted"
+
+    class Interrupt(Callback):
+        def update(self, run, figures):
+            if run.step >= 5:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    class Twice(Interrupt):
+        def __init__(self):
+            self.done = False
+
+        def update(self, run, figures):
+            if not self.done and run.step >= 6:
+                self.done = True
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(), output, callbacks=[Twice()])
+    newest = max(int(p.name[5:]) for p in (output / "checkpoints").glob("step-*"))
+    assert newest >= 6
+    train(config(), output, resume=True)
+    assert_equal(records(output), records(unbroken.output))
+
+
+class Poison(Callback):
+    """Makes the weights NaN, so that no later update is finite."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def checkpoint(self, run, folder):
+        if run.step == self.step:
+            run.train_step.sync()
+            for variable in run.model.trainable_variables:
+                variable.assign(np.full(variable.shape, np.nan, np.float32))
+
+
+def test_training_stops_after_so_many_nonfinite_updates(tmp_path):
+    output = tmp_path / "run"
+    options = {"steps": 40, "max_nonfinite_steps": 3, "checkpoint_steps": 4, "patience": 1}
+    with pytest.raises(TrainingError, match=r"3 updates in a row.*checkpoint of step [45] is kept"):
+        train(config(**options), output, callbacks=[Poison(4)])
+    weights = find_weights(output)[1]
+    from hvae_core.weights import read_tensors
+
+    assert all(np.isfinite(array).all() for array in read_tensors(weights).values())
+
+
+class Worse(Callback):
+    """Records what the best checkpoint is, and spoils the averages after the first epoch."""
+
+    def checkpoint(self, run, folder):
+        run.train_step.sync()
+        for average in run.train_step.updater.averages:
+            average.assign(np.asarray(average.value) * 0 + 3.0)
+
+
+def test_early_stopping_goes_by_the_validation_bound(tmp_path):
+    output = tmp_path / "run"
+    options = {"steps": 60, "patience": 2, "checkpoint_steps": 1000, "learning_rate": 1e-9}
+    options |= {"final_learning_rate": 0.0, "ema_decay": 0.999}
+    result = train(config(**options), output, callbacks=[Worse()])
+    assert result.stopped_early
+    # best after the first epoch of five updates, then two epochs that are not better
+    assert result.steps == 15
+    assert find_weights(output)[1].parent.name == "step-00000005"
+    again = train(config(**options), output, resume=True)
+    assert (again.steps, again.stopped_early) == (15, True)
+
+
+def test_without_validation_the_newest_weights_count_and_more_updates_may_follow(tmp_path):
+    output = tmp_path / "run"
+    result = train(config(validation_fraction=0, steps=2), output)
+    assert result.metrics == {}
+    assert find_weights(output)[1].parent.name == "step-00000002"
+    longer = train(config(validation_fraction=0, steps=3), output, resume=True)
+    assert longer.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"steps": None}, ConfigError, r"train\.epochs is not given"),
+        ({"batch_size": 2000}, DataError, r"train\.batch_size is 2000"),
+        ({"patience": 1, "validation_fraction": 0}, ConfigError, r"train\.patience"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(tmp_path, options, error, words):
+    with pytest.raises(error, match=words):
+        train(config(**options), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_best_is_chosen_while_beta_rises(tmp_path):
+    output = tmp_path / "run"
+    train(config(steps=6, beta_warmup=100), output)
+    state = json.loads((output / "checkpoints" / "step-00000006" / "state.json").read_text())
+    assert state["best_step"] is None
