@@ -34,7 +34,7 @@ def model():
     rng = np.random.default_rng(1)
     for variable in model.trainable_variables:
         value = ops.convert_to_numpy(variable.value)
-        variable.assign(value + rng.normal(0, 0.2, value.shape).astype("float32"))
+        variable.assign(value + rng.normal(0, 0.5, value.shape).astype("float32"))
     return model
 
 
@@ -81,15 +81,15 @@ def test_the_evidence_of_a_pixel_by_enumeration():
         variable.assign(value + rng.normal(0, 0.5, value.shape).astype("float32"))
     both = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)
     copies = np.repeat(both, 20, axis=0)
-    bounds = log_likelihood(model, copies, 400).reshape(2, 20)
-    evidence = np.exp(bounds.mean(axis=1))
+    bounds = log_likelihood(model, copies, 100, batch_size=40).reshape(2, 20)
+    evidence = np.exp(bounds).mean(axis=1)
     error = np.sqrt(((np.exp(bounds).std(axis=1) / math.sqrt(20)) ** 2).sum())
-    assert abs(evidence.sum() - 1.0) < 4 * error + 2e-3
+    assert abs(evidence.sum() - 1.0) < 4 * error
 
 
 def test_more_importance_samples_tighten_the_bound(model, images):
     many = np.repeat(images[:2], 60, axis=0)
-    one, few, lots = (log_likelihood(model, many, k, batch_size=120) for k in (1, 4, 32))
+    one, few, lots = (log_likelihood(model, many, k, batch_size=120) for k in (1, 4, 16))
     standard_error = (few - one).std() / math.sqrt(len(many))
     assert few.mean() > one.mean() - 2 * standard_error
     assert lots.mean() > few.mean()

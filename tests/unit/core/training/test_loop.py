@@ -18,6 +18,7 @@ from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.metrics import MetricsFile
 from hvae_core.training.run_folder import find_weights
+from hvae_core.weights import read_tensors
 
 # 1,437 training images: 1,293 without the validation images, five batches.
 PLAIN = {
@@ -70,8 +71,10 @@ def assert_equal(left, right):
         assert len(left) == len(right)
         for a, b in zip(left, right, strict=True):
             assert_equal(a, b)
+    elif isinstance(left, float):
+        assert left == pytest.approx(right, rel=1e-5, abs=1e-7)
     else:
-        assert left == (pytest.approx(right, rel=1e-5, abs=1e-7) if left is not None else None)
+        assert left == right
 
 
 @pytest.fixture(scope="module")
@@ -140,13 +143,10 @@ def run_and_kill(output, step, name):
 
 def test_a_killed_run_resumes_to_the_numbers_of_an_unbroken_one(unbroken, tmp_path):
     output = tmp_path / "killed"
-    done = run_and_kill(output, 7, "SIGKILL")
+    done = run_and_kill(output, 5, "SIGKILL")
     assert done.returncode == -signal.SIGKILL, done.stderr
-    # The checkpoint of update 4 lies within an epoch and between two logged updates.
-    assert {path.name for path in (output / "checkpoints").iterdir()} >= {"step-00000004"}
-    assert records(output)[-1]["step"] > 4 or len(records(output)) > 1
-    newest = max(int(p.name[5:]) for p in (output / "checkpoints").glob("step-*"))
-    assert newest < 7
+    # Update 4 lies within an epoch and between two logged updates.
+    assert [path.name for path in (output / "checkpoints").iterdir()] == ["step-00000004"]
     again = train(config(), output, resume=True)
     assert again.steps == 8
     assert_equal(records(output), records(unbroken.output))
@@ -156,11 +156,6 @@ def test_an_interrupted_run_keeps_its_last_update(unbroken, tmp_path):
     output = tmp_path / "interrupted"
 
     class Interrupt(Callback):
-        def update(self, run, figures):
-            if run.step >= 5:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    class Twice(Interrupt):
         def __init__(self):
             self.done = False
 
@@ -170,7 +165,7 @@ def test_an_interrupted_run_keeps_its_last_update(unbroken, tmp_path):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
-        train(config(), output, callbacks=[Twice()])
+        train(config(), output, callbacks=[Interrupt()])
     newest = max(int(p.name[5:]) for p in (output / "checkpoints").glob("step-*"))
     assert newest >= 6
     train(config(), output, resume=True)
@@ -195,14 +190,12 @@ def test_training_stops_after_so_many_nonfinite_updates(tmp_path):
     options = {"steps": 40, "max_nonfinite_steps": 3, "checkpoint_steps": 4, "patience": 1}
     with pytest.raises(TrainingError, match=r"3 updates in a row.*checkpoint of step [45] is kept"):
         train(config(**options), output, callbacks=[Poison(4)])
-    weights = find_weights(output)[1]
-    from hvae_core.weights import read_tensors
-
-    assert all(np.isfinite(array).all() for array in read_tensors(weights).values())
+    weights = read_tensors(find_weights(output)[1])
+    assert all(np.isfinite(array).all() for array in weights.values())
 
 
 class Worse(Callback):
-    """Records what the best checkpoint is, and spoils the averages after the first epoch."""
+    """Spoils the averages after the first checkpoint."""
 
     def checkpoint(self, run, folder):
         run.train_step.sync()
