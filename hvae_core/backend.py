@@ -22,10 +22,14 @@ def installed_backends() -> list[str]:
 def select_backend(name: str | None = None) -> str:
     """Fix the backend of this process: ``name``, else ``KERAS_BACKEND``, else the first installed.
 
+    Where Keras is imported already and neither is given, its backend stays.
+
     Raises:
         BackendError: it is unknown or not installed, none is, or Keras already runs on another.
     """
-    wanted = name or os.environ.get("KERAS_BACKEND") or None
+    keras = sys.modules.get("keras")
+    active = keras.config.backend() if keras is not None else None
+    wanted = name or os.environ.get("KERAS_BACKEND") or active
     installed = installed_backends()
     if wanted is None:
         if not installed:
@@ -40,13 +44,11 @@ def select_backend(name: str | None = None) -> str:
             f"The backend {wanted!r} is not installed.",
             f"Install it with: pip install 'hvae[{wanted}]'",
         )
-    if "keras" in sys.modules:
-        active = sys.modules["keras"].config.backend()
-        if active != wanted:
-            raise BackendError(
-                f"Keras already runs on {active!r} in this process, not on {wanted!r}.",
-                f"Choose the backend before Keras is imported: KERAS_BACKEND={wanted}",
-            )
+    if active not in (None, wanted):
+        raise BackendError(
+            f"Keras already runs on {active!r} in this process, not on {wanted!r}.",
+            f"Choose the backend before Keras is imported: KERAS_BACKEND={wanted}",
+        )
     os.environ["KERAS_BACKEND"] = wanted
     return wanted
 

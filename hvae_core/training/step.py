@@ -18,6 +18,7 @@ from hvae_core.model import HierarchicalVAE, Noise
 from hvae_core.model.noise import fold_seed, total_size
 from hvae_core.training.optimizer import Updater
 from hvae_core.training.program import Program, value_and_grad
+from hvae_core.weights import weight_names
 
 
 def balanced_kl(layers: list[LatentOutput]) -> Tensor:
@@ -148,7 +149,8 @@ class TrainStep:
         self._program.sync()
 
     def _state_variables(self) -> dict[str, keras.Variable]:
-        weights = [v.path.split("/", 1)[-1].replace("/", ".") for v in self.updater.weights]
+        names = {id(variable): name for name, variable in weight_names(self.model).items()}
+        weights = [names[id(variable)] for variable in self.updater.weights]
         named = {
             f"optimizer.{index}": v for index, v in enumerate(self.updater.optimizer.variables)
         }

@@ -1,37 +1,37 @@
-"""The contract kit: what every component of a kind promises, as tests that anyone can apply.
+"""The contract kit: what a component must do, as tests that its author inherits.
 
-Three lines in a plugin's own test file apply all tests of its kind::
+::
 
     from hvae_core.plugins.testing import FlowContract
 
-    class TestPlanar(FlowContract):
-        spec = "flow.planar"
-        configs = ({}, {"layers": 4})
+    class TestMyFlow(FlowContract):
+        spec = my_package.my_flow.hvae_component()   # or "flow.my-flow", if it is installed
+        configs = [{}, {"layers": 4}]
 
-The tests run on the active Keras backend. This package needs pytest; nothing else of
-`hvae_core` does.
+Run them with pytest, once for each backend (``KERAS_BACKEND``). Needs ``hvae[test]``; nothing else
+of hvae imports pytest.
 """
 
 import pytest
 
-# So that a failed assertion in here shows its values, as in a test file.
 pytest.register_assert_rewrite(
-    *(
-        f"{__name__}.{module}"
-        for module in ("base", "blocks", "datasets", "flows", "likelihoods", "weighted")
-    )
+    *(f"{__name__}.{part}" for part in ("component", "layer", "block", "flow")),
+    f"{__name__}.likelihood",
+    f"{__name__}.dataset",
 )
 
-from hvae_core.plugins.testing.base import ComponentContract  # noqa: E402
-from hvae_core.plugins.testing.blocks import BlockContract  # noqa: E402
-from hvae_core.plugins.testing.datasets import DatasetContract  # noqa: E402
-from hvae_core.plugins.testing.flows import FlowContract  # noqa: E402
-from hvae_core.plugins.testing.likelihoods import LikelihoodContract  # noqa: E402
+from hvae_core.plugins.testing.block import BlockContract  # noqa: E402
+from hvae_core.plugins.testing.component import ComponentContract  # noqa: E402
+from hvae_core.plugins.testing.dataset import DatasetContract  # noqa: E402
+from hvae_core.plugins.testing.flow import FlowContract  # noqa: E402
+from hvae_core.plugins.testing.layer import LayerContract  # noqa: E402
+from hvae_core.plugins.testing.likelihood import LikelihoodContract  # noqa: E402
 
 __all__ = [
     "BlockContract",
     "ComponentContract",
     "DatasetContract",
     "FlowContract",
+    "LayerContract",
     "LikelihoodContract",
 ]

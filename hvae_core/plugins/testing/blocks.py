@@ -15,15 +15,12 @@ from hvae_core.plugins.testing.base import ComponentContract
 BATCH = 2
 
 
-def _label(shape: BlockShape) -> str:
-    return f"{shape.resolution}px-{shape.in_width}to{shape.out_width}-{shape.norm}-{shape.conv}"
-
-
 class Shape(BlockShape):
     """A `BlockShape` with a short name for the test's id."""
 
     def __str__(self) -> str:
-        return _label(self)
+        widths = f"{self.in_width}to{self.out_width}"
+        return f"{self.resolution}px-{widths}-{self.norm}-{self.conv}"
 
 
 class BlockContract(ComponentContract):

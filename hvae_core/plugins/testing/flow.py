@@ -1,0 +1,140 @@
+"""The contract of posterior flows.
+
+A third party's test file is three lines::
+
+    class TestMyFlow(FlowContract):
+        spec = my_package.my_flow.hvae_component()
+        configs = [{}, {"layers": 4}]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from hvae_core.interfaces import Flow, Shape3, Tensor
+from hvae_core.model.hierarchy import dtype_policy
+from hvae_core.plugins.testing.autodiff import jacobian
+from hvae_core.plugins.testing.layer import LayerContract
+
+
+class FlowContract(LayerContract):
+    """A flow maps [B, H, W, C] to itself and tells log|det| of its Jacobian, in float32.
+
+    Attributes:
+        latent_shapes: the [H, W, C] to try; small, as the Jacobian has (H W C)^2 entries.
+        log_det_tolerance: error in nats allowed against autodiff's slogdet.
+        inverse_tolerance: error allowed after a way there and back.
+    """
+
+    kind = "flow"
+    latent_shapes: ClassVar[Sequence[Shape3]] = ((1, 1, 4), (2, 2, 3))
+    log_det_tolerance: ClassVar[float] = 1e-3
+    inverse_tolerance: ClassVar[float] = 1e-3
+
+    def cases(self) -> Sequence[Shape3]:
+        """The latent shapes."""
+        return self.latent_shapes
+
+    def context_width(self, config: dict[str, Any], case: Shape3) -> int:
+        """How many extra posterior channels the flow asks for."""
+        ask = self.component.context_channels
+        return ask(self.options(config), case) if ask else 0
+
+    def make(self, config: dict[str, Any], case: Shape3) -> Any:
+        """A flow, built as the latent layer builds it."""
+        width = self.context_width(config, case)
+        flow = self.component.build(self.options(config), case, width, name="flow")
+        if not flow.built:
+            flow.build((None, *case))
+        return flow
+
+    def inputs(self, config: dict[str, Any], case: Shape3) -> list[np.ndarray]:
+        """A batch of latents, and of contexts where the flow wants one."""
+        rng = np.random.default_rng(13)
+        width = self.context_width(config, case)
+        shapes = [case, *([(*case[:2], width)] if width else [])]
+        return [rng.normal(size=(self.rows, *shape)).astype("f") for shape in shapes]
+
+    def apply(self, layer: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The forward direction."""
+        return tuple(layer.forward(*inputs))
+
+    def test_it_is_a_flow_that_keeps_the_shape(self, config: dict[str, Any], case: Any) -> None:
+        """A `Flow` and a Keras layer; z keeps its shape, log_det is [B]; both float32, finite."""
+        flow = self.make_random(config, case)
+        assert isinstance(flow, Flow)
+        assert isinstance(flow, keras.layers.Layer)
+        assert flow.name == "flow", "it must keep the name it is given"
+        assert flow.invertible in ("exact", "iterative", None)
+        z, log_det = self.compute(flow, self.inputs(config, case))
+        assert z.shape == (self.rows, *case)
+        assert log_det.shape == (self.rows,), f"log_det has shape {log_det.shape}, not [B]"
+        for array in (z, log_det):
+            assert array.dtype == np.float32
+            assert np.isfinite(array).all()
+
+    def test_densities_stay_float32(self, config: dict[str, Any], case: Any) -> None:
+        """Under mixed_bfloat16 the context is bfloat16, but z and log_det are float32."""
+        with dtype_policy("mixed_bfloat16"):
+            flow = self.make(config, case)
+        z, *context = (ops.convert_to_tensor(array) for array in self.inputs(config, case))
+        output = flow.forward(z, *(ops.cast(c, "bfloat16") for c in context))
+        for tensor in output:
+            assert keras.backend.standardize_dtype(tensor.dtype) == "float32"
+
+    def test_log_det_is_the_jacobian_s(self, config: dict[str, Any], case: Any) -> None:
+        """Against slogdet of autodiff's Jacobian, row by row, with random weights."""
+        flow, inputs = self.make_random(config, case), self.inputs(config, case)
+        _, log_det = self.compute(flow, inputs)
+        for row in range(self.rows):
+            z, *context = (array[row : row + 1] for array in inputs)
+            given = [ops.convert_to_tensor(array) for array in context]
+            matrix = jacobian(lambda values, given=given: flow.forward(values, *given).z, z)
+            sign, expected = np.linalg.slogdet(matrix)
+            assert sign != 0, "the Jacobian is singular"
+            np.testing.assert_allclose(
+                log_det[row], expected, atol=self.log_det_tolerance, rtol=self.log_det_tolerance,
+                err_msg="log_det is not log|det| of the Jacobian",
+            )  # fmt: skip
+
+    def test_the_inverse_undoes_it(self, config: dict[str, Any], case: Any) -> None:
+        """Where an inverse is declared: back at the start, with the forward's log_det."""
+        flow, inputs = self.make_random(config, case), self.inputs(config, case)
+        z, log_det = self.compute(flow, inputs)
+        arguments = [ops.convert_to_tensor(array) for array in (z, *inputs[1:])]
+        if flow.invertible is None:
+            with pytest.raises(NotImplementedError):
+                flow.inverse(*arguments)
+            return
+        back = flow.inverse(*arguments)
+        bound = {"atol": self.inverse_tolerance, "rtol": self.inverse_tolerance}
+        np.testing.assert_allclose(ops.convert_to_numpy(back.z), inputs[0], **bound)
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(back.log_det), log_det,
+            err_msg="the inverse's log_det must be the forward's, at the preimage", **bound,
+        )  # fmt: skip
+
+    def test_it_uses_all_of_the_context_it_asks_for(
+        self, config: dict[str, Any], case: Any
+    ) -> None:
+        """A whole number of channels; each changes the result. None asked for: none needed."""
+        width = self.context_width(config, case)
+        assert isinstance(width, int)
+        assert width >= 0
+        flow, inputs = self.make_random(config, case), self.inputs(config, case)
+        if not width:
+            assert self.compute(flow, inputs[:1])[0].shape == inputs[0].shape
+            return
+        before = self.compute(flow, inputs)
+        for channel in range(width):
+            changed = np.array(inputs[1])
+            changed[..., channel] += 0.5
+            after = self.compute(flow, [inputs[0], changed])
+            moved = max(np.abs(a - b).max() for a, b in zip(after, before, strict=True))
+            assert moved > 0, f"channel {channel} of the context changes nothing"

@@ -1,0 +1,177 @@
+"""What components with weights promise: names, files, gradients, determinism, compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from hvae_core.backend import compiled
+from hvae_core.interfaces import Tensor
+from hvae_core.model.hierarchy import seeded
+from hvae_core.plugins.testing.component import ComponentContract
+from hvae_core.training.program import value_and_grad
+from hvae_core.weights import load_weights, save_weights, weight_names
+
+
+class LayerContract(ComponentContract):
+    """Base of the contracts for Keras layers.
+
+    Attributes:
+        weight_noise: standard deviation of what is added to the initial weights before most
+            tests, so that nothing is zero.
+        tolerance: absolute error allowed between two ways to compute the same numbers.
+    """
+
+    weight_noise: ClassVar[float] = 0.3
+    tolerance: ClassVar[float] = 1e-4
+    #: rows of the batches
+    rows: ClassVar[int] = 3
+
+    def make(self, config: dict[str, Any], case: Any) -> Any:
+        """A built layer with its initial weights."""
+        raise NotImplementedError
+
+    def inputs(self, config: dict[str, Any], case: Any) -> list[np.ndarray]:
+        """The arguments of `apply`: float32 arrays of `rows` rows."""
+        raise NotImplementedError
+
+    def cases(self) -> Sequence[Any]:
+        """The shapes to try, each with every configuration."""
+        raise NotImplementedError
+
+    def apply(self, layer: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the layer computes, as a tuple of tensors with the rows in front."""
+        raise NotImplementedError
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test that takes ``config`` and ``case`` with all of them."""
+        super().pytest_generate_tests(metafunc)
+        if "case" in metafunc.fixturenames:
+            cases = list(self.cases())
+            metafunc.parametrize("case", cases, ids=[f"case{i}" for i in range(len(cases))])
+
+    def make_random(self, config: dict[str, Any], case: Any, seed: int = 0) -> Any:
+        """A built layer whose weights are far from their start."""
+        layer = self.make(config, case)
+        rng = np.random.default_rng(seed)
+        for variable in layer.trainable_variables:
+            value = np.asarray(ops.convert_to_numpy(variable.value))
+            variable.assign(value + rng.normal(0.0, self.weight_noise, value.shape).astype("f"))
+        return layer
+
+    def compute(self, layer: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`apply` from arrays to arrays."""
+        outputs = self.apply(layer, *(ops.convert_to_tensor(array) for array in inputs))
+        return [np.asarray(ops.convert_to_numpy(output)) for output in outputs]
+
+    def test_any_number_of_rows(self, config: dict[str, Any], case: Any) -> None:
+        """Rows do not see each other, and a batch of unknown size can be traced."""
+        layer, inputs = self.make_random(config, case), self.inputs(config, case)
+        whole = self.compute(layer, inputs)
+        for row in range(self.rows):
+            alone = self.compute(layer, [array[row : row + 1] for array in inputs])
+            for together, single in zip(whole, alone, strict=True):
+                np.testing.assert_allclose(
+                    single[0], together[row], atol=self.tolerance, rtol=self.tolerance,
+                    err_msg="a row's result depends on the other rows",
+                )  # fmt: skip
+        wrapped = _Applied(layer, self.apply)
+        symbolic = wrapped([keras.Input(array.shape[1:]) for array in inputs])
+        for output, array in zip(symbolic, whole, strict=True):
+            assert tuple(output.shape) == (None, *array.shape[1:])
+
+    def test_every_weight_gets_a_gradient(self, config: dict[str, Any], case: Any) -> None:
+        """No weight is built and then not used; all gradients are finite."""
+        layer, inputs = self.make_random(config, case), self.inputs(config, case)
+        variables = layer.trainable_variables
+        if not variables:
+            pytest.skip("it has no weights")
+        rng = np.random.default_rng(5)
+        factors = [rng.normal(size=output.shape).astype("f") for output in
+                   self.compute(layer, inputs)]  # fmt: skip
+        tensors = [ops.convert_to_tensor(array) for array in inputs]
+
+        def loss() -> tuple[Tensor, tuple[()]]:
+            outputs = self.apply(layer, *tensors)
+            terms = [ops.sum(o * f) for o, f in zip(outputs, factors, strict=True)]
+            return sum(terms[1:], terms[0]), ()
+
+        _, _, gradients = value_and_grad(loss, variables)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            values = np.asarray(ops.convert_to_numpy(gradient))
+            assert np.isfinite(values).all(), f"the gradient to {variable.path} is not finite"
+            assert np.abs(values).max() > 0, f"no gradient reaches {variable.path}"
+
+    def test_a_second_one_has_the_same_weight_names(
+        self, config: dict[str, Any], case: Any
+    ) -> None:
+        """Weights files go by names, so they must not count the layers built before."""
+        first, second = self.make(config, case), self.make(config, case)
+        if not first.weights:
+            pytest.skip("it has no weights")
+        assert list(weight_names(first)) == list(weight_names(second)), (
+            "weight names change from one to the next; give every sublayer an explicit name="
+        )
+
+    def test_weights_survive_a_safetensors_file(
+        self, config: dict[str, Any], case: Any, tmp_path: Path
+    ) -> None:
+        """Another one with the file's weights computes the same."""
+        first, second = self.make_random(config, case, 1), self.make_random(config, case, 2)
+        if not first.weights:
+            pytest.skip("it has no weights")
+        inputs = self.inputs(config, case)
+        expected = self.compute(first, inputs)
+        save_weights(first, tmp_path / "weights.safetensors")
+        load_weights(second, tmp_path / "weights.safetensors")
+        for got, wanted in zip(self.compute(second, inputs), expected, strict=True):
+            np.testing.assert_allclose(got, wanted, atol=1e-6, rtol=1e-6)
+
+    def test_the_same_seed_gives_the_same_numbers(
+        self, config: dict[str, Any], case: Any
+    ) -> None:
+        """Initial weights follow the seed, and the same call gives the same result."""
+        layers = []
+        for _ in range(2):
+            with seeded(7):
+                keras.utils.set_random_seed(7)
+                layers.append(self.make(config, case))
+        for one, other in zip(layers[0].weights, layers[1].weights, strict=True):
+            np.testing.assert_array_equal(
+                ops.convert_to_numpy(one.value), ops.convert_to_numpy(other.value),
+                err_msg=f"the initial {one.path} does not follow the seed",
+            )  # fmt: skip
+        inputs = self.inputs(config, case)
+        layer = self.make_random(config, case)
+        for one, other in zip(
+            self.compute(layer, inputs), self.compute(layer, inputs), strict=True
+        ):
+            np.testing.assert_array_equal(one, other, err_msg="two equal calls differ")
+
+    def test_compiled_equals_eager(self, config: dict[str, Any], case: Any) -> None:
+        """The compiled program (see `hvae_core.backend.compiled`) computes the same."""
+        layer, inputs = self.make_random(config, case), self.inputs(config, case)
+        program = compiled(lambda *tensors: self.apply(layer, *tensors), layer.variables)
+        outputs = program(*(ops.convert_to_tensor(array) for array in inputs))
+        for got, wanted in zip(outputs, self.compute(layer, inputs), strict=True):
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(got), wanted, atol=self.tolerance, rtol=self.tolerance
+            )
+
+
+class _Applied(keras.layers.Layer):
+    """The layer's `apply` as a layer's call, so that Keras can trace it."""
+
+    def __init__(self, inner: Any, apply: Any) -> None:
+        super().__init__(name="applied")
+        self.inner, self.function = inner, apply
+        self.built = True
+
+    def call(self, inputs: list[Tensor]) -> tuple[Tensor, ...]:
+        return self.function(self.inner, *inputs)

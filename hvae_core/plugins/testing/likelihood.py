@@ -1,0 +1,189 @@
+"""The contract of likelihoods."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from hvae_core.backend import compiled
+from hvae_core.interfaces import Likelihood, Shape3
+from hvae_core.plugins.testing.component import ComponentContract
+from hvae_core.training.program import value_and_grad
+
+#: images of one pixel that are enumerated at most, and to which drawn images are compared
+ENUMERATED, COMPARED = 20_000, 64
+DRAWS = 20_000
+
+
+class LikelihoodContract(ComponentContract):
+    """A likelihood gives log p(x) [B] in nats, and draws images that follow it.
+
+    Attributes:
+        image_shapes: the [H, W, C] to try.
+        proper: whether exp(log_prob) sums to one over the images of `support`.
+        spread: standard deviation of the random parameters.
+    """
+
+    kind = "likelihood"
+    image_shapes: ClassVar[Sequence[Shape3]] = ((4, 4, 1), (4, 4, 3))
+    proper: ClassVar[bool] = True
+    spread: ClassVar[float] = 1.0
+
+    def support(self, config: dict[str, Any]) -> Sequence[int]:
+        """The pixel values 0 to 255 that an image can have, one for each level."""
+        return range(256)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run each test that takes them with every configuration and image shape."""
+        super().pytest_generate_tests(metafunc)
+        if "image_shape" in metafunc.fixturenames:
+            names = ["x".join(map(str, shape)) for shape in self.image_shapes]
+            metafunc.parametrize("image_shape", self.image_shapes, ids=names)
+
+    def make(self, config: dict[str, Any], image_shape: Shape3) -> Likelihood:
+        """The likelihood."""
+        return self.component.build(self.options(config), image_shape)
+
+    def parameters(self, likelihood: Likelihood, shape: Sequence[int], seed: int = 0) -> np.ndarray:
+        """Random parameters [*shape, P]."""
+        rng = np.random.default_rng(seed)
+        return rng.normal(0, self.spread, (*shape, likelihood.parameters)).astype("f")
+
+    def images(self, config: dict[str, Any], rows: int, image_shape: Shape3) -> np.ndarray:
+        """Random images uint8 [rows, H, W, C] with values of `support`."""
+        rng = np.random.default_rng(2)
+        return rng.choice(np.array(self.support(config)), (rows, *image_shape)).astype(np.uint8)
+
+    def test_log_prob_is_one_number_an_image(
+        self, config: dict[str, Any], image_shape: Shape3
+    ) -> None:
+        """Float32 [B], finite, the same for uint8 and float pixels, each row by itself."""
+        likelihood = self.make(config, image_shape)
+        assert isinstance(likelihood, Likelihood)
+        assert likelihood.unit in ("bits/dim", "nats")
+        assert likelihood.parameters > 0
+        x = self.images(config, 3, image_shape)
+        parameters = self.parameters(likelihood, (3, *image_shape[:2]))
+        whole = _log_prob(likelihood, x, parameters)
+        assert whole.shape == (3,)
+        assert whole.dtype == np.float32
+        assert np.isfinite(whole).all()
+        np.testing.assert_array_equal(_log_prob(likelihood, x.astype("f"), parameters), whole)
+        alone = _log_prob(likelihood, x[1:2], parameters[1:2])
+        np.testing.assert_allclose(alone[0], whole[1], rtol=1e-5)
+
+    def test_extreme_parameters_stay_finite(
+        self, config: dict[str, Any], image_shape: Shape3
+    ) -> None:
+        """Values and gradients are finite and some gradient is not zero, also far out."""
+        likelihood = self.make(config, image_shape)
+        x = ops.convert_to_tensor(self.images(config, 2, image_shape))
+        for factor in (1.0, 30.0):
+            values = factor * self.parameters(likelihood, (2, *image_shape[:2]))
+            variable = keras.Variable(values)
+
+            def loss(variable: Any = variable) -> Any:
+                parameters = ops.convert_to_tensor(variable)
+                return ops.sum(likelihood.log_prob(x, parameters)), ()
+
+            value, _, gradients = value_and_grad(loss, [variable])
+            gradient = np.asarray(ops.convert_to_numpy(gradients[0]))
+            assert np.isfinite(float(value))
+            assert np.isfinite(gradient).all()
+            assert np.abs(gradient).max() > 0
+
+    def test_the_mass_of_all_images_is_one(
+        self, config: dict[str, Any], image_shape: Shape3
+    ) -> None:
+        """All images of one pixel, enumerated where they are few enough."""
+        x, probabilities = self._enumerated(config, image_shape, ENUMERATED)
+        assert len(x) == len(probabilities)
+        assert probabilities.sum() == pytest.approx(1.0, abs=1e-4)
+
+    def test_drawn_images_follow_the_density(
+        self, config: dict[str, Any], image_shape: Shape3
+    ) -> None:
+        """Frequencies of one pixel's values against exp(log_prob), five standard errors wide."""
+        x, probabilities = self._enumerated(config, image_shape, COMPARED)
+        likelihood = self.make(config, (1, 1, image_shape[-1]))
+        parameters = np.repeat(self.parameters(likelihood, (1, 1, 1)), DRAWS, axis=0)
+        noise = _noise(likelihood, (DRAWS, 1, 1), seed=4)
+        drawn = _sample(likelihood, parameters, noise).reshape(DRAWS, -1)
+        places = {tuple(values): i for i, values in enumerate(x.reshape(len(x), -1).tolist())}
+        counts = np.bincount([places[tuple(row)] for row in drawn.tolist()], minlength=len(x))
+        error = np.sqrt(DRAWS * probabilities * (1 - probabilities))
+        off = np.abs(counts - DRAWS * probabilities)
+        assert (off <= 5 * error + 1).all(), "drawn images do not follow log_prob"
+
+    def test_samples_are_images_and_follow_the_noise(
+        self, config: dict[str, Any], image_shape: Shape3
+    ) -> None:
+        """Uint8 [B, H, W, C] with values of `support`; equal noise gives equal images."""
+        likelihood = self.make(config, image_shape)
+        parameters = self.parameters(likelihood, (3, *image_shape[:2]))
+        noise = _noise(likelihood, (3, *image_shape[:2]), seed=0)
+        images = _sample(likelihood, parameters, noise)
+        assert images.dtype == np.uint8
+        assert images.shape == (3, *image_shape)
+        assert set(np.unique(images)) <= set(self.support(config))
+        np.testing.assert_array_equal(_sample(likelihood, parameters, noise), images)
+        other = _noise(likelihood, (3, *image_shape[:2]), seed=1)
+        assert (_sample(likelihood, parameters, other) != images).any()
+        edges = np.where(np.arange(noise.size).reshape(noise.shape) % 2, 0.0, 1.0).astype("f")
+        assert set(np.unique(_sample(likelihood, parameters, edges))) <= set(self.support(config))
+
+    def test_the_mean_is_an_image(self, config: dict[str, Any], image_shape: Shape3) -> None:
+        """Float32 [B, H, W, C] with values from 0 to 255."""
+        likelihood = self.make(config, image_shape)
+        parameters = self.parameters(likelihood, (3, *image_shape[:2]))
+        mean = np.asarray(ops.convert_to_numpy(likelihood.mean(ops.convert_to_tensor(parameters))))
+        assert mean.shape == (3, *image_shape)
+        assert mean.dtype == np.float32
+        assert mean.min() >= 0
+        assert mean.max() <= 255
+
+    def test_compiled_equals_eager(self, config: dict[str, Any], image_shape: Shape3) -> None:
+        """The compiled log_prob computes the same."""
+        likelihood = self.make(config, image_shape)
+        x = self.images(config, 3, image_shape)
+        parameters = self.parameters(likelihood, (3, *image_shape[:2]))
+        program = compiled(likelihood.log_prob, [])
+        got = program(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))
+        expected = _log_prob(likelihood, x, parameters)
+        np.testing.assert_allclose(ops.convert_to_numpy(got), expected, rtol=1e-5)
+
+    def _enumerated(
+        self, config: dict[str, Any], image_shape: Shape3, limit: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Every image of one pixel and its probability; the test is skipped if there are more."""
+        if not self.proper:
+            pytest.skip("it is no density of x")
+        values, channels = self.support(config), image_shape[-1]
+        if len(values) ** channels > limit:
+            pytest.skip(f"there are {len(values) ** channels} images of one pixel")
+        every = np.array(list(itertools.product(values, repeat=channels)), np.uint8)
+        x = every.reshape(-1, 1, 1, channels)
+        likelihood = self.make(config, (1, 1, channels))
+        parameters = np.repeat(self.parameters(likelihood, (1, 1, 1)), len(x), axis=0)
+        return x, np.exp(_log_prob(likelihood, x, parameters).astype(np.float64))
+
+
+def _noise(likelihood: Likelihood, shape: Sequence[int], seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.random((*shape, likelihood.noise_channels()), dtype=np.float32)
+
+
+def _log_prob(likelihood: Likelihood, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    out = likelihood.log_prob(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))
+    return np.asarray(ops.convert_to_numpy(out))
+
+
+def _sample(likelihood: Likelihood, parameters: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    out = likelihood.sample(ops.convert_to_tensor(parameters), ops.convert_to_tensor(noise))
+    return np.asarray(ops.convert_to_numpy(out))

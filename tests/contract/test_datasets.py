@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from hvae_core.plugins.testing import DatasetContract
+
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+MNIST, CIFAR10 = str(FIXTURES / "mnist"), str(FIXTURES / "cifar10")
+
+
+class TestMnist(DatasetContract):
+    spec = "dataset.mnist"
+    configs = (
+        {"root": MNIST},
+        {"root": MNIST, "padding": 0, "binarization": "none"},
+        {"root": MNIST, "binarization": "static"},
+    )
+    complete = False
+
+
+class TestDigits(DatasetContract):
+    spec = "dataset.digits"
+    configs = ({}, {"binarization": "dynamic"})
+
+    @pytest.fixture(autouse=True)
+    def _needs_scikit_learn(self):
+        pytest.importorskip("sklearn")
+
+
+class TestCifar10(DatasetContract):
+    spec = "dataset.cifar10"
+    configs = ({"root": CIFAR10}, {"root": CIFAR10, "flip": True})
+    complete = False
+
+    @pytest.fixture(autouse=True)
+    def _needs_pyarrow(self):
+        pytest.importorskip("pyarrow")
