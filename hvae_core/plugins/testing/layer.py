@@ -93,8 +93,10 @@ class LayerContract(ComponentContract):
         if not variables:
             pytest.skip("it has no weights")
         rng = np.random.default_rng(5)
-        factors = [rng.normal(size=output.shape).astype("f") for output in
-                   self.compute(layer, inputs)]  # fmt: skip
+        factors = [
+            ops.convert_to_tensor(rng.normal(size=output.shape).astype("f"))
+            for output in self.compute(layer, inputs)
+        ]
         tensors = [ops.convert_to_tensor(array) for array in inputs]
 
         def loss() -> tuple[Tensor, tuple[()]]:

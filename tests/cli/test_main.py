@@ -1,0 +1,114 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from hvae_core.cli.main import COMMANDS, cli, main
+
+LIGHT = "keras jax torch tensorflow openvino pydantic hvae_plugins".split()
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return left.value.code, captured.out, captured.err
+
+
+def test_help_lists_every_command_and_loads_nothing_heavy():
+    code = (
+        "import sys; from hvae_core.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"bad = [m for m in {LIGHT} if m in sys.modules]; sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in COMMANDS:
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["plugins", "list"], ["zoo", "list"], ["--version"]])
+def test_listings_load_no_backend(arguments):
+    code = (
+        "import sys; from hvae_core.cli.main import main\n"
+        f"try: main({arguments})\n"
+        "except SystemExit as left: assert not left.code\n"
+        f"bad = [m for m in {LIGHT[:5]} if m in sys.modules]; sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name):
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    command = cli.get_command(None, name)
+    assert command.help
+    groups = [command, *getattr(command, "commands", {}).values()]
+    for one in groups:
+        for parameter in one.params:
+            assert parameter.param_type_name == "argument" or parameter.help, parameter.name
+
+
+def test_bad_input_is_one_sentence_and_code_2(capsys):
+    code, out, err = run(capsys, "smple")
+    assert (code, out) == (2, "")
+    assert err == "Error: There is no command 'smple'. Did you mean 'sample'?\n"
+    code, _, err = run(capsys, "--backend", "jaxx", "zoo", "list")
+    assert code == 2
+    assert "Unknown backend 'jaxx'. Did you mean 'jax'?" in err
+    code, _, err = run(capsys, "sample", "digits-vdva")
+    assert code == 2
+    assert "Did you mean 'digits-vdvae'?" in err
+    code, _, err = run(capsys, "sample", "digits-vdvae", "-n", "0")
+    assert code == 2
+
+
+def test_errors_are_json_under_json(capsys):
+    code, out, err = run(capsys, "zoo", "show", "nothing-like-it", "--json")
+    error = json.loads(out)["error"]
+    assert (code, err) == (2, "")
+    assert error["code"] == "preset"
+    assert "nothing-like-it" in error["message"]
+
+
+def test_configuration_errors_name_the_key(capsys, tmp_path):
+    code, _, err = run(
+        capsys, "train", "digits-vdvae", "--set", "train.lerning_rate=1", "-o", str(tmp_path / "x")
+    )
+    assert code == 2
+    assert "'train.lerning_rate'. Did you mean 'train.learning_rate'?" in err
+    assert not (tmp_path / "x").exists()
+
+
+def test_doctor(capsys):
+    code, out, _ = run(capsys, "doctor", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["backend"] in report["backends"]
+    assert "digits-vdvae" in report["presets"]
+    assert report["problems"] == []
+
+
+def test_plugins(capsys):
+    code, out, _ = run(capsys, "plugins", "list", "--kind", "likelihood", "--json")
+    assert {row["name"] for row in json.loads(out)} >= {"bernoulli", "logistic-mixture"}
+    code, out, _ = run(capsys, "plugins", "show", "logistic-mixture")
+    assert code == 0
+    assert "mixtures: int > 0 = 10" in out
+    assert run(capsys, "plugins", "list", "--kind", "flwo")[0] == 2
+    assert run(capsys, "plugins", "show", "nothing")[0] == 2
+
+
+def test_config_show_and_schema(capsys):
+    import yaml
+
+    _, out, _ = run(capsys, "config", "show", "digits-vdvae", "--set", "train.seed=7")
+    assert yaml.safe_load(out)["train"]["seed"] == 7
+    _, out, _ = run(capsys, "config", "schema")
+    assert json.loads(out)["properties"]["model"]

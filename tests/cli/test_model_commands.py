@@ -1,0 +1,112 @@
+"""The commands that need weights, on a tiny preset of their own."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import hvae_core as hvae
+from hvae_core.cli.main import main
+
+pytest.importorskip("sklearn")
+
+CONFIG = {
+    "model": {
+        "resolutions": [8, 1],
+        "image_channels": 1,
+        "width": 8,
+        "encoder_middle_width": 4,
+        "decoder_middle_width": 4,
+        "latent_width": 2,
+        "encoder_blocks": 1,
+        "decoder_blocks": 1,
+        "readout": {"kind": "features"},
+    },
+    "likelihood": {"name": "logistic-mixture", "mixtures": 2, "levels": 17},
+    "data": "digits",
+}
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zoo") / "tiny"
+    hvae.build(CONFIG).save(folder)
+    return str(folder)
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as left:
+        main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    assert left.value.code == 0, captured.err
+    return captured.out
+
+
+def test_sample_is_what_python_samples(preset, capsys, tmp_path):
+    out = run(capsys, "sample", preset, "-n", 5, "--seed", 3, "-o", tmp_path / "a.npz", "--json")
+    assert json.loads(out)["images"] == 5
+    with np.load(tmp_path / "a.npz") as archive:
+        np.testing.assert_array_equal(archive["images"], hvae.load(preset).sample(5, seed=3))
+    run(capsys, "sample", preset, "-n", 4, "-o", tmp_path / "grid.png")
+    assert Image.open(tmp_path / "grid.png").size[0] >= 16
+
+
+def test_evaluate(preset, capsys):
+    out = json.loads(run(capsys, "evaluate", preset, "--limit", 40, "--json"))
+    assert out["images"] == 40
+    assert out["bits_per_dim"] > 1.0
+    text = run(capsys, "evaluate", preset, "--limit", 40, "--importance-samples", 2)
+    assert f"{out['bits_per_dim']:.4f}" in text
+    assert "importance-weighted, 2 draws" in text
+
+
+def test_reconstruct_files_and_data(preset, capsys, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.full((20, 30, 3), 99, np.uint8)).save(photo)
+    run(capsys, "reconstruct", preset, "--images", photo, "-o", tmp_path / "r.npz")
+    with np.load(tmp_path / "r.npz") as archive:
+        assert archive["images"].shape == (1, 8, 8, 1)
+    run(capsys, "reconstruct", preset, "--count", 3, "--latents", 1, "-o", tmp_path / "r.png")
+    assert (tmp_path / "r.png").is_file()
+
+
+def test_interpolate(preset, capsys, tmp_path):
+    run(capsys, "interpolate", preset, "--steps", 3, "-o", tmp_path / "i.npz")
+    with np.load(tmp_path / "i.npz") as archive:
+        assert archive["images"].shape == (3, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["reconstruct", "--images", "nowhere.png"], "There is no file nowhere.png"),
+        (["interpolate", "--first", "99999"], "There is no image 99999"),
+        (["evaluate", "--set", "train.seed=1"], "is not of the section data"),
+        (["evaluate", "--split", "tset"], "Did you mean 'test'?"),
+        (["evaluate", "--dataset", "digitz"], "Did you mean 'digits'?"),
+        (["sample", "--temperature", "-1"], "temperature is -1"),
+        (["sample", "-o", "x.gif"], "neither a .png"),
+    ],
+)
+def test_bad_input(preset, capsys, arguments, sentence):
+    with pytest.raises(SystemExit) as left:
+        main([arguments[0], preset, *arguments[1:]])
+    captured = capsys.readouterr()
+    assert left.value.code == 2
+    assert sentence in captured.err
+    assert captured.out == ""
+
+
+def test_a_preset_without_weights_says_how_to_get_them(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["sample", "cifar10-vdvae"])
+    assert left.value.code == 2
+    assert "has no weights on this machine" in capsys.readouterr().err
+
+
+def test_saved_weights_load_to_the_same_model(preset, tmp_path):
+    model = hvae.load(preset)
+    again = model.save(tmp_path / "again")
+    images = model.sample(3)
+    np.testing.assert_array_equal(images, hvae.load(again).sample(3))
