@@ -152,6 +152,10 @@ def create(component: str, config: Mapping[str, Any] | None = None, **arguments:
         select_backend()
     chosen = create_component(kind, {"name": name, **(config or {})})
     if kind == "flow":
+        if "latent_shape" not in arguments:
+            raise BadInputError(
+                f"{component} needs the shape of its latent.", "Add latent_shape=(h, w, c)."
+            )
         channels = chosen.spec.context_channels
         default = channels(chosen.options, arguments["latent_shape"]) if channels else 0
         arguments.setdefault("context_channels", default)

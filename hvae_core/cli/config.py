@@ -30,6 +30,6 @@ def show_command(source: str, overrides: tuple[str, ...], as_json: bool) -> None
 @command.command("schema")
 def schema_command() -> None:
     """Print the JSON schema of a configuration, for editors and checkers."""
-    from hvae_core.config import Config
+    from hvae_core.config import config_schema
 
-    click.echo(json.dumps(Config.model_json_schema(), indent=2))
+    click.echo(json.dumps(config_schema(), indent=2))

@@ -109,6 +109,12 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output went away, as with `| head`; that is no failure of ours.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         code = 0
+    except OSError as error:
+        # A full disk, a folder without permission: the user's to mend, and no bug of ours.
+        where = f"{error.filename}: " if error.filename else ""
+        message = f"{where}{error.strerror or error}."
+        _report({"code": "system", "message": message, "hint": ""}, message, as_json)
+        code = 1
     sys.exit(code)
 
 

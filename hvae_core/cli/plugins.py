@@ -59,7 +59,8 @@ def show_command(name: str, as_json: bool) -> None:
         lines += ["", "options:"]
     for row in options:
         meaning = f"  {row['description']}" if row["description"] else ""
-        lines.append(f"  {row['name']}: {row['type']} = {row['default']}{meaning}")
+        default = " (required)" if row.get("required") else f" = {_yaml(row['default'])}"
+        lines.append(f"  {row['name']}: {row['type']}{default}{meaning}")
     emit(payload, as_json, lines)
 
 
@@ -91,7 +92,7 @@ def find_entry(name: str) -> Any:
 
 
 def option_rows(config_class: type) -> list[dict[str, Any]]:
-    """The options of a component: name, type, default and description of each."""
+    """The options of a component: name, type, default, description, whether it is required."""
     import pydantic
 
     schema = pydantic.TypeAdapter(config_class).json_schema()
@@ -103,6 +104,7 @@ def option_rows(config_class: type) -> list[dict[str, Any]]:
                 "type": type_name(field),
                 "default": field.get("default"),
                 "description": field.get("description", ""),
+                **({"required": True} if name in schema.get("required", []) else {}),
             }
         )
     return rows
@@ -133,6 +135,12 @@ def type_name(schema: dict[str, Any]) -> str:
         if key in schema
     ]
     return f"{name} {' '.join(bounds)}".strip()
+
+
+def _yaml(value: Any) -> str:
+    """A default as a configuration file has it."""
+    words = {None: "none", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:

@@ -61,10 +61,10 @@ def command(
     }
     lines = [f"{result.steps} updates; the run is in {result.output}"]
     if result.metrics:
-        lines.append(
-            f"validation: {result.metrics['bits_per_dim']:.4f} bits/dim, "
-            f"ELBO {result.metrics['elbo']:.2f} nats on {result.metrics['images']} images"
-        )
+        bound = f"ELBO {result.metrics['elbo']:.2f} nats"
+        if config.likelihood.build(config.model.image_shape).unit == "bits/dim":
+            bound = f"{result.metrics['bits_per_dim']:.4f} bits/dim, {bound}"
+        lines.append(f"validation: {bound} on {result.metrics['images']} images")
     emit(payload, as_json, lines)
     return None
 

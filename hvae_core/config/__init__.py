@@ -16,6 +16,7 @@ from hvae_core.config.loading import (
 from hvae_core.config.model import ModelConfig, ReadoutConfig, StageConfig
 from hvae_core.config.per_scale import PerScale, at_scale
 from hvae_core.config.root import Config
+from hvae_core.config.schema import config_schema
 from hvae_core.config.train import TrainConfig
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "TrainConfig",
     "at_scale",
     "check_against_shape",
+    "config_schema",
     "create_component",
     "dump_yaml",
     "load_config",

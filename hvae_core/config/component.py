@@ -91,22 +91,35 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
         )
     options = dict(value)
     name = options.pop("name", None)
-    if not isinstance(name, str):
+    if name is None:
         raise PydanticCustomError(
             "component", "the key 'name' is missing: it says which {kind}", {"kind": kind}
         )
+    if not isinstance(name, str):
+        raise PydanticCustomError(
+            "component",
+            "the key 'name' is {given}; expected the name of a {kind}",
+            {"given": repr(name), "kind": kind},
+        )
     if name == "none":
+        if options:
+            raise PydanticCustomError(
+                "component",
+                "none has no options, but {keys} is given; give the name of a {kind} as well",
+                {"keys": ", ".join(map(str, options)), "kind": kind},
+            )
         if optional:
             return None
         raise PydanticCustomError("component", "a {kind} is needed here", {"kind": kind})
     try:
-        spec = manager().get(kind, name)
+        options = validate_options(manager().get(kind, name).config, options)
     except HvaeError as error:
         raise PydanticCustomError("component", "{text}", {"text": str(error)}) from error
-    return Component(kind, name, validate_options(spec.config, options))
+    return Component(kind, name, options)
 
 
-def _field(kind: str, optional: bool) -> Any:
+def component_field(kind: str, optional: bool) -> Any:
+    """What makes a pydantic field hold a `Component`: to be unpacked into ``Annotated``."""
     schema = {
         "anyOf": [
             {"type": "string"},
@@ -114,6 +127,7 @@ def _field(kind: str, optional: bool) -> Any:
             *([{"type": "null"}] if optional else []),
         ],
         "description": f"a {kind}: its name, or a mapping with its name and its options",
+        "x-kind": kind,
     }
     return (
         pydantic.BeforeValidator(lambda value: parse_component(kind, value, optional)),
@@ -122,8 +136,11 @@ def _field(kind: str, optional: bool) -> Any:
     )
 
 
-_b, _f, _a = _field("block", False), _field("flow", True), _field("attention", True)
-_l, _r, _d = _field("likelihood", False), _field("regularizer", True), _field("dataset", False)
+_b, _f, _a = (component_field(kind, kind != "block") for kind in ("block", "flow", "attention"))
+_l, _r, _d = (
+    component_field(kind, kind == "regularizer")
+    for kind in ("likelihood", "regularizer", "dataset")
+)
 Block = Annotated[pydantic.SkipValidation[Component], *_b]
 Flow = Annotated[pydantic.SkipValidation[Component | None], *_f]
 Attention = Annotated[pydantic.SkipValidation[Component | None], *_a]

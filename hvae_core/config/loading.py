@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import pydantic
 import yaml
 
-from hvae_core.config.component import Component, parse_component
+from hvae_core.config.component import Component, component_field
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
-from hvae_core.errors import ConfigError
+from hvae_core.errors import ConfigError, did_you_mean
+from hvae_core.plugins.specs import KINDS
 from hvae_core.preset_keys import PRESET_KEYS
 
 #: sections that hold a component, which may be given by its name alone
@@ -42,6 +43,18 @@ def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict
 
 
 _UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
+
+
+class _InlineLists(yaml.SafeDumper):
+    """YAML's safe dumper, with a list on one line as in ``width: [8, 16, 32]``."""
+
+
+_InlineLists.add_representer(
+    list,
+    lambda dumper, values: dumper.represent_sequence(
+        yaml.resolver.BaseResolver.DEFAULT_SEQUENCE_TAG, values, flow_style=True
+    ),
+)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -145,6 +158,10 @@ def parse_config(
         ConfigError: a key is unknown, a list has the wrong length, or a value is impossible.
     """
     config, _ = split_preset(apply_overrides(mapping, overrides))
+    for section in ("model", "train"):
+        # A heading with nothing under it.
+        if section in config and config[section] is None:
+            config[section] = {}
     try:
         return Config.model_validate(config)
     except pydantic.ValidationError as error:
@@ -180,7 +197,7 @@ def _configurations(folder: Path) -> Iterator[Path]:
 def dump_yaml(config: Config | Mapping[str, Any]) -> str:
     """A configuration as YAML that reads back to an equal one."""
     values = config.to_dict() if isinstance(config, Config) else dict(config)
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    return yaml.dump(values, Dumper=_InlineLists, sort_keys=False, allow_unicode=True)
 
 
 def create_component(kind: str, value: Any) -> Component:
@@ -189,14 +206,15 @@ def create_component(kind: str, value: Any) -> Component:
     Raises:
         ConfigError: there is no such component, or its options are not valid.
     """
-    adapter = pydantic.TypeAdapter(
-        Annotated[Any, pydantic.BeforeValidator(lambda v: parse_component(kind, v, False))]
-    )
+    if kind not in KINDS:
+        raise ConfigError(f"There is no kind {kind!r} of component.", did_you_mean(kind, KINDS))
+    annotation = Annotated[pydantic.SkipValidation[Component], *component_field(kind, False)]
+    root = pydantic.create_model("Chosen", **cast("Any", {kind: (annotation, ...)}))
     try:
-        return adapter.validate_python(value)
+        return getattr(root.model_validate({kind: value}), kind)
     except pydantic.ValidationError as error:
-        message, hint = describe(error, value if isinstance(value, Mapping) else {})
-        raise ConfigError(f"{kind}: {message}", hint) from None
+        message, hint = describe(error, {kind: value}, root)
+        raise ConfigError(message, hint) from None
 
 
 def check_against_shape(config: Config, shape: Sequence[int]) -> None:

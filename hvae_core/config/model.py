@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pydantic
 from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic_core import PydanticCustomError
 
 from hvae_core.config.component import Attention, Block, Component, Flow
 from hvae_core.config.per_scale import PerScale, at_scale, expand
@@ -22,8 +23,30 @@ class Section(pydantic.BaseModel):
     """A section of a configuration: unknown keys are errors, values cannot be changed."""
 
     model_config = pydantic.ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        """Python, and so pydantic, takes true for 1."""
+        field = cls.model_fields[str(info.field_name)]
+        values = value if isinstance(value, list) else [value]
+        if field.annotation is not bool and any(isinstance(v, bool) for v in values):
+            raise PydanticCustomError("bool", "Input should be a number, not true or false")
+        return value
+
+
+#: the elementwise activations of Keras, which this package does not import
+Activation = Literal[
+    "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
+    "linear", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softplus",
+    "softsign", "swish", "tanh",
+]  # fmt: skip
 
 
 class ReadoutConfig(Section):
@@ -83,8 +106,8 @@ class ModelConfig(Section):
     decoder_blocks: PerScale[pydantic.NonNegativeInt] = Field(3, description="latent layers")
 
     block: Block = Field("bottleneck", description="the residual block")  # type: ignore[assignment]
-    block_activation: str = Field("silu", description="activation inside blocks")
-    pool_activation: str = Field("silu", description="activation of pooling and unpooling")
+    block_activation: Activation = Field("silu", description="activation inside blocks")
+    pool_activation: Activation = Field("silu", description="activation of pooling and unpooling")
     channel_change: Literal["projection", "pad"] = Field(
         "projection",
         description="between scales: 1x1 convolution and pool_activation, or the original's zero "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -13,88 +15,180 @@ from hvae_core.config.root import Config
 from hvae_core.errors import did_you_mean
 
 SHOWN = 3
+#: pydantic's wording: ours
+WORDING = (
+    (r"^Input should be ", ""),
+    (r"a valid dictionary or instance of \w+", "a mapping of options"),
+    (r"^List should have (at least \d+) items?.*", r"\1"),
+    (r", unable to parse string as an? \w+$", ""),
+    (r"\ba valid list", "a list"),
+    (r"\ba valid string", "text"),
+    (r"\ba valid integer", "an integer"),
+    (r"\ba valid number", "a number"),
+)
 
 
-def describe(error: pydantic.ValidationError, values: Mapping[str, Any]) -> tuple[str, str]:
+def describe(
+    error: pydantic.ValidationError,
+    values: Mapping[str, Any],
+    root: type[pydantic.BaseModel] = Config,
+) -> tuple[str, str]:
     """The message and the hint for a failed validation of ``values``.
 
-    At most `SHOWN` problems are told; the number of further ones is said.
+    At most `SHOWN` problems are told, each with its own hint if there are several; the number of
+    further ones is said.
+
+    Args:
+        error: what pydantic raised.
+        values: what was validated.
+        root: the model that it was validated by.
     """
     problems: dict[str, tuple[str, str]] = {}
     for item in error.errors(include_url=False):
-        location = [part for part in item["loc"] if _is_key(part)]
-        key = ".".join(str(part) for part in location)
-        problems.setdefault(key, _sentence(key, location, item, values))
+        location = key_path(item["loc"], values)
+        key = ".".join(map(str, location))
+        problems.setdefault(key, _sentence(location, item, values, root))
     # A value that may be one or a list fails as both; what is said of the entry is of more use.
     inner = [key for key in problems if not any(k.startswith(f"{key}.") for k in problems)]
-    problems = {key: problems[key] for key in inner}
-    told = list(problems.values())[:SHOWN]
-    message = " ".join(sentence for sentence, _ in told)
-    if len(problems) > SHOWN:
-        message += f" ({len(problems) - SHOWN} more.)"
-    return message, next((hint for _, hint in told if hint), "")
+    told = [problems[key] for key in inner[:SHOWN]]
+    if len(told) == 1:
+        return told[0]
+    # A list of all names for each of several problems would hide the problems.
+    message = " ".join(
+        f"{sentence} {hint}" if hint.startswith("Did") else sentence for sentence, hint in told
+    )
+    if len(inner) > SHOWN:
+        message += f" ({len(inner) - SHOWN} more.)"
+    return message, ""
 
 
-def _is_key(part: Any) -> bool:
-    """Whether a part of pydantic's location is a key or an index, not the name of a type."""
-    if isinstance(part, int):
-        return True
-    return not any(mark in part for mark in "[(-") and part not in ("int", "float", "str", "bool")
+def key_path(location: Sequence[Any], values: Any) -> list[str | int]:
+    """The keys and indices of a pydantic location, without the names of types it puts between."""
+    path: list[str | int] = []
+    current = values
+    for position, part in enumerate(location):
+        is_last = position == len(location) - 1
+        if isinstance(current, Mapping) and (part in current or is_last or not path):
+            path.append(part)
+            current = current.get(part)
+        elif isinstance(current, list) and isinstance(part, int) and part < len(current):
+            path.append(part)
+            current = current[part]
+        elif isinstance(current, str) and is_last and len(path) == 1 and part.isidentifier():
+            # An option of a component that is given by its name alone.
+            path += [part] if not _is_type_name(part) else []
+    return path
+
+
+def _is_type_name(part: str) -> bool:
+    return part in ("int", "float", "str", "bool", "none")
 
 
 def _sentence(
-    key: str, location: list[Any], item: Mapping[str, Any], values: Mapping[str, Any]
+    location: list[str | int],
+    item: Mapping[str, Any],
+    values: Mapping[str, Any],
+    root: type[pydantic.BaseModel],
 ) -> tuple[str, str]:
-    kind = item["type"]
-    if kind == "extra_forbidden":
-        siblings = _siblings(location[:-1], values)
-        prefix = ".".join(str(part) for part in location[:-1])
-        hint = did_you_mean(str(location[-1]), siblings)
-        if prefix and hint.startswith("Did"):
-            nearest = hint.split("'")[1]
-            hint = f"Did you mean '{prefix}.{nearest}'?"
-        return f"Unknown key {key!r}.", hint
+    kind, key = item["type"], ".".join(map(str, location))
+    if kind in ("extra_forbidden", "invalid_key"):
+        return f"Unknown key {key!r}.", _nearest_key(location, values, root)
     text = str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if kind == "value_error":
-        # Our own validators name the key themselves.
-        return text.rstrip(".") + ".", ""
-    given = item.get("input")
-    shown = f" is {given!r}" if isinstance(given, (str, int, float, bool, list)) else ""
-    text = text.removeprefix("Input should be ")
+        # Our own validators name the key themselves; a plugin's options don't know where they are.
+        prefix = f"{key}: " if _is_component(location, root) else ""
+        return f"{prefix}{text.rstrip('.')}.", ""
     if kind == "component":
         return f"{key}: {text.rstrip('.')}" + ("." if not text.endswith("?") else ""), ""
     if kind == "missing":
         return f"{key} is missing.", ""
-    return f"{key}{shown}; expected {text[:1].lower() + text[1:]}.", ""
+    for pattern, replacement in WORDING:
+        text = re.sub(pattern, replacement, text)
+    text = text[:1].lower() + text[1:]
+    return f"{key} is {_shown(item.get('input'))}; expected {text}.", ""
 
 
-def _siblings(location: list[Any], values: Mapping[str, Any]) -> list[str]:
-    """The valid keys beside an unknown one."""
-    model: Any = Config
+def _shown(value: Any) -> str:
+    """A value as a configuration file has it, short."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a mapping"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _nearest_key(
+    location: list[str | int], values: Mapping[str, Any], root: type[pydantic.BaseModel]
+) -> str:
+    """The hint for an unknown key: a near one beside it, the same in another section, or all."""
+    *parents, last = location
+    siblings = _siblings(parents, values, root)
+    prefix = "".join(f"{part}." for part in parents)
+    near = difflib.get_close_matches(str(last), siblings, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {prefix + near[0]!r}?"
+    elsewhere = [key for key in _all_keys(root) if key.rpartition(".")[2] == str(last)]
+    if elsewhere:
+        return f"Did you mean {elsewhere[0]!r}?"
+    return did_you_mean(str(last), siblings)
+
+
+def _all_keys(model: type[pydantic.BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        inner = _section(field)
+        if inner is not None:
+            yield from _all_keys(inner, f"{prefix}{name}.")
+
+
+def _section(field: Any) -> type[pydantic.BaseModel] | None:
+    """The section that a field holds, or None."""
+    candidates = [field.annotation, *typing.get_args(field.annotation)]
+    return next(
+        (c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)), None
+    )
+
+
+def _field_at(location: Sequence[str | int], root: type[pydantic.BaseModel]) -> Any:
+    """The field at ``location``, or that of the component it lies in; None if there is none."""
+    model: type[pydantic.BaseModel] | None = root
+    field: Any = None
     for part in location:
-        if not (isinstance(model, type) and issubclass(model, pydantic.BaseModel)):
-            return []
-        field = model.model_fields.get(str(part))
-        if field is None:
-            return []
-        inner = field.annotation
-        if _is_component(field):
-            return _component_keys(str(part), location, values)
-        candidates = [inner, *typing.get_args(inner)]
-        model = next(
-            (c for c in candidates if isinstance(c, type) and issubclass(c, pydantic.BaseModel)),
-            None,
-        )
-    if isinstance(model, type) and issubclass(model, pydantic.BaseModel):
-        return list(model.model_fields)
-    return []
+        field = model.model_fields.get(str(part)) if model is not None else None
+        if field is None or _holds_component(field):
+            return field
+        model = _section(field)
+    return field
 
 
-def _is_component(field: Any) -> bool:
+def _holds_component(field: Any) -> bool:
     return Component in (field.annotation, *typing.get_args(field.annotation))
 
 
-def _component_keys(part: str, location: list[Any], values: Mapping[str, Any]) -> list[str]:
+def _is_component(location: Sequence[str | int], root: type[pydantic.BaseModel]) -> bool:
+    field = _field_at(location, root)
+    return field is not None and _holds_component(field)
+
+
+def _siblings(
+    location: Sequence[str | int], values: Mapping[str, Any], root: type[pydantic.BaseModel]
+) -> list[str]:
+    """The valid keys of the section or component at ``location``."""
+    if not location:
+        return list(root.model_fields)
+    field = _field_at(location, root)
+    if field is None:
+        return []
+    if _holds_component(field):
+        return _component_keys(location, values)
+    section = _section(field)
+    return list(section.model_fields) if section is not None else []
+
+
+def _component_keys(location: Sequence[str | int], values: Mapping[str, Any]) -> list[str]:
     """The option names of the component that the configuration chose at ``location``."""
     from hvae_core.plugins import manager
 
@@ -102,6 +196,7 @@ def _component_keys(part: str, location: list[Any], values: Mapping[str, Any]) -
     for step in location:
         chosen = chosen.get(step, {}) if isinstance(chosen, Mapping) else {}
     name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
+    part = str(location[-1])
     kind = {"data": "dataset"}.get(part, part)
     try:
         config_class = manager().get(kind, str(name)).config

@@ -178,7 +178,9 @@ def evaluate(
     if importance_samples is not None:
         bounds = np.concatenate(
             [
-                log_likelihood(model, images, importance_samples, seed + index, len(images))
+                log_likelihood(
+                    model, images, importance_samples, seed, len(images), index * batch_size
+                )
                 for index, images in enumerate(batches())
             ]
         )

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from hvae_core.model import HierarchicalVAE
 
 
+#: more images than any sequence has: where the numbers of the next draw's noise begin
+_DRAW_STRIDE = 2**32
+
+
 def log_weights(model: HierarchicalVAE, x: Any, noise: list[Any]) -> dict[str, Any]:
     """``log p(x|z) + sum_l (log p(z_l|.) - log q(z_l|.))`` [B] in nats at one draw, in-graph.
 
@@ -39,6 +43,7 @@ def log_likelihood(
     importance_samples: int = 100,
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH_SIZE,
+    first: int = 0,
 ) -> np.ndarray:
     """``log 1/K sum_k w_k`` [B] in nats: a lower bound that tightens with K.
 
@@ -48,6 +53,7 @@ def log_likelihood(
         importance_samples: K, the draws for each image.
         seed: draw ``k`` of image ``i`` depends on the seed, ``k`` and ``i`` alone.
         batch_size: images computed at a time; does not change the result.
+        first: number of the first image, where these are part of a longer sequence.
 
     Raises:
         BadInputError: the images do not fit the model, or K is below 1.
@@ -63,7 +69,7 @@ def log_likelihood(
         kept = rows[:valid]
         for draw in range(draws):
             # Each draw has image indices of its own, so that no two share their noise.
-            normal = latent_noise(model, rows + draw * len(images), seed)
+            normal = latent_noise(model, first + rows + draw * _DRAW_STRIDE, seed)
             weights = function(images[rows], normal)["log_weights"][:valid]
             total[kept] = np.logaddexp(total[kept], weights.astype(np.float64))
     return (total - math.log(draws)).astype(np.float32)

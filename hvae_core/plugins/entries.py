@@ -7,6 +7,8 @@ import os
 from collections import Counter
 from importlib import metadata
 
+from hvae_core.plugins.specs import KINDS
+
 GROUP = "hvae"
 
 
@@ -29,7 +31,7 @@ class PluginEntry:
     @property
     def full_name(self) -> str:
         """``kind.name``, as in the entry point."""
-        return f"{self.kind}.{self.name}"
+        return f"{self.kind}.{self.name}" if self.name else self.kind
 
 
 def disabled_names() -> set[str]:
@@ -57,6 +59,12 @@ def installed_entries() -> list[PluginEntry]:
     entries = sorted(found.values(), key=lambda e: (e.kind, e.name, e.distribution))
     disabled = disabled_names()
     for entry in entries:
+        if entry.kind not in KINDS or not entry.name:
+            entry.status = "broken"
+            entry.reason = (
+                f"its entry point's name {entry.full_name!r} is not kind.name with one of the "
+                f"kinds {', '.join(KINDS)}"
+            )
         if disabled & {entry.name, entry.full_name, entry.distribution}:
             entry.status, entry.reason = "disabled", "named by HVAE_DISABLE_PLUGINS"
     mark_conflicts(entries)
@@ -65,7 +73,7 @@ def installed_entries() -> list[PluginEntry]:
 
 def mark_conflicts(entries: list[PluginEntry]) -> None:
     """Mark the entries that share kind and name with another that is not disabled."""
-    active = [entry for entry in entries if entry.status != "disabled"]
+    active = [entry for entry in entries if entry.status not in ("disabled", "broken")]
     counts = Counter((entry.kind, entry.name) for entry in active)
     for entry in active:
         if counts[entry.kind, entry.name] > 1:

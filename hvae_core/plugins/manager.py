@@ -6,8 +6,9 @@ keeps the first of two with one name; here each is loaded when a configuration n
 
 from __future__ import annotations
 
+import functools
 import importlib
-from functools import cache
+from collections.abc import Iterable
 from typing import Any
 
 import pluggy
@@ -30,6 +31,8 @@ class PluginManager:
     def __init__(self, entries: list[PluginEntry] | None = None) -> None:
         self._entries = installed_entries() if entries is None else entries
         self._specs: dict[tuple[str, str, str], ComponentSpec] = {}
+        self._registered: dict[tuple[str, str], Any] = {}
+        self._loaded: dict[tuple[str, str, str], Any] = {}
         self._hooks = pluggy.PluginManager(PROJECT)
         self._hooks.add_hookspecs(Hooks)
 
@@ -61,17 +64,24 @@ class PluginManager:
             PluginError: it has no such hook, its spec is wrong, or its name is taken.
         """
         name = getattr(plugin, "__name__", type(plugin).__name__)
+        is_known = self._hooks.is_registered(plugin)
         spec = self._spec_of(plugin, name, None)
         if spec.name in self.names(spec.kind):
+            if not is_known:
+                self._hooks.unregister(plugin)
             raise PluginError(f"There is a {spec.kind} named {spec.name!r} already.")
         entry = PluginEntry(spec.kind, spec.name, REGISTERED, "", name, "loaded")
         self._entries.append(entry)
         self._specs[entry.kind, entry.name, entry.distribution] = spec
+        self._registered[entry.kind, entry.name] = plugin
         return spec
 
     def unregister(self, kind: str, name: str) -> None:
         """Take back what `register` added."""
         self._specs.pop((kind, name, REGISTERED), None)
+        plugin = self._registered.pop((kind, name), None)
+        if plugin is not None and all(plugin is not p for p in self._registered.values()):
+            self._hooks.unregister(plugin)
         self._entries = [
             e for e in self._entries if (e.kind, e.name, e.distribution) != (kind, name, REGISTERED)
         ]
@@ -90,10 +100,10 @@ class PluginManager:
             if entry.name == plain and (not colon or entry.distribution == distribution)
         ]
         if not matching:
+            hint = did_you_mean(plain, {entry.name for entry in of_kind})
             raise PluginError(
                 f"There is no {kind} named {name!r}.",
-                did_you_mean(plain, {entry.name for entry in of_kind})
-                + " If a package provides it, install that package.",
+                f"{hint} If a package provides {kind}.{plain}, install that package.".strip(),
             )
         active = [entry for entry in matching if entry.status != "disabled"]
         if not active:
@@ -122,9 +132,10 @@ class PluginManager:
             try:
                 if entry.kind not in KINDS:
                     raise PluginError(f"{entry.kind!r} is no kind of component")
-                module = importlib.import_module(entry.module)
-                self._specs[key] = self._spec_of(module, entry.module, entry)
-            except Exception as error:
+                plugin = _load(entry.module)
+                self._specs[key] = self._spec_of(plugin, entry.module, entry)
+                self._loaded[key] = plugin
+            except (Exception, SystemExit) as error:
                 reason = error.message if isinstance(error, PluginError) else repr(error)
                 entry.status, entry.reason = "broken", reason.rstrip(".")
                 raise PluginError(
@@ -133,23 +144,49 @@ class PluginManager:
                     f"Update or uninstall {entry.distribution}.",
                 ) from error
             # A conflict stays visible although the qualified name was loaded.
-            if entry.status == "available":
+            if entry.status != "conflict":
                 entry.status = "loaded"
         return self._specs[key]
+
+    def training_callbacks(self, config: Any, specs: Iterable[ComponentSpec]) -> list[Any]:
+        """The callbacks that the plugins of these components add to a run.
+
+        Args:
+            config: the run's `Config`, handed to the hook `hvae_training_callbacks`.
+            specs: of the components that it names.
+        """
+        chosen = {id(spec) for spec in specs}
+        asked = set()
+        for key, spec in self._specs.items():
+            if id(spec) in chosen:
+                asked.add(id(self._loaded.get(key) or self._registered[key[:2]]))
+        others = [plugin for plugin in self._hooks.get_plugins() if id(plugin) not in asked]
+        hook = self._hooks.subset_hook_caller("hvae_training_callbacks", others)
+        return [callback for callbacks in hook(config=config) for callback in callbacks]
 
     def _spec_of(self, plugin: Any, name: str, entry: PluginEntry | None) -> ComponentSpec:
         """Ask a plugin for its spec and check it."""
         hook = getattr(plugin, "hvae_component", None)
         if hook is None or not hasattr(hook, f"{PROJECT}_impl"):
             raise PluginError(f"{name} defines no hook hvae_component (marked with hookimpl)")
-        if not self._hooks.is_registered(plugin):
-            self._hooks.register(plugin)
-            try:
-                self._hooks.check_pending()
-            except pluggy.PluginValidationError:
+        if self._hooks.is_registered(plugin):
+            return self._checked(hook(), entry)
+        try:
+            # Two objects may share a name; the hooks tell them apart by identity.
+            self._hooks.register(plugin, name=f"{name} at {id(plugin)}")
+            self._hooks.check_pending()
+            return self._checked(hook(), entry)
+        except Exception as error:
+            if self._hooks.is_registered(plugin):
                 self._hooks.unregister(plugin)
-                raise
-        spec = hook()
+            if isinstance(error, pluggy.PluginValidationError):
+                reason = " ".join(str(error).split())
+                raise PluginError(f"{name} has a hook that does not fit: {reason}") from error
+            raise
+
+    @staticmethod
+    def _checked(spec: Any, entry: PluginEntry | None) -> ComponentSpec:
+        """What a hook returned, if it is the spec of ``entry``."""
         if not isinstance(spec, ComponentSpec):
             raise PluginError(f"its hook returned {type(spec).__name__}, not a ComponentSpec")
         if spec.api_version != API_VERSION:
@@ -166,7 +203,15 @@ class PluginManager:
         return spec
 
 
-@cache
+def _load(place: str) -> Any:
+    """The object that an entry point names, ``module`` or ``module:object``."""
+    module, _, attributes = place.partition(":")
+    return functools.reduce(
+        getattr, filter(None, attributes.split(".")), importlib.import_module(module)
+    )
+
+
+@functools.cache
 def manager() -> PluginManager:
     """The process's plugin manager; ``manager.cache_clear()`` looks for plugins anew."""
     return PluginManager()

@@ -3,6 +3,10 @@
 A plugin module defines the hook ``hvae_component()``, which returns one `ComponentSpec`. The spec
 is light: the code that needs Keras is named by ``builder`` as ``"package.module:function"`` and is
 imported when a model is built, not when a configuration is read.
+
+What the builders of the kinds take and return is said by the contracts in
+`hvae_core.interfaces`. The builder of a ``preset`` takes nothing and returns the folder that holds
+the preset folders, a `pathlib.Path`. The kinds ``cli`` and ``export`` are reserved.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from hvae_core.cli.main import COMMANDS, cli, main
 
-LIGHT = "keras jax torch tensorflow openvino pydantic hvae_plugins".split()
+LIGHT = ["keras", "jax", "torch", "tensorflow", "openvino", "pydantic", "hvae_plugins"]
 
 
 def run(capsys, *arguments):
@@ -112,3 +112,24 @@ def test_config_show_and_schema(capsys):
     assert yaml.safe_load(out)["train"]["seed"] == 7
     _, out, _ = run(capsys, "config", "schema")
     assert json.loads(out)["properties"]["model"]
+
+
+@pytest.mark.parametrize("json_flag", [[], ["--json"]])
+def test_a_full_disk_is_a_sentence_and_code_1(capsys, monkeypatch, json_flag):
+    def full():
+        raise OSError(28, "No space left on device", "samples.png")
+
+    monkeypatch.setattr("hvae_core.cli.doctor.report", full)
+    code, out, err = run(capsys, "doctor", *json_flag)
+    text = json.loads(out)["error"]["message"] if json_flag else err
+    assert code == 1
+    assert "samples.png: No space left on device." in text
+    assert "Traceback" not in err
+
+
+def test_an_interrupt_is_code_130(capsys, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hvae_core.cli.doctor.report", interrupted)
+    assert run(capsys, "doctor")[0] == 130

@@ -32,10 +32,10 @@ def jacobian(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
     elif backend == "tensorflow":
         import tensorflow as tf
 
-        with tf.GradientTape() as tape:
+        # Without vectorisation, which some operations lack; that needs a persistent tape.
+        with tf.GradientTape(persistent=True) as tape:
             tape.watch(start)
             value = flat(start)
-        # Without vectorisation, which some operations lack.
         result = tape.jacobian(value, start, experimental_use_pfor=False)
     elif backend == "torch":
         import torch

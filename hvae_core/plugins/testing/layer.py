@@ -135,9 +135,7 @@ class LayerContract(ComponentContract):
         for got, wanted in zip(self.compute(second, inputs), expected, strict=True):
             np.testing.assert_allclose(got, wanted, atol=1e-6, rtol=1e-6)
 
-    def test_the_same_seed_gives_the_same_numbers(
-        self, config: dict[str, Any], case: Any
-    ) -> None:
+    def test_the_same_seed_gives_the_same_numbers(self, config: dict[str, Any], case: Any) -> None:
         """Initial weights follow the seed, and the same call gives the same result."""
         layers = []
         for _ in range(2):

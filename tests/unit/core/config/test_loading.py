@@ -1,11 +1,15 @@
+import dataclasses
 import subprocess
 import sys
+import types
+import typing
 
 import pytest
 import yaml
 
 from hvae_core.config import (
     Config,
+    PerScale,
     at_scale,
     check_against_shape,
     create_component,
@@ -13,13 +17,18 @@ from hvae_core.config import (
     load_config,
     parse_config,
 )
+from hvae_core.config.model import Activation
 from hvae_core.errors import ConfigError
+from hvae_core.plugins import ComponentSpec, hookimpl, manager
 
 
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"train": {"lerning_rate": 1}}, "'train.lerning_rate'. Did you mean 'train.learning_rate'"),
+        (
+            {"train": {"lerning_rate": 1}},
+            "'train.lerning_rate'. Did you mean 'train.learning_rate'",
+        ),
         ({"mdel": {}}, "Unknown key 'mdel'. Did you mean 'model'"),
         ({"model": {"readout": {"kindd": "x"}}}, "Did you mean 'model.readout.kind'"),
         ({"likelihood": {"name": "logistic-mixture", "mixture": 3}}, "'likelihood.mixtures'"),
@@ -27,7 +36,7 @@ from hvae_core.errors import ConfigError
         ({"likelihood": {"mixtures": 3}}, "likelihood: the key 'name' is missing"),
         ({"data": "none"}, "data: a dataset is needed"),
         ({"model": {"width": [8, 16]}}, "model.width has 2 values but there are 5 scales"),
-        ({"model": {"width": "wide"}}, "model.width is 'wide'; expected a valid integer"),
+        ({"model": {"width": "wide"}}, "model.width is 'wide'; expected an integer"),
         ({"model": {"width": [8, 8, 8, 8, 0]}}, "model.width.4 is 0; expected greater than 0"),
         ({"model": {"resolutions": [32, 7]}}, "model.resolutions has 7 after 32"),
         ({"model": {"decoder_blocks": 0}}, "model.decoder_blocks is 0 at every scale"),
@@ -40,6 +49,13 @@ from hvae_core.errors import ConfigError
         ({"train": {"beta_cycles": 2}}, "train.beta_cycles needs train.beta_warmup"),
         ({"train": {"warmup_steps": 1, "warmup_epochs": 1}}, "give one of them"),
         ({"format": 2}, "format is 2; expected 1"),
+        ({"model": 3}, "model is 3; expected a mapping of options"),
+        ({"model": {3: 4}}, r"Unknown key 'model\.3'"),
+        ({"model": {"resolutions": []}}, "model.resolutions is \\[\\]; expected at least 1"),
+        ({"model": {"block_activation": "sillu"}}, "block_activation is 'sillu'; .* 'silu'"),
+        ({"train": {"learning_rate": float("inf")}}, "is inf; expected a finite number"),
+        ({"model": {"input_mean": float("nan")}}, "is nan; expected a finite number"),
+        ({"likelihood": {"name": 3}}, "likelihood: the key 'name' is 3; expected the name"),
     ],
 )
 def test_one_sentence_names_the_key_and_what_was_expected(values, sentence):
@@ -125,7 +141,13 @@ def test_a_preset_s_further_keys_are_left_out():
 
 def test_stages_are_finest_first_and_latents_coarsest_first():
     config = parse_config(
-        {"model": {"resolutions": [8, 4, 1], "latent_width": [1, 2, 3], "decoder_blocks": [2, 1, 1]}}
+        {
+            "model": {
+                "resolutions": [8, 4, 1],
+                "latent_width": [1, 2, 3],
+                "decoder_blocks": [2, 1, 1],
+            }
+        }
     )
     assert [stage.resolution for stage in config.model.stages] == [8, 4, 1]
     assert config.model.latent_shapes == [(1, 1, 3), (4, 4, 2), (8, 8, 1), (8, 8, 1)]
@@ -145,10 +167,6 @@ def test_images_of_another_shape_are_refused():
 
 
 def test_per_scale_options_of_a_plugin_are_taken_apart():
-    import dataclasses
-
-    from hvae_core.config import PerScale
-
     @dataclasses.dataclass(frozen=True)
     class Options:
         flows: PerScale[int] = 0
@@ -166,9 +184,85 @@ def test_create_component_checks_options():
         create_component("likelihood", {"name": "logistic-mixture", "mixtures": 0})
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "sentence"),
+    [
+        ("likelihood", {"name": "logistic-mixture", "mixturs": 1}, "'likelihood.mixtures'"),
+        ("likelihood", "none", "likelihood: a likelihood is needed here"),
+        ("likelihod", "bernoulli", "no kind 'likelihod'.*Did you mean 'likelihood'"),
+    ],
+)
+def test_create_component_says_what_is_wrong(kind, value, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        create_component(kind, value)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanarOptions:
+    layers: PerScale[int] = 2
+
+    def __post_init__(self):
+        if self.layers == 13:
+            raise ConfigError("layers is 13.", "Take 12.")
+        if self.layers == 14:
+            raise ValueError("layers is 14")
+
+
+@pytest.fixture
+def planar():
+    """A third party's flow, registered in this process."""
+    module = types.ModuleType("planar_flow")
+
+    @hookimpl
+    def hvae_component():
+        return ComponentSpec(
+            kind="flow", name="planar", summary="", builder=dict, config=PlanarOptions
+        )
+
+    module.hvae_component = hvae_component
+    manager().register(module)
+    yield
+    manager().unregister("flow", "planar")
+
+
+@pytest.mark.usefixtures("planar")
+class TestAThirdPartysOptions:
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            ({"layers": 13}, "model.flow: layers is 13. Take 12."),
+            ({"layers": 14}, "model.flow: layers is 14."),
+            ({"layers": "x"}, "model.flow.layers is 'x'; expected an integer."),
+            ({"layerz": 1}, "Unknown key 'model.flow.layerz'. Did you mean 'model.flow.layers'?"),
+        ],
+    )
+    def test_errors_say_where(self, options, sentence):
+        with pytest.raises(ConfigError) as caught:
+            parse_config({"model": {"flow": {"name": "planar", **options}}})
+        assert str(caught.value) == sentence
+
+    def test_a_list_reaches_the_stages(self):
+        config = parse_config({"model": {"flow": {"name": "planar", "layers": [1, 2, 3, 4, 5]}}})
+        assert [stage.flow.options.layers for stage in config.model.stages] == [1, 2, 3, 4, 5]
+        assert parse_config(yaml.safe_load(dump_yaml(config))) == config
+
+    def test_overrides_choose_it_and_set_its_options(self):
+        config = parse_config({}, ["model.flow=planar", "model.flow.layers=4"])
+        assert config.model.flow.options == PlanarOptions(4)
+        assert parse_config(config.to_dict(), ["model.flow=none"]).model.flow is None
+        with pytest.raises(ConfigError, match=r"model\.flow: the key 'name' is missing"):
+            parse_config({}, ["model.flow.layers=4"])
+
+
+@pytest.mark.parametrize("name", typing.get_args(Activation))
+def test_every_activation_is_one_of_keras(name):
+    import keras
+
+    assert callable(keras.activations.get(name))
+
+
 def test_configuration_imports_no_keras():
     code = (
-        "import sys; from hvae_core.config import Config; Config();"
-        "sys.exit('keras' in sys.modules)"
+        "import sys; from hvae_core.config import Config; Config();sys.exit('keras' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -146,10 +146,19 @@ def test_evaluate_a_data_set(model, images):
     assert figures["importance_weighted"] > figures["elbo"] - 1.0
     assert seen[-1] == (14, 14)
     assert hvae.evaluate(model, Toy(images), limit=2)["images"] == 2
-    with pytest.raises(BadInputError, match="no split 'tset'. Did you mean 'test'"):
+    with pytest.raises(BadInputError, match=r"no split 'tset'\. Did you mean 'test'"):
         hvae.evaluate(model, Toy(images), split="tset")
 
 
 def test_no_images_is_an_error(model):
     with pytest.raises(BadInputError, match="no images"):
         evaluate_batches(model, [])
+
+
+def test_the_importance_weighted_figure_does_not_depend_on_the_batches(model, images):
+    one, two = (
+        hvae.evaluate(model, Toy(images), importance_samples=3, batch_size=size) for size in (7, 2)
+    )
+    assert one["importance_weighted"] == pytest.approx(two["importance_weighted"], rel=1e-5)
+    alone = log_likelihood(model, images[2:], 3, first=2)
+    np.testing.assert_allclose(alone, log_likelihood(model, images, 3)[2:], rtol=1e-5)

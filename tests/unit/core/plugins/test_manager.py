@@ -36,7 +36,9 @@ def install(tmp_path, monkeypatch):
 
 
 def test_a_third_party_s_component_is_found_and_loaded_only_when_asked_for(install):
-    install("acme", {"flow.planar": "acme_planar"}, {"acme_planar": GOOD.format(name="planar", api=1)})
+    install(
+        "acme", {"flow.planar": "acme_planar"}, {"acme_planar": GOOD.format(name="planar", api=1)}
+    )
     plugins = PluginManager()
     entry = plugins.find("flow", "planar")
     assert (entry.distribution, entry.status) == ("acme", "available")
@@ -46,9 +48,11 @@ def test_a_third_party_s_component_is_found_and_loaded_only_when_asked_for(insta
 
 
 def test_an_unknown_name_gets_the_nearest_one():
-    with pytest.raises(PluginError, match="no likelihood named 'bernouli'.*Did you mean 'bernoulli'"):
+    with pytest.raises(
+        PluginError, match=r"no likelihood named 'bernouli'.*Did you mean 'bernoulli'"
+    ):
         PluginManager().get("likelihood", "bernouli")
-    with pytest.raises(PluginError, match="no flow named 'zzz'.*install that package"):
+    with pytest.raises(PluginError, match=r"no flow named 'zzz'.*install that package"):
         PluginManager().get("flow", "zzz")
 
 
@@ -89,7 +93,7 @@ def test_disabled_plugins_are_listed_and_refused(install, monkeypatch, named):
     monkeypatch.setenv("HVAE_DISABLE_PLUGINS", f"else, {named}")
     plugins = PluginManager()
     assert [e.status for e in plugins.entries("flow")] == ["disabled"]
-    with pytest.raises(PluginError, match="disabled.*HVAE_DISABLE_PLUGINS"):
+    with pytest.raises(PluginError, match=r"disabled.*HVAE_DISABLE_PLUGINS"):
         plugins.get("flow", "twin")
 
 
@@ -130,6 +134,30 @@ def test_registering_in_process():
         plugins.get("flow", "mine")
 
 
+def test_registering_again_after_unregistering():
+    """Also another object with the same module name, as a re-run notebook cell makes."""
+    plugins = PluginManager()
+    for _ in range(3):
+        module = types.ModuleType("mine")
+        exec(GOOD.format(name="mine", api=1), module.__dict__)
+        plugins.register(module)
+        plugins.unregister("flow", "mine")
+    plugins.register(module)
+    assert plugins.names("flow").count("mine") == 1
+
+
+def test_a_refused_registration_leaves_nothing_behind():
+    plugins = PluginManager()
+    module = types.ModuleType("mine")
+    exec(GOOD.format(name="mine", api=99), module.__dict__)
+    with pytest.raises(PluginError, match="version 99"):
+        plugins.register(module)
+    assert "mine" not in plugins.names("flow")
+    exec(GOOD.format(name="mine", api=1), module.__dict__)
+    plugins.register(module)
+    assert plugins.get("flow", "mine").name == "mine"
+
+
 def test_an_unknown_hook_is_refused():
     module = types.ModuleType("mine")
 
@@ -142,7 +170,7 @@ def test_an_unknown_hook_is_refused():
         return None
 
     module.hvae_component, module.hvae_compnent = hvae_component, hvae_compnent
-    with pytest.raises(Exception, match="hvae_compnent"):
+    with pytest.raises(PluginError, match="hvae_compnent"):
         PluginManager().register(module)
 
 

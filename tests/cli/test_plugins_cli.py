@@ -1,0 +1,105 @@
+import json
+import os
+import subprocess
+import sys
+import types
+
+import pydantic
+import pytest
+from click.testing import CliRunner
+
+from hvae_core.cli.main import cli
+from hvae_core.errors import BadInputError, PluginError
+from hvae_core.plugins import ComponentSpec, hookimpl, manager
+
+
+class PlanarConfig(pydantic.BaseModel):
+    layers: pydantic.PositiveInt = pydantic.Field(2, description="maps in a row")
+
+
+@pytest.fixture
+def planar():
+    """A third party's flow, registered in this process."""
+    module = types.ModuleType("planar_flow")
+
+    @hookimpl
+    def hvae_component():
+        return ComponentSpec(
+            kind="flow",
+            name="planar",
+            summary="planar maps",
+            builder=dict,
+            config=PlanarConfig,
+            references=("Rezende & Mohamed 2015, arXiv 1505.05770",),
+            licence="MIT",
+        )
+
+    module.hvae_component = hvae_component
+    manager().register(module)
+    yield
+    manager().unregister("flow", "planar")
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["plugins", *arguments], catch_exceptions=False)
+
+
+def test_list_has_kind_name_source_and_status(planar):
+    rows = json.loads(run("list", "--json").output)
+    found = {f"{row['kind']}.{row['name']}": row for row in rows}
+    assert found["flow.planar"]["status"] == "loaded"
+    assert found["block.bottleneck"]["distribution"] == "hvae"
+    assert {row["kind"] for row in json.loads(run("list", "--kind", "flow", "--json").output)} == {
+        "flow"
+    }
+    assert "planar" in run("list").output
+
+
+def test_a_disabled_one_is_listed_with_its_reason():
+    code = "from hvae_core.cli.main import main; main(['plugins', 'list', '--json'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HVAE_DISABLE_PLUGINS": "likelihood.bernoulli"},
+    )
+    rows = {f"{row['kind']}.{row['name']}": row for row in json.loads(done.stdout)}
+    row = rows["likelihood.bernoulli"]
+    assert (row["status"], row["reason"]) == ("disabled", "named by HVAE_DISABLE_PLUGINS")
+    assert rows["likelihood.logistic-mixture"]["status"] == "available"
+
+
+@pytest.mark.parametrize("name", ["planar", "flow.planar"])
+def test_show_tells_all_of_the_spec(planar, name):
+    shown = json.loads(run("show", name, "--json").output)
+    assert shown["summary"] == "planar maps"
+    assert shown["licence"] == "MIT"
+    (option,) = shown["options"]
+    assert (option["name"], option["type"], option["default"]) == ("layers", "int > 0", 2)
+    assert option["description"] == "maps in a row"
+    text = run("show", name).output
+    for part in ("flow.planar: planar maps", "arXiv 1505.05770", "MIT", "layers: int > 0 = 2"):
+        assert part in text
+
+
+def test_names_that_mean_nothing_or_two_things(planar):
+    with pytest.raises(PluginError, match="Did you mean 'planar'"):
+        run("show", "plannar")
+    with pytest.raises(PluginError, match="no flow named 'plannar'"):
+        run("show", "flow.plannar")
+    with pytest.raises(BadInputError, match="Did you mean 'flow'"):
+        run("list", "--kind", "flo")
+    module = types.ModuleType("planar_block")
+
+    @hookimpl
+    def hvae_component():
+        return ComponentSpec(kind="block", name="planar", summary="a block", builder=dict)
+
+    module.hvae_component = hvae_component
+    manager().register(module)
+    try:
+        with pytest.raises(PluginError, match=r"Write block\.planar or flow\.planar"):
+            run("show", "planar")
+        assert "a block" in run("show", "block.planar").output
+    finally:
+        manager().unregister("block", "planar")

@@ -1,5 +1,0 @@
-from hvae_core.plugins.testing import BlockContract
-
-
-class TestBottleneck(BlockContract):
-    spec = "block.bottleneck"

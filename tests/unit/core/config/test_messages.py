@@ -1,0 +1,62 @@
+import pytest
+
+from hvae_core.config import Config, parse_config
+from hvae_core.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"attention": "davi"}, "Unknown key 'attention'. Did you mean 'model.attention'?"),
+        ({"model": {"epochs": 3}}, "Unknown key 'model.epochs'. Did you mean 'train.epochs'?"),
+        ({"model": {"width": True}}, "model.width is true; expected a number, not true or false."),
+        (
+            {"model": {"flow": {"name": "none", "layers": 3}}},
+            "model.flow: none has no options, but layers is given; give the name of a flow as "
+            "well.",
+        ),
+        ({"train": {"seed": None}}, "train.seed is empty; expected an integer."),
+        ({"model": {"resolutions": {0: 8}}}, "model.resolutions is a mapping; expected a list."),
+        (
+            {"likelihood": {"name": "logistic-mixture", "levels": 1, "mixtures": "a"}},
+            "likelihood.mixtures is 'a'; expected an integer. likelihood.levels is 1; expected "
+            "greater than or equal to 2.",
+        ),
+    ],
+)
+def test_the_sentence(values, sentence):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values)
+    assert str(caught.value) == sentence
+
+
+def test_several_problems_are_told_each_with_its_hint():
+    values = {"model": {"widht": 3}, "train": {"batch_size": 0, "aa": 1, "optimizer": "x"}}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values)
+    message = str(caught.value)
+    assert message.startswith("Unknown key 'model.widht'. Did you mean 'model.width'? ")
+    assert "train.batch_size is 0; expected greater than 0." in message
+    assert message.endswith("(1 more.)")
+
+
+def test_an_override_with_a_bracket_is_an_unknown_key():
+    with pytest.raises(ConfigError, match=r"'model\.width\[0\]'. Did you mean 'model\.width'"):
+        parse_config({}, ["model.width[0]=64"])
+
+
+def test_a_default_that_cannot_be_loaded_is_named_by_its_key(monkeypatch):
+    from hvae_core.plugins import manager
+
+    monkeypatch.setenv("HVAE_DISABLE_PLUGINS", "dataset.digits")
+    manager.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=r"^data: The dataset 'digits' is disabled"):
+            parse_config({})
+    finally:
+        monkeypatch.undo()
+        manager.cache_clear()
+
+
+def test_a_heading_with_nothing_under_it_is_an_empty_section():
+    assert parse_config({"train": None, "model": None}) == Config()
