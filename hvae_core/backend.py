@@ -19,6 +19,12 @@ def installed_backends() -> list[str]:
     return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
 
 
+def active_backend() -> str | None:
+    """The backend Keras runs on in this process, None where it is not imported yet."""
+    keras = sys.modules.get("keras")
+    return keras.config.backend() if keras is not None else None
+
+
 def select_backend(name: str | None = None) -> str:
     """Fix the backend of this process: ``name``, else ``KERAS_BACKEND``, else the first installed.
 
@@ -27,8 +33,7 @@ def select_backend(name: str | None = None) -> str:
     Raises:
         BackendError: it is unknown or not installed, none is, or Keras already runs on another.
     """
-    keras = sys.modules.get("keras")
-    active = keras.config.backend() if keras is not None else None
+    active = active_backend()
     wanted = name or os.environ.get("KERAS_BACKEND") or active
     installed = installed_backends()
     if wanted is None:

@@ -1,0 +1,262 @@
+"""What goes wrong by the user's hand: one sentence, the right exit code, nothing lost.
+
+Each case prepares a place, gives a command line, and names what its sentence must say.
+"""
+
+import errno
+import gzip
+import os
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import hvae_core as hvae
+from hvae_core.cli.main import main
+from hvae_core.plugins import manager
+
+pytest.importorskip("sklearn")
+
+CONFIG = {
+    "model": {
+        "resolutions": [8, 1],
+        "image_channels": 1,
+        "width": 4,
+        "encoder_middle_width": 4,
+        "decoder_middle_width": 4,
+        "latent_width": 2,
+        "encoder_blocks": 1,
+        "decoder_blocks": 1,
+        "readout": {"kind": "features"},
+    },
+    "likelihood": {"name": "logistic-mixture", "mixtures": 2, "levels": 17},
+    "data": "digits",
+    "train": {"steps": 2, "batch_size": 64, "sample_epochs": 0, "tensorboard": False},
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "tiny"
+    hvae.build(CONFIG).save(folder)
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path, saved, monkeypatch):
+    """A folder with a preset, a configuration and some damaged files; the working folder."""
+    shutil.copytree(saved, tmp_path / "tiny")
+    (tmp_path / "good.yaml").write_text(yaml.safe_dump(CONFIG))
+    (tmp_path / "broken.yaml").write_text("model: [1, 2\n")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    (tmp_path / "typo.yaml").write_text("trian: {steps: 3}\n")
+    (tmp_path / "noise.png").write_bytes(b"\x89PNG but not really")
+    Image.new("L", (8, 8)).save(tmp_path / "fine.png")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "keep.txt").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def truncate_weights(place):
+    path = place / "tiny" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def random_weights(place):
+    (place / "tiny" / "model.safetensors").write_bytes(os.urandom(5000))
+
+
+def huge_header(place):
+    (place / "tiny" / "model.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
+
+
+def other_weights(place):
+    wide = hvae.build(CONFIG, ["model.width=8"])
+    wide.save(place / "wide")
+    shutil.copy(place / "wide" / "model.safetensors", place / "tiny" / "model.safetensors")
+
+
+def flip_a_byte(place):
+    path = place / "tiny" / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def truncated_mnist(place):
+    (place / "mnist").mkdir()
+    whole = gzip.compress(bytes(16) + bytes(28 * 28 * 3))
+    for split in ("train", "t10k"):
+        (place / "mnist" / f"{split}-images-idx3-ubyte.gz").write_bytes(whole[:-9])
+
+
+def damaged_parquet(place):
+    (place / "parquet").mkdir()
+    (place / "parquet" / "train-00000-of-00001.parquet").write_bytes(b"PAR1 no more PAR1")
+
+
+def read_only_output(place):
+    os.chmod(place / "folder", 0o500)
+
+
+def nothing(place):
+    pass
+
+
+CASES = {
+    "unknown command": (nothing, "smple tiny", "Did you mean 'sample'"),
+    "unknown backend": (nothing, "--backend jaxx doctor", "Did you mean 'jax'"),
+    "unknown preset": (nothing, "sample digits-vdva", "Did you mean 'digits-vdvae'"),
+    "no weights": (nothing, "sample cifar10-vdvae", "hvae zoo pull cifar10-vdvae"),
+    "missing folder": (nothing, "sample ./nowhere", "no preset at"),
+    "folder that is no preset": (nothing, "sample ./full", "is no preset"),
+    "missing file": (nothing, "train nowhere.yaml", "There is no file nowhere.yaml"),
+    "no YAML": (nothing, "train broken.yaml", "broken.yaml line"),
+    "a list": (nothing, "train list.yaml", "list.yaml holds a list"),
+    "unknown section": (nothing, "train typo.yaml", "Did you mean 'train'"),
+    "unknown key": (nothing, "train good.yaml --set train.seeed=1", "Did you mean 'train.seed'"),
+    "wrong type": (nothing, "train good.yaml --set model.width=wide", "model.width is 'wide'"),
+    "wrong number of scales": (
+        nothing, "train good.yaml --set model.width=[1,2,3]", "model.width has 3 values",
+    ),
+    "impossible value": (nothing, "train good.yaml --set train.batch_size=0", "batch_size is 0"),
+    "contradiction": (nothing, "train good.yaml --set train.epochs=1", "give one of them"),
+    "no length": (nothing, "train good.yaml --set train.steps=null", "train.epochs is not given"),
+    "malformed override": (nothing, "train good.yaml --set train", "not of the form key=value"),
+    "unknown component": (
+        nothing, "train good.yaml --set likelihood=bernouli", "Did you mean 'bernoulli'",
+    ),
+    "missing flow plugin": (
+        nothing, "train good.yaml --set model.flow=planar", "no flow named 'planar'",
+    ),
+    "wrong image size": (
+        nothing, "train good.yaml --set model.resolutions=[16,1]", "have shape [8, 8, 1]",
+    ),
+    "wrong channels": (
+        nothing, "train good.yaml --set model.image_channels=3", "have shape [8, 8, 1]",
+    ),
+    "batch above the data": (
+        nothing, "train good.yaml --set train.batch_size=5000", "train.batch_size is 5000",
+    ),
+    "output not empty": (nothing, "train good.yaml -o full", "full is not empty"),
+    "output is a file": (nothing, "train good.yaml -o good.yaml", "good.yaml is a file"),
+    "truncated weights": (truncate_weights, "sample ./tiny", "model.safetensors"),
+    "random weights": (random_weights, "sample ./tiny", "model.safetensors"),
+    "oversized header": (huge_header, "sample ./tiny", "model.safetensors"),
+    "another model's weights": (other_weights, "sample ./tiny", "encoder.stem.kernel"),
+    "wrong sha256": (flip_a_byte, "zoo verify ./tiny", "sha256"),
+    "negative temperature": (nothing, "sample ./tiny --temperature -1", "temperature is -1"),
+    "no images": (nothing, "sample ./tiny -n 0", "0 is not in the range"),
+    "odd output": (nothing, "sample ./tiny -o a.gif", "neither a .png"),
+    "missing image": (nothing, "reconstruct ./tiny --images no.png", "There is no file no.png"),
+    "damaged image": (
+        nothing, "reconstruct ./tiny --images noise.png", "noise.png cannot be read as an image",
+    ),
+    "too many latents": (
+        nothing, "reconstruct ./tiny --images fine.png --latents 99", "latents is 99",
+    ),
+    "unknown split": (nothing, "evaluate ./tiny --split tset", "Did you mean 'test'"),
+    "unknown data set": (nothing, "evaluate ./tiny --dataset digitz", "Did you mean 'digits'"),
+    "another shape of data": (
+        truncated_mnist, "evaluate ./tiny --dataset mnist --set data.root=mnist", "mnist",
+    ),
+    "damaged data": (
+        damaged_parquet,
+        "train good.yaml --set data.name=parquet --set data.root=parquet",
+        "train-00000-of-00001.parquet",
+    ),
+    "missing data": (
+        nothing, "train good.yaml --set data.name=cifar10 --set data.root=nowhere", "nowhere",
+    ),
+    "unknown plugin": (nothing, "plugins show botleneck", "Did you mean 'bottleneck'"),
+    "unknown kind": (nothing, "plugins list --kind flwo", "Did you mean 'flow'"),
+    "resuming nothing": (nothing, "train good.yaml --resume", "--output"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input(name, place, capsys):
+    prepare, arguments, sentence = CASES[name]
+    prepare(place)
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as left:
+        main(arguments.split())
+    captured = capsys.readouterr()
+    assert left.value.code == 2, captured.err
+    assert sentence in captured.err
+    assert captured.err.startswith("Error: ")
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    after = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert after == before, "something was lost or left behind"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_that_cannot_be_written(place, capsys):
+    read_only_output(place)
+    with pytest.raises(SystemExit) as left:
+        main(["sample", "./tiny", "-o", "folder/a.png"])
+    assert left.value.code == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_plugin_that_raises_on_import(place, capsys, monkeypatch):
+    info = place / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[hvae]\nflow.planar = acme_planar\n")
+    (place / "acme_planar.py").write_text("raise RuntimeError('no such device')\n")
+    monkeypatch.syspath_prepend(str(place))
+    manager.cache_clear()
+    try:
+        with pytest.raises(SystemExit) as left:
+            main(["train", "good.yaml", "--set", "model.flow=planar"])
+    finally:
+        manager.cache_clear()
+    assert left.value.code == 2
+    message = capsys.readouterr().err
+    assert "acme 1.0" in message
+    assert "no such device" in message
+
+
+def test_no_backend_installed(place, capsys, monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setattr("hvae_core.backend.installed_backends", list)
+    monkeypatch.setattr("hvae_core.backend.active_backend", lambda: None)
+    with pytest.raises(SystemExit) as left:
+        main(["sample", "./tiny"])
+    assert left.value.code == 2
+    assert "No backend is installed. Install one with" in capsys.readouterr().err
+
+
+def test_a_full_disk_in_mid_checkpoint_keeps_the_last_one(place, capsys, monkeypatch):
+    """The third checkpoint fails; the run says which is kept, and goes on from it."""
+    from hvae_core.training import checkpoints
+
+    write, calls = checkpoints.write_tensors, []
+
+    def fails(arrays, path, metadata):
+        calls.append(path)
+        if len(calls) > 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(arrays, path, metadata)
+
+    monkeypatch.setattr(checkpoints, "write_tensors", fails)
+    options = ["--set", "train.steps=6", "--set", "train.checkpoint_steps=2", "-o", "run"]
+    with pytest.raises(SystemExit) as left:
+        main(["train", "good.yaml", *options])
+    assert left.value.code == 1
+    assert "No space left on device" in capsys.readouterr().err
+    kept = sorted(path.name for path in (place / "run" / "checkpoints").iterdir())
+    assert kept == ["step-00000002", "step-00000004"]
+    monkeypatch.undo()
+    monkeypatch.chdir(place)
+    with pytest.raises(SystemExit) as left:
+        main(["train", "good.yaml", *options, "--resume"])
+    assert left.value.code == 0
+    assert len(np.atleast_1d(hvae.load(place / "run").sample(1))) == 1
