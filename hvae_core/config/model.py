@@ -65,7 +65,11 @@ class ReadoutConfig(Section):
 
 @dataclasses.dataclass(frozen=True)
 class StageConfig:
-    """Everything that is fixed at one scale."""
+    """Everything that is fixed at one scale.
+
+    ``pooling_block``: the decoder is given what enters the last encoder block, not its output.
+    ``mixing_block``: the decoder block before which the coarser stream enters.
+    """
 
     index: int
     resolution: int
@@ -75,6 +79,8 @@ class StageConfig:
     latent_width: int
     encoder_blocks: int
     decoder_blocks: int
+    mixing_block: int
+    pooling_block: bool
     kernel_size: int
     learned_bias: bool
     flow: Component | None
@@ -104,6 +110,14 @@ class ModelConfig(Section):
     latent_width: PerScale[PositiveInt] = Field(16, description="channels of each latent")
     encoder_blocks: PerScale[pydantic.NonNegativeInt] = Field(3, description="bottom-up blocks")
     decoder_blocks: PerScale[pydantic.NonNegativeInt] = Field(3, description="latent layers")
+    pooling_block: bool = Field(
+        False,
+        description="the last encoder block of a scale belongs to the way down: the decoder gets "
+        "what enters it, as in the original VDVAE; not at the coarsest scale",
+    )
+    mixing_block: PerScale[pydantic.NonNegativeInt] = Field(
+        0, description="decoder block before which the coarser stream enters a scale"
+    )
 
     block: Block = Field("bottleneck", description="the residual block")  # type: ignore[assignment]
     block_activation: Activation = Field("silu", description="activation inside blocks")
@@ -120,7 +134,7 @@ class ModelConfig(Section):
     large_kernels: bool = Field(False, description="from 128 pixels: kernels of 5, 7, 11, 13")
     top: Literal["learned", "zeros"] = Field("learned", description="start of the decoder")
     no_bias_above: int = Field(
-        64, ge=0, description="scales up to this side have a learned bias in the decoder"
+        64, ge=0, description="decoder scales up to this side start from a learned bias"
     )
     standard_deviation: Literal["softplus", "exp"] = Field(
         "softplus", description="softplus: gradient smoothing; exp: the original VDVAE"
@@ -144,6 +158,12 @@ class ModelConfig(Section):
             raise ValueError(
                 "model.decoder_blocks is 0 at every scale; at least one latent layer is needed"
             )
+        for stage in stages:
+            if stage.mixing_block and stage.mixing_block >= stage.decoder_blocks:
+                raise ValueError(
+                    f"model.mixing_block is {stage.mixing_block} at scale {stage.resolution}, "
+                    f"which has {stage.decoder_blocks} decoder blocks; blocks count from 0"
+                )
         if self.norm == "group":
             for key in ("width", "encoder_middle_width", "decoder_middle_width"):
                 for value in expand(getattr(self, key), len(stages), f"model.{key}"):
@@ -196,6 +216,7 @@ class ModelConfig(Section):
                 "latent_width",
                 "encoder_blocks",
                 "decoder_blocks",
+                "mixing_block",
             )
         }
         flows = [
@@ -211,7 +232,11 @@ class ModelConfig(Section):
                 index=index,
                 resolution=resolution,
                 kernel_size=kernel_size(resolution, self.large_kernels),
-                learned_bias=resolution <= self.no_bias_above,
+                learned_bias=resolution <= self.no_bias_above
+                and columns["decoder_blocks"][index] > 0,
+                pooling_block=self.pooling_block
+                and index < count - 1
+                and columns["encoder_blocks"][index] > 0,
                 flow=flows[index],
                 **{key: column[index] for key, column in columns.items()},
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import ops
@@ -18,8 +18,9 @@ from hvae_core.model.noise import Noise
 class Decoder(keras.layers.Layer):
     """Latent layers from the coarsest scale to the finest.
 
-    A scale's stream starts as its learned bias plus the coarser stream, upsampled. Where the image
-    is read from the latents, the stream ends at the last latent layer.
+    A scale's stream starts as its learned bias; before its first block, or the one that
+    ``model.mixing_block`` names, the coarser stream is upsampled and added. Where the image is read
+    from the latents, the stream ends at the last latent layer.
 
     Args:
         config: the model's options.
@@ -65,18 +66,44 @@ class Decoder(keras.layers.Layer):
             for layer in self.layers_by_stage[index]:
                 layer.build()
 
-    def _enter(self, index: int, stage: StageConfig, x: Tensor | None, rows: Tensor) -> Tensor:
-        """The stream at the start of a scale; ``x`` is the coarser scale's, None at the top."""
+    def _start(self, stage: StageConfig, rows: Tensor) -> Tensor:
+        """The stream of a scale before anything has entered it."""
         shape = (rows, stage.resolution, stage.resolution, stage.width)
         bias = self.biases.get(stage.resolution)
-        if x is None:
-            if bias is None:
-                return ops.zeros(shape, dtype=self.compute_dtype)
-            return ops.broadcast_to(ops.cast(bias, self.compute_dtype), shape)
+        if bias is None:
+            return ops.zeros(shape, dtype=self.compute_dtype)
+        return ops.broadcast_to(ops.cast(bias, self.compute_dtype), shape)
+
+    def _enter(self, index: int, x: Tensor | None, coarser: Tensor) -> Tensor:
+        """Scale ``index``'s stream ``x`` (None: untouched yet) with the coarser one added."""
+        stage = self.stages[index]
         # Projecting before upsampling is the same and cheaper.
-        x = self.transitions[index - 1](x)
-        x = upsample_nearest(x, stage.resolution // x.shape[1])
-        return x if bias is None else x + ops.cast(bias, x.dtype)
+        coarser = self.transitions[index - 1](coarser)
+        coarser = upsample_nearest(coarser, stage.resolution // coarser.shape[1])
+        if x is not None:
+            return x + coarser
+        bias = self.biases.get(stage.resolution)
+        return coarser if bias is None else coarser + ops.cast(bias, coarser.dtype)
+
+    def _descend(self, rows: Tensor, visit: Callable[[LatentLayer, Tensor], Tensor]) -> Tensor:
+        """Pass the stream through all scales; ``visit`` takes it through a latent layer.
+
+        Returns:
+            The last scale's stream [B, H, W, width].
+        """
+        coarser: Tensor | None = None
+        for index, stage in enumerate(self.stages):
+            layers = self.layers_by_stage[index]
+            x: Tensor | None = None
+            if coarser is None or stage.mixing_block:
+                x = self._start(stage, rows)
+            for place in range(max(1, len(layers))):
+                if coarser is not None and place == stage.mixing_block:
+                    x = self._enter(index, x, coarser)
+                if layers:
+                    x = visit(layers[place], x)
+            coarser = x
+        return coarser
 
     def infer(
         self, features: Sequence[Tensor], noise: Noise | Sequence[Tensor]
@@ -91,15 +118,14 @@ class Decoder(keras.layers.Layer):
             The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first.
         """
         noise = as_tensors(noise)
-        rows = ops.shape(features[0])[0]
-        x: Tensor | None = None
         outputs: list[LatentOutput] = []
-        for index, stage in enumerate(self.stages):
-            x = self._enter(index, stage, x, rows)
-            for layer in self.layers_by_stage[index]:
-                x, output = layer.infer(x, features[stage.index], noise[len(outputs)])
-                outputs.append(output)
-        return x, outputs
+
+        def visit(layer: LatentLayer, x: Tensor) -> Tensor:
+            x, output = layer.infer(x, features[layer.stage.index], noise[len(outputs)])
+            outputs.append(output)
+            return x
+
+        return self._descend(ops.shape(features[0])[0], visit), outputs
 
     def generate(
         self,
@@ -111,7 +137,7 @@ class Decoder(keras.layers.Layer):
 
         Args:
             noise: one array a latent layer.
-            temperature: scales the priors' standard deviations.
+            temperature: scales the priors' standard deviations; a number, or one a layer [L].
             given: latents to use for the first, coarsest layers instead of drawing them.
 
         Returns:
@@ -119,17 +145,17 @@ class Decoder(keras.layers.Layer):
         """
         given = given or ()
         noise = as_tensors(noise)
-        rows = ops.shape(noise[0])[0]
-        x: Tensor | None = None
+        scales = ops.broadcast_to(ops.convert_to_tensor(temperature, "float32"), (len(noise),))
         latents: list[Tensor] = []
-        for index, stage in enumerate(self.stages):
-            x = self._enter(index, stage, x, rows)
-            for layer in self.layers_by_stage[index]:
-                place = len(latents)
-                known = given[place] if place < len(given) else None
-                x, z = layer.generate(x, noise[place], temperature, known)
-                latents.append(z)
-        return x, latents
+
+        def visit(layer: LatentLayer, x: Tensor) -> Tensor:
+            place = len(latents)
+            known = given[place] if place < len(given) else None
+            x, z = layer.generate(x, noise[place], scales[place], known)
+            latents.append(z)
+            return x
+
+        return self._descend(ops.shape(noise[0])[0], visit), latents
 
 
 def as_tensors(noise: Noise | Sequence[Tensor]) -> list[Tensor]:

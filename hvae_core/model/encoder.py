@@ -112,7 +112,8 @@ class Encoder(keras.layers.Layer):
     def call(self, x: Tensor) -> list[Tensor]:
         """The standardised image [B, H, W, C] -> features of each scale, finest first.
 
-        A scale's features are the output of its last block; with no blocks, what enters it.
+        A scale's features are the output of its last block (with ``model.pooling_block``, of the
+        one before); with no such block, what enters the scale.
         """
         h = self.stem(x)
         features: list[Tensor] = []
@@ -123,7 +124,11 @@ class Encoder(keras.layers.Layer):
                 # activation follows both.
                 h = pool_average(h, finer.resolution // stage.resolution)
                 h = self.transitions[stage.index - 1](h)
-            for block in self.blocks[stage.index]:
+            blocks = self.blocks[stage.index]
+            taken_after = len(blocks) - stage.pooling_block
+            for block in blocks[:taken_after]:
                 h = block(h)
             features.append(h)
+            for block in blocks[taken_after:]:
+                h = block(h)
         return features

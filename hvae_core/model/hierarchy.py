@@ -93,7 +93,7 @@ class HierarchicalVAE(keras.Model):
 
         Args:
             noise: L standard-normal arrays [B, h, w, c], coarsest layer first.
-            temperature: scales the priors' standard deviations.
+            temperature: scales the priors' standard deviations; a number, or one a layer [L].
             given: latents for the first, coarsest layers, used instead of draws.
         """
         stream, latents = self.decoder.generate(noise, temperature, given)
