@@ -1,7 +1,7 @@
 """Images per second of sampling: hvae on each backend against plain PyTorch.
 
-``python benchmarks/sample.py [--size 128 | --preset NAME] [--batch 16]``. Of hvae, `model.sample` is
-called, with all that belongs to it: NumPy draws an image's noise from the seed and its number.
+``python benchmarks/sample.py [--size 128 | --preset NAME] [--batch 16]``. Of hvae, `model.sample`
+is called, with all that belongs to it: NumPy draws an image's noise from the seed and its number.
 """
 
 from comparison import compare, parser
