@@ -19,6 +19,8 @@ COMMANDS = {
     "reconstruct": ("hvae_core.cli.reconstruct", "Encode images and draw them again."),
     "interpolate": ("hvae_core.cli.interpolate", "Walk from one image to another."),
     "evaluate": ("hvae_core.cli.evaluate", "Measure a model on a data set."),
+    "import": ("hvae_core.cli.import_checkpoint", "Make a preset of an original checkpoint."),
+    "export": ("hvae_core.cli.export", "Write a model's weights for another codebase."),
     "zoo": ("hvae_core.cli.zoo", "List, show, pull and verify presets."),
     "plugins": ("hvae_core.cli.plugins", "List and show the components."),
     "config": ("hvae_core.cli.config", "Show configurations and their schema."),

@@ -45,6 +45,9 @@ class TrainConfig(Section):
     weight_decay: NonNegativeFloat = Field(
         1e-4, description="decoupled; biases, norms and gates are excluded"
     )
+    decay_all_weights: bool = Field(
+        False, description="weight decay excludes nothing, as in the original VDVAE"
+    )
     ema_decay: float = Field(0.9999, ge=0, lt=1, description="of the averaged weights; 0 is off")
     clip_norm: PositiveFloat | None = Field(None, description="gradients are scaled to this norm")
     skip_norm: NonNegativeFloat = Field(

@@ -160,15 +160,27 @@ def check_seed(seed: Any) -> int:
     return number
 
 
-def check_temperature(value: Any) -> np.float32:
-    """A temperature as float32: a finite number of at least 0, else `BadInputError`."""
+def check_temperature(value: Any, layers: int | None = None) -> np.ndarray:
+    """Temperatures as float32: a scalar, or [L] where one is given for each latent layer.
+
+    Args:
+        value: a number, or ``layers`` numbers, coarsest layer first; None is 1.
+        layers: the model's L; None: a number is expected.
+
+    Raises:
+        BadInputError: not finite numbers of at least 0, or of another length.
+    """
     try:
-        number = float(value)
+        numbers = np.asarray(1.0 if value is None else value, dtype=np.float32)
     except (TypeError, ValueError):
         raise BadInputError(f"temperature is {value!r}; it must be a number.") from None
-    if not 0 <= number < float("inf"):
-        raise BadInputError(f"temperature is {number}; it must be a finite number of at least 0.")
-    return np.float32(number)
+    if numbers.ndim and (layers is None or numbers.shape != (layers,)):
+        wanted = "a number" if layers is None else f"a number, or {layers} numbers, one a layer"
+        raise BadInputError(f"temperature has shape {list(numbers.shape)}; it must be {wanted}.")
+    wrong = numbers[~((numbers >= 0) & np.isfinite(numbers))]
+    if wrong.size:
+        raise BadInputError(f"temperature is {wrong[0]}; it must be a finite number of at least 0.")
+    return numbers
 
 
 def join_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -29,7 +29,7 @@ def reconstruct(
     x: Any,
     latents: int | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] | None = 1.0,
     noise: Sequence[Any] | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> np.ndarray:
@@ -41,7 +41,8 @@ def reconstruct(
         latents: so many leading (coarsest) latents come from the posterior, the rest from the
             prior; by default all come from the posterior.
         seed: of the latents and the pixels; image ``i`` depends on the seed and ``i`` alone.
-        temperature: factor of the prior's standard deviation, for the latents drawn from it.
+        temperature: factor of the prior's standard deviation, for the latents drawn from it; or
+            one for each layer.
         noise: standard-normal arrays [B, h, w, c], one for each latent layer, coarsest first, in
             place of the seeded ones.
         batch_size: images computed at a time.
@@ -57,7 +58,7 @@ def reconstruct(
     count = layers if latents is None else check_count(latents, "latents", 0)
     if count > layers:
         raise BadInputError(f"latents is {count}; the model has {layers} latent layers.")
-    scale = check_temperature(temperature)
+    scale = check_temperature(temperature, len(model.latent_shapes))
     given = None if noise is None else check_noise(model, noise, len(images))
 
     def run(x: Any, noise: list[Any], pixels: Any, temperature: Any) -> dict[str, Any]:

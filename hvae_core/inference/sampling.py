@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def sample_batches(
     model: HierarchicalVAE,
     n: int,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] | None = 1.0,
     seed: int = 0,
     noise: Sequence[Any] | None = None,
     batch_size: int | None = None,
@@ -40,7 +40,7 @@ def sample_batches(
     """
     n = check_count(n, "n")
     check_seed(seed)
-    scale = check_temperature(temperature)
+    scale = check_temperature(temperature, len(model.latent_shapes))
     given = None if noise is None else check_noise(model, noise, n)
     size = check_count(DEFAULT_BATCH_SIZE if batch_size is None else batch_size, "batch_size")
 
@@ -61,7 +61,7 @@ def sample_batches(
 def sample(
     model: HierarchicalVAE,
     n: int,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] | None = 1.0,
     seed: int = 0,
     noise: Sequence[Any] | None = None,
     batch_size: int | None = None,
@@ -73,8 +73,9 @@ def sample(
     Args:
         model: the model.
         n: number of images.
-        temperature: factor of the standard deviation of every layer's prior (Child 2020); the
-            pixels are drawn from the likelihood as it is.
+        temperature: factor of the standard deviation of every layer's prior (Child 2020), or one
+            for each layer, coarsest first; None is 1. The pixels are drawn from the likelihood as
+            it is.
         seed: of the latents and the pixels.
         noise: standard-normal arrays [n, h, w, c], one for each latent layer, coarsest first, in
             place of the seeded ones. The pixels still follow ``seed``.

@@ -122,7 +122,7 @@ class HierarchicalVAE(keras.Model):
     def sample(
         self,
         n: int,
-        temperature: float = 1.0,
+        temperature: float | Sequence[float] | None = 1.0,
         seed: int = 0,
         noise: Sequence[np.ndarray] | None = None,
         batch_size: int | None = None,
@@ -137,7 +137,7 @@ class HierarchicalVAE(keras.Model):
         x: np.ndarray,
         latents: int | None = None,
         seed: int = 0,
-        temperature: float = 1.0,
+        temperature: float | Sequence[float] | None = 1.0,
     ) -> np.ndarray:
         """Images from the first ``latents`` posteriors, the rest from the prior."""
         from hvae_core.inference.reconstruction import reconstruct

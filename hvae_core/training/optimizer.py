@@ -15,7 +15,7 @@ from hvae_core.training.program import snapshot
 def build_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     """The Keras optimizer that ``train.optimizer`` names.
 
-    Weight decay is decoupled and leaves out biases, norms, gains and gates.
+    Weight decay is decoupled; `Updater` says which weights it leaves out.
     """
     decay = config.weight_decay or None
     if config.optimizer == "sgd":
@@ -51,7 +51,8 @@ class Updater:
     The norm of the (accumulated) gradient is measured before clipping. An update whose norm is
     not finite, or at least ``skip_norm`` from ``skip_start_step`` on, is dropped: weights,
     moments, the optimizer's count and the average stay as they are (Child 2020, section 4; Hazami
-    et al. 2022). Norms are of gradients in nats per dimension.
+    et al. 2022). Norms are of gradients in nats per dimension. Weight decay leaves out biases,
+    norms, gains and gates unless ``decay_all_weights`` is on.
 
     Args:
         config: the training options.
@@ -63,7 +64,7 @@ class Updater:
         self.weights = list(weights)
         self.optimizer = build_optimizer(config)
         fixed = [variable for variable in self.weights if not is_decayed(variable)]
-        if config.weight_decay and fixed:
+        if config.weight_decay and fixed and not config.decay_all_weights:
             self.optimizer.exclude_from_weight_decay(var_list=fixed)
         self.optimizer.build(self.weights)
         self.averages: list[keras.Variable] = []
@@ -108,16 +109,35 @@ class Updater:
         if keras.config.backend() == "torch":
             # Eager: asking costs one number's transfer and saves a copy of all state.
             if bool(accept):
-                self.optimizer.apply(gradients, self.weights)
+                self._step(gradients)
                 self._average()
         else:
             self._apply_where(accept, gradients)
         return norm, accept
 
+    def _step(self, gradients: Sequence[Tensor]) -> None:
+        """One step of the optimizer.
+
+        Keras adds Adam's epsilon to the root of the second moment before its bias is corrected;
+        the paper's algorithm 1 (Kingma & Ba 2015), PyTorch and the original VDVAE after it.
+        """
+        config = self.config
+        if config.optimizer == "adamw":
+            count = ops.cast(self.optimizer.iterations, "float32") + 1.0
+            epsilon = config.epsilon * ops.sqrt(1.0 - ops.power(config.beta_2, count))
+            is_eager = keras.config.backend() == "torch"
+            self.optimizer.epsilon = float(epsilon) if is_eager else epsilon
+        try:
+            self.optimizer.apply(list(gradients), self.weights)
+        finally:
+            # A tensor of a compiled function must not outlive it.
+            if config.optimizer == "adamw":
+                self.optimizer.epsilon = config.epsilon
+
     def _apply_where(self, accept: Tensor, gradients: Sequence[Tensor]) -> None:
         changed = [*self.weights, *self.variables]
         before = [snapshot(variable) for variable in changed]
-        self.optimizer.apply(list(gradients), self.weights)
+        self._step(gradients)
         self._average()
         for variable, old in zip(changed, before, strict=True):
             variable.assign(ops.where(accept, ops.convert_to_tensor(variable), old))

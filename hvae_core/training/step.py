@@ -115,7 +115,13 @@ class TrainStep:
         return figures
 
     def __call__(
-        self, images: np.ndarray, *, step: int, learning_rate: float, beta: float
+        self,
+        images: np.ndarray,
+        *,
+        step: int,
+        learning_rate: float,
+        beta: float,
+        noise: np.ndarray | None = None,
     ) -> dict[str, Tensor]:
         """One update.
 
@@ -124,25 +130,28 @@ class TrainStep:
             step: number of this update, from 0; with ``train.seed`` it decides the noise.
             learning_rate: of this update.
             beta: weight of the KL.
+            noise: standard-normal numbers [B, N] of all layers, as `Noise.from_flat` divides them,
+                in place of the seeded ones.
 
         Returns:
             Scalars, still on the device: loss, distortion and rate (nats/dim), gradient_norm,
             skipped and nonfinite (0 or 1); and kl_per_layer [L] in nats.
         """
-        seed = fold_seed(self.config.train.seed, step)
-        rows = len(images)
-        shared = self.regularizer is not None and self.regularizer.shares_noise
-        copies = rows // self.config.train.batch_size if shared else 1
-        noise = keras.random.normal((rows // copies, self.noise_size), seed=seed)
-        if copies > 1:
-            noise = ops.concatenate([noise] * copies, axis=0)
         return self._program(
             ops.convert_to_tensor(images),
-            noise,
+            self._draw(len(images), step) if noise is None else ops.convert_to_tensor(noise),
             ops.convert_to_tensor(step, dtype="int32"),
             ops.convert_to_tensor(learning_rate, dtype="float32"),
             ops.convert_to_tensor(beta, dtype="float32"),
         )
+
+    def _draw(self, rows: int, step: int) -> Tensor:
+        """The noise of an update [rows, N], shared by an image's copies where they share it."""
+        seed = fold_seed(self.config.train.seed, step)
+        shared = self.regularizer is not None and self.regularizer.shares_noise
+        copies = rows // self.config.train.batch_size if shared else 1
+        noise = keras.random.normal((rows // copies, self.noise_size), seed=seed)
+        return ops.concatenate([noise] * copies, axis=0) if copies > 1 else noise
 
     def sync(self) -> None:
         """Bring the model's weights up to date; they may then be read or changed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pydantic
 
 from hvae_core.interfaces import Likelihood, Shape3, Tensor
@@ -18,12 +20,18 @@ class LogisticMixtureConfig(pydantic.BaseModel):
     levels: int = pydantic.Field(
         256, ge=2, le=256, description="intensity levels that 0 to 255 are divided into"
     )
+    convention: Literal["normalised", "openai-vdvae"] = pydantic.Field(
+        "normalised",
+        description="openai-vdvae, for its checkpoints: drawn values are cut off to pixels, and "
+        "levels below 256 lie at multiples of 256 / levels, so that the mass does not sum to 1",
+    )
 
 
 class LogisticMixture(Likelihood):
     """p(x | z) by `hvae_core.prob.logistic_mixture`; x is quantised to ``levels`` values.
 
-    Level k of n is -1 + 2k / (n - 1) to the density and round(255 k / (n - 1)) as a pixel.
+    Level k of n is -1 + 2k / (n - 1) to the density and round(255 k / (n - 1)) as a pixel. With
+    the convention of openai/vdvae, level k lies where the pixel 256 k / n of 8 bits does.
 
     Args:
         config: the options.
@@ -52,12 +60,16 @@ class LogisticMixture(Likelihood):
 
         levels = self.config.levels
         level = ops.floor(ops.cast(x, "float32") * (levels / 256.0))
+        if self.config.convention == "openai-vdvae":
+            return (level * (256.0 / levels) - 127.5) / 127.5
         return level * (2.0 / (levels - 1)) - 1.0
 
     def pixels(self, x: Tensor) -> Tensor:
         """A continuous value in [-1, 1] -> the nearest level as a pixel, uint8."""
         from keras import ops
 
+        if self.config.convention == "openai-vdvae":
+            return ops.cast(ops.clip((x + 1.0) * 127.5, 0.0, 255.0), "uint8")
         steps = self.config.levels - 1
         level = ops.round((ops.clip(x, -1.0, 1.0) + 1.0) * (steps / 2.0))
         return ops.cast(ops.round(level * (255.0 / steps)), "uint8")

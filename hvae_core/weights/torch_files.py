@@ -1,0 +1,99 @@
+"""Tensors in files that PyTorch wrote. No code in a file is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hvae_core.errors import MissingDependencyError, WeightsError
+from hvae_core.weights.tensors import read_tensors, replacing
+
+#: what PyTorch's data-parallel wrapper writes before every name
+WRAPPER = "module."
+
+
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+    """The tensors of a state dict, float32, without the data-parallel wrapper's prefix.
+
+    Args:
+        path: a file of ``torch.save``, of any age and from any device, or a ``.safetensors`` file.
+
+    Raises:
+        WeightsError: the file is missing, damaged, no state dict, or would run code.
+        MissingDependencyError: PyTorch is needed and not installed.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        tensors: Mapping[str, Any] = read_tensors(path)
+    else:
+        tensors = _read_torch(path)
+    arrays = {}
+    for name, value in tensors.items():
+        array = value if isinstance(value, np.ndarray) else _as_array(path, name, value)
+        if array.dtype.kind != "f":
+            raise WeightsError(f"{path}: {name} holds {array.dtype} values, expected numbers.")
+        arrays[str(name)] = array.astype(np.float32, copy=False)
+    if arrays and all(name.startswith(WRAPPER) for name in arrays):
+        arrays = {name.removeprefix(WRAPPER): array for name, array in arrays.items()}
+    return arrays
+
+
+def write_state_dict(arrays: Mapping[str, np.ndarray], path: str | Path) -> Path:
+    """Write arrays as ``torch.save`` writes a state dict, or as safetensors by the suffix.
+
+    Raises:
+        MissingDependencyError: PyTorch is needed and not installed.
+        HvaeError: the file cannot be written; an older one is as it was.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        from hvae_core.weights.tensors import write_tensors
+
+        return write_tensors(arrays, path)
+    torch = _torch("Writing a PyTorch file")
+    # A copy each: an array may be a read-only view, which torch warns of.
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+    with replacing(path) as temporary:
+        torch.save(tensors, temporary)
+    return path
+
+
+def _torch(purpose: str) -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependencyError.for_extra("torch", "torch", purpose) from None
+    return torch
+
+
+def _read_torch(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path}.", "Give the checkpoint's path.")
+    torch = _torch("Reading a PyTorch checkpoint")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise WeightsError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except Exception as error:
+        # torch.load has no list of what it raises on a bad file; what it is, is one thing:
+        raise WeightsError(
+            f"{path} is no PyTorch checkpoint of tensors alone, or it is damaged.",
+            "Nothing in it was run. Download it again, or save its state_dict() alone.",
+        ) from error
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"{path} holds no state dict, a mapping of names to tensors.")
+    return content
+
+
+def _as_array(path: Path, name: Any, value: Any) -> np.ndarray:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise WeightsError(
+            f"{path}: {name!r} is no tensor; expected a state dict, names to tensors.",
+            "Save the model's state_dict() alone.",
+        )
+    return value.detach().to(torch.float32 if value.is_floating_point() else value.dtype).numpy()
