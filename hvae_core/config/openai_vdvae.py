@@ -81,12 +81,12 @@ def translate(original: Mapping[str, Any]) -> dict[str, Any]:
         )
     data = DATASETS[name]
     encoder = encoder_blocks(original["enc_blocks"])
-    decoder = decoder_blocks(original["dec_blocks"], list(encoder))
     size = _number(original, "image_size", data.image_size)
     if next(iter(encoder)) != size:
         raise ConfigError(
             f"enc_blocks starts at {next(iter(encoder))}, but the images have {size} pixels a side."
         )
+    decoder = decoder_blocks(original["dec_blocks"], list(encoder))
     width = _number(original, "width", 512)
     custom = _custom_widths(original.get("custom_width_str") or "")
     widths = [custom.get(resolution, width) for resolution in encoder]
