@@ -30,8 +30,7 @@ def command(
     **options: Any,
 ) -> None:
     """Measure a model on the images of a split (by default all of its data set's test split)."""
-    from hvae_core.api import load
-    from hvae_core.evaluation import evaluate
+    from hvae_core.api import evaluate, load
 
     model = load(source)
     chosen = chosen_dataset(model.config, dataset, overrides)

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -133,3 +134,23 @@ def test_an_interrupt_is_code_130(capsys, monkeypatch):
 
     monkeypatch.setattr("hvae_core.cli.doctor.report", interrupted)
     assert run(capsys, "doctor")[0] == 130
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sample", "digits-vdvae"], ["evaluate", "digits-vdvae"], ["reconstruct", "digits-vdvae"],
+        ["interpolate", "digits-vdvae"], ["train", "digits-vdvae", "--dry-run"],
+    ],
+    ids=lambda arguments: arguments[0],
+)  # fmt: skip
+def test_the_backend_is_chosen_before_keras_is_imported(arguments, tmp_path):
+    """Imported earlier, Keras would take its own default, which may not be installed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hvae_core.cli.main", *arguments],
+        env={**os.environ, "KERAS_BACKEND": "theano"}, cwd=tmp_path,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "Unknown backend 'theano'" in done.stderr
+    assert "Traceback" not in done.stderr
