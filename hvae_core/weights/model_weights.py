@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hvae_core.errors import WeightsError
+from hvae_core.weights.fit import misfits
 from hvae_core.weights.naming import weight_names
 from hvae_core.weights.tensors import read_tensors, write_tensors
-
-#: how many names an error lists
-LISTED = 4
 
 
 def model_arrays(model: Any, dtype: str = "float32") -> dict[str, np.ndarray]:
@@ -63,8 +61,7 @@ def save_weights(
         WeightsError: the model has no weights yet.
         HvaeError: the file cannot be written; an older one is as it was.
     """
-    about = {"format": "hvae", "hvae_version": hvae_version(), **(metadata or {})}
-    return write_tensors(model_arrays(model, dtype), path, about)
+    return write_tensors(model_arrays(model, dtype), path, file_metadata(metadata))
 
 
 def load_weights(model: Any, path: str | Path) -> dict[str, np.ndarray]:
@@ -94,25 +91,22 @@ def assign(model: Any, arrays: Mapping[str, np.ndarray], source: str = "the weig
         WeightsError: a name is missing, unexpected or has another shape; nothing is changed.
     """
     named = weight_names(model)
-    missing = [name for name in named if name not in arrays]
-    unexpected = [name for name in arrays if name not in named]
-    misshapen = [
-        f"{name} is {tuple(arrays[name].shape)}, expected {tuple(variable.shape)}"
-        for name, variable in named.items()
-        if name in arrays and tuple(arrays[name].shape) != tuple(variable.shape)
-    ]
-    faults = [
-        _listing("missing", missing),
-        _listing("unexpected", unexpected),
-        _listing("of another shape", misshapen),
-    ]
-    if any(faults):
+    faults = misfits(
+        {name: array.shape for name, array in arrays.items()},
+        {name: variable.shape for name, variable in named.items()},
+    )
+    if faults:
         raise WeightsError(
-            f"{source} does not fit the model: {'; '.join(filter(None, faults))}.",
+            f"{source} does not fit the model: {'; '.join(faults)}.",
             "The weights belong to another configuration, or to another version of it.",
         )
     for name, variable in named.items():
         variable.assign(np.asarray(arrays[name]))
+
+
+def file_metadata(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The metadata of our weights files: format, version, and ``more``, such as the preset."""
+    return {"format": "hvae", "hvae_version": hvae_version(), **(more or {})}
 
 
 def hvae_version() -> str:
@@ -121,10 +115,3 @@ def hvae_version() -> str:
         return importlib.metadata.version("hvae")
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
-
-
-def _listing(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return f"{len(names)} {what} ({', '.join(names[:LISTED])}{more})"

@@ -9,12 +9,10 @@ import numpy as np
 
 from hvae_core.config.openai_vdvae import ORIGINAL_MODEL
 from hvae_core.errors import ConfigError, WeightsError
+from hvae_core.weights.fit import listed, misfits
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
-
-#: how many names an error lists
-LISTED = 4
 
 
 class TensorPair(NamedTuple):
@@ -92,31 +90,17 @@ def to_original(arrays: Mapping[str, np.ndarray], config: Config) -> dict[str, n
     pairs = tensor_pairs(config)
     missing = [pair.name for pair in pairs if pair.name not in arrays]
     if missing:
-        raise WeightsError(f"The weights lack {_listed(missing)}.")
+        raise WeightsError(f"The weights lack {listed(missing)}.")
     return {pair.original: _to_theirs(np.asarray(arrays[pair.name]), pair.layout) for pair in pairs}
 
 
 def mismatches(tensors: Mapping[str, np.ndarray], pairs: list[TensorPair]) -> list[str]:
     """In words, what is amiss with a checkpoint's tensors; empty where they fit."""
-    expected = {pair.original: pair.shape for pair in pairs}
-    missing = [name for name in expected if name not in tensors]
-    unexpected = [name for name in tensors if name not in expected]
-    misshapen = [
-        f"{name} {list(tensors[name].shape)}, expected {list(shape)}"
-        for name, shape in expected.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
-    return [
-        f"{len(names)} tensor{'s' * (len(names) > 1)} {kind} ({_listed(names)})"
-        for kind, names in kinds.items()
-        if names
-    ]
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+    return misfits(
+        {name: array.shape for name, array in tensors.items()},
+        {pair.original: pair.shape for pair in pairs},
+        "tensor",
+    )
 
 
 def _to_ours(array: np.ndarray, layout: str) -> np.ndarray:

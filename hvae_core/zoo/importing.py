@@ -43,6 +43,7 @@ def import_openai_vdvae(
         ConfigError: the configuration is unknown or impossible.
         PresetError: ``output`` cannot be used.
     """
+    from hvae_core.weights.model_weights import file_metadata
     from hvae_core.weights.openai_vdvae import from_original
     from hvae_core.weights.tensors import write_tensors
     from hvae_core.weights.torch_files import read_state_dict
@@ -55,7 +56,7 @@ def import_openai_vdvae(
         "notes": f"Imported from {Path(checkpoint).name} (sha256 {file_digest(Path(checkpoint))}), "
         "a checkpoint of openai/vdvae."
     }
-    metadata = {"format": "hvae", "preset": output.resolve().name}
+    metadata = file_metadata({"preset": output.resolve().name})
     return write_preset(
         output,
         chosen,

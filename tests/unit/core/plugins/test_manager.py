@@ -83,7 +83,7 @@ def test_two_of_one_name_are_an_error_that_names_both_unless_qualified(install):
     plugins = PluginManager()
     with pytest.raises(PluginError, match="acme:twin or bolt:twin"):
         plugins.get("flow", "twin")
-    assert {e.status for e in plugins.entries("flow")} == {"conflict"}
+    assert [e.status for e in plugins.entries("flow") if e.name == "twin"] == ["conflict"] * 2
     assert plugins.get("flow", "bolt:twin").name == "twin"
 
 
@@ -92,7 +92,7 @@ def test_disabled_plugins_are_listed_and_refused(install, monkeypatch, named):
     install("acme", {"flow.twin": "acme_twin"}, {"acme_twin": GOOD.format(name="twin", api=1)})
     monkeypatch.setenv("HVAE_DISABLE_PLUGINS", f"else, {named}")
     plugins = PluginManager()
-    assert [e.status for e in plugins.entries("flow")] == ["disabled"]
+    assert [e.status for e in plugins.entries("flow") if e.name == "twin"] == ["disabled"]
     with pytest.raises(PluginError, match=r"disabled.*HVAE_DISABLE_PLUGINS"):
         plugins.get("flow", "twin")
 

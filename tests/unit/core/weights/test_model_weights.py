@@ -86,7 +86,7 @@ def test_all_faults_are_in_one_sentence_and_nothing_changes(model: Any) -> None:
     assert caught.value.message.startswith("x.safetensors does not fit the model: ")
     assert "1 missing (last.bias)" in caught.value.message
     assert "1 unexpected (extra)" in caught.value.message
-    assert "first.bias is (5,), expected (4,)" in caught.value.message
+    assert "first.bias [5], expected [4]" in caught.value.message
     for name, array in model_arrays(model).items():
         np.testing.assert_array_equal(array, before[name])
 
