@@ -12,6 +12,11 @@ from keras import ops
 from hvae_core.interfaces import Tensor
 
 
+def density_dtype() -> str:
+    """What densities are computed in under the current policy: float32, or float64 if asked for."""
+    return "float64" if keras.config.dtype_policy().name == "float64" else "float32"
+
+
 class ScaledUniform(keras.initializers.VarianceScaling):
     """U(-g, g) with g = gain / sqrt(fan_in), VDVAE's initial weights.
 

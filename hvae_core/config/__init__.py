@@ -14,7 +14,7 @@ from hvae_core.config.loading import (
     split_preset,
 )
 from hvae_core.config.model import ModelConfig, ReadoutConfig, StageConfig
-from hvae_core.config.per_scale import PerScale, at_scale
+from hvae_core.config.per_scale import PerScale, at_scale, single
 from hvae_core.config.root import Config
 from hvae_core.config.schema import config_schema
 from hvae_core.config.train import TrainConfig
@@ -35,5 +35,6 @@ __all__ = [
     "load_config",
     "parse_config",
     "read_yaml",
+    "single",
     "split_preset",
 ]

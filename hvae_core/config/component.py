@@ -20,11 +20,15 @@ from hvae_core.plugins.specs import ComponentSpec
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """A chosen component with its validated options."""
+    """A chosen component with its validated options.
+
+    ``scales``, of a flow: at which scales it is on, one value for all or one a scale.
+    """
 
     kind: str
     name: str
     options: Any
+    scales: bool | tuple[bool, ...] = True
 
     @property
     def spec(self) -> ComponentSpec:
@@ -37,7 +41,12 @@ class Component:
 
     def to_dict(self) -> dict[str, Any]:
         """The component as a configuration file holds it."""
-        return {"name": self.name, **options_to_dict(self.options)}
+        scales = self.scales if isinstance(self.scales, bool) else list(self.scales)
+        return {
+            "name": self.name,
+            **({} if scales is True else {"scales": scales}),
+            **options_to_dict(self.options),
+        }
 
 
 def options_to_dict(options: Any) -> dict[str, Any]:
@@ -111,11 +120,24 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
         if optional:
             return None
         raise PydanticCustomError("component", "a {kind} is needed here", {"kind": kind})
+    scales = parse_scales(options.pop("scales", True)) if kind == "flow" else True
     try:
         options = validate_options(manager().get(kind, name).config, options)
     except HvaeError as error:
         raise PydanticCustomError("component", "{text}", {"text": str(error)}) from error
-    return Component(kind, name, options)
+    return Component(kind, name, options, scales)
+
+
+def parse_scales(value: Any) -> bool | tuple[bool, ...]:
+    """A flow's key ``scales``: true, false or a list of these."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(v, bool) for v in values):
+        raise PydanticCustomError(
+            "component",
+            "the key 'scales' is {given}; expected true or false, or a list with one a scale",
+            {"given": repr(value)},
+        )
+    return value if isinstance(value, bool) else tuple(value)
 
 
 def component_field(kind: str, optional: bool) -> Any:

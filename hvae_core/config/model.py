@@ -142,7 +142,11 @@ class ModelConfig(Section):
     softplus_beta: PositiveFloat = Field(math.log(2.0), description="of the gradient smoothing")
 
     readout: ReadoutConfig = Field(default_factory=ReadoutConfig, description="the way out")
-    flow: Flow = Field(None, description="posterior flow")
+    flow: Flow = Field(
+        None,
+        description="posterior flow; its key `scales` (true) turns it on and off, for all scales "
+        "or one value a scale",
+    )
     attention: Attention = Field(None, description="attention across layers")
 
     @pydantic.model_validator(mode="after")
@@ -219,14 +223,7 @@ class ModelConfig(Section):
                 "mixing_block",
             )
         }
-        flows = [
-            None
-            if self.flow is None
-            else dataclasses.replace(
-                self.flow, options=at_scale(self.flow.options, index, count, "model.flow")
-            )
-            for index in range(count)
-        ]
+        flows = [flow_at(self.flow, index, count) for index in range(count)]
         return tuple(
             StageConfig(
                 index=index,
@@ -251,6 +248,17 @@ class ModelConfig(Section):
             for stage in reversed(self.stages)
             for _ in range(stage.decoder_blocks)
         ]
+
+
+def flow_at(flow: Component | None, index: int, scales: int) -> Component | None:
+    """The flow with its options at scale ``index``, None where it is off."""
+    if flow is None or not expand(flow.scales, scales, "model.flow.scales")[index]:
+        return None
+    options = at_scale(flow.options, index, scales, "model.flow")
+    enabled = flow.spec.enabled
+    if enabled is not None and not enabled(options):
+        return None
+    return dataclasses.replace(flow, options=options)
 
 
 def kernel_size(resolution: int, large_kernels: bool) -> int:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import pydantic
 
+from hvae_core.errors import ConfigError
+
 T = TypeVar("T")
 
 
@@ -39,6 +41,20 @@ def expand(value: Any, scales: int, key: str) -> list[Any]:
             )
         return list(value)
     return [value] * scales
+
+
+def single(value: T | list[T], key: str = "an option") -> T:
+    """A per-scale option's value where one scale is meant, as in a component's builder.
+
+    Raises:
+        ConfigError: it is still a list.
+    """
+    if isinstance(value, list):
+        raise ConfigError(
+            f"{key} is the list {value}; a component for one scale takes one value.",
+            "Give one value; lists, finest scale first, belong to a whole model.",
+        )
+    return value
 
 
 def per_scale_fields(config_class: type) -> set[str]:

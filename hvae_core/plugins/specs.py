@@ -53,6 +53,7 @@ class ComponentSpec:
         api_version: the version of this contract that the plugin was written for.
         context_channels: for a flow, ``(options, latent_shape) -> int``: how many extra channels
             the posterior must emit for it.
+        enabled: for a flow, ``(options) -> bool``: whether a scale with these options has it.
         supports: for a regularizer, what it can be combined with.
     """
 
@@ -65,6 +66,7 @@ class ComponentSpec:
     licence: str = "Apache-2.0"
     api_version: int = API_VERSION
     context_channels: Callable[[Any, tuple[int, int, int]], int] | None = None
+    enabled: Callable[[Any], bool] | None = None
     supports: tuple[str, ...] = ()
 
     def resolve(self) -> Callable[..., Any]:

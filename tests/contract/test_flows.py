@@ -1,16 +1,28 @@
 """Our flows keep the contract of flows."""
 
 from hvae_core.plugins.testing import FlowContract
-from hvae_plugins.flows import sylvester
+from hvae_plugins.flows import conv_sylvester, sylvester
 
 
 class TestSylvester(FlowContract):
     spec = sylvester.hvae_component()
     configs = [  # noqa: RUF012 - as a third party writes it
-        {"layers": 2, "columns": 3},
-        {"layers": 2, "columns": 3, "orthogonalization": "bjorck"},
-        {"variant": "householder", "layers": 2, "reflections": 3},
-        {"variant": "triangular", "layers": 3},
+        {"flows": 2, "orthogonal_vectors": 3},
+        {"flows": 2, "orthogonal_vectors": 3, "orthogonalization": "bjorck"},
+        {"variant": "householder", "flows": 2, "reflections": 3},
+        {"variant": "triangular", "flows": 3},
+    ]
+    log_det_tolerance = 1e-4
+    inverse_tolerance = 1e-4
+
+
+class TestConvSylvester(FlowContract):
+    spec = conv_sylvester.hvae_component()
+    latent_shapes = ((1, 1, 4), (4, 4, 2))
+    configs = [  # noqa: RUF012 - as a third party writes it
+        {"channels": 8},
+        {"channels": 4, "repeats": 2, "split_first": True, "levels": 2, "context_channels": 2},
+        {"channels": 7, "levels": None, "spectral_norm": False, "context_channels": 0},
     ]
     log_det_tolerance = 1e-4
     inverse_tolerance = 1e-4

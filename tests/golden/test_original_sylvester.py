@@ -7,16 +7,17 @@ from keras import ops
 
 from hvae_core.model.hierarchy import dtype_policy
 from hvae_core.weights import read_tensors
-from hvae_plugins.flows.sylvester import Sylvester, SylvesterConfig
+from hvae_plugins.flows.sylvester import SylvesterConfig
+from hvae_plugins.flows.sylvester.layer import Sylvester
 
 HEADS = {
     "triangles": "amor_d", "diagonal1": "amor_diag1", "diagonal2": "amor_diag2",
     "shifts": "amor_b", "basis": "amor_q",
 }  # fmt: skip
 OPTIONS = {
-    "orthogonal": {"columns": 8, "layers": 3, "orthogonalization": "bjorck"},
-    "householder": {"reflections": 4, "layers": 3},
-    "triangular": {"layers": 4},
+    "orthogonal": {"orthogonal_vectors": 8, "flows": 3, "orthogonalization": "bjorck"},
+    "householder": {"reflections": 4, "flows": 3},
+    "triangular": {"flows": 4},
 }
 
 

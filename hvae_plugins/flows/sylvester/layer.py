@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import keras
-import pydantic
 from keras import ops
 
+from hvae_core.config import single
+from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Flow, FlowOutput, Shape3, Tensor
-from hvae_core.layers import ScaledUniform
-from hvae_core.plugins import hookimpl
-from hvae_core.plugins.specs import ComponentSpec
+from hvae_core.layers import ScaledUniform, density_dtype
+from hvae_plugins.flows.householder import reflect
+from hvae_plugins.flows.sylvester import SylvesterConfig
 
 #: halvings of an interval of width 2, past which float32 has nothing to gain
 BISECTIONS = {"float32": 30, "float64": 60}
-
-
-class SylvesterConfig(pydantic.BaseModel):
-    """Options of the flow."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    variant: Literal["orthogonal", "householder", "triangular"] = pydantic.Field(
-        "orthogonal",
-        description="Q is D x M with orthonormal columns; a product of reflections (M = D); or the "
-        "identity and the reversal in turn (M = D)",
-    )
-    layers: pydantic.PositiveInt = pydantic.Field(4, description="flows one after the other")
-    columns: pydantic.PositiveInt = pydantic.Field(
-        8, description="M of the orthogonal variant; at most the latent's H W C"
-    )
-    reflections: pydantic.PositiveInt = pydantic.Field(
-        8, description="Householder reflections of the householder variant"
-    )
-    orthogonalization: Literal["householder", "bjorck"] = pydantic.Field(
-        "householder",
-        description="of the orthogonal variant: exact by reflections, or the original's iteration",
-    )
-    bjorck_iterations: pydantic.PositiveInt = pydantic.Field(30, description="of bjorck")
-    diagonal_bound: float = pydantic.Field(
-        0.99, gt=0, le=1, description="largest entry on the diagonals; below 1 log_det is finite"
-    )
-    context_channels: pydantic.PositiveInt = pydantic.Field(
-        2, description="extra channels of the posterior that the flow's parameters are made from"
-    )
-
-
-def reflect(x: Tensor, vector: Tensor) -> Tensor:
-    """(I - 2 v v^T / v^T v) x for the columns of x [..., D, M] and v [..., D].
-
-    By elementwise products and sums, which no reduced matrix precision can touch.
-    """
-    unit = vector / ops.sqrt(ops.sum(vector * vector, -1, keepdims=True) + 1e-30)
-    v = unit[..., None]
-    return x - 2.0 * v * ops.sum(v * x, axis=-2, keepdims=True)
 
 
 def orthonormal_columns(vectors: Tensor) -> Tensor:
@@ -64,7 +24,7 @@ def orthonormal_columns(vectors: Tensor) -> Tensor:
     q = ops.eye(size, count, dtype=vectors.dtype)
     q = q + ops.zeros_like(ops.swapaxes(vectors, -1, -2))
     for index in reversed(range(count)):
-        q = reflect(q, vectors[..., index, :])
+        q = reflect(q, vectors[..., index, :], axis=-2)
     return q
 
 
@@ -104,33 +64,39 @@ class Sylvester(Flow, keras.layers.Layer):
     def __init__(
         self, config: SylvesterConfig, latent_shape: Shape3, context_channels: int, name: str
     ) -> None:
-        from hvae_core.errors import ConfigError
-
-        self.precision = "float64" if keras.config.dtype_policy().name == "float64" else "float32"
+        self.precision = density_dtype()
         super().__init__(name=name, dtype=self.precision)
         self.config = config
         self.latent_shape = latent_shape
         self.size = math.prod(latent_shape)
         self.context_size = math.prod(latent_shape[:2]) * context_channels
-        orthogonal = config.variant == "orthogonal"
-        if orthogonal and config.columns > self.size:
+        if not context_channels:
             raise ConfigError(
-                f"flow sylvester: columns is {config.columns}, more than the {self.size} numbers "
-                f"of a latent of shape {list(latent_shape)}.",
+                f"model.flow.context_channels is 0 for a latent of shape {list(latent_shape)}; the "
+                "sylvester flow makes its parameters from them.",
+                "Give at least 1 at each scale that has flows.",
+            )
+        self.flows = single(config.flows, "flows")
+        orthogonal = config.variant == "orthogonal"
+        vectors = single(config.orthogonal_vectors, "orthogonal_vectors")
+        if orthogonal and not 1 <= vectors <= self.size:
+            raise ConfigError(
+                f"model.flow.orthogonal_vectors is {vectors} for a latent of "
+                f"shape {list(latent_shape)}; expected 1 to its {self.size} numbers.",
                 "Give one value a scale, or a smaller one.",
             )
-        self.rank = config.columns if orthogonal else self.size
-        rows = {"orthogonal": self.rank, "householder": config.reflections, "triangular": 0}
+        self.rank = vectors if orthogonal else self.size
+        rows = {"orthogonal": self.rank, "householder": single(config.reflections), "triangular": 0}
         self.vectors = rows[config.variant]
-        layers, rank = config.layers, self.rank
-        self.triangles = self._head("triangles", layers * rank * rank, 0.0)
-        self.diagonal1 = self._head("diagonal1", layers * rank, 0.0)
-        self.diagonal2 = self._head("diagonal2", layers * rank, 1.0)
-        self.shifts = self._head("shifts", layers * rank, 1.0)
+        flows, rank = self.flows, self.rank
+        self.triangles = self._head("triangles", flows * rank * rank, 0.0)
+        self.diagonal1 = self._head("diagonal1", flows * rank, 0.0)
+        self.diagonal2 = self._head("diagonal2", flows * rank, 1.0)
+        self.shifts = self._head("shifts", flows * rank, 1.0)
         self.basis = None
         if self.vectors:
             self.basis = self._head(
-                "basis", layers * self.vectors * self.size, 1.0,
+                "basis", flows * self.vectors * self.size, 1.0,
                 bias=keras.initializers.RandomNormal(stddev=1.0),
             )  # fmt: skip
 
@@ -156,16 +122,16 @@ class Sylvester(Flow, keras.layers.Layer):
         """R1 and R2 [B, M, M], b [B, M] and Q [B, D, M] (None: triangular) of each layer."""
         config, rank = self.config, self.rank
         h = ops.reshape(ops.cast(context, self.precision), (-1, self.context_size))
-        triangles = ops.reshape(self.triangles(h), (-1, rank, rank, config.layers))
+        triangles = ops.reshape(self.triangles(h), (-1, rank, rank, self.flows))
         bound = config.diagonal_bound
-        shape = (-1, rank, config.layers)
+        shape = (-1, rank, self.flows)
         diagonal1 = bound * ops.tanh(ops.reshape(self.diagonal1(h), shape))
         diagonal2 = bound * ops.tanh(ops.reshape(self.diagonal2(h), shape))
         shifts = ops.reshape(self.shifts(h), shape)
         bases = self._bases(h)
         eye = ops.eye(rank, dtype=self.precision)
         found = []
-        for k in range(config.layers):
+        for k in range(self.flows):
             d = triangles[..., k]
             r1 = ops.triu(d, 1) + eye * diagonal1[:, :, None, k]
             r2 = ops.triu(ops.swapaxes(d, 1, 2), 1) + eye * diagonal2[:, :, None, k]
@@ -180,14 +146,14 @@ class Sylvester(Flow, keras.layers.Layer):
         raw = self.basis(h)
         if config.variant == "orthogonal":
             if config.orthogonalization == "bjorck":
-                raw = ops.reshape(raw, (-1, config.layers, self.size, self.rank))
+                raw = ops.reshape(raw, (-1, self.flows, self.size, self.rank))
                 return bjorck(raw, config.bjorck_iterations)
-            return orthonormal_columns(ops.reshape(raw, (-1, config.layers, self.rank, self.size)))
-        vectors = ops.reshape(raw, (-1, config.layers, self.vectors, self.size))
+            return orthonormal_columns(ops.reshape(raw, (-1, self.flows, self.rank, self.size)))
+        vectors = ops.reshape(raw, (-1, self.flows, self.vectors, self.size))
         # Broadcast by adding: a column of zeros [B, K, D, 1].
         q = ops.eye(self.size, dtype=self.precision) + ops.zeros_like(vectors[:, :, 0, :, None])
         for index in range(self.vectors):
-            q = reflect(q, vectors[..., index, :])
+            q = reflect(q, vectors[..., index, :], axis=-2)
         return q
 
     def _project(self, q: Tensor | None, z: Tensor, layer: int) -> Tensor:
@@ -267,17 +233,3 @@ def log_det(r1: Tensor, r2: Tensor, activation: Tensor) -> Tensor:
     """Theorem 2: [B] in nats."""
     diagonals = ops.diagonal(r1, axis1=1, axis2=2) * ops.diagonal(r2, axis1=1, axis2=2)
     return ops.sum(ops.log1p((1.0 - activation**2) * diagonals), axis=-1)
-
-
-@hookimpl
-def hvae_component() -> ComponentSpec:
-    """Describe the flow."""
-    return ComponentSpec(
-        kind="flow",
-        name="sylvester",
-        summary="Amortised Sylvester flow: orthogonal, Householder or triangular",
-        builder=Sylvester,
-        config=SylvesterConfig,
-        references=("van den Berg et al. 2018, arXiv 1803.05649",),
-        context_channels=lambda options, shape: options.context_channels,
-    )

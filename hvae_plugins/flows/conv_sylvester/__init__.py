@@ -1,0 +1,60 @@
+"""Convolutional (generalized) Sylvester flows (Hoogeboom et al. 2020), as a plugin.
+
+`exponential`: the convolution exponential and the bound that makes it invertible; `convolutions`:
+the masked network; `steps`: the layers; `flow`: the multi-scale stack of them.
+"""
+
+from __future__ import annotations
+
+import pydantic
+from pydantic import NonNegativeInt, PositiveInt
+
+from hvae_core.config import PerScale
+from hvae_core.plugins import hookimpl
+from hvae_core.plugins.specs import ComponentSpec
+
+
+class ConvSylvesterConfig(pydantic.BaseModel):
+    """Options of the flow."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    channels: PerScale[PositiveInt] = pydantic.Field(
+        128,
+        description="hidden channels of the networks, rounded to what the latent's channels divide",
+    )
+    repeats: PerScale[PositiveInt] = pydantic.Field(
+        1, description="ActNorm, Sylvester step and flip, so many times before a split"
+    )
+    levels: PerScale[PositiveInt | None] = pydantic.Field(
+        3, description="cap on the levels, between which space is folded; none: down to 1x1"
+    )
+    split_first: PerScale[bool] = pydantic.Field(
+        False, description="half of the latent channels stay Gaussian; needs an even latent_width"
+    )
+    spectral_norm: bool = pydantic.Field(
+        True, description="bound the masked networks' kernels; that of the exponential always is"
+    )
+    reflections: PerScale[PositiveInt] = pydantic.Field(
+        8, description="Householder reflections that mix the channels, at most one a channel"
+    )
+    context_channels: PerScale[NonNegativeInt] = pydantic.Field(
+        4, description="extra channels of the posterior that the networks see"
+    )
+    terms: PositiveInt = pydantic.Field(
+        12, ge=9, description="terms of the exponential's power series"
+    )
+
+
+@hookimpl
+def hvae_component() -> ComponentSpec:
+    """Describe the flow."""
+    return ComponentSpec(
+        kind="flow",
+        name="conv-sylvester",
+        summary="Multi-scale convolutional Sylvester flow with convolution exponentials",
+        builder="hvae_plugins.flows.conv_sylvester.flow:ConvSylvester",
+        config=ConvSylvesterConfig,
+        references=("Hoogeboom et al. 2020, The Convolution Exponential, arXiv 2006.01910",),
+        context_channels=lambda options, shape: options.context_channels,
+    )
