@@ -27,6 +27,8 @@ def reflect(x: Tensor, vectors: Tensor, axis: int = -1) -> Tensor:
 
 def reflect_all(x: Tensor, vectors: Tensor, order: Iterable[int]) -> Tensor:
     """``x`` [..., n] reflected along its last axis by ``vectors`` [R, n], one after the other."""
+    units = unit(vectors)
     for index in order:
-        x = reflect(x, vectors[index])
+        v = units[index]
+        x = x - 2.0 * v * ops.sum(v * x, axis=-1, keepdims=True)
     return x

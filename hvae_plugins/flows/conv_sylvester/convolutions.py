@@ -8,7 +8,7 @@ from keras import ops
 
 from hvae_core.interfaces import Tensor
 from hvae_core.layers import ScaledUniform
-from hvae_plugins.flows.conv_sylvester.exponential import bounded, convolve
+from hvae_plugins.flows.conv_sylvester.exponential import bounded, convolve, quick_norm_bound
 
 
 def autoregressive_mask(size: int, inputs: int, outputs: int, strict: bool) -> np.ndarray:
@@ -67,16 +67,19 @@ class Convolution(keras.layers.Layer):
         self.bias = self.add_weight(shape=self.shape[-1:], initializer="zeros", name="bias")
         self.built = True
 
-    def effective_kernel(self) -> Tensor:
-        """The kernel as it is used: masked and bounded."""
+    def masked_kernel(self) -> Tensor:
+        """The kernel with zeros where there is no weight."""
         kernel = ops.convert_to_tensor(self.kernel)
         if self.mask is not None:
             kernel = kernel * ops.convert_to_tensor(self.mask, dtype=self.dtype)
-        return bounded(kernel) if self.normalise else kernel
+        return kernel
 
     def call(self, inputs: Tensor) -> Tensor:
         """[B, H, W, inputs] -> [B, H, W, outputs]."""
-        return convolve(inputs, self.effective_kernel()) + self.bias
+        kernel = self.masked_kernel()
+        if self.normalise:
+            kernel = bounded(kernel, quick_norm_bound)
+        return convolve(inputs, kernel) + self.bias
 
 
 class AutoregressiveNetwork(keras.layers.Layer):
@@ -117,6 +120,7 @@ class AutoregressiveNetwork(keras.layers.Layer):
                 name=name,
             )  # fmt: skip
 
+        self.normalise = normalise
         self.first = masked(size, channels, hidden, "first")
         self.second = masked(1, hidden, hidden, "second")
         self.context = None
@@ -141,7 +145,9 @@ class AutoregressiveNetwork(keras.layers.Layer):
             hidden = hidden + self.context(context)
         hidden = ops.relu(self.second(ops.relu(hidden)))
         # One convolution for the four heads.
-        kernel = ops.concatenate([head.effective_kernel() for head in self.heads], axis=-1)
+        kernel = ops.concatenate([head.masked_kernel() for head in self.heads], axis=-1)
+        if self.normalise:
+            kernel = bounded(kernel, quick_norm_bound)
         bias = ops.concatenate([ops.convert_to_tensor(head.bias) for head in self.heads])
         t1, s1, t2, s2 = ops.split(convolve(hidden, kernel) + bias, 4, axis=-1)
         return t1, ops.tanh(s1), t2, 0.5 * ops.tanh(s2)

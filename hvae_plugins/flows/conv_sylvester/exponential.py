@@ -8,6 +8,7 @@ log-determinant is no longer that of the map. `bounded` therefore always comes f
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from keras import ops
 
@@ -19,15 +20,13 @@ NORM = 0.9
 SQUARINGS = 4
 
 
-def norm_bound(matrix: Tensor) -> Tensor:
-    """At least the largest singular value of ``matrix`` [..., m, n], and close: [...].
+def norm_bound(gram: Tensor) -> Tensor:
+    """At least the largest singular value of A, and close, from ``gram`` [..., n, n] = A^T A.
 
     ``||(A^T A)^(2^p)||_F ^ (1 / 2^(p+1))``, the Schatten norm of order 2^(p+2), scaled at each
     squaring so that nothing overflows.
     """
-    tall = matrix.shape[-2] >= matrix.shape[-1]
-    transposed = ops.swapaxes(matrix, -1, -2)
-    power = transposed @ matrix if tall else matrix @ transposed
+    power = gram
     size = _frobenius(power)
     log_norm = ops.log(size)
     for _ in range(SQUARINGS):
@@ -42,34 +41,55 @@ def _frobenius(matrix: Tensor) -> Tensor:
     return ops.sqrt(ops.sum(matrix * matrix, axis=(-2, -1)) + 1e-30)
 
 
+def _gram(rows: Tensor) -> Tensor:
+    """A A^T of A [..., m, n]."""
+    return rows @ ops.swapaxes(rows, -1, -2)
+
+
 def convolution_norm_bound(kernel: Tensor) -> Tensor:
-    """At least the operator norm of the zero-padded convolution with ``kernel`` [h, w, in, out].
+    """At least the operator norm of the zero-padded convolution with ``kernel`` [h, w, C, C].
 
     The smaller of two bounds: sqrt(h w) times the norm of the best of four reshapes of the kernel
     (Singla and Feizi 2021, arXiv 1911.10258), and the sum of the norms of its taps.
     """
-    height, width, inputs, outputs = kernel.shape
-    if height == width == 1:
-        return norm_bound(ops.reshape(kernel, (inputs, outputs)))
-    shapes = (
-        ((0, 1, 2, 3), (height * width * inputs, outputs)),
-        ((2, 0, 1, 3), (inputs, height * width * outputs)),
-        ((0, 2, 1, 3), (height * inputs, width * outputs)),
-        ((1, 2, 0, 3), (width * inputs, height * outputs)),
+    height, width, channels, outputs = kernel.shape
+    taps, factor = height * width, math.sqrt(height * width)
+    flat = ops.reshape(kernel, (taps, channels, outputs))
+    small = ops.concatenate(
+        [
+            _gram(flat),
+            _gram(ops.reshape(ops.transpose(flat, (1, 0, 2)), (1, channels, taps * outputs))),
+            _gram(ops.reshape(ops.transpose(flat, (2, 0, 1)), (1, outputs, taps * channels))),
+        ],
+        axis=0,
     )
-    bounds = [
-        math.sqrt(height * width) * norm_bound(ops.reshape(ops.transpose(kernel, axes), shape))
-        for axes, shape in shapes
-    ]
-    taps = ops.reshape(kernel, (height * width, inputs, outputs))
-    bounds.append(ops.sum(norm_bound(taps)))
+    norms = norm_bound(small)
+    bounds = [ops.sum(norms[:taps]), factor * norms[taps], factor * norms[taps + 1]]
+    if taps > 1:
+        # [h in, w out] and [w in, h out]
+        across = ops.reshape(
+            ops.transpose(kernel, (0, 2, 1, 3)), (1, height * channels, width * outputs)
+        )
+        along = ops.reshape(
+            ops.transpose(kernel, (1, 2, 0, 3)), (1, width * channels, height * outputs)
+        )
+        norms = factor * norm_bound(_gram(ops.concatenate([across, along], axis=0)))
+        bounds += [norms[0], norms[1]]
     return ops.min(ops.stack(bounds))
 
 
-def bounded(kernel: Tensor) -> Tensor:
+def quick_norm_bound(kernel: Tensor) -> Tensor:
+    """A bound as `convolution_norm_bound`'s of ``kernel`` [h, w, in, out], from one reshape."""
+    height, width, inputs, outputs = kernel.shape
+    axes, rows = ((2, 0, 1, 3), inputs) if inputs <= outputs else ((3, 0, 1, 2), outputs)
+    matrix = ops.reshape(ops.transpose(kernel, axes), (rows, -1))
+    return math.sqrt(height * width) * norm_bound(_gram(matrix))
+
+
+def bounded(kernel: Tensor, bound: Callable[[Tensor], Tensor] = convolution_norm_bound) -> Tensor:
     """``kernel`` scaled down, never up, so that its convolution's norm is at most `NORM`."""
     # As the larger of both by a rectifier: a maximum would lose float64 on PyTorch.
-    norm = NORM + ops.relu(convolution_norm_bound(kernel) - NORM)
+    norm = NORM + ops.relu(bound(kernel) - NORM)
     return kernel * (NORM / norm)
 
 
