@@ -108,9 +108,9 @@ class LatentLayer(keras.layers.Layer):
             log_det = ops.zeros_like(kl)
         else:
             context = channels[..., 2 * self.width :]
-            z, log_det = self.flow.forward(z, context if context.shape[-1] else None)
-            log_q = gaussian.sum_event(gaussian.standard_log_prob(noise, q)) - log_det
-            kl = log_q - gaussian.sum_event(gaussian.log_prob(z, p))
+            start = z
+            z, log_det = self.flow.forward(start, context if context.shape[-1] else None)
+            kl = gaussian.flow_kl(q, p, noise, start, z, log_det)
         return self._update(x, prior_channels, z), LatentOutput(z, kl, log_det, q, p, noise)
 
     def generate(

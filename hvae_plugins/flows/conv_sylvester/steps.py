@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 from keras import ops
 
@@ -73,17 +75,19 @@ class SylvesterStep(keras.layers.Layer):
         self.network, self.terms = network, terms
         self.size = 1 if shape[0] == shape[1] == 1 else 3
         self.channels = shape[-1]
-        self.count = min(reflections, self.channels)
+        # One channel has nothing to be mixed with.
+        self.count = min(reflections, self.channels) if self.channels > 1 else 0
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
         self.network.build()
         size, channels = self.size, self.channels
-        self.reflections = self.add_weight(
-            shape=(self.count, channels),
-            initializer=keras.initializers.RandomNormal(stddev=1.0),
-            name="reflections",
-        )
+        if self.count:
+            self.reflections = self.add_weight(
+                shape=(self.count, channels),
+                initializer=keras.initializers.RandomNormal(stddev=1.0),
+                name="reflections",
+            )
         self.exponent = self.add_weight(
             shape=(size, size, channels, channels),
             initializer=keras.initializers.RandomNormal(stddev=0.1 / (size * channels**0.5)),
@@ -92,12 +96,16 @@ class SylvesterStep(keras.layers.Layer):
         self.built = True
 
     def _mix(self, x: Tensor) -> Tensor:
-        """P x."""
-        return reflect_all(x, ops.convert_to_tensor(self.reflections), range(self.count))
+        """P x, P = H_0 H_1 ... of the reflections."""
+        return self._reflect(x, reversed(range(self.count)))
 
     def _unmix(self, x: Tensor) -> Tensor:
         """P^T x."""
-        order = reversed(range(self.count))
+        return self._reflect(x, range(self.count))
+
+    def _reflect(self, x: Tensor, order: Iterable[int]) -> Tensor:
+        if not self.count:
+            return x
         return reflect_all(x, ops.convert_to_tensor(self.reflections), order)
 
     def exponent_kernel(self) -> Tensor:
