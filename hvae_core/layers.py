@@ -62,9 +62,18 @@ class Pointwise(keras.layers.Conv2D):
 
 
 def convolution(
-    width: int, kernel_size: int, *, name: str, gain: float = 1.0, strides: int = 1
+    width: int,
+    kernel_size: int,
+    *,
+    name: str,
+    gain: float = 1.0,
+    strides: int = 1,
+    dtype: str | None = None,
 ) -> keras.layers.Conv2D:
-    """A convolution with bias, zero padding and VDVAE's initial weights times ``gain``."""
+    """A convolution with bias, zero padding and VDVAE's initial weights times ``gain``.
+
+    ``dtype``: a dtype or a policy, the global policy if None.
+    """
     kind = Pointwise if kernel_size == strides == 1 else keras.layers.Conv2D
     return kind(
         width,
@@ -72,6 +81,7 @@ def convolution(
         strides=strides,
         padding="same" if strides == 1 else "valid",
         kernel_initializer=ScaledUniform(gain),
+        dtype=dtype,
         name=name,
     )
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "import": ("hvae_core.cli.import_checkpoint", "Make a preset of an original checkpoint."),
     "export": ("hvae_core.cli.export", "Write a model's weights for another codebase."),
     "zoo": ("hvae_core.cli.zoo", "List, show, pull and verify presets."),
-    "plugins": ("hvae_core.cli.plugins", "List and show the components."),
+    "plugins": ("hvae_core.cli.plugins", "List, show, check and write components."),
     "config": ("hvae_core.cli.config", "Show configurations and their schema."),
     "data": ("hvae_core.cli.data", "List, show and prepare data sets."),
     "doctor": ("hvae_core.cli.doctor", "Say what is installed and what is amiss."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from hvae_core.cli.common import emit, json_option
 
 @click.group()
 def command() -> None:
-    """List and show the components: blocks, likelihoods, data sets and the rest."""
+    """List, show, check and write components: blocks, flows, data sets and the rest."""
 
 
 @command.command("list")
@@ -62,6 +63,85 @@ def show_command(name: str, as_json: bool) -> None:
         default = " (required)" if row.get("required") else f" = {_yaml(row['default'])}"
         lines.append(f"  {row['name']}: {row['type']}{default}{meaning}")
     emit(payload, as_json, lines)
+
+
+@command.command("new")
+@click.argument("name")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    help="The folder to make the package in.  [default: here]",
+)
+def new_command(name: str, output: Path) -> None:
+    """Write a package with a flow NAME: options, tests, entry point; it works as written."""
+    from hvae_core.plugins.scaffold import new_package
+
+    folder = new_package(name, output)
+    emit(
+        None,
+        False,
+        [
+            f"{folder} is written. Install and check it with:",
+            f"  pip install -e {folder}",
+            f"  hvae plugins check flow.{name}",
+        ],
+    )
+
+
+@command.command("check")
+@click.argument("name")
+@click.option(
+    "--options",
+    "configs",
+    multiple=True,
+    metavar="YAML",
+    help="Options to try it with, such as '{layers: 4}'. Repeatable.  [default: {}]",
+)
+@json_option
+def check_command(name: str, configs: tuple[str, ...], as_json: bool) -> None:
+    """Run the contract's tests on a component, NAME being kind.name or a name."""
+    from hvae_core.backend import select_backend
+    from hvae_core.errors import HvaeError
+    from hvae_core.plugins.checking import check_component
+
+    entry = find_entry(name)
+    options = [_mapping(text) for text in configs] or [{}]
+    backend = select_backend()
+    plain = f"{entry.distribution}:{entry.name}" if entry.status == "conflict" else entry.name
+    report = check_component(entry.kind, plain, options, verbose=not as_json)
+    payload = {
+        "component": entry.full_name,
+        "backend": backend,
+        "sound": report.sound,
+        **dataclasses.asdict(report),
+    }
+    if as_json:
+        emit(payload, True)
+    if not report.sound:
+        raise HvaeError(
+            f"{entry.full_name} does not keep its contract on {backend}: "
+            f"{len(report.failures)} of {report.passed + len(report.failures)} tests failed."
+        )
+    if not as_json:
+        emit(None, False, [f"{entry.full_name} keeps its contract on {backend}."])
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    import yaml
+
+    from hvae_core.errors import BadInputError
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if not isinstance(value, dict):
+        raise BadInputError(
+            f"--options {text!r} is no YAML mapping.", "Write it like --options '{layers: 4}'"
+        )
+    return value
 
 
 def find_entry(name: str) -> Any:

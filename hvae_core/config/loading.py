@@ -14,6 +14,7 @@ from hvae_core.config.component import Component, component_field
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
 from hvae_core.errors import ConfigError, did_you_mean
+from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
 from hvae_core.preset_keys import PRESET_KEYS
 
@@ -157,7 +158,7 @@ def parse_config(
     Raises:
         ConfigError: a key is unknown, a list has the wrong length, or a value is impossible.
     """
-    config, _ = split_preset(apply_overrides(mapping, overrides))
+    config, others = split_preset(apply_overrides(mapping, overrides))
     for section in ("model", "train"):
         # A heading with nothing under it.
         if section in config and config[section] is None:
@@ -166,8 +167,26 @@ def parse_config(
         return Config.model_validate(config)
     except pydantic.ValidationError as error:
         where = f"{source}: " if source else ""
-        message, hint = describe(error, config)
+        message, hint = missing_plugin(others.get("plugins")) or describe(error, config)
         raise ConfigError(where + message, hint) from None
+
+
+def missing_plugin(recorded: Any) -> tuple[str, str] | None:
+    """The message and the hint for the first plugin that a file needs and that is not installed.
+
+    Args:
+        recorded: the key ``plugins`` of a preset or a run: ``kind.name`` and the distribution.
+    """
+    for full_name, distribution in (recorded if isinstance(recorded, dict) else {}).items():
+        kind, _, name = str(full_name).partition(".")
+        if name not in manager().names(kind):
+            package = str(distribution).partition(" ")[0]
+            return (
+                f"it needs the plugin {full_name} of the package {distribution}, which is not "
+                "installed.",
+                f"Install it with: pip install {package}",
+            )
+    return None
 
 
 def load_config(
@@ -196,7 +215,11 @@ def _configurations(folder: Path) -> Iterator[Path]:
 
 def dump_yaml(config: Config | Mapping[str, Any]) -> str:
     """A configuration as YAML that reads back to an equal one."""
-    values = config.to_dict() if isinstance(config, Config) else dict(config)
+    if isinstance(config, Config):
+        plugins = config.foreign_plugins()
+        values = {**config.to_dict(), **({"plugins": plugins} if plugins else {})}
+    else:
+        values = dict(config)
     return yaml.dump(values, Dumper=_InlineLists, sort_keys=False, allow_unicode=True)
 
 

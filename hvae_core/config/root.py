@@ -7,9 +7,11 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field
 
-from hvae_core.config.component import Dataset, Likelihood, Regularizer
+from hvae_core.config.component import Component, Dataset, Likelihood, Regularizer
 from hvae_core.config.model import ModelConfig, Section
 from hvae_core.config.train import TrainConfig
+from hvae_core.plugins import manager
+from hvae_core.plugins.manager import REGISTERED
 
 
 class Config(Section):
@@ -26,6 +28,21 @@ class Config(Section):
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `Config` reads back to an equal configuration."""
         return self.model_dump(mode="json", exclude_none=False)
+
+    def components(self) -> list[Component]:
+        """The components that it names."""
+        model = self.model
+        chosen = (model.block, model.flow, model.attention, self.likelihood, self.regularizer)
+        return [component for component in (*chosen, self.data) if component is not None]
+
+    def foreign_plugins(self) -> dict[str, str]:
+        """The components of other packages than hvae: ``kind.name`` and "distribution version"."""
+        entries = [manager().find(c.kind, c.name) for c in self.components()]
+        return {
+            entry.full_name: f"{entry.distribution} {entry.version}"
+            for entry in entries
+            if entry.distribution not in ("hvae", REGISTERED)
+        }
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
-from hvae_core.preset_keys import PRESET_KEYS
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -89,9 +88,8 @@ class Preset:
         """
         from hvae_core.config import parse_config
 
-        keys = {key: value for key, value in self.info.items() if key not in PRESET_KEYS}
         try:
-            return parse_config(keys)
+            return parse_config(self.info)
         except ConfigError as error:
             raise ConfigError(
                 f"{self.folder / PRESET_FILE}: {error.message}", error.hint

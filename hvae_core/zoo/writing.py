@@ -136,7 +136,12 @@ def _content(
             f"A preset has no key {unknown[0]!r}.", f"Known keys: {', '.join(PRESET_KEYS)}."
         )
     name = check_name(info.pop("name", None) or target.resolve().name, "a preset's name")
-    keys = dict(config) if isinstance(config, Mapping) else config.to_dict()
+    if isinstance(config, Mapping):
+        keys = dict(config)
+    else:
+        keys = config.to_dict()
+        if plugins := config.foreign_plugins():
+            info["plugins"] = plugins
     head: dict[str, Any] = {key: keys.pop(key) for key in ("format", "summary") if key in keys}
     sources = list((info.pop("weights", None) or {}).get("sources") or [])
     recorded = info.pop("figures", None)

@@ -28,7 +28,7 @@ def jacobian(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
     if backend == "jax":
         import jax
 
-        result = jax.jacrev(flat)(start)
+        result = jax.jit(jax.jacrev(flat))(start)
     elif backend == "tensorflow":
         import tensorflow as tf
 

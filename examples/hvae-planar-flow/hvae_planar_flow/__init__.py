@@ -1,0 +1,35 @@
+"""Planar flows for hvae (Rezende and Mohamed 2015): their description and options."""
+
+from __future__ import annotations
+
+import pydantic
+
+from hvae_core.config import PerScale
+from hvae_core.plugins import ComponentSpec, hookimpl
+
+
+class PlanarConfig(pydantic.BaseModel):
+    """Options of the flow."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    layers: PerScale[pydantic.PositiveInt] = pydantic.Field(
+        4, description="planar maps, one after the other"
+    )
+    context_channels: PerScale[pydantic.PositiveInt] = pydantic.Field(
+        2, description="extra channels of the posterior that the maps are made from"
+    )
+
+
+@hookimpl
+def hvae_component() -> ComponentSpec:
+    """Describe the flow."""
+    return ComponentSpec(
+        kind="flow",
+        name="planar",
+        summary="Amortised planar flows",
+        builder="hvae_planar_flow.flow:Planar",
+        config=PlanarConfig,
+        references=("Rezende and Mohamed 2015, arXiv 1505.05770",),
+        context_channels=lambda options, latent_shape: options.context_channels,
+    )

@@ -1,0 +1,111 @@
+"""Packages of third parties: the one that is kept as an example, and one that is written anew."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "hvae-planar-flow"
+SETTINGS = [
+    "model.resolutions=[8,4,1]", "model.width=8", "model.encoder_middle_width=4",
+    "model.decoder_middle_width=4", "model.latent_width=2", "model.encoder_blocks=1",
+    "model.decoder_blocks=1", "model.readout.width=8", "model.readout.middle_width=4",
+    "model.readout.blocks=0", "likelihood.mixtures=2", "train.epochs=null", "train.steps=4", "train.batch_size=8",
+    "train.warmup_steps=0", "train.validation_images=16", "train.tensorboard=false",
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(
+    not (find_spec("pip") and find_spec("setuptools")), reason="pip and setuptools are needed"
+)
+
+
+def call(*arguments, path=None, cwd=None):
+    """Run Python on ``arguments``, with the packages in ``path`` installed too."""
+    environment = {**os.environ, "PYTHONPATH": str(path) if path else ""}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env=environment, cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def hvae(*arguments, path=None):
+    return call("-m", "hvae_core.cli.main", *arguments, path=path)
+
+
+def install(package, folder):
+    # From a copy: a build leaves files beside the source.
+    import shutil
+
+    copy = folder.parent / f"{folder.name}-source"
+    shutil.copytree(package, copy)
+    done = call(
+        "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
+        "--target", folder, copy,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    return install(EXAMPLE, tmp_path_factory.mktemp("example") / "site")
+
+
+def test_the_example_is_listed_and_keeps_its_contract(example):
+    rows = json.loads(hvae("plugins", "list", "--kind", "flow", "--json", path=example).stdout)
+    assert ("planar", "hvae-planar-flow") in {(r["name"], r["distribution"]) for r in rows}
+    done = hvae("plugins", "check", "flow.planar", "--json", path=example)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["sound"]
+    assert report["passed"] > 15
+
+
+def test_the_example_trains_and_loads_in_another_process(example, tmp_path):
+    run = tmp_path / "run"
+    changes = [
+        word for setting in ["model.flow.name=planar", *SETTINGS] for word in ("--set", setting)
+    ]
+    done = hvae("train", "digits-vdvae", *changes, "--output", run, path=example)
+    assert done.returncode == 0, done.stderr
+    arguments = ("evaluate", run, "--limit", "8", "--json")
+    done = hvae(*arguments, path=example)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert len(figures["kl_per_layer"]) == 3
+    assert figures["bits_per_dim"] > 0
+    # without the package
+    done = hvae(*arguments)
+    assert done.returncode == 2
+    answer = done.stdout + done.stderr
+    assert "flow.planar" in answer
+    assert "pip install hvae-planar-flow" in answer
+    assert "Traceback" not in answer
+
+
+def test_a_new_package_passes_its_own_tests(tmp_path):
+    done = hvae("plugins", "new", "neural-shift", "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    package = tmp_path / "hvae-neural-shift-flow"
+    again = hvae("plugins", "new", "neural-shift", "-o", tmp_path)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    site = install(package, tmp_path / "site")
+    done = call("-m", "pytest", "-q", "-p", "no:cacheprovider", path=site, cwd=package)
+    assert done.returncode == 0, done.stdout
+    assert "passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("Radial", "cannot name a flow"), ("sylvester", "hvae has it")]
+)
+def test_a_bad_name_is_refused(name, message, tmp_path):
+    done = hvae("plugins", "new", name, "-o", tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
