@@ -86,7 +86,8 @@ def check_component(
         raise MissingDependencyError.for_extra("pytest", "test", "Checking a component") from None
     report = CheckReport()
     with tempfile.TemporaryDirectory(prefix="hvae-check-") as folder:
-        module = Path(folder) / "test_component.py"
+        # Several checks in one process must not share a module's name.
+        module = Path(folder) / f"test_{Path(folder).name.replace('-', '_')}.py"
         text = _MODULE.format(
             contract=CONTRACTS[kind],
             spec=f"{kind}.{name}",
@@ -96,7 +97,6 @@ def check_component(
         settings = Path(folder) / "pytest.ini"
         settings.write_text("[pytest]\n", encoding="utf-8")
         arguments = [str(module), "-c", str(settings), "-p", "no:cacheprovider", "--tb=short"]
-        # Several checks in one process each have a module of this name.
         arguments += ["-v", "-W", "ignore", "--import-mode=importlib"]
         with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(io.StringIO()):
             pytest.main(arguments, plugins=[report])

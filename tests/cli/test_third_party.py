@@ -15,7 +15,8 @@ SETTINGS = [
     "model.resolutions=[8,4,1]", "model.width=8", "model.encoder_middle_width=4",
     "model.decoder_middle_width=4", "model.latent_width=2", "model.encoder_blocks=1",
     "model.decoder_blocks=1", "model.readout.width=8", "model.readout.middle_width=4",
-    "model.readout.blocks=0", "likelihood.mixtures=2", "train.epochs=null", "train.steps=4", "train.batch_size=8",
+    "model.readout.blocks=0", "likelihood.mixtures=2", "train.epochs=null",
+    "train.steps=4", "train.batch_size=8",
     "train.warmup_steps=0", "train.validation_images=16", "train.tensorboard=false",
 ]  # fmt: skip
 
