@@ -107,7 +107,10 @@ def test_it_saves_and_loads(model, images, tmp_path):
         ({"name": "sylvester", "scales": [True]}, "model.flow.scales has 1 values"),
         ({"name": "sylvester", "scales": "yes"}, "'scales' is 'yes'"),
         ({"name": "sylvester", "flows": [1, 2]}, "model.flow.flows has 2 values"),
-        ({"name": "sylvester", "context_channels": [1, 0, 1]}, "context_channels is 0"),
+        (
+            {"name": "sylvester", "context_channels": [1, 0, 1], "orthogonal_vectors": 2},
+            "context_channels is 0",
+        ),
         ({"name": "sylvester", "orthogonal_vectors": [8, 8, 3]}, "orthogonal_vectors is 3"),
         ({"name": "conv-sylvester", "splitfirst": True}, "model.flow.splitfirst"),
     ],
