@@ -75,6 +75,10 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
     if backend == "jax":
         import jax
 
+        from hvae_core.compilation_cache import keep_compiled_programs
+
+        keep_compiled_programs()
+
         def pure(values: list[Any], *args: Any) -> Any:
             mapping = list(zip(variables, values, strict=True))
             with keras.StatelessScope(state_mapping=mapping):

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from hvae_core.compilation_cache import keep_compiled_programs
 from hvae_core.interfaces import Tensor
 
 
@@ -84,6 +85,8 @@ class Program:
         self._is_jax = backend == "jax"
         if self._is_jax:
             import jax
+
+            keep_compiled_programs()
 
             def pure(values: list[Any], *args: Any) -> tuple[Any, list[Any]]:
                 mapping = list(zip(self._variables, values, strict=True))

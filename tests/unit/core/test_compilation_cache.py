@@ -1,0 +1,40 @@
+"""Compiled programs kept on disk."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from hvae_core.compilation_cache import cpu_name
+
+PROGRAM = """
+import jax
+from hvae_core import compilation_cache
+compilation_cache.LEAST_SECONDS = 0.0
+compilation_cache.keep_compiled_programs()
+print(jax.config.jax_compilation_cache_dir)
+jax.jit(lambda x: x * 2 + 1)(jax.numpy.arange(3.0)).block_until_ready()
+"""
+pytestmark = pytest.mark.skipif(keras.config.backend() != "jax", reason="only JAX has this cache")
+
+
+def run(home, **variables):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    environment |= {"HVAE_HOME": str(home), **variables}
+    command = [sys.executable, "-c", PROGRAM]
+    return subprocess.check_output(command, env=environment, text=True).strip()
+
+
+def test_programs_are_kept_in_the_cache_folder_under_the_cpu_s_name(tmp_path):
+    folder = tmp_path / "compiled" / cpu_name()
+    assert run(tmp_path) == str(folder)
+    assert any(folder.iterdir())
+
+
+def test_it_can_be_turned_off_and_the_user_s_own_choice_stands(tmp_path):
+    assert run(tmp_path, HVAE_COMPILATION_CACHE="0") == "None"
+    other = str(tmp_path / "mine")
+    assert run(tmp_path, JAX_COMPILATION_CACHE_DIR=other) == other
+    assert not (tmp_path / "compiled").exists()
