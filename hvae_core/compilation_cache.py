@@ -41,12 +41,13 @@ def keep_compiled_programs() -> None:
     """
     import jax
 
-    if os.environ.get("HVAE_COMPILATION_CACHE") == "0" or jax.config.jax_compilation_cache_dir:
+    name = "jax_compilation_cache_dir"
+    if os.environ.get("HVAE_COMPILATION_CACHE") == "0" or getattr(jax.config, name):
         return
     folder = cache_folder() / "compiled" / cpu_name()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update(name, str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
