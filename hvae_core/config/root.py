@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field
 
 from hvae_core.config.component import Component, Dataset, Likelihood, Regularizer
-from hvae_core.config.model import ModelConfig, Section
+from hvae_core.config.model import ModelConfig, Section, StageConfig
 from hvae_core.config.train import TrainConfig
 from hvae_core.plugins import manager
 from hvae_core.plugins.manager import REGISTERED
@@ -48,10 +48,25 @@ class Config(Section):
     def _check(self) -> Config:
         if self.regularizer is None:
             return self
-        spec = self.regularizer.spec
-        if self.model.flow is not None and spec.supports and "flow" not in spec.supports:
+        name, supports = self.regularizer.name, self.regularizer.spec.supports
+        if self.model.flow is None or not supports or "flow" in supports:
+            return self
+        if "invertible-flow" not in supports:
             raise ValueError(
-                f"regularizer {self.regularizer.name!r} does not support model.flow; "
-                "set one of them to none"
+                f"regularizer {name!r} does not support model.flow; set one of them to none"
+            )
+        flow = self.model.flow
+        if not flow.spec.inverse_gradient and any(map(_is_amortised, self.model.stages)):
+            raise ValueError(
+                f"regularizer {name!r} needs the inverse of model.flow with its gradient, which "
+                f"{flow.name!r} does not have; choose another flow, or give it no context channels"
             )
         return self
+
+
+def _is_amortised(stage: StageConfig) -> bool:
+    """Whether the scale has a flow that depends on the image."""
+    if stage.flow is None or not stage.decoder_blocks:
+        return False
+    channels = stage.flow.spec.context_channels
+    return channels is not None and channels(stage.flow.options, stage.latent_shape) > 0

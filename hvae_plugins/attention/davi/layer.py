@@ -178,9 +178,7 @@ class Davi(Attention, keras.layers.Layer):
         reader = self.priors.get(layer)
         return x if reader is None else reader.read(x, x, state.decoder)
 
-    def read_posterior(
-        self, state: DaviState, x: Tensor, features: Tensor, layer: int
-    ) -> Tensor:
+    def read_posterior(self, state: DaviState, x: Tensor, features: Tensor, layer: int) -> Tensor:
         """See `Attention.read_posterior`."""
         reader = self.posteriors.get(layer)
         if reader is None:
@@ -192,6 +190,4 @@ class Davi(Attention, keras.layers.Layer):
         """See `Attention.write`."""
         if layer == self.depth - 1:  # nobody comes after
             return state
-        return DaviState(
-            state.encoder, state.decoder.add(self._key(self.layer_keys, layer, h), h)
-        )
+        return DaviState(state.encoder, state.decoder.add(self._key(self.layer_keys, layer, h), h))

@@ -7,7 +7,6 @@ own pixel: the same numbers, without f^2 copies of every source.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from keras import ops
@@ -127,4 +126,3 @@ def weighted_sum(weights: Tensor, sources: Sources) -> Tensor:
         term = weights[..., place, None] * value[:, :, :, None]
         total = term if total is None else total + term
     return total
-

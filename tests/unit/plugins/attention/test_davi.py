@@ -160,7 +160,9 @@ def test_resizing_is_linear_in_scales_and_free_of_depth(blocks, monkeypatch):
     monkeypatch.setattr(
         davi_sources, "pool_average", lambda x, factor: calls.append(factor) or real(x, factor)
     )
-    model = ModelConfig.model_validate({**MODEL, "encoder_blocks": blocks, "decoder_blocks": blocks})
+    model = ModelConfig.model_validate(
+        {**MODEL, "encoder_blocks": blocks, "decoder_blocks": blocks}
+    )
     attention = davi_layer.Davi(manager().get("attention", "davi").config(), model)
     attention.build(None)
     features = [ops.ones((1, s.resolution, s.resolution, 8)) for s in model.stages]
