@@ -55,18 +55,21 @@ class Config(Section):
             raise ValueError(
                 f"regularizer {name!r} does not support model.flow; set one of them to none"
             )
-        flow = self.model.flow
-        if not flow.spec.inverse_gradient and any(map(_is_amortised, self.model.stages)):
+        if any(map(_lacks_inverse, self.model.stages)):
             raise ValueError(
                 f"regularizer {name!r} needs the inverse of model.flow with its gradient, which "
-                f"{flow.name!r} does not have; choose another flow, or give it no context channels"
+                f"{self.model.flow.name!r} does not have with these options; choose another flow, "
+                "or give it no context channels"
             )
         return self
 
 
-def _is_amortised(stage: StageConfig) -> bool:
-    """Whether the scale has a flow that depends on the image."""
+def _lacks_inverse(stage: StageConfig) -> bool:
+    """Whether the scale has a flow that depends on the image and cannot be traced back."""
     if stage.flow is None or not stage.decoder_blocks:
         return False
-    channels = stage.flow.spec.context_channels
-    return channels is not None and channels(stage.flow.options, stage.latent_shape) > 0
+    spec, options = stage.flow.spec, stage.flow.options
+    channels, declared = spec.context_channels, spec.inverse_gradient
+    if channels is None or not channels(options, stage.latent_shape):
+        return False
+    return declared is None or not declared(options)

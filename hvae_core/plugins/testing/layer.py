@@ -58,7 +58,8 @@ class LayerContract(ComponentContract):
 
     def make_random(self, config: dict[str, Any], case: Any, seed: int = 0) -> Any:
         """A built layer whose weights are far from their start."""
-        layer = self.make(config, case)
+        with seeded(seed):
+            layer = self.make(config, case)
         rng = np.random.default_rng(seed)
         for variable in layer.trainable_variables:
             value = np.asarray(ops.convert_to_numpy(variable.value))
