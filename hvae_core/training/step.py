@@ -99,8 +99,8 @@ class TrainStep:
         total: list[Tensor] | None = None
         figures: dict[str, Tensor] = {}
         for part in range(count):
-            mine = [self._micro_batch(rows, part) for rows in (images, noise)]
-            objective = partial(self._objective, *mine, beta, balance)
+            own, drawn = (self._micro_batch(rows, part) for rows in (images, noise))
+            objective = partial(self._objective, own, drawn, beta, balance)
             loss, parts, gradients = value_and_grad(objective, self.updater.weights, self._fixed)
             if total is None:
                 total, figures = list(gradients), {"loss": loss, **parts}

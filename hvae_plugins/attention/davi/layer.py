@@ -158,9 +158,11 @@ class Davi(Attention, keras.layers.Layer):
 
     def start(self, features: Sequence[Tensor] | None) -> DaviState:
         """See `Attention.start`: all scales' sources, pooled."""
+        if features is None:
+            return DaviState((), Sources())
         stack: Stack | None = None
         encoder: list[Stack | None] = []
-        for stage in self.stages[: self.read + 1] if features is not None else ():
+        for stage in self.stages[: self.read + 1]:
             if stack is not None:
                 stack = pool(stack, self.stages[stage.index - 1].resolution // stage.resolution)
             encoder.append(stack)
@@ -184,6 +186,7 @@ class Davi(Attention, keras.layers.Layer):
         if reader is None:
             return features
         stack = state.encoder[self.places[layer].index]
+        assert stack is not None  # a scale is finer than this layer's
         return reader.read(features, x, Sources((stack,)))
 
     def write(self, state: DaviState, h: Tensor, layer: int) -> DaviState:

@@ -21,7 +21,7 @@ class Stack(NamedTuple):
     ``values`` [B, h, w, n, C]; ``keys`` [B, h, w, n, d], or None where nobody has a choice.
     """
 
-    keys: Tensor | None
+    keys: Tensor
     values: Tensor
 
 
@@ -32,10 +32,10 @@ class Sources(NamedTuple):
     """
 
     stacks: tuple[Stack, ...] = ()
-    keys: tuple[Tensor | None, ...] = ()
+    keys: tuple[Tensor, ...] = ()
     values: tuple[Tensor, ...] = ()
 
-    def add(self, key: Tensor | None, value: Tensor) -> Sources:
+    def add(self, key: Tensor, value: Tensor) -> Sources:
         """These sources and one more of this scale."""
         return Sources(self.stacks, (*self.keys, key), (*self.values, value))
 
@@ -60,7 +60,7 @@ def pool(stack: Stack, factor: int) -> Stack:
     return Stack(*pooled)
 
 
-def append(stack: Stack | None, key: Tensor | None, value: Tensor) -> Stack:
+def append(stack: Stack | None, key: Tensor, value: Tensor) -> Stack:
     """``stack`` and one source more."""
     value = value[:, :, :, None]
     key = None if key is None else key[:, :, :, None]

@@ -110,8 +110,8 @@ def resample(
     """
     rows, height, width, channels = images.shape
     centre = np.array([(height - 1) / 2, (width - 1) / 2])
-    places = np.stack(np.mgrid[:height, :width], -1).reshape(1, -1, 2) - centre
-    source = (places - shift[:, None]) @ matrices.transpose(0, 2, 1) + centre
+    places = np.indices((height, width)).reshape(2, -1).T - centre
+    source = (places[None] - shift[:, None]) @ matrices.transpose(0, 2, 1) + centre
     low = np.floor(source).astype(np.int64)
     after = (source - low).astype(np.float32)
     flat = images.reshape(-1, channels).astype(np.float32)
