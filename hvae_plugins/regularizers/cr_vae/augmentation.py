@@ -109,33 +109,43 @@ def resample(
         float32 [B, H, W, C].
     """
     rows, height, width, channels = images.shape
-    centre = np.array([(height - 1) / 2, (width - 1) / 2])
-    places = np.indices((height, width)).reshape(2, -1).T - centre
-    source = (places[None] - shift[:, None]) @ matrices.transpose(0, 2, 1) + centre
-    low = np.floor(source).astype(np.int64)
-    after = (source - low).astype(np.float32)
+    sides = (height, width)
+    down, right = (np.arange(side) - (side - 1) / 2 for side in sides)
+    offsets = -(matrices @ shift[:, :, None])[..., 0]
+    corners = []
+    for axis, side in enumerate(sides):
+        along_y, along_x = (matrices[:, axis, i, None, None] for i in (0, 1))
+        place = along_y * down[:, None] + along_x * right
+        place += offsets[:, axis, None, None] + (side - 1) / 2
+        low = np.floor(place)
+        after = (place - low).astype(np.float32)
+        low = low.astype(np.int32)
+        ends = ((low, 1 - after), (low + 1, after))
+        corners.append([corner(*end, side, border) for end in ends])
     flat = images.reshape(-1, channels).astype(np.float32)
-    first = np.arange(rows)[:, None] * (height * width)
-    total = np.zeros((rows, height * width, channels), np.float32)
-    for down in (0, 1):
-        for right in (0, 1):
-            y, x = low[..., 0] + down, low[..., 1] + right
-            weight = np.abs(1 - down - after[..., 0]) * np.abs(1 - right - after[..., 1])
-            pixel = first + inside(y, height, border) * width + inside(x, width, border)
-            value = flat[pixel]
-            if border == "background":
-                outside = (y < 0) | (y >= height) | (x < 0) | (x >= width)
-                value[outside] = background
-            total += weight[..., None] * value
-    return total.reshape(images.shape)
+    first = np.arange(rows, dtype=np.int32)[:, None, None] * (height * width)
+    total = np.zeros(images.shape, np.float32)
+    seen = np.zeros((rows, height, width), np.float32)
+    for y, weight_y in corners[0]:
+        for x, weight_x in corners[1]:
+            weight = weight_y * weight_x
+            total += weight[..., None] * np.take(flat, first + y * width + x, axis=0)
+            seen += weight
+    if border == "background" and background:
+        total += (1 - seen)[..., None] * np.float32(background)
+    return total
 
 
-def inside(place: np.ndarray, side: int, border: Border) -> np.ndarray:
-    """Places along an axis brought into 0 ... side - 1: mirrored at the edges, or to the edge."""
-    if border == "reflect" and side > 1:
+def corner(
+    place: np.ndarray, weight: np.ndarray, side: int, border: Border
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels along an axis and their weights; a background's have none."""
+    if border == "background":
+        weight = weight * ((place >= 0) & (place < side))
+    elif border == "reflect" and side > 1:
         period = 2 * (side - 1)
         place = np.abs((place + side - 1) % period - (side - 1))
-    return np.clip(place, 0, side - 1)
+    return np.clip(place, 0, side - 1), weight
 
 
 def jitter(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
