@@ -13,64 +13,41 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-Tensor = Any
-Shape3 = tuple[int, int, int]
+from hvae_core.outputs import (
+    FlowOutput,
+    GaussianParameters,
+    LatentOutput,
+    LayerPosterior,
+    PassOutput,
+    Shape3,
+    Tensor,
+)
 
-
-class GaussianParameters(NamedTuple):
-    """A diagonal Gaussian: ``mean`` and ``log_std``, both [B, H, W, C] in float32."""
-
-    mean: Tensor
-    log_std: Tensor
-
-
-class FlowOutput(NamedTuple):
-    """A transformed latent ``z`` [B, H, W, C] and its ``log_det`` [B] in nats."""
-
-    z: Tensor
-    log_det: Tensor
-
-
-class LatentOutput(NamedTuple):
-    """What one latent layer returns.
-
-    ``z`` [B, H, W, C] is the latent after any flow; ``kl`` [B] in nats is analytic without a flow
-    and the estimate ``log q(z_0|x) - log_det - log p(z)`` with one; ``log_det`` [B] is 0 without;
-    ``noise`` is what z_0 was drawn with.
-    """
-
-    z: Tensor
-    kl: Tensor
-    log_det: Tensor
-    posterior: GaussianParameters
-    prior: GaussianParameters
-    noise: Tensor
-
-    @property
-    def log_ratio(self) -> Tensor:
-        """``log p(z) - log q(z|x)`` [B] at the drawn z, for importance weighting."""
-        from hvae_core.prob import gaussian
-
-        log_q = gaussian.standard_log_prob(self.noise, self.posterior)
-        return gaussian.sum_event(gaussian.log_prob(self.z, self.prior) - log_q) + self.log_det
-
-
-class PassOutput(NamedTuple):
-    """A posterior pass: ``log_likelihood`` [B] and ``kl`` [B] in nats, and all it was made of.
-
-    ``layers`` are the latent layers' outputs, coarsest first; ``parameters`` [B, H, W, P] are the
-    likelihood's.
-    """
-
-    log_likelihood: Tensor
-    kl: Tensor
-    layers: list[LatentOutput]
-    parameters: Tensor
+__all__ = [
+    "Attention",
+    "Block",
+    "BlockShape",
+    "Dataset",
+    "DatasetInfo",
+    "Flow",
+    "FlowOutput",
+    "GaussianParameters",
+    "Hierarchy",
+    "ImageSource",
+    "Invariance",
+    "LatentOutput",
+    "LayerPosterior",
+    "Likelihood",
+    "PassOutput",
+    "Regularizer",
+    "Shape3",
+    "Tensor",
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,26 +109,44 @@ class Flow(abc.ABC):
 class Attention(abc.ABC):
     """Attention across the layers of the hierarchy, a Keras layer with an explicit state.
 
-    Builder: ``(options, stages: Sequence[StageConfig], name: str)``. The hierarchy hands it each
-    scale's features on the way up and each block's on the way down and knows nothing of queries
-    and keys. The state is a pytree of tensors.
+    Builder: ``(options, model: ModelConfig, name: str)``. The hierarchy knows nothing of queries
+    and keys. A pass calls `start`; then at each scale on the way down `resize`, and for each of
+    its latent layers `read_prior`, `read_posterior` (in posterior passes) and `write`. The state
+    is a pytree of tensors; no method changes the one it is given. Scales count from the finest,
+    latent layers from the coarsest, both from 0; all scales have the same width.
     """
 
     @abc.abstractmethod
-    def start(self, batch: Tensor) -> Any:
-        """An empty state for a batch of this size (``batch`` is a scalar int tensor or int)."""
+    def start(self, features: Sequence[Tensor] | None) -> Any:
+        """The state after the way up.
+
+        Args:
+            features: the encoder's, [B, H, W, width] each, finest scale first; None in a prior
+                pass.
+        """
 
     @abc.abstractmethod
-    def read(self, state: Any, x: Tensor, layer: str) -> Tensor:
-        """What layer ``layer`` reads for its features ``x`` [B, H, W, C]; the same shape."""
+    def resize(self, state: Any, scale: int) -> Any:
+        """The state on reaching ``scale`` on the way down, the coarsest one included."""
 
     @abc.abstractmethod
-    def write(self, state: Any, x: Tensor, layer: str) -> Any:
-        """The state with layer ``layer``'s features ``x`` added."""
+    def read_prior(self, state: Any, x: Tensor, layer: int) -> Tensor:
+        """The residual stream ``x`` [B, H, W, width] with what ``layer`` reads of those above."""
 
     @abc.abstractmethod
-    def resize(self, state: Any, resolution: int) -> Any:
-        """The state brought to another scale."""
+    def read_posterior(self, state: Any, x: Tensor, features: Tensor, layer: int) -> Tensor:
+        """The encoder's ``features`` [B, H, W, width] at ``layer``'s scale with what it reads.
+
+        Args:
+            state: the state.
+            x: the residual stream, as `read_prior` gave it.
+            features: what the posterior would be given without attention.
+            layer: the latent layer.
+        """
+
+    @abc.abstractmethod
+    def write(self, state: Any, h: Tensor, layer: int) -> Any:
+        """The state with ``h`` [B, H, W, width] added, which ``layer``'s prior gives the stream."""
 
 
 class Likelihood(abc.ABC):
@@ -162,6 +157,8 @@ class Likelihood(abc.ABC):
 
     #: channels wanted from the readout, for each pixel
     parameters: int
+    #: values a pixel can have; value k of n is round(255 k / (n - 1))
+    levels: int = 256
     #: unit that results are quoted in
     unit: ClassVar[Literal["bits/dim", "nats"]] = "bits/dim"
 
@@ -182,19 +179,39 @@ class Likelihood(abc.ABC):
         """The expected image, float32 [B, H, W, C] with values 0 to 255."""
 
 
+class Hierarchy(Protocol):
+    """What a regularizer may ask of the model."""
+
+    @property
+    def flows(self) -> Sequence[Flow | None]:
+        """The latent layers' flows, coarsest first."""
+
+    def follow(self, features: Sequence[Tensor], latents: Sequence[Tensor]) -> list[LayerPosterior]:
+        """The posteriors of images with these features along given latents, coarsest first."""
+
+
 class Regularizer(abc.ABC):
-    """A further term of the loss. Builder: ``(options, image_shape: Shape3)``."""
+    """A further term of the training loss. No weights.
 
-    def views(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The batch, perhaps with augmented copies after it: uint8 [B, ...] -> [k B, ...]."""
-        return x
+    Builder: ``(options, dataset: Dataset, levels: int)``, levels being the likelihood's. It never
+    enters a reported ELBO.
+    """
 
-    #: rows [i] and [i + B] of a batch with copies share their noise
+    #: rows of a batch for each image: itself and its augmented copies
+    copies: int = 1
+    #: whether a copy's latents are drawn with its image's noise
     shares_noise: bool = False
 
+    def views(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The batch with its copies after it: uint8 [B, H, W, C] -> [copies B, H, W, C].
+
+        Row i and rows i + B, i + 2 B ... are views of one image. All randomness is ``rng``'s.
+        """
+        return x
+
     @abc.abstractmethod
-    def penalty(self, layers: list[LatentOutput]) -> Tensor:
-        """The term [B] in nats from the posteriors of the pass."""
+    def penalty(self, out: PassOutput, model: Hierarchy) -> Tensor:
+        """The term [B] in nats, its weight included, for a pass over `views` of B images."""
 
 
 class ImageSource(Protocol):
@@ -222,11 +239,29 @@ class DatasetInfo:
     download_bytes: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Invariance:
+    """Which changes leave an image of a data set one that could belong to it.
+
+    Args:
+        range: how far it may be turned, moved and scaled: ``"small"`` or ``"large"``.
+        mirrored: whether left and right may be exchanged.
+        background: value of the pixels around what is shown, or None where images fill their
+            frame and something has to be made up when they are moved.
+    """
+
+    range: Literal["small", "large"] = "small"
+    mirrored: bool = False
+    background: int | None = None
+
+
 class Dataset(abc.ABC):
     """A data set. Builder: ``(options)``."""
 
     info: DatasetInfo
     splits: tuple[str, ...]
+    #: what an augmentation may do where the user does not say
+    invariance: Invariance = Invariance()
 
     @property
     @abc.abstractmethod

@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field
 
 from hvae_core.config.component import Component, Dataset, Likelihood, Regularizer
-from hvae_core.config.model import ModelConfig, Section
+from hvae_core.config.model import ModelConfig, Section, StageConfig
 from hvae_core.config.train import TrainConfig
 from hvae_core.plugins import manager
 from hvae_core.plugins.manager import REGISTERED
@@ -48,10 +48,28 @@ class Config(Section):
     def _check(self) -> Config:
         if self.regularizer is None:
             return self
-        spec = self.regularizer.spec
-        if self.model.flow is not None and spec.supports and "flow" not in spec.supports:
+        name, supports = self.regularizer.name, self.regularizer.spec.supports
+        if self.model.flow is None or not supports or "flow" in supports:
+            return self
+        if "invertible-flow" not in supports:
             raise ValueError(
-                f"regularizer {self.regularizer.name!r} does not support model.flow; "
-                "set one of them to none"
+                f"regularizer {name!r} does not support model.flow; set one of them to none"
+            )
+        if any(map(_lacks_inverse, self.model.stages)):
+            raise ValueError(
+                f"regularizer {name!r} needs the inverse of model.flow with its gradient, which "
+                f"{self.model.flow.name!r} does not have with these options; choose another flow, "
+                "or give it no context channels"
             )
         return self
+
+
+def _lacks_inverse(stage: StageConfig) -> bool:
+    """Whether the scale has a flow that depends on the image and cannot be traced back."""
+    if stage.flow is None or not stage.decoder_blocks:
+        return False
+    spec, options = stage.flow.spec, stage.flow.options
+    channels, declared = spec.context_channels, spec.inverse_gradient
+    if channels is None or not channels(options, stage.latent_shape):
+        return False
+    return declared is None or not declared(options)

@@ -8,11 +8,14 @@ import keras
 from keras import ops
 
 from hvae_core.config import ModelConfig, StageConfig
-from hvae_core.interfaces import LatentOutput, Tensor
+from hvae_core.interfaces import Attention, LatentOutput, LayerPosterior, Tensor
 from hvae_core.layers import upsample_nearest
+from hvae_core.model.attending import Attending
 from hvae_core.model.encoder import Transition
 from hvae_core.model.latent import LatentLayer
 from hvae_core.model.noise import Noise
+
+Visit = Callable[[LatentLayer, Tensor], tuple[Tensor, Tensor | None]]
 
 
 class Decoder(keras.layers.Layer):
@@ -85,8 +88,13 @@ class Decoder(keras.layers.Layer):
         bias = self.biases.get(stage.resolution)
         return coarser if bias is None else coarser + ops.cast(bias, coarser.dtype)
 
-    def _descend(self, rows: Tensor, visit: Callable[[LatentLayer, Tensor], Tensor]) -> Tensor:
-        """Pass the stream through all scales; ``visit`` takes it through a latent layer.
+    def _descend(self, rows: Tensor, attending: Attending, visit: Visit) -> Tensor:
+        """Pass the stream through all scales.
+
+        Args:
+            rows: of the batch.
+            attending: the pass's attention.
+            visit: takes the stream through a latent layer; returns it and the prior's part in it.
 
         Returns:
             The last scale's stream [B, H, W, width].
@@ -94,6 +102,7 @@ class Decoder(keras.layers.Layer):
         coarser: Tensor | None = None
         for index, stage in enumerate(self.stages):
             layers = self.layers_by_stage[index]
+            attending.enter(stage)
             x: Tensor | None = None
             if coarser is None or stage.mixing_block:
                 x = self._start(stage, rows)
@@ -101,37 +110,64 @@ class Decoder(keras.layers.Layer):
                 if coarser is not None and place == stage.mixing_block:
                     x = self._enter(index, x, coarser)
                 if layers:
-                    x = visit(layers[place], x)
+                    x, h = visit(layers[place], attending.stream(x))
+                    attending.write(h)
             coarser = x
         return coarser
 
     def infer(
-        self, features: Sequence[Tensor], noise: Noise | Sequence[Tensor]
+        self,
+        features: Sequence[Tensor],
+        noise: Noise | Sequence[Tensor],
+        attention: Attention | None = None,
     ) -> tuple[Tensor, list[LatentOutput]]:
         """The posterior pass.
 
         Args:
             features: the encoder's, finest scale first.
             noise: one array a latent layer.
+            attention: across the layers.
 
         Returns:
             The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first.
         """
         noise = as_tensors(noise)
+        attending = Attending(attention, features)
         outputs: list[LatentOutput] = []
 
-        def visit(layer: LatentLayer, x: Tensor) -> Tensor:
-            x, output = layer.infer(x, features[layer.stage.index], noise[len(outputs)])
+        def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
+            given = attending.features(x, features[layer.stage.index])
+            x, h, output = layer.infer(x, given, noise[len(outputs)])
             outputs.append(output)
-            return x
+            return x, h
 
-        return self._descend(ops.shape(features[0])[0], visit), outputs
+        return self._descend(ops.shape(features[0])[0], attending, visit), outputs
+
+    def follow(
+        self,
+        features: Sequence[Tensor],
+        latents: Sequence[Tensor],
+        attention: Attention | None = None,
+    ) -> list[LayerPosterior]:
+        """The posteriors along given latents, whosever they are; coarsest first, as ``latents``."""
+        attending = Attending(attention, features)
+        posteriors: list[LayerPosterior] = []
+
+        def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
+            given = attending.features(x, features[layer.stage.index])
+            x, h, posterior = layer.follow(x, given, latents[len(posteriors)])
+            posteriors.append(posterior)
+            return x, h
+
+        self._descend(ops.shape(features[0])[0], attending, visit)
+        return posteriors
 
     def generate(
         self,
         noise: Noise | Sequence[Tensor],
         temperature: Tensor | float,
         given: Sequence[Tensor] | None = None,
+        attention: Attention | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The prior pass.
 
@@ -139,6 +175,7 @@ class Decoder(keras.layers.Layer):
             noise: one array a latent layer.
             temperature: scales the priors' standard deviations; a number, or one a layer [L].
             given: latents to use for the first, coarsest layers instead of drawing them.
+            attention: across the layers.
 
         Returns:
             The last scale's stream and all latents, coarsest first.
@@ -148,14 +185,14 @@ class Decoder(keras.layers.Layer):
         scales = ops.broadcast_to(ops.convert_to_tensor(temperature, "float32"), (len(noise),))
         latents: list[Tensor] = []
 
-        def visit(layer: LatentLayer, x: Tensor) -> Tensor:
+        def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             place = len(latents)
             known = given[place] if place < len(given) else None
-            x, z = layer.generate(x, noise[place], scales[place], known)
+            x, h, z = layer.generate(x, noise[place], scales[place], known)
             latents.append(z)
-            return x
+            return x, h
 
-        return self._descend(ops.shape(noise[0])[0], visit), latents
+        return self._descend(ops.shape(noise[0])[0], Attending(attention), visit), latents
 
 
 def as_tensors(noise: Noise | Sequence[Tensor]) -> list[Tensor]:

@@ -14,7 +14,7 @@ from keras import ops
 
 from hvae_core.config import Config
 from hvae_core.errors import ConfigError
-from hvae_core.interfaces import PassOutput, Shape3, Tensor
+from hvae_core.interfaces import Flow, LayerPosterior, PassOutput, Shape3, Tensor
 from hvae_core.model.decoder import Decoder
 from hvae_core.model.encoder import Encoder
 from hvae_core.model.noise import Noise
@@ -50,6 +50,9 @@ class HierarchicalVAE(keras.Model):
             self.encoder = Encoder(options)
             self.decoder = Decoder(options)
             self.readout = build_readout(options, self.likelihood.parameters)
+            # Last, so that the others' initial weights are those of a model without it.
+            attention = options.attention
+            self.attention = attention.build(options, name="attention") if attention else None
             self.build()
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
@@ -57,6 +60,8 @@ class HierarchicalVAE(keras.Model):
         self.encoder.build()
         self.decoder.build()
         self.readout.build()
+        if self.attention is not None:
+            self.attention.build(None)
         self.built = True
 
     def call(self, x: Tensor) -> Tensor:
@@ -75,13 +80,27 @@ class HierarchicalVAE(keras.Model):
         x = ops.cast(x, "float32")
         options = self.config.model
         features = self.encoder((x - options.input_mean) * (1.0 / options.input_scale))
-        stream, layers = self.decoder.infer(features, noise)
+        stream, layers = self.decoder.infer(features, noise, self.attention)
         parameters = self.readout([layer.z for layer in layers], stream)
         log_likelihood = self.likelihood.log_prob(x, parameters)
         kl = layers[0].kl
         for layer in layers[1:]:
             kl = kl + layer.kl
-        return PassOutput(log_likelihood, kl, layers, parameters)
+        return PassOutput(log_likelihood, kl, layers, parameters, features)
+
+    @property
+    def flows(self) -> list[Flow | None]:
+        """The latent layers' posterior flows, coarsest layer first."""
+        return [layer.flow for group in self.decoder.layers_by_stage for layer in group]
+
+    def follow(self, features: Sequence[Tensor], latents: Sequence[Tensor]) -> list[LayerPosterior]:
+        """The posteriors of images along latents that need not be theirs.
+
+        Args:
+            features: the encoder's features of the images, finest scale first.
+            latents: one [B, h, w, c] a layer, coarsest first.
+        """
+        return self.decoder.follow(features, latents, self.attention)
 
     def generate(
         self,
@@ -96,7 +115,7 @@ class HierarchicalVAE(keras.Model):
             temperature: scales the priors' standard deviations; a number, or one a layer [L].
             given: latents for the first, coarsest layers, used instead of draws.
         """
-        stream, latents = self.decoder.generate(noise, temperature, given)
+        stream, latents = self.decoder.generate(noise, temperature, given, self.attention)
         return self.readout(latents, stream)
 
     def elbo(

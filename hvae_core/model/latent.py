@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from hvae_core.config import ModelConfig, StageConfig
-from hvae_core.interfaces import GaussianParameters, LatentOutput, Tensor
+from hvae_core.interfaces import GaussianParameters, LatentOutput, LayerPosterior, Tensor
 from hvae_core.layers import convolution
 from hvae_core.model.encoder import block_shape
 from hvae_core.prob import gaussian
@@ -84,38 +84,56 @@ class LatentLayer(keras.layers.Layer):
             self.beta,
         )
 
-    def _update(self, x: Tensor, prior_channels: Tensor, z: Tensor) -> Tensor:
-        """The residual stream after this layer."""
-        if self.ends_stream:
-            return x
-        x = x + prior_channels[..., 2 * self.width :] + self.projection(z)
-        return self.residual(x)
+    def _posterior(self, x: Tensor, features: Tensor) -> LayerPosterior:
+        channels = self.posterior(ops.concatenate([x, features], axis=-1))
+        context = channels[..., 2 * self.width :]
+        return LayerPosterior(self._gaussian(channels), context if context.shape[-1] else None)
 
-    def infer(self, x: Tensor, features: Tensor, noise: Tensor) -> tuple[Tensor, LatentOutput]:
+    def _update(self, x: Tensor, prior_channels: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The residual stream after this layer, and the prior's part in it (None: it ended)."""
+        if self.ends_stream:
+            return x, None
+        h = prior_channels[..., 2 * self.width :]
+        x = x + h + self.projection(z)
+        return self.residual(x), h
+
+    def infer(
+        self, x: Tensor, features: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor | None, LatentOutput]:
         """Draw the latent from the posterior.
 
         Args:
             x: the residual stream [B, H, W, width].
             features: the encoder's [B, H, W, width].
             noise: standard normal [B, H, W, latent width].
+
+        Returns:
+            The stream after this layer, the prior's part in it, and the rest.
         """
-        channels = self.posterior(ops.concatenate([x, features], axis=-1))
+        q, context = self._posterior(x, features)
         prior_channels = self.prior(x)
-        q, p = self._gaussian(channels), self._gaussian(prior_channels)
+        p = self._gaussian(prior_channels)
         z = gaussian.draw(q, noise)
         if self.flow is None:
             kl = gaussian.sum_event(gaussian.kl_divergence(q, p))
             log_det = ops.zeros_like(kl)
         else:
-            context = channels[..., 2 * self.width :]
             start = z
-            z, log_det = self.flow.forward(start, context if context.shape[-1] else None)
+            z, log_det = self.flow.forward(start, context)
             kl = gaussian.flow_kl(q, p, noise, start, z, log_det)
-        return self._update(x, prior_channels, z), LatentOutput(z, kl, log_det, q, p, noise)
+        output = LatentOutput(z, kl, log_det, q, p, noise, context)
+        return *self._update(x, prior_channels, z), output
+
+    def follow(
+        self, x: Tensor, features: Tensor, z: Tensor
+    ) -> tuple[Tensor, Tensor | None, LayerPosterior]:
+        """The posterior, and the stream when the latent is ``z`` whatever that is; as `infer`."""
+        posterior = self._posterior(x, features)
+        return *self._update(x, self.prior(x), z), posterior
 
     def generate(
         self, x: Tensor, noise: Tensor, temperature: Tensor | float, given: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Draw the latent from the prior, its standard deviation times ``temperature``.
 
         Args:
@@ -125,10 +143,10 @@ class LatentLayer(keras.layers.Layer):
             given: the latent to use instead.
 
         Returns:
-            The stream after this layer, and the latent.
+            The stream after this layer, the prior's part in it, and the latent.
         """
         prior_channels = self.prior(x)
         if given is None:
             p = self._gaussian(prior_channels)
             given = p.mean + temperature * ops.exp(p.log_std) * noise
-        return self._update(x, prior_channels, given), given
+        return *self._update(x, prior_channels, given), given

@@ -14,10 +14,12 @@ from hvae_core.errors import BadInputError, MissingDependencyError
 
 #: kind: its contract in `hvae_core.plugins.testing`
 CONTRACTS = {
+    "attention": "AttentionContract",
     "block": "BlockContract",
     "dataset": "DatasetContract",
     "flow": "FlowContract",
     "likelihood": "LikelihoodContract",
+    "regularizer": "RegularizerContract",
 }
 
 _MODULE = """from hvae_core.plugins.testing import {contract}

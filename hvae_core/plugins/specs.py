@@ -54,7 +54,11 @@ class ComponentSpec:
         context_channels: for a flow, ``(options, latent_shape) -> int``: how many extra channels
             the posterior must emit for it.
         enabled: for a flow, ``(options) -> bool``: whether a scale with these options has it.
-        supports: for a regularizer, what it can be combined with.
+        inverse_gradient: for a flow, ``(options) -> bool``: whether with these options it has an
+            inverse that can be differentiated. None: it has none.
+        supports: for a regularizer, what it can be combined with, everything if empty: ``"flow"``,
+            any posterior flow; ``"invertible-flow"``, flows that do not depend on the image (no
+            context) and those with ``inverse_gradient``.
     """
 
     kind: str
@@ -67,6 +71,7 @@ class ComponentSpec:
     api_version: int = API_VERSION
     context_channels: Callable[[Any, tuple[int, int, int]], int] | None = None
     enabled: Callable[[Any], bool] | None = None
+    inverse_gradient: Callable[[Any], bool] | None = None
     supports: tuple[str, ...] = ()
 
     def resolve(self) -> Callable[..., Any]:

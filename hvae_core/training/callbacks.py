@@ -44,8 +44,8 @@ class Callback:
     def update(self, run: Run, figures: Mapping[str, Any]) -> None:
         """After an update whose figures have been read, two or so updates late.
 
-        ``figures`` are floats: loss, distortion and rate in nats/dim, gradient_norm, skipped,
-        nonfinite, and the array kl_per_layer [L] in nats.
+        ``figures`` are floats: loss, distortion, rate and perhaps regularizer in nats/dim,
+        gradient_norm, skipped, nonfinite, and the array kl_per_layer [L] in nats.
         """
 
     def record(self, run: Run, record: Mapping[str, Any]) -> None:

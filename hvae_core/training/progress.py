@@ -94,9 +94,9 @@ class ProgressDisplay(Callback):
     def text(self, figures: Mapping[str, Any]) -> str:
         """The figures in a line; those that are not there are left out."""
         parts = []
-        for key, label in (("loss", "loss"), ("rate", "rate"), ("distortion", "distortion")):
+        for key in ("loss", "rate", "distortion", "regularizer"):
             if isinstance(figures.get(key), int | float):
-                parts.append(f"{label} {figures[key]:.4f}")
+                parts.append(f"{key} {figures[key]:.4f}")
         bound = self._bound(figures)
         if bound is not None:
             parts.append(bound)

@@ -55,7 +55,7 @@ class TrainingRun:
         self.model = HierarchicalVAE(config)
         self.train_step = TrainStep(self.model, config)
         regularizer = self.train_step.regularizer
-        self.batches = images.training_batches(config, regularizer and regularizer.views)
+        self.batches = images.training_batches(config, regularizer.views if regularizer else None)
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.total_steps = schedules.total_steps(config.train, self.steps_per_epoch)
         self._pending: collections.deque[dict[str, Any]] = collections.deque()

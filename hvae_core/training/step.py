@@ -12,8 +12,9 @@ import numpy as np
 from keras import ops
 
 from hvae_core.config import Config
+from hvae_core.data import open_dataset
 from hvae_core.errors import WeightsError
-from hvae_core.interfaces import LatentOutput, PassOutput, Tensor
+from hvae_core.interfaces import LatentOutput, PassOutput, Regularizer, Tensor
 from hvae_core.model import HierarchicalVAE, Noise
 from hvae_core.model.noise import fold_seed, total_size
 from hvae_core.training.optimizer import Updater
@@ -36,7 +37,8 @@ class TrainStep:
     """One update of a model, compiled.
 
     The loss is ``(beta KL - log p(x|z)) / D + penalty / D``, averaged over the batch, in nats per
-    dimension: gradient norms and thresholds mean the same for every data set.
+    dimension: gradient norms and thresholds mean the same for every data set. Where a regularizer
+    makes copies of the images, the copies' first part is added to their image's.
 
     Args:
         model: the model; its weights are changed.
@@ -48,9 +50,11 @@ class TrainStep:
         self.config = config
         self.dimensions = math.prod(model.image_shape)
         self.noise_size = total_size(model.latent_shapes)
-        self.regularizer = (
-            config.regularizer.build(model.image_shape) if config.regularizer else None
-        )
+        self.regularizer: Regularizer | None = None
+        if config.regularizer is not None:
+            dataset = open_dataset(config.data)
+            self.regularizer = config.regularizer.build(dataset, model.likelihood.levels)
+        self.copies = self.regularizer.copies if self.regularizer else 1
         self.updater = Updater(config.train, model.trainable_variables)
         self._fixed = [v for v in model.variables if not v.trainable]
         self._program = Program(self._step, self._variables, config.train.compile)
@@ -62,21 +66,24 @@ class TrainStep:
     def _objective(
         self, images: Tensor, noise: Tensor, beta: Tensor, balance: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a micro-batch and its parts."""
+        """The loss of a micro-batch and its parts, which are of the images without copies."""
         out: PassOutput = self.model.forward(
             images, Noise.from_flat(noise, self.model.latent_shapes)
         )
         kl = out.kl
         if self.config.train.kl_balancing_steps:
             kl = ops.where(balance, balanced_kl(out.layers), kl)
-        loss = ops.mean(beta * kl - out.log_likelihood) / self.dimensions
-        if self.regularizer is not None:
-            loss = loss + ops.mean(self.regularizer.penalty(out.layers)) / self.dimensions
+        # The mean over images, of which the batch's mean sees one in ``copies``.
+        loss = ops.mean(beta * kl - out.log_likelihood) / (self.dimensions / self.copies)
+        own = slice(images.shape[0] // self.copies)
         parts = {
-            "distortion": ops.mean(-out.log_likelihood) / self.dimensions,
-            "rate": ops.mean(out.kl) / self.dimensions,
-            "kl_per_layer": ops.stack([ops.mean(layer.kl) for layer in out.layers]),
+            "distortion": ops.mean(-out.log_likelihood[own]) / self.dimensions,
+            "rate": ops.mean(out.kl[own]) / self.dimensions,
+            "kl_per_layer": ops.stack([ops.mean(layer.kl[own]) for layer in out.layers]),
         }
+        if self.regularizer is not None:
+            term = ops.mean(self.regularizer.penalty(out, self.model)) / self.dimensions
+            loss, parts["regularizer"] = loss + term, term
         return loss, parts
 
     def _step(
@@ -89,12 +96,11 @@ class TrainStep:
     ) -> dict[str, Tensor]:
         count = self.config.train.accumulate
         balance = step < self.config.train.kl_balancing_steps
-        rows = images.shape[0] // count
         total: list[Tensor] | None = None
         figures: dict[str, Tensor] = {}
         for part in range(count):
-            cut = slice(part * rows, (part + 1) * rows)
-            objective = partial(self._objective, images[cut], noise[cut], beta, balance)
+            own, drawn = (self._micro_batch(rows, part) for rows in (images, noise))
+            objective = partial(self._objective, own, drawn, beta, balance)
             loss, parts, gradients = value_and_grad(objective, self.updater.weights, self._fixed)
             if total is None:
                 total, figures = list(gradients), {"loss": loss, **parts}
@@ -114,6 +120,13 @@ class TrainStep:
         figures["nonfinite"] = 1.0 - ops.cast(is_finite, "float32")
         return figures
 
+    def _micro_batch(self, rows: Tensor, part: int) -> Tensor:
+        """A part of the batch: so many of its images, then their copies in the same order."""
+        count = rows.shape[0] // (self.config.train.accumulate * self.copies)
+        starts = range(part * count, rows.shape[0], rows.shape[0] // self.copies)
+        cuts = [rows[start : start + count] for start in starts]
+        return cuts[0] if len(cuts) == 1 else ops.concatenate(cuts, axis=0)
+
     def __call__(
         self,
         images: np.ndarray,
@@ -126,16 +139,17 @@ class TrainStep:
         """One update.
 
         Args:
-            images: uint8 [B, H, W, C].
+            images: uint8 [B, H, W, C]; with a regularizer its `Regularizer.views` of B images.
             step: number of this update, from 0; with ``train.seed`` it decides the noise.
             learning_rate: of this update.
             beta: weight of the KL.
-            noise: standard-normal numbers [B, N] of all layers, as `Noise.from_flat` divides them,
-                in place of the seeded ones.
+            noise: standard-normal numbers of all layers, a row [N] for each of ``images``, as
+                `Noise.from_flat` divides them, in place of the seeded ones.
 
         Returns:
-            Scalars, still on the device: loss, distortion and rate (nats/dim), gradient_norm,
-            skipped and nonfinite (0 or 1); and kl_per_layer [L] in nats.
+            Scalars, still on the device: loss, distortion, rate and, if there is one, regularizer
+            (nats/dim), gradient_norm, skipped and nonfinite (0 or 1); and kl_per_layer [L] in
+            nats. Distortion, rate and kl_per_layer are of the images without their copies.
         """
         return self._program(
             ops.convert_to_tensor(images),
@@ -146,12 +160,17 @@ class TrainStep:
         )
 
     def _draw(self, rows: int, step: int) -> Tensor:
-        """The noise of an update [rows, N], shared by an image's copies where they share it."""
-        seed = fold_seed(self.config.train.seed, step)
-        shared = self.regularizer is not None and self.regularizer.shares_noise
-        copies = rows // self.config.train.batch_size if shared else 1
-        noise = keras.random.normal((rows // copies, self.noise_size), seed=seed)
-        return ops.concatenate([noise] * copies, axis=0) if copies > 1 else noise
+        """The noise of an update [rows, N]; that of the images is the same with copies or not."""
+        seed, shape = self.config.train.seed, (rows // self.copies, self.noise_size)
+        noise = keras.random.normal(shape, seed=fold_seed(seed, step))
+        if self.regularizer is None or self.copies == 1:
+            return noise
+        others = range(1, self.copies)
+        if self.regularizer.shares_noise:
+            drawn = [noise for _ in others]
+        else:
+            drawn = [keras.random.normal(shape, seed=fold_seed(seed, step, c)) for c in others]
+        return ops.concatenate([noise, *drawn], axis=0)
 
     def sync(self) -> None:
         """Bring the model's weights up to date; they may then be read or changed."""

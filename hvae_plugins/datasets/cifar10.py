@@ -13,7 +13,7 @@ from hvae_core.data.decoded import decoded_images
 from hvae_core.data.files import DownloadOptions, FileDataset, data_folder, horizontal_flip
 from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError
-from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -45,6 +45,7 @@ class Cifar10(FileDataset):
 
     def __init__(self, options: Cifar10Config) -> None:
         self.options = options
+        self.invariance = Invariance(mirrored=options.flip)
 
     def prepare(self) -> None:
         """Download the archive, unless the files are here or ``data.root`` is given."""

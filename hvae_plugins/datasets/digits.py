@@ -9,7 +9,7 @@ from hvae_core.data.binarize import BINARIZATION_HELP, Binarization, binarize_on
 from hvae_core.data.files import DatasetOptions, FileDataset
 from hvae_core.data.sources import ArraySource
 from hvae_core.errors import MissingDependencyError
-from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -39,6 +39,7 @@ class Digits(FileDataset):
     )
     splits = ("train", "test")
     shape: Shape3 = (8, 8, 1)
+    invariance = Invariance(background=0)
 
     def __init__(self, options: DigitsConfig) -> None:
         self.options = options

@@ -17,7 +17,7 @@ from hvae_core.data.decoded import decoded_images
 from hvae_core.data.files import FileDataset, RootOptions, data_folder, horizontal_flip
 from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError
-from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 
 _TRAIN_FILES = 10
 _CHUNK = 4096
@@ -58,6 +58,7 @@ class DownsampledImageNet(FileDataset):
 
     def __init__(self, options: DownsampledImageNetConfig, side: int) -> None:
         self.options, self.side = options, side
+        self.invariance = Invariance(mirrored=options.flip)
         self.name = f"imagenet{side}"
         box = options.version == "box-2017"
         self.info = DatasetInfo(

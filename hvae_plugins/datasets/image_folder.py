@@ -16,7 +16,7 @@ from hvae_core.data.decoded import decoded_images
 from hvae_core.data.files import DatasetOptions, FileDataset, data_folder, horizontal_flip
 from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError
-from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -54,6 +54,7 @@ class ImageFolder(FileDataset):
 
     def __init__(self, options: ImageFolderConfig) -> None:
         self.options = options
+        self.invariance = Invariance(mirrored=options.flip)
 
     @property
     def shape(self) -> Shape3:

@@ -12,7 +12,7 @@ from hvae_core.data.files import DownloadOptions, FileDataset, data_folder
 from hvae_core.data.idx import read_idx_images
 from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError, DownloadError
-from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.paths import offline
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
@@ -58,6 +58,8 @@ class Mnist(FileDataset):
         download_bytes=sum(_SIZES.values()),
     )
     splits = ("train", "test")
+    # A margin is left around a digit, to turn and move in.
+    invariance = Invariance(range="large", background=0)
 
     def __init__(self, options: MnistConfig) -> None:
         self.options = options

@@ -15,7 +15,7 @@ from hvae_core.data.decoded import decoded_images
 from hvae_core.data.files import DatasetOptions, FileDataset, data_folder, horizontal_flip
 from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError
-from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -44,6 +44,7 @@ class Parquet(FileDataset):
 
     def __init__(self, options: ParquetConfig) -> None:
         self.options = options
+        self.invariance = Invariance(mirrored=options.flip)
 
     @functools.cached_property
     def files(self) -> dict[str, list[Path]]:

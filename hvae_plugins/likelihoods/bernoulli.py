@@ -36,6 +36,7 @@ class Bernoulli(Likelihood):
     def __init__(self, config: BernoulliConfig, image_shape: Shape3) -> None:
         self.config = config
         self.parameters = image_shape[-1]
+        self.levels = 2 if config.targets == "binary" else 256
 
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
         """See `Likelihood.log_prob`; the parameters are logits."""

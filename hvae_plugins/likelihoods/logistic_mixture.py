@@ -52,6 +52,7 @@ class LogisticMixture(Likelihood):
         self._prob = logistic_mixture
         self.config = config
         self.channels = image_shape[-1]
+        self.levels = config.levels
         self.parameters = logistic_mixture.parameter_count(config.mixtures, self.channels)
 
     def quantise(self, x: Tensor) -> Tensor:

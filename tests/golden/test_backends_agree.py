@@ -40,6 +40,16 @@ CASES = {
         },
         "likelihood": "bernoulli",
     },
+    "attention": {
+        "model": {
+            "resolutions": [8, 4, 2, 1], "image_channels": 1, "width": 8,
+            "encoder_middle_width": 4, "decoder_middle_width": 4, "latent_width": 2,
+            "encoder_blocks": [1, 0, 1, 1], "decoder_blocks": [2, 1, 0, 1],
+            "readout": {"width": 8, "middle_width": 4, "blocks": 0},
+            "attention": {"name": "davi", "query_width": 4, "queries": 2},
+        },
+        "likelihood": "bernoulli",
+    },
 }  # fmt: skip
 
 

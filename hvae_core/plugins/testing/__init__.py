@@ -15,23 +15,26 @@ of hvae imports pytest.
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{part}" for part in ("component", "layer", "block", "flow")),
-    f"{__name__}.likelihood",
-    f"{__name__}.dataset",
+    *(f"{__name__}.{part}" for part in ("component", "layer", "block", "flow", "attention")),
+    *(f"{__name__}.{part}" for part in ("likelihood", "dataset", "regularizer")),
 )
 
+from hvae_core.plugins.testing.attention import AttentionContract  # noqa: E402
 from hvae_core.plugins.testing.block import BlockContract  # noqa: E402
 from hvae_core.plugins.testing.component import ComponentContract  # noqa: E402
 from hvae_core.plugins.testing.dataset import DatasetContract  # noqa: E402
 from hvae_core.plugins.testing.flow import FlowContract  # noqa: E402
 from hvae_core.plugins.testing.layer import LayerContract  # noqa: E402
 from hvae_core.plugins.testing.likelihood import LikelihoodContract  # noqa: E402
+from hvae_core.plugins.testing.regularizer import RegularizerContract  # noqa: E402
 
 __all__ = [
+    "AttentionContract",
     "BlockContract",
     "ComponentContract",
     "DatasetContract",
     "FlowContract",
     "LayerContract",
     "LikelihoodContract",
+    "RegularizerContract",
 ]

@@ -10,6 +10,7 @@ A third party's test file is three lines::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import keras
@@ -21,6 +22,7 @@ from hvae_core.interfaces import Flow, Shape3, Tensor
 from hvae_core.model.hierarchy import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian
 from hvae_core.plugins.testing.layer import LayerContract
+from hvae_core.training.program import Program, value_and_grad
 
 
 class FlowContract(LayerContract):
@@ -30,12 +32,14 @@ class FlowContract(LayerContract):
         latent_shapes: the [H, W, C] to try; small, as the Jacobian has (H W C)^2 entries.
         log_det_tolerance: error in nats allowed against autodiff's slogdet.
         inverse_tolerance: error allowed after a way there and back.
+        gradient_tolerance: error of the inverse's gradient, relative to the forward's plus 1.
     """
 
     kind = "flow"
     latent_shapes: ClassVar[Sequence[Shape3]] = ((1, 1, 4), (2, 2, 3))
     log_det_tolerance: ClassVar[float] = 1e-3
     inverse_tolerance: ClassVar[float] = 1e-3
+    gradient_tolerance: ClassVar[float] = 1e-3
 
     def cases(self) -> Sequence[Shape3]:
         """The latent shapes."""
@@ -125,6 +129,40 @@ class FlowContract(LayerContract):
             np.testing.assert_allclose(
                 ops.convert_to_numpy(got), wanted, atol=bound, rtol=bound, err_msg=message
             )
+
+    def test_the_inverse_has_its_gradient(self, config: dict[str, Any], case: Any) -> None:
+        """Where it is declared: back at the start whatever weights, latent and context are.
+
+        ``f^-1(f(z)) - z`` and its log-determinants' difference are 0 for all of them, so that
+        their gradients to all of them are.
+        """
+        declared = self.component.inverse_gradient
+        if declared is None or not declared(self.options(config)):
+            pytest.skip("its inverse is not declared to have a gradient")
+        flow, arrays = self.make_random(config, case), self.inputs(config, case)
+        variables = [*flow.trainable_variables, *(keras.Variable(array) for array in arrays)]
+        given = variables[len(flow.trainable_variables) :]
+        rng = np.random.default_rng(7)
+        factor = ops.convert_to_tensor(rng.normal(size=arrays[0].shape).astype("f"))
+
+        def loss(round_trip: bool) -> tuple[Tensor, tuple[()]]:
+            z, *context = (ops.convert_to_tensor(variable) for variable in given)
+            there = flow.forward(z, *context)
+            if not round_trip:
+                return ops.sum(factor * there.z) + ops.sum(there.log_det), ()
+            back = flow.inverse(there.z, *context)
+            return ops.sum(factor * (back.z - z)) + ops.sum(back.log_det - there.log_det), ()
+
+        on_jax = keras.config.backend() == "jax"
+        found = []
+        for round_trip in (False, True):
+            function = partial(value_and_grad, partial(loss, round_trip), variables)
+            found.append(Program(lambda f=function: f()[2], variables, on_jax)())
+        for variable, forward, both in zip(variables, *found, strict=True):
+            size = np.abs(ops.convert_to_numpy(forward)).max()
+            error = np.abs(ops.convert_to_numpy(both)).max()
+            bound = self.gradient_tolerance * (1.0 + size)
+            assert error < bound, f"the inverse's gradient to {variable.path} is off by {error}"
 
     def test_it_uses_all_of_the_context_it_asks_for(
         self, config: dict[str, Any], case: Any

@@ -57,4 +57,6 @@ def hvae_component() -> ComponentSpec:
         config=ConvSylvesterConfig,
         references=("Hoogeboom et al. 2020, The Convolution Exponential, arXiv 2006.01910",),
         context_channels=lambda options, shape: options.context_channels,
+        # Without the bound, no small number of iterations gives it.
+        inverse_gradient=lambda options: options.spectral_norm,
     )

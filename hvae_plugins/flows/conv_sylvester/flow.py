@@ -236,7 +236,7 @@ class ConvSylvester(Flow, keras.layers.Layer):
         return FlowOutput(self._restore(x, aside), total)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
-        """See `Flow.inverse`: by fixed-point iteration, without a gradient."""
+        """See `Flow.inverse`: by fixed-point iteration; its gradient needs `spectral_norm`."""
         x, aside = self._arrange(ops.cast(z, self.precision))
         total = ops.zeros_like(x[:, 0, 0, 0])
         stacked = list(zip(self.stack, self._contexts(context), strict=True))

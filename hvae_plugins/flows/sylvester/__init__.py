@@ -58,4 +58,5 @@ def hvae_component() -> ComponentSpec:
         references=("van den Berg et al. 2018, arXiv 1803.05649",),
         context_channels=lambda options, shape: options.context_channels,
         enabled=lambda options: options.flows > 0,
+        inverse_gradient=lambda options: True,
     )

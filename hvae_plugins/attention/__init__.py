@@ -1,0 +1,1 @@
+"""Attention across the layers of the hierarchy."""

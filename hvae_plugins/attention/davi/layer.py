@@ -1,0 +1,196 @@
+"""Depthwise attention over a VDVAE's scales (Apostolopoulou et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+from keras import ops
+
+from hvae_core.config import ModelConfig, StageConfig
+from hvae_core.interfaces import Attention, BlockShape, Tensor
+from hvae_core.layers import convolution
+from hvae_plugins.attention.davi import DaviConfig
+from hvae_plugins.attention.davi.sources import (
+    Sources,
+    Stack,
+    append,
+    attention_weights,
+    pool,
+    weighted_sum,
+)
+
+
+class DaviState(NamedTuple):
+    """What can be read: the encoder's finer scales at each scale, and the layers above."""
+
+    encoder: tuple[Stack | None, ...]
+    decoder: Sources
+
+
+class Reader(keras.layers.Layer):
+    """What one layer reads on one side: ``y + g (a + gelu(LN(a)))``, the gate g starting at 0.
+
+    ``a = sum_j softmax_j(q . k_j / sqrt d) v_j`` at each pixel, q from a block of its own and LN
+    over channels. The paper's ``y + gelu(LN(y))`` is just y here, as the blocks that take it
+    begin with an activation: with g = 0 the model is the one without attention.
+
+    Args:
+        config: the attention's options.
+        model: the model's options.
+        stage: the scale the layer is at.
+        sources: how many there are; of one there is no choice, and so no query.
+        name: the layer's name.
+    """
+
+    def __init__(
+        self, config: DaviConfig, model: ModelConfig, stage: StageConfig, sources: int, name: str
+    ) -> None:
+        super().__init__(name=name)
+        self.stage, self.queries, self.query_width = stage, config.queries, config.query_width
+        self.query = self.merge = None
+        if sources > 1:
+            shape = BlockShape(
+                resolution=stage.resolution,
+                in_width=stage.width,
+                middle_width=stage.decoder_middle_width,
+                out_width=config.queries * config.query_width,
+                kernel_size=stage.kernel_size,
+                activation=model.block_activation,
+                norm=model.norm,
+                conv=model.conv,
+            )
+            self.query = model.block.build(shape, name="query")
+            if config.queries > 1:
+                self.merge = convolution(stage.width, 1, name="merge")
+        self.norm = keras.layers.LayerNormalization(axis=-1, epsilon=1e-5, name="norm")
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Create the weights."""
+        side, width = self.stage.resolution, self.stage.width
+        if self.query is not None:
+            self.query.build((None, side, side, width))
+        if self.merge is not None:
+            self.merge.build((None, side, side, self.queries * width))
+        self.norm.build((None, side, side, width))
+        self.gate = self.add_weight(shape=(), initializer="zeros", name="gate")
+
+    def weights_over(self, x: Tensor, sources: Sources) -> Tensor:
+        """The attention weights [B, H, W, Q, n] of the stream ``x`` [B, H, W, C], float32."""
+        if self.query is None:
+            return ops.ones_like(x[..., :1, None], dtype="float32")
+        side = self.stage.resolution
+        query = ops.reshape(self.query(x), (-1, side, side, self.queries, self.query_width))
+        return attention_weights(query, sources)
+
+    def read(self, y: Tensor, x: Tensor, sources: Sources) -> Tensor:
+        """``y`` [B, H, W, C] with what the query from ``x`` [B, H, W, C] finds."""
+        weights = ops.cast(self.weights_over(x, sources), self.compute_dtype)
+        found = weighted_sum(weights, sources)
+        side = self.stage.resolution
+        found = ops.reshape(found, (-1, side, side, found.shape[3] * self.stage.width))
+        if self.merge is not None:
+            found = self.merge(found)
+        found = found + ops.gelu(self.norm(found), approximate=False)
+        return y + ops.cast(self.gate, y.dtype) * ops.cast(found, y.dtype)
+
+
+class Davi(Attention, keras.layers.Layer):
+    """Depthwise attention of prior and posterior (Apostolopoulou et al. 2022).
+
+    Prior: layer l reads the layers above it, l of them; the value of one is its prior's part in
+    the stream, h. Posterior: it reads the encoder's scales finer than its own, which itself comes
+    in directly. Keys are 1x1 convolutions of the activated values. On the way up, keys and values
+    go to each coarser scale once, by average pooling; on the way down nothing is upsampled, see
+    `hvae_plugins.attention.davi.sources`.
+
+    Cost: L latent layers compare themselves with O(L^2) pairs, each pair H W (d + C) products at
+    the finer one's pixels. Keys and values are stored once: memory for them is linear in L.
+
+    Args:
+        config: the options.
+        model: the model's options; all scales have one width.
+        name: the layer's name.
+    """
+
+    def __init__(self, config: DaviConfig, model: ModelConfig, name: str = "attention") -> None:
+        super().__init__(name=name)
+        self.stages = model.stages
+        places = [s for s in reversed(model.stages) for _ in range(s.decoder_blocks)]
+        self.depth = len(places)
+        # Scales finer than some latent layer's. They, or the layers, need keys where one reads
+        # several.
+        self.read = max(stage.index for stage in places)
+        self.priors: dict[int, Reader] = {}
+        self.posteriors: dict[int, Reader] = {}
+        for layer, stage in enumerate(places):
+            if layer:
+                self.priors[layer] = Reader(config, model, stage, layer, f"layers-{layer}-prior")
+            if stage.index:
+                self.posteriors[layer] = Reader(
+                    config, model, stage, stage.index, f"layers-{layer}-posterior"
+                )
+        self.activate = keras.activations.get(model.block_activation)
+        width = config.query_width
+        self.layer_keys = [
+            convolution(width, 1, name=f"layers-{layer}-key")
+            for layer in range(self.depth - 1 if self.depth > 2 else 0)
+        ]
+        self.scale_keys = [
+            convolution(width, 1, name=f"scales-{stage.resolution}-key")
+            for stage in self.stages[: self.read if self.read > 1 else 0]
+        ]
+        self.places = places
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Create the weights."""
+        for reader in (*self.priors.values(), *self.posteriors.values()):
+            reader.build()
+        for key, stage in zip(self.layer_keys, self.places, strict=False):
+            key.build((None, stage.resolution, stage.resolution, stage.width))
+        for key, stage in zip(self.scale_keys, self.stages, strict=False):
+            key.build((None, stage.resolution, stage.resolution, stage.width))
+        self.built = True
+
+    def _key(self, keys: Sequence[keras.layers.Layer], place: int, value: Tensor) -> Tensor | None:
+        return keys[place](self.activate(value)) if keys else None
+
+    def start(self, features: Sequence[Tensor] | None) -> DaviState:
+        """See `Attention.start`: all scales' sources, pooled."""
+        if features is None:
+            return DaviState((), Sources())
+        stack: Stack | None = None
+        encoder: list[Stack | None] = []
+        for stage in self.stages[: self.read + 1]:
+            if stack is not None:
+                stack = pool(stack, self.stages[stage.index - 1].resolution // stage.resolution)
+            encoder.append(stack)
+            if stage.index < self.read:
+                value = features[stage.index]
+                stack = append(stack, self._key(self.scale_keys, stage.index, value), value)
+        return DaviState(tuple(encoder), Sources())
+
+    def resize(self, state: DaviState, scale: int) -> DaviState:
+        """See `Attention.resize`."""
+        return DaviState(state.encoder, state.decoder.closed())
+
+    def read_prior(self, state: DaviState, x: Tensor, layer: int) -> Tensor:
+        """See `Attention.read_prior`."""
+        reader = self.priors.get(layer)
+        return x if reader is None else reader.read(x, x, state.decoder)
+
+    def read_posterior(self, state: DaviState, x: Tensor, features: Tensor, layer: int) -> Tensor:
+        """See `Attention.read_posterior`."""
+        reader = self.posteriors.get(layer)
+        if reader is None:
+            return features
+        stack = state.encoder[self.places[layer].index]
+        assert stack is not None  # a scale is finer than this layer's
+        return reader.read(features, x, Sources((stack,)))
+
+    def write(self, state: DaviState, h: Tensor, layer: int) -> DaviState:
+        """See `Attention.write`."""
+        if layer == self.depth - 1:  # nobody comes after
+            return state
+        return DaviState(state.encoder, state.decoder.add(self._key(self.layer_keys, layer, h), h))

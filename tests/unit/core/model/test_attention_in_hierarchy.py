@@ -1,0 +1,120 @@
+"""Attention inside the hierarchy."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+import hvae_core as hvae
+from hvae_core.config import parse_config
+from hvae_core.errors import ConfigError
+from hvae_core.training.step import TrainStep
+from hvae_core.weights import weight_names
+
+DAVI = {"name": "davi", "query_width": 4, "queries": 2}
+EMPTY = {"resolutions": [8, 4, 2, 1], "encoder_blocks": 0, "decoder_blocks": [1, 0, 2, 1]}
+
+
+def gates(model):
+    return {n: v for n, v in weight_names(model).items() if n.endswith(".gate")}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"readout": {"kind": "features"}}, {**EMPTY, "mixing_block": [0, 0, 1, 0]}],
+    ids=["latents", "features", "empty scales"],
+)
+def test_with_gates_at_zero_it_is_the_model_without_attention(make_model, images, changes):
+    plain = make_model(model=changes)
+    model = make_model(model={**changes, "attention": DAVI})
+    names = weight_names(model)
+    for name, variable in weight_names(plain).items():
+        names[name].assign(variable.value)
+    for gate in gates(model).values():
+        gate.assign(0.0)
+    for figure in ("elbo", "kl_per_layer"):
+        got, expected = (getattr(m.elbo(images, seed=2), figure) for m in (model, plain))
+        np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(model.sample(3, seed=1), plain.sample(3, seed=1))
+    for gate in gates(model).values():
+        gate.assign(0.5)
+    assert np.abs(model.elbo(images, seed=2).elbo - plain.elbo(images, seed=2).elbo).min() > 1e-3
+    assert np.abs(model.elbo(images).kl_per_layer - plain.elbo(images).kl_per_layer).max() > 1e-3
+
+
+def test_it_starts_as_the_same_seed_s_model_without_attention(make_model, images):
+    plain, model = (
+        make_model(random_weights=False, model={"attention": attention})
+        for attention in (None, DAVI)
+    )
+    assert len(gates(model)) == 5  # three priors, and posteriors at two scales
+    np.testing.assert_array_equal(model.elbo(images).elbo, plain.elbo(images).elbo)
+
+
+def test_gates_move_and_gradients_reach_all_queries_and_keys(make_model, images):
+    from hvae_core.training.program import value_and_grad
+
+    model = make_model(random_weights=False, model={"attention": DAVI})
+    step = TrainStep(model, model.config)
+    for number in range(4):
+        step(images[:4], step=number, learning_rate=1e-2, beta=1.0)
+    step.sync()
+    moved = {name: float(ops.convert_to_numpy(gate.value)) for name, gate in gates(model).items()}
+    assert all(abs(value) > 1e-4 for value in moved.values()), moved
+    noise = [
+        ops.convert_to_tensor(np.random.default_rng(3).normal(size=(5, *s)).astype("f"))
+        for s in model.latent_shapes
+    ]
+
+    def loss():
+        out = model.forward(ops.convert_to_tensor(images), noise)
+        return ops.mean(out.kl - out.log_likelihood), ()
+
+    mine = {n: v for n, v in weight_names(model).items() if n.startswith("attention.")}
+    _, _, gradients = value_and_grad(loss, list(mine.values()))
+    for name, gradient in zip(mine, gradients, strict=True):
+        assert np.abs(ops.convert_to_numpy(gradient)).max() > 0, name
+    assert any(".query." in name for name in mine)
+    assert any(".key." in name for name in mine)
+
+
+@pytest.mark.parametrize("changes", [{}, EMPTY], ids=["all", "empty scales"])
+def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(
+    make_model, images, changes
+):
+    """Priors read the same on both ways down; so does a pass along given latents."""
+    model = make_model(model={**changes, "attention": DAVI})
+    rng = np.random.default_rng(0)
+    noise = [rng.normal(size=(len(images), *s)).astype("f") for s in model.latent_shapes]
+    out = model.forward(ops.convert_to_tensor(images), noise)
+    latents = [layer.z for layer in out.layers]
+    again = model.generate(noise, 1.0, latents)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(again), ops.convert_to_numpy(out.parameters), atol=1e-5
+    )
+    for posterior, layer in zip(model.follow(out.features, latents), out.layers, strict=True):
+        for followed, drawn in zip(posterior.parameters, layer.posterior, strict=True):
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(followed), ops.convert_to_numpy(drawn), atol=1e-5
+            )
+    assert model.reconstruct(images, latents=2).shape == images.shape
+
+
+def test_it_saves_and_loads(make_model, images, tmp_path):
+    model = make_model(model={"attention": DAVI})
+    model.save(tmp_path / "preset")
+    again = hvae.load(tmp_path / "preset")
+    assert again.config == model.config
+    np.testing.assert_allclose(again.elbo(images).elbo, model.elbo(images).elbo, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attention": {"name": "davi", "queries": 0}}, "model.attention.queries is 0"),
+        ({"attention": {"name": "davi", "width": 3}}, "Unknown key 'model.attention.width'"),
+        ({"attention": "davi", "width": [8, 8, 8, 8, 16]}, "model.width must be equal"),
+    ],
+)
+def test_bad_options_are_told(options, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_config({"model": options})

@@ -1,0 +1,175 @@
+"""The training step with views of each image: pairing, averaging, accounting, resumption."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+pytest.importorskip("sklearn")
+
+from hvae_core.config import Config
+from hvae_core.model import HierarchicalVAE
+from hvae_core.training import train
+from hvae_core.training.callbacks import Callback
+from hvae_core.training.feeding import open_images
+from hvae_core.training.metrics import MetricsFile
+from hvae_core.training.step import TrainStep
+
+MODEL = {
+    "resolutions": [8, 2, 1],
+    "image_channels": 1,
+    "width": 4,
+    "encoder_middle_width": 4,
+    "decoder_middle_width": 4,
+    "latent_width": 2,
+    "encoder_blocks": [1, 0, 1],
+    "decoder_blocks": [0, 1, 1],
+    "readout": {"width": 4, "middle_width": 4, "blocks": 0},
+}
+PIXELS = 64
+
+
+def configuration(regularizer=None, model=None, **train):
+    return Config.model_validate(
+        {
+            "model": {**MODEL, **(model or {})},
+            "likelihood": {"name": "logistic-mixture", "mixtures": 1, "levels": 17},
+            "regularizer": None if regularizer is None else {"name": "cr-vae", **regularizer},
+            "data": "digits",
+            "train": {"batch_size": 8, "steps": 10, "optimizer": "sgd", "weight_decay": 0, **train},
+        }
+    )
+
+
+def make(regularizer=None, **train):
+    config = configuration(regularizer, **train)
+    model = HierarchicalVAE(config)
+    rng = np.random.default_rng(4)
+    for variable in model.trainable_variables:
+        value = ops.convert_to_numpy(variable.value)
+        variable.assign(value + rng.normal(0, 0.7, value.shape).astype("f"))
+    return model, TrainStep(model, config)
+
+
+def update(step, images, beta=1.0, rate=0.0):
+    figures = step(images, step=3, learning_rate=rate, beta=beta)
+    return {key: np.asarray(ops.convert_to_numpy(value)) for key, value in figures.items()}
+
+
+@pytest.fixture(scope="module")
+def images():
+    config = configuration()
+    return open_images(config).training_batches(config).batch(0)
+
+
+def views_of(step, images):
+    return step.regularizer.views(images, np.random.default_rng(0))
+
+
+def test_an_image_and_its_copy_share_their_noise_pairwise():
+    """Rows i and i + B, not the neighbours 2 i and 2 i + 1."""
+    plain, shared, own = (
+        ops.convert_to_numpy(make(options)[1]._draw(rows, 5))
+        for options, rows in ((None, 8), ({}, 16), ({"shared_noise": False}, 16))
+    )
+    np.testing.assert_array_equal(shared[8:], shared[:8])
+    assert np.abs(shared[0] - shared[1]).min() > 0
+    assert np.abs(own[8:] - own[:8]).min() > 0
+    for drawn in (shared, own):  # what a run without copies has
+        np.testing.assert_array_equal(drawn[:8], plain)
+
+
+def test_the_reported_bound_is_that_of_the_images_without_regularizer(images):
+    _, plain = make()
+    _, step = make({"weight": 5.0})
+    expected, got = update(plain, images), update(step, views_of(step, images))
+    for key in ("rate", "distortion", "kl_per_layer"):
+        np.testing.assert_allclose(got[key], expected[key], rtol=1e-5)
+    assert "regularizer" not in expected
+    assert got["regularizer"] > 0
+    assert got["loss"] > expected["loss"] + got["regularizer"]
+
+
+def test_the_loss_is_both_bounds_and_the_weighted_term_per_image(images):
+    """Beta weights both images' KL and not the term."""
+    _, step = make({"weight": 0.5})
+    views = views_of(step, images)
+    model, _ = make()
+    noise = ops.convert_to_numpy(step._draw(16, 3))
+    pieces = np.split(noise, np.cumsum([2, 8])[:-1], axis=1)
+    layers = [
+        piece.reshape(16, *shape) for piece, shape in zip(pieces, model.latent_shapes, strict=True)
+    ]
+    bound = model.elbo(views, noise=layers)
+    terms = set()
+    for beta in (1.0, 0.25):
+        got = update(step, views, beta)
+        both = (beta * bound.kl - bound.log_likelihood).sum() / 8 / PIXELS
+        assert got["loss"] == pytest.approx(both + got["regularizer"], rel=1e-4)
+        terms.add(float(got["regularizer"]))
+    assert max(terms) == pytest.approx(min(terms), rel=1e-5)
+    _, double = make({"weight": 1.0})
+    assert update(double, views)["regularizer"] == pytest.approx(2 * terms.pop(), rel=1e-4)
+
+
+def test_without_augmentation_the_copies_count_twice_and_the_term_is_zero(images):
+    _, plain = make()
+    _, step = make({"augmentation": "none", "mode": "exact"})
+    views = views_of(step, images)
+    np.testing.assert_array_equal(views[8:], images)
+    expected, got = update(plain, images), update(step, views)
+    assert got["loss"] == pytest.approx(2 * expected["loss"], rel=1e-5)
+    assert got["regularizer"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["paths", "exact"])
+def test_micro_batches_hold_pairs(images, mode):
+    """Accumulated over four parts, loss, term and update are the whole batch's."""
+    results = []
+    for accumulate in (1, 4):
+        model, step = make({"weight": 2.0, "mode": mode}, accumulate=accumulate)
+        figures = update(step, views_of(step, images), rate=1e-2)
+        step.sync()
+        values = [ops.convert_to_numpy(v.value) for v in model.trainable_variables]
+        results.append((figures, values))
+    (whole, ends), (parts, others) = results
+    for key in ("loss", "rate", "regularizer", "gradient_norm"):
+        np.testing.assert_allclose(parts[key], whole[key], rtol=1e-4)
+    for one, other in zip(ends, others, strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5)
+
+
+class Killed(BaseException):
+    """Ends a run as a signal that cannot be caught does: nothing more is written."""
+
+
+class Kill(Callback):
+    def update(self, run, figures):
+        if run.step >= 5:
+            raise Killed
+
+
+def test_a_killed_run_with_attention_and_consistency_resumes_to_the_same_numbers(tmp_path):
+    options = {"batch_size": 320, "accumulate": 2, "steps": 6, "optimizer": "adamw"}
+    options |= {"checkpoint_steps": 2, "log_steps": 2, "sample_epochs": 0, "tensorboard": False}
+    config = configuration(
+        {"mode": "exact", "shared_noise": False},
+        {"attention": {"name": "davi", "query_width": 2}},
+        **options,
+        validation_images=8,
+        learning_rate=1e-2,
+    )
+    train(config, tmp_path / "unbroken")
+    with pytest.raises(Killed):
+        train(config, tmp_path / "killed", callbacks=[Kill()])
+    train(config, tmp_path / "killed", resume=True)
+    unbroken, resumed = (
+        MetricsFile(tmp_path / name / "metrics.jsonl").read() for name in ("unbroken", "killed")
+    )
+    assert [row["step"] for row in resumed] == [row["step"] for row in unbroken]
+    # Four updates an epoch: copies count neither as images nor for its length.
+    assert [row["step"] for row in unbroken if row["event"] == "epoch"] == [4, 6]
+    assert unbroken[-1]["images"] == 6 * 320
+    for one, other in zip(unbroken, resumed, strict=True):
+        for key in ("loss", "rate", "distortion", "regularizer", "gradient_norm", "kl_per_layer"):
+            np.testing.assert_allclose(other[key], one[key], rtol=1e-5, atol=1e-7, err_msg=key)
+    assert unbroken[-1]["regularizer"] > 0
