@@ -14,6 +14,7 @@ from hvae_core.model.attending import Attending
 from hvae_core.model.encoder import Transition
 from hvae_core.model.latent import LatentLayer
 from hvae_core.model.noise import Noise
+from hvae_core.model.rematerialisation import rematerialised
 
 Visit = Callable[[LatentLayer, Tensor], tuple[Tensor, Tensor | None]]
 
@@ -27,11 +28,13 @@ class Decoder(keras.layers.Layer):
 
     Args:
         config: the model's options.
+        remat: compute latent layers again in the backward pass.
         name: the layer's name.
     """
 
-    def __init__(self, config: ModelConfig, name: str = "decoder") -> None:
+    def __init__(self, config: ModelConfig, remat: bool = False, name: str = "decoder") -> None:
         super().__init__(name=name)
+        self.remat = remat
         self.stages = tuple(reversed(config.stages))
         if config.readout.kind == "latents":
             # Nothing reads the stream past the last latent layer.
@@ -137,7 +140,8 @@ class Decoder(keras.layers.Layer):
 
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             given = attending.features(x, features[layer.stage.index])
-            x, h, output = layer.infer(x, given, noise[len(outputs)])
+            infer = rematerialised(layer.infer) if self.remat else layer.infer
+            x, h, output = infer(x, given, noise[len(outputs)])
             outputs.append(output)
             return x, h
 

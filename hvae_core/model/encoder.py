@@ -7,6 +7,7 @@ import keras
 from hvae_core.config import ModelConfig, StageConfig
 from hvae_core.interfaces import BlockShape, Tensor
 from hvae_core.layers import convolution, pool_average, resize_channels
+from hvae_core.model.rematerialisation import rematerialised
 
 
 def block_shape(
@@ -60,11 +61,13 @@ class Encoder(keras.layers.Layer):
 
     Args:
         config: the model's options.
+        remat: compute blocks again in the backward pass.
         name: the layer's name.
     """
 
-    def __init__(self, config: ModelConfig, name: str = "encoder") -> None:
+    def __init__(self, config: ModelConfig, remat: bool = False, name: str = "encoder") -> None:
         super().__init__(name=name)
+        self.remat = remat
         self.stages = config.stages
         self.stem = convolution(
             self.stages[0].width,
@@ -125,6 +128,8 @@ class Encoder(keras.layers.Layer):
                 h = pool_average(h, finer.resolution // stage.resolution)
                 h = self.transitions[stage.index - 1](h)
             blocks = self.blocks[stage.index]
+            if self.remat:
+                blocks = [rematerialised(block) for block in blocks]
             taken_after = len(blocks) - stage.pooling_block
             for block in blocks[:taken_after]:
                 h = block(h)

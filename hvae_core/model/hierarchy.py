@@ -34,8 +34,8 @@ class HierarchicalVAE(keras.Model):
     and give NumPy arrays.
 
     Args:
-        config: the whole configuration; `model`, `likelihood`, `train.precision` and `train.seed`
-            (of the initial weights) are used.
+        config: the whole configuration; `model`, `likelihood`, `train.precision`, `train.remat` and
+            `train.seed` (of the initial weights) are used.
         name: the model's name; not part of the names in weights files.
     """
 
@@ -47,9 +47,10 @@ class HierarchicalVAE(keras.Model):
         self.latent_shapes: list[Shape3] = options.latent_shapes
         self.likelihood = config.likelihood.build(self.image_shape)
         with dtype_policy(config.train.precision), seeded(config.train.seed):
-            self.encoder = Encoder(options)
-            self.decoder = Decoder(options)
-            self.readout = build_readout(options, self.likelihood.parameters)
+            remat = config.train.remat
+            self.encoder = Encoder(options, remat)
+            self.decoder = Decoder(options, remat)
+            self.readout = build_readout(options, self.likelihood.parameters, remat)
             # Last, so that the others' initial weights are those of a model without it.
             attention = options.attention
             self.attention = attention.build(options, name="attention") if attention else None

@@ -10,6 +10,7 @@ from keras import ops
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import BlockShape, Tensor
 from hvae_core.layers import convolution, unpatch, upsample_nearest
+from hvae_core.model.rematerialisation import rematerialised
 
 
 class LatentReadout(keras.layers.Layer):
@@ -22,11 +23,15 @@ class LatentReadout(keras.layers.Layer):
     Args:
         config: the model's options.
         parameters: channels of the likelihood's parameters for each pixel.
+        remat: compute blocks again in the backward pass.
         name: the layer's name.
     """
 
-    def __init__(self, config: ModelConfig, parameters: int, name: str = "readout") -> None:
+    def __init__(
+        self, config: ModelConfig, parameters: int, remat: bool = False, name: str = "readout"
+    ) -> None:
         super().__init__(name=name)
+        self.remat = remat
         options = config.readout
         self.stages = config.stages
         self.patch = config.patch_size
@@ -97,7 +102,7 @@ class LatentReadout(keras.layers.Layer):
                 total = projected if total is None else total + projected
         h = self.activate(self.mix(total * self.depth**-0.5))
         for block in self.blocks:
-            h = block(h)
+            h = rematerialised(block)(h) if self.remat else block(h)
         return ops.cast(unpatch(self.out(self.activate(h)), self.patch), "float32")
 
 
@@ -128,7 +133,10 @@ class FeatureReadout(keras.layers.Layer):
         return ops.cast(unpatch(self.out(x * self.gain + self.bias), self.patch), "float32")
 
 
-def build_readout(config: ModelConfig, parameters: int) -> LatentReadout | FeatureReadout:
-    """The readout that ``model.readout.kind`` names."""
-    kind = LatentReadout if config.readout.kind == "latents" else FeatureReadout
-    return kind(config, parameters)
+def build_readout(
+    config: ModelConfig, parameters: int, remat: bool = False
+) -> LatentReadout | FeatureReadout:
+    """The readout that ``model.readout.kind`` names; ``remat`` as of `LatentReadout`."""
+    if config.readout.kind == "latents":
+        return LatentReadout(config, parameters, remat)
+    return FeatureReadout(config, parameters)
