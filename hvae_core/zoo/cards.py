@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hvae_core.config import Component, Config, StageConfig
 from hvae_core.zoo.preset import SAMPLES_FILE, Preset
 
+_BIBTEX = """```bibtex
+@software{hvae,
+  title = {hvae: hierarchical variational autoencoders in {Keras}},
+  author = {{The hvae developers}}
+}
+```"""
 _FIGURE_NAMES = {"bits_per_dim": "bits/dim", "nats": "nats", "elbo": "ELBO"}
 
 
@@ -28,8 +35,29 @@ def model_card(preset: Preset) -> str:
         _section("Training", _training(config, preset.info.get("trained") or {})),
         _section("Notes", str(preset.info.get("notes") or "")),
         _section("Licence", preset.licence),
+        _section("How to cite", _citation(preset)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def hub_card(preset: Preset) -> str:
+    """`model_card` with the head that the Hugging Face Hub reads.
+
+    Raises:
+        ConfigError: the preset's configuration is not valid.
+    """
+    licence = preset.licence.lower()
+    known = re.fullmatch(r"[a-z0-9.+-]+", licence) is not None
+    head = {
+        "license": licence if known else "other",
+        **({} if known else {"license_name": preset.licence}),
+        "library_name": "hvae",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["hvae", "keras", "variational-autoencoder", "hierarchical-vae"],
+    }
+    import yaml
+
+    return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n{model_card(preset)}"
 
 
 def _section(title: str, body: str) -> str:
@@ -123,6 +151,19 @@ def _component(component: Component) -> str:
 
 def _data(config: Config) -> str:
     return f"{_component(config.data)}: {config.data.spec.summary}"
+
+
+def _citation(preset: Preset) -> str:
+    """The author's words, or the toolkit and the papers that the model's parts come from."""
+    if preset.info.get("cite"):
+        return str(preset.info["cite"])
+    papers = dict.fromkeys(
+        reference
+        for component in preset.config.components()
+        for reference in component.spec.references
+    )
+    listed = "\n".join(f"- {paper}" for paper in papers)
+    return f"{_BIBTEX}\n\nThe model and its data build on:\n\n{listed}" if listed else _BIBTEX
 
 
 def _training(config: Config, trained: Mapping[str, Any]) -> str:
