@@ -18,6 +18,7 @@ COMMANDS = {
     "sample": ("hvae_core.cli.sample", "Draw images from a model's prior."),
     "reconstruct": ("hvae_core.cli.reconstruct", "Encode images and draw them again."),
     "interpolate": ("hvae_core.cli.interpolate", "Walk from one image to another."),
+    "explore": ("hvae_core.cli.explore", "Try models out on a local page."),
     "evaluate": ("hvae_core.cli.evaluate", "Measure a model on a data set."),
     "import": ("hvae_core.cli.import_checkpoint", "Make a preset of an original checkpoint."),
     "export": ("hvae_core.cli.export", "Write a model's weights for another codebase."),

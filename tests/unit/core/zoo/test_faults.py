@@ -33,6 +33,8 @@ from hvae_core.download import fetch
 from hvae_core.weights import write_tensors
 from hvae_core.zoo import folders, sources, workplace
 
+pytestmark = pytest.mark.one_backend
+
 WEIGHTS = "/remote/model.safetensors"
 PRESET = "/remote/preset.yaml"
 
@@ -253,7 +255,7 @@ FAULTS = [
     Fault("python-tag", "not valid YAML", 2, preset=b"a: !!python/object/apply:os.abort []"),
     Fault("yaml-bomb", "more than 20000 values", 2, preset=BOMB),
     Fault("yaml-circle", "not valid YAML", 2, preset=b"a: &a [*a]"),
-    Fault("yaml-nested", "not valid YAML", 2, preset=b"a: " + b"[" * 20_000),
+    Fault("yaml-nested", "not valid YAML", 2, preset=b"a: " + b"[\n" * 2_000),
     Fault("huge-preset", "expected at most 262144", preset=b"a: 1\n" * 100_000),
     Fault("no-checksum", "records no weights.sha256", 2, info={"weights": None}),
     Fault("name-climbs", "'../x' cannot be a preset's name", 2, info={"name": "../x"}),

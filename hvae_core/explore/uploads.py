@@ -1,0 +1,33 @@
+"""What a visitor of the page may upload, and how it becomes an image for the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hvae_core.data.user_images import FittedImage, read_user_image
+from hvae_core.errors import DataError
+
+MAX_BYTES = 10 << 20
+MAX_PIXELS = 40_000_000
+
+
+def read_upload(path: str | None, shape: tuple[int, int, int], which: str) -> FittedImage:
+    """The uploaded file as an image of the model's shape.
+
+    Args:
+        path: the file, or None where nothing was uploaded.
+        shape: [H, W, C].
+        which: what the message calls it, such as "the first image".
+
+    Raises:
+        DataError: nothing was uploaded, it is too large, or it is no image.
+    """
+    if path is None:
+        raise DataError(f"Upload {which} first.", "Or let the model draw one.")
+    name = which[:1].upper() + which[1:]
+    size = Path(path).stat().st_size
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{name} has {size / 2**20:.1f} MB; at most {MAX_BYTES >> 20} MB are accepted."
+        )
+    return read_user_image(path, shape, max_pixels=MAX_PIXELS, name=name)
