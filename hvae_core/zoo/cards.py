@@ -15,7 +15,13 @@ _BIBTEX = """```bibtex
   author = {{The hvae developers}}
 }
 ```"""
-_FIGURE_NAMES = {"bits_per_dim": "bits/dim", "nats": "nats", "elbo": "ELBO"}
+_FIGURE_NAMES = {
+    "bits_per_dim": "bits/dim",
+    "nats": "nats",
+    "elbo": "ELBO",
+    "importance_weighted": "importance-weighted",
+    "importance_weighted_bits_per_dim": "importance-weighted",
+}
 
 
 def model_card(preset: Preset) -> str:
@@ -28,7 +34,7 @@ def model_card(preset: Preset) -> str:
     sections = [
         f"# {preset.name}\n\n{preset.summary}".rstrip(),
         f"![Samples]({SAMPLES_FILE})" if (preset.folder / SAMPLES_FILE).is_file() else "",
-        _section("Figures", _figures(preset)),
+        _section("Figures", figures_table(preset)),
         _section("Use", _usage(preset)),
         _section("Architecture", _architecture(config, preset.info.get("parameters"))),
         _section("Data", _data(config)),
@@ -70,7 +76,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def _figures(preset: Preset) -> str:
+def figures_table(preset: Preset) -> str:
+    """The preset's figures and how they were measured, as Markdown."""
     if not preset.figures:
         return (
             "Nothing has been measured: there are no trained weights."
@@ -82,7 +89,7 @@ def _figures(preset: Preset) -> str:
         known = dict(figure) if isinstance(figure, Mapping) else {"value": figure}
         value, unit, how = known.pop("value", ""), known.pop("unit", ""), known.pop("how", "")
         rest = ", ".join(f"{key.replace('_', ' ')}: {text}" for key, text in known.items())
-        number = f"{value:.4g}" if isinstance(value, float) else value
+        number = f"{value:.6g}" if isinstance(value, float) else value
         measured = "; ".join(filter(None, (str(how), rest)))
         rows.append([_FIGURE_NAMES.get(name, name), f"{number} {unit}".strip(), measured])
     return _table(["figure", "value", "how it was measured"], rows)
@@ -96,7 +103,7 @@ def _usage(preset: Preset) -> str:
         f"{train}```\nhvae sample {preset.name} -n 16 --seed 0 -o samples.png\n"
         f"hvae evaluate {preset.name}\n```\n\n"
         f'```python\nimport hvae_core as hvae\n\nmodel = hvae.load("{preset.name}")\n'
-        "images = model.sample(16, seed=0)   # uint8, channels last\n```"
+        "images = model.sample(16, seed=0)  # uint8, channels last\n```"
     )
 
 

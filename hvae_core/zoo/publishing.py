@@ -180,12 +180,15 @@ def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         where = f"{images:,} {evaluation['split']} images of {evaluation['dataset']}"
         how = f"ELBO, one draw of the latents an image, {where}"
         in_bits = unit == "bits/dim"
+        digits = 4 if in_bits else 2
         key, value = ("bits_per_dim", "bits_per_dim") if in_bits else ("nats", "elbo")
-        figures = {key: {"value": round(float(evaluation[value]), 4), "unit": unit, "how": how}}
+        figures = {
+            key: {"value": round(float(evaluation[value]), digits), "unit": unit, "how": how}
+        }
         if "importance_weighted" in evaluation:
             suffix = "_bits_per_dim" if in_bits else ""
             figures[f"importance_weighted{suffix}"] = {
-                "value": round(float(evaluation[f"importance_weighted{suffix}"]), 4),
+                "value": round(float(evaluation[f"importance_weighted{suffix}"]), digits),
                 "unit": unit,
                 "how": f"{evaluation['importance_samples']} importance samples an image, {where}",
             }
