@@ -80,9 +80,10 @@ def load(source: str | Path | Preset, *, backend: str | None = None) -> Hierarch
     else:
         config, weights = find_source(source)
     if weights is None:
-        is_file = Path(str(source)).suffix in (".yaml", ".yml")
-        hint = f"Train it with: hvae train {source}" if is_file else how_to_get(find_preset(source))
-        raise PresetError(f"{source} has no weights on this machine.", hint)
+        name = source.name if isinstance(source, Preset) else source
+        is_file = Path(name).suffix in (".yaml", ".yml")
+        hint = f"Train it with: hvae train {name}" if is_file else how_to_get(find_preset(source))
+        raise PresetError(f"{name} has no weights on this machine.", hint)
     from hvae_core.model import HierarchicalVAE
     from hvae_core.weights import load_weights
 
