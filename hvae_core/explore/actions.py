@@ -9,6 +9,7 @@ k-th get noise of their own.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,12 +31,13 @@ class Reconstruction:
     """An image drawn from the latents of another.
 
     ``drawn`` is uint8 [H, W, C]; ``kl`` [L] the KL of each layer in nats, coarsest first;
-    ``bits_per_dim`` the bound.
+    ``cost`` is the bound's negative in the likelihood's ``unit``: bits/dim or nats.
     """
 
     drawn: np.ndarray
     kl: np.ndarray
-    bits_per_dim: float
+    cost: float
+    unit: str
 
 
 def sample(
@@ -98,8 +100,10 @@ def reconstruct(
         noise=[*kept, *noise[latents:]],
     )[0]
     kl = np.concatenate(out["kl"])
-    nats = kl.sum() - float(out["log_likelihood"][0])
-    return Reconstruction(drawn, kl, float(nats / (image.size * np.log(2))))
+    cost = float(kl.sum() - out["log_likelihood"][0])
+    if model.likelihood.unit == "bits/dim":
+        cost = cost / (image.size * math.log(2))
+    return Reconstruction(drawn, kl, cost, model.likelihood.unit)
 
 
 def interpolate(
@@ -146,5 +150,5 @@ def enlarged(image: np.ndarray, side: int = 320) -> np.ndarray:
 
 def grid(images: np.ndarray, columns: int | None = None, width: int = 720) -> np.ndarray:
     """Images side by side, about ``width`` pixels wide: uint8 [height, width, C]."""
-    columns = columns or int(np.ceil(np.sqrt(len(images))))
+    columns = columns or math.ceil(math.sqrt(len(images)))
     return make_grid(images, columns, max(1, width // (columns * images.shape[2])))

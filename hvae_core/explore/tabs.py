@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 
 from hvae_core.explore import actions
 from hvae_core.explore.models import Models
-from hvae_core.explore.uploads import read_upload
+from hvae_core.explore.uploads import as_trained_on, read_upload
 from hvae_core.explore.widgets import (
     on,
     picture_field,
@@ -21,6 +21,10 @@ from hvae_core.explore.widgets import (
     upload_field,
     whole,
 )
+
+if TYPE_CHECKING:
+    from hvae_core.data.user_images import FittedImage
+    from hvae_core.model import HierarchicalVAE
 
 COLOURS = {"the image": "#2563eb", "the prior": "#c7cdd6"}
 
@@ -71,12 +75,12 @@ def reconstruct_tab(models: Models, name: gr.Dropdown, layers: int) -> gr.Slider
         name: str, path: str | None, latents: float, temperature: float, seed: float
     ) -> tuple[np.ndarray, np.ndarray, str, Any]:
         model = models.load(name)
-        fitted = read_upload(path, model.image_shape, "an image")
+        fitted = _uploaded(model, path, "an image", seed)
         done = actions.reconstruct(model, fitted.pixels, int(latents), temperature, whole(seed))
         rows = actions.kl_table(model, done.kl, int(latents))
         text = (
             f"{fitted.note} KL {done.kl.sum():.1f} nats; the image costs "
-            f"{done.bits_per_dim:.3f} bits/dim."
+            f"{done.cost:.3f} {done.unit}."
         )
         return (
             rgb(actions.enlarged(fitted.pixels)),
@@ -116,7 +120,7 @@ def interpolate_tab(models: Models, name: gr.Dropdown) -> None:
     ) -> tuple[np.ndarray, str]:
         model = models.load(name)
         ends = [
-            read_upload(path, model.image_shape, which)
+            _uploaded(model, path, which, seed)
             for path, which in ((first, "the first image"), (second, "the second image"))
         ]
         images = actions.interpolate(model, ends[0].pixels, ends[1].pixels, int(steps), whole(seed))
@@ -130,6 +134,13 @@ def interpolate_tab(models: Models, name: gr.Dropdown) -> None:
     on(draw_first.click, drawer(models), [name, seed], [first])
     on(draw_second.click, drawer(models, 1), [name, seed], [second])
     on(button.click, interpolate, [name, first, second, steps, seed], [picture, note])
+
+
+def _uploaded(
+    model: HierarchicalVAE, path: str | None, which: str, seed: float | None
+) -> FittedImage:
+    fitted = read_upload(path, model.image_shape, which)
+    return as_trained_on(fitted, model.config, whole(seed))
 
 
 def drawer(models: Models, index: int = 0) -> Callable[[str, float], np.ndarray]:

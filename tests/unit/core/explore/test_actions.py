@@ -61,7 +61,8 @@ def test_the_kl_and_the_bound_are_the_model_s(model, image):
     done = actions.reconstruct(model, image, 3, seed=4)
     out = model.elbo(image[None], noise=latent_noise(model, [0], 4))
     np.testing.assert_allclose(done.kl, out.kl_per_layer[0], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(done.bits_per_dim, out.bits_per_dim[0], rtol=1e-4)
+    np.testing.assert_allclose(done.cost, out.bits_per_dim[0], rtol=1e-4)
+    assert done.unit == "bits/dim"
     rows = actions.kl_table(model, done.kl, 3)
     assert [row["layer"] for row in rows] == ["1", "2", "3", "4"]
     assert [row["scale"] for row in rows] == ["1x1", "4x4", "8x8", "8x8"]
