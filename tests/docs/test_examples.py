@@ -45,7 +45,9 @@ TINY = " ".join(
         "likelihood.mixtures=1", "train.batch_size=2",
     )
 )  # fmt: skip
-SHORT = "train.epochs=null --set train.steps=2 --set train.sample_epochs=0"
+SHORT = " --set ".join(
+    ("train.epochs=null", "train.steps=2", "train.sample_epochs=0", "train.validation_images=8")
+)
 COMMENT = r"<!-- (?P<key>not run|run|first|fails|file): (?P<text>.*?) -->\n"
 BLOCK = re.compile(rf"(?P<comments>(?:{COMMENT})*)```(?P<kind>\w+)\n(?P<code>.*?)\n```", re.DOTALL)
 
