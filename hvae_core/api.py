@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hvae_core.backend import select_backend
 from hvae_core.errors import BadInputError, PresetError, did_you_mean
 from hvae_core.zoo import Preset, find_preset, list_presets
+from hvae_core.zoo.preset import how_to_get
 
 if TYPE_CHECKING:
     from hvae_core.config import Config, ModelConfig
@@ -79,10 +80,10 @@ def load(source: str | Path | Preset, *, backend: str | None = None) -> Hierarch
     else:
         config, weights = find_source(source)
     if weights is None:
-        raise PresetError(
-            f"{source} has no weights on this machine.",
-            f"Pull them with: hvae zoo pull {source}, or train it with: hvae train {source}",
-        )
+        name = source.name if isinstance(source, Preset) else source
+        is_file = Path(name).suffix in (".yaml", ".yml")
+        hint = f"Train it with: hvae train {name}" if is_file else how_to_get(find_preset(source))
+        raise PresetError(f"{name} has no weights on this machine.", hint)
     from hvae_core.model import HierarchicalVAE
     from hvae_core.weights import load_weights
 

@@ -32,6 +32,7 @@ def fetch(
     sha256: str | None = None,
     md5: str | None = None,
     size: int | None = None,
+    limit: int | None = None,
     progress: Progress | None = None,
     timeout: float = 30.0,
     retries: int = 4,
@@ -47,6 +48,7 @@ def fetch(
         sha256: expected checksum, hexadecimal.
         md5: expected checksum, hexadecimal, where a publisher gives no better one.
         size: expected length in bytes.
+        limit: the most bytes it may have, where the length is not known.
         progress: called with the bytes done so far and the total, or None where it is unknown.
         timeout: seconds without an answer after which the connection counts as cut.
         retries: attempts in a row that may bring nothing new before it is given up.
@@ -64,7 +66,7 @@ def fetch(
             f"Cannot download {url!r}: the address must begin with https://, http:// or file://."
         )
     target = Path(target)
-    promise = Promise(sha256, md5, size)
+    promise = Promise(sha256, md5, size, limit)
     if target.is_file() and promise.broken_by(target) is None:
         return target
     if scheme != "file" and offline():

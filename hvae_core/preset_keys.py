@@ -1,3 +1,13 @@
 """The keys of a ``preset.yaml`` beside those of a configuration."""
 
-PRESET_KEYS = ("name", "licence", "parameters", "figures", "trained", "notes", "plugins", "weights")
+PRESET_KEYS = (
+    "name",
+    "licence",
+    "cite",
+    "parameters",
+    "figures",
+    "trained",
+    "notes",
+    "plugins",
+    "weights",
+)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hvae_core.errors import DownloadError
+from hvae_core.redirects import open_url
 
 Progress = Callable[[int, int | None], None]
 
@@ -50,20 +51,34 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 class Promise:
     """What the file is expected to be."""
 
-    sha256: str | None
-    md5: str | None
-    size: int | None
+    sha256: str | None = None
+    md5: str | None = None
+    size: int | None = None
+    #: the most bytes it may have, where its size is not known
+    limit: int | None = None
+
+    @property
+    def most(self) -> int | None:
+        """The most bytes to accept."""
+        return self.limit if self.size is None else self.size
 
     @property
     def identifies(self) -> bool:
         """Whether a wrong content would be noticed, whatever its length."""
         return bool(self.sha256 or self.md5)
 
-    def broken_by(self, path: Path) -> str | None:
-        """What is wrong with the file at ``path``, or None."""
-        length = path.stat().st_size
+    def broken_by_length(self, length: int) -> str | None:
+        """What is wrong with a file of ``length`` bytes, or None."""
         if self.size is not None and length != self.size:
             return f"it has {length} bytes, expected {self.size}"
+        if self.limit is not None and length > self.limit:
+            return f"it has {length} bytes, expected at most {self.limit}"
+        return None
+
+    def broken_by(self, path: Path) -> str | None:
+        """What is wrong with the file at ``path``, or None."""
+        if fault := self.broken_by_length(path.stat().st_size):
+            return fault
         for algorithm, expected in (("sha256", self.sha256), ("md5", self.md5)):
             if expected and (actual := file_digest(path, algorithm)) != expected.lower():
                 return f"its {algorithm} is {actual}, expected {expected.lower()}"
@@ -137,12 +152,9 @@ class Transfer:
                 raise _InterruptedTransferError("the server sent another part than was asked for")
             length = headers.get("Content-Length")
             total = start + int(length) if length and length.isdigit() else self.promise.size
-            if None not in (total, self.promise.size) and total != self.promise.size:
+            if total is not None and (fault := self.promise.broken_by_length(total)):
                 self._discard()
-                raise DownloadError(
-                    f"{self.url} is not the file that was promised: it has {total} bytes, "
-                    f"expected {self.promise.size}."
-                )
+                raise DownloadError(f"{self.url} is not the file that was promised: {fault}.")
             with disk_errors(self.target):
                 self.note.write_text(json.dumps({"url": self.url, "version": _version(headers)}))
                 file = self.part.open("r+b" if start else "wb")
@@ -156,13 +168,18 @@ class Transfer:
             finally:
                 with disk_errors(self.target):
                     file.close()
+        if self.promise.most is not None and done > self.promise.most:
+            self._discard()
+            raise DownloadError(
+                f"{self.url} goes on after the {self.promise.most} bytes expected of it."
+            )
         if total is not None and done < total:
             raise _InterruptedTransferError(f"the connection ended after {done} of {total} bytes")
 
     def _copy(
         self, response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None
     ) -> int:
-        limit = self.promise.size
+        limit = self.promise.most
         while True:
             if self.progress:
                 self.progress(done, total)
@@ -174,7 +191,7 @@ class Transfer:
                 return done
             done += len(block)
             if limit is not None and done > limit:
-                raise DownloadError(f"{self.url} goes on after the {limit} bytes expected of it.")
+                return done
             with disk_errors(self.target):
                 file.write(block)
 
@@ -187,7 +204,7 @@ class Transfer:
             if version := self._noted_version():
                 request.add_header("If-Range", version)
         try:
-            return urllib.request.urlopen(request, timeout=self.timeout)
+            return open_url(request, timeout=self.timeout)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416:
@@ -199,6 +216,8 @@ class Transfer:
                 raise _InterruptedTransferError(_answer(error), wait) from error
             kind = MissingFileError if error.code in (404, 410) else DownloadError
             raise kind(f"Cannot download {self.url}: {_answer(error)}.") from error
+        except (http.client.InvalidURL, ValueError) as error:
+            raise DownloadError(f"{self.url!r} is no well-formed address.") from error
         except (OSError, http.client.HTTPException) as error:
             inner = error.reason if isinstance(error, urllib.error.URLError) else error
             if self.url.startswith("file:"):
@@ -257,7 +276,9 @@ def _range_start(headers: http.client.HTTPMessage) -> int:
 
 
 def _answer(error: urllib.error.HTTPError) -> str:
-    return f"the server answered {error.code} {error.reason}"
+    return f"the server answered {error.code} {str(error.reason).partition(chr(10))[0]}".rstrip(
+        ". "
+    )
 
 
 def _reason(error: object) -> str:

@@ -8,6 +8,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What no backend takes part in is run with one of them, PyTorch, or where none is named."""
+    if os.environ.get("KERAS_BACKEND", "torch") == "torch":
+        return
+    for item in items:
+        if item.get_closest_marker("one_backend"):
+            item.add_marker(pytest.mark.skip(reason="the same on every backend; run with torch"))
+
+
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:
     """The reference data beside a developer's checkout; the test is skipped without it."""

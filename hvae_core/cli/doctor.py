@@ -13,7 +13,7 @@ from hvae_core.cli.common import emit, json_option
 
 PACKAGES = {
     "backends": ("jax", "tensorflow", "torch", "openvino"),
-    "extras": ("pyarrow", "scikit-learn", "matplotlib", "tensorboard", "huggingface_hub"),
+    "extras": ("pyarrow", "scikit-learn", "matplotlib", "tensorboard", "huggingface_hub", "gradio"),
 }
 
 

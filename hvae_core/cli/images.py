@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,21 +59,9 @@ def read_image(path: str, model: HierarchicalVAE) -> np.ndarray:
     Raises:
         DataError: there is no such file, or it is no image; names the file.
     """
-    import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from hvae_core.data.user_images import read_user_image
 
-    height, width, channels = model.image_shape
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("L" if channels == 1 else "RGB")
-            image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
-            return np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}.") from None
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{Path(path)} cannot be read as an image: {error}.", "Give a PNG, JPEG or WebP file."
-        ) from None
+    return read_user_image(path, model.image_shape).pixels
 
 
 def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.ndarray:

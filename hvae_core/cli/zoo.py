@@ -7,12 +7,17 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import emit, json_option, progress_console
+from hvae_core.cli.common import emit, json_option
+from hvae_core.cli.zoo_transfer import pull_command, push_command
 
 
 @click.group()
 def command() -> None:
-    """List, show, pull and verify presets."""
+    """List, show, pull, verify, prune and push presets."""
+
+
+command.add_command(pull_command)
+command.add_command(push_command)
 
 
 @command.command("list")
@@ -63,49 +68,6 @@ def show_command(name: str, as_json: bool) -> None:
     return emit(None, False, Markdown(model_card(preset)))
 
 
-@command.command("pull")
-@click.argument("source")
-@click.option("--force", is_flag=True, help="Fetch it again, and replace one of the same name.")
-@json_option
-def pull_command(source: str, force: bool, as_json: bool) -> None:
-    """Bring a preset's weights to this machine.
-
-    SOURCE is a preset's name, the address of a preset folder (https://host/path/to/preset or
-    hf://owner/name[@revision]), or a local folder.
-    """
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    from hvae_core.zoo import pull
-
-    console = progress_console()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def progress(file: str, done: int, total: int | None) -> None:
-            if file not in tasks:
-                tasks[file] = bars.add_task(file)
-            bars.update(tasks[file], completed=done, total=total)
-
-        result = pull(source, progress=progress, force=force)
-    emit(result.to_dict(), as_json, [f"{result.name}: {result.status}, in {result.folder}"])
-
-
 @command.command("verify")
 @click.argument("names", nargs=-1)
 @json_option
@@ -136,6 +98,26 @@ def verify_command(names: tuple[str, ...], as_json: bool) -> None:
         f"{len(faults)} presets fail: {' '.join(error.message for error in faults)}",
         faults[0].hint,
     )
+
+
+@command.command("prune")
+@click.argument("names", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@json_option
+def prune_command(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Remove the pulled presets NAMES, or what nothing uses any more.
+
+    Unused are interrupted pulls, leftovers of killed processes, and weights of another version
+    than the installed preset's. Presets that came with a package are never touched.
+    """
+    from hvae_core.zoo import prune
+
+    gone = prune(names, dry_run=dry_run)
+    lines = [f"{item.name}: {item.reason}, {item.size:,} bytes, {item.folder}" for item in gone]
+    total = sum(item.size for item in gone)
+    done = "would go" if dry_run else "removed"
+    lines.append(f"{total:,} bytes {done}" if gone else "Nothing to remove.")
+    emit({"dry_run": dry_run, "removed": [i.to_dict() for i in gone]}, as_json, lines)
 
 
 def _table(summaries: Iterable[dict[str, Any]]) -> Any:

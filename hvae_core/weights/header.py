@@ -69,7 +69,8 @@ def read_header(path: str | Path) -> Header:
     """Read and check the header of a safetensors file.
 
     Raises:
-        WeightsError: there is no such file, it is no safetensors file, or it is cut short.
+        WeightsError: there is no such file, it is no safetensors file, it is cut short, or its
+            tensors overlap or leave gaps.
     """
     path = Path(path)
     try:
@@ -92,9 +93,17 @@ def read_header(path: str | Path) -> Header:
         raw = json.loads(text)
         metadata = {str(key): str(value) for key, value in raw.pop("__metadata__", {}).items()}
         entries = {name: _entry(entry, 8 + header_bytes) for name, entry in raw.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _not_safetensors(path) from error
-    end = max((e.offset + e.bytes for e in entries.values()), default=8 + header_bytes)
+    end = 8 + header_bytes
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].offset, item[1].bytes)):
+        if entry.offset != end:
+            raise WeightsError(
+                f"The weights file {path} is damaged: the tensor {name!r} begins at byte "
+                f"{entry.offset}, expected {end}; tensors may not overlap or leave gaps.",
+                "Fetch or write it again.",
+            )
+        end += entry.bytes
     if length < end:
         raise _truncated(path, length, end)
     if length > end:

@@ -1,4 +1,4 @@
-"""Presets: finding, pulling, verifying and writing them.
+"""Presets: finding, pulling, verifying, writing and publishing them.
 
 A preset is a folder with ``preset.yaml`` (a configuration and what is known of the weights),
 ``model.safetensors``, a model card ``README.md`` and ``samples.png``. Listing reads YAML alone, and
@@ -13,18 +13,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hvae_core.zoo.index import find_preset, list_presets, preset_summary
     from hvae_core.zoo.preset import Preset, read_preset
+    from hvae_core.zoo.pruning import Pruned, prune
+    from hvae_core.zoo.publishing import Publication, push
     from hvae_core.zoo.pulling import PullResult, pull
     from hvae_core.zoo.verification import VerifyReport, verify
     from hvae_core.zoo.writing import save_model, write_preset
 
 _HOMES = {
     "Preset": "preset",
+    "Pruned": "pruning",
+    "Publication": "publishing",
     "PullResult": "pulling",
     "VerifyReport": "verification",
     "find_preset": "index",
     "list_presets": "index",
     "preset_summary": "index",
+    "prune": "pruning",
     "pull": "pulling",
+    "push": "publishing",
     "read_preset": "preset",
     "save_model": "writing",
     "verify": "verification",
@@ -33,12 +39,16 @@ _HOMES = {
 
 __all__ = [
     "Preset",
+    "Pruned",
+    "Publication",
     "PullResult",
     "VerifyReport",
     "find_preset",
     "list_presets",
     "preset_summary",
+    "prune",
     "pull",
+    "push",
     "read_preset",
     "save_model",
     "verify",

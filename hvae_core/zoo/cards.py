@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hvae_core.config import Component, Config, StageConfig
 from hvae_core.zoo.preset import SAMPLES_FILE, Preset
 
-_FIGURE_NAMES = {"bits_per_dim": "bits/dim", "nats": "nats", "elbo": "ELBO"}
+_BIBTEX = """```bibtex
+@software{hvae,
+  title = {hvae: hierarchical variational autoencoders in {Keras}},
+  author = {{The hvae developers}}
+}
+```"""
+_FIGURE_NAMES = {
+    "bits_per_dim": "bits/dim",
+    "nats": "nats",
+    "elbo": "ELBO",
+    "importance_weighted": "importance-weighted",
+    "importance_weighted_bits_per_dim": "importance-weighted",
+}
 
 
 def model_card(preset: Preset) -> str:
@@ -21,15 +34,36 @@ def model_card(preset: Preset) -> str:
     sections = [
         f"# {preset.name}\n\n{preset.summary}".rstrip(),
         f"![Samples]({SAMPLES_FILE})" if (preset.folder / SAMPLES_FILE).is_file() else "",
-        _section("Figures", _figures(preset)),
+        _section("Figures", figures_table(preset)),
         _section("Use", _usage(preset)),
         _section("Architecture", _architecture(config, preset.info.get("parameters"))),
         _section("Data", _data(config)),
         _section("Training", _training(config, preset.info.get("trained") or {})),
         _section("Notes", str(preset.info.get("notes") or "")),
         _section("Licence", preset.licence),
+        _section("How to cite", _citation(preset)),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def hub_card(preset: Preset) -> str:
+    """`model_card` with the head that the Hugging Face Hub reads.
+
+    Raises:
+        ConfigError: the preset's configuration is not valid.
+    """
+    licence = preset.licence.lower()
+    known = re.fullmatch(r"[a-z0-9.+-]+", licence) is not None
+    head = {
+        "license": licence if known else "other",
+        **({} if known else {"license_name": preset.licence}),
+        "library_name": "hvae",
+        "pipeline_tag": "unconditional-image-generation",
+        "tags": ["hvae", "keras", "variational-autoencoder", "hierarchical-vae"],
+    }
+    import yaml
+
+    return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n{model_card(preset)}"
 
 
 def _section(title: str, body: str) -> str:
@@ -42,7 +76,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def _figures(preset: Preset) -> str:
+def figures_table(preset: Preset) -> str:
+    """The preset's figures and how they were measured, as Markdown."""
     if not preset.figures:
         return (
             "Nothing has been measured: there are no trained weights."
@@ -54,7 +89,7 @@ def _figures(preset: Preset) -> str:
         known = dict(figure) if isinstance(figure, Mapping) else {"value": figure}
         value, unit, how = known.pop("value", ""), known.pop("unit", ""), known.pop("how", "")
         rest = ", ".join(f"{key.replace('_', ' ')}: {text}" for key, text in known.items())
-        number = f"{value:.4g}" if isinstance(value, float) else value
+        number = f"{value:.6g}" if isinstance(value, float) else value
         measured = "; ".join(filter(None, (str(how), rest)))
         rows.append([_FIGURE_NAMES.get(name, name), f"{number} {unit}".strip(), measured])
     return _table(["figure", "value", "how it was measured"], rows)
@@ -68,7 +103,7 @@ def _usage(preset: Preset) -> str:
         f"{train}```\nhvae sample {preset.name} -n 16 --seed 0 -o samples.png\n"
         f"hvae evaluate {preset.name}\n```\n\n"
         f'```python\nimport hvae_core as hvae\n\nmodel = hvae.load("{preset.name}")\n'
-        "images = model.sample(16, seed=0)   # uint8, channels last\n```"
+        "images = model.sample(16, seed=0)  # uint8, channels last\n```"
     )
 
 
@@ -123,6 +158,19 @@ def _component(component: Component) -> str:
 
 def _data(config: Config) -> str:
     return f"{_component(config.data)}: {config.data.spec.summary}"
+
+
+def _citation(preset: Preset) -> str:
+    """The author's words, or the toolkit and the papers that the model's parts come from."""
+    if preset.info.get("cite"):
+        return str(preset.info["cite"])
+    papers = dict.fromkeys(
+        reference
+        for component in preset.config.components()
+        for reference in component.spec.references
+    )
+    listed = "\n".join(f"- {paper}" for paper in papers)
+    return f"{_BIBTEX}\n\nThe model and its data build on:\n\n{listed}" if listed else _BIBTEX
 
 
 def _training(config: Config, trained: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ def swap_in(finished: Path, target: Path) -> None:
     Raises:
         OSError: it cannot be renamed; the older ``target`` is as it was.
     """
-    if not target.exists():
+    if not os.path.lexists(target):
         os.replace(finished, target)
         return
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
@@ -23,4 +23,7 @@ def swap_in(finished: Path, target: Path) -> None:
     except OSError:
         os.replace(old, target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if old.is_symlink():
+        old.unlink()
+    else:
+        shutil.rmtree(old, ignore_errors=True)

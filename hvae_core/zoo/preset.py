@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
+from hvae_core.zoo.yaml_files import read_mapping
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -109,32 +110,11 @@ def read_preset(folder: str | Path, name: str | None = None, origin: str = "fold
     """
     folder = Path(folder)
     path = folder / PRESET_FILE
-    info = load_yaml(path)
+    info = read_mapping(path)
     recorded = info.get("name")
     if recorded is not None:
         check_name(recorded, str(path))
     return Preset(name or recorded or folder.resolve().name, folder, info, origin)
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Raises:
-        PresetError: it cannot be read, or is no mapping.
-    """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PresetError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise PresetError(f"{path}{where} is not valid YAML.") from error
-    if not isinstance(content, dict):
-        raise PresetError(f"{path} holds no keys; expected those of a configuration.")
-    return content
 
 
 def check_name(name: Any, where: str) -> str:
@@ -164,3 +144,20 @@ def _weights_info(raw: Any, path: Path) -> WeightsInfo:
     if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise PresetError(f"{path}: weights.sources must be a list of addresses.")
     return WeightsInfo(sha256.lower() if sha256 else None, size, tuple(sources))
+
+
+def how_to_get(preset: Preset) -> str:
+    """The commands that bring weights where there are none yet, as a sentence without its end."""
+    from hvae_core.weights.openai_vdvae import require_original
+
+    if preset.weights.sources:
+        return f"Pull them with: hvae zoo pull {preset.name}"
+    ways = f"Train it with: hvae train {preset.name}"
+    try:
+        require_original(preset.config)
+    except ConfigError:
+        return ways
+    return (
+        f"{ways}, or import a checkpoint of the original with: "
+        f"hvae import openai-vdvae CHECKPOINT -o {preset.name}"
+    )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import shutil
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import DownloadError, HvaeError, PresetError, WeightsError
+from hvae_core.transfer import Promise
 from hvae_core.weights.header import read_header
 from hvae_core.zoo.addresses import HubAddress, check_source, is_address
 from hvae_core.zoo.folders import swap_in
@@ -28,14 +28,18 @@ from hvae_core.zoo.preset import (
     WEIGHTS_FILE,
     Preset,
     check_name,
+    how_to_get,
     read_preset,
 )
 from hvae_core.zoo.sources import fetch_file
 from hvae_core.zoo.verification import compare
+from hvae_core.zoo.workplace import ORIGIN_FILE, clear_except, note_origin, read_origin, workplace
+from hvae_core.zoo.yaml_files import MAX_BYTES
 
 #: called with a file's name, the bytes done and the total, or None where it is unknown
 PullProgress = Callable[[str, int, int | None], None]
-ORIGIN_FILE = "origin.json"
+#: the most bytes accepted of the files that no checksum is known of
+LIMITS = {PRESET_FILE: MAX_BYTES, CARD_FILE: 1 << 20, SAMPLES_FILE: 32 << 20}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +58,11 @@ class PullResult:
 
 
 def pull(
-    source: str | Path, *, progress: PullProgress | None = None, force: bool = False
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    progress: PullProgress | None = None,
+    force: bool = False,
 ) -> PullResult:
     """Bring a preset with its weights to this machine, unless it is here already.
 
@@ -62,7 +70,8 @@ def pull(
         source: the name of a preset that records sources for its weights; the address of a folder
             with ``preset.yaml`` and ``model.safetensors``, as ``https://host/path/to/preset``; a
             local folder; or ``hf://owner/name[@revision]``.
-        progress: told how far each file is.
+        revision: a branch, tag or commit of a repository on the Hub.
+        progress: told how far each file is, and of ``waiting for another pull``, a file of 0 bytes.
         force: fetch it again, and replace a pulled preset of the same name.
 
     Raises:
@@ -71,6 +80,8 @@ def pull(
         DownloadError: a file could not be had, or is not what was promised; what has come is kept.
     """
     text = str(source)
+    if revision is not None:
+        text = HubAddress.with_revision(text, revision)
     if isinstance(source, str) and is_address(text):
         check_source(text, "hvae zoo pull")
         base, name = text.rstrip("/"), _name_from_address(text)
@@ -79,62 +90,67 @@ def pull(
         base, name = folder.as_uri(), check_name(read_preset(folder).name, str(folder))
     else:
         return _pull_named(find_preset(text), progress, force)
+    return _pull_folder(text, base, name, progress, force)
+
+
+def _pull_folder(
+    source: str, base: str, name: str, progress: PullProgress | None, force: bool
+) -> PullResult:
+    """Pull the preset in a folder, local or on a server."""
     if name in installed_presets():
         raise PresetError(
-            f"Cannot pull {text}: an installed preset is already named {name!r}.",
+            f"Cannot pull {source}: an installed preset is already named {name!r}.",
             "Use it from its folder, or give the other another name.",
         )
     target = presets_folder() / name
-    if target.exists() and _origin(target) != base and not force:
-        raise PresetError(
-            f"Cannot pull {text}: {name!r} was already pulled from {_origin(target)}.",
-            "Replace it with --force.",
-        )
-    with _workplace(name) as work:
-        for file in (PRESET_FILE, CARD_FILE, SAMPLES_FILE):
+    with workplace(name, _waiting(progress)) as work:
+        if target.exists() and read_origin(target) != base and not force:
+            raise PresetError(
+                f"Cannot pull {source}: {name!r} was already pulled from {read_origin(target)}.",
+                "Replace it with --force.",
+            )
+        for file in LIMITS:
             (work / file).unlink(missing_ok=True)
         _fetch_from(base, PRESET_FILE, work, progress)
-        preset = _checked(work, name)
+        preset = _checked(work, name, base)
         if target.exists() and not force and _same_weights(target, preset):
             shutil.rmtree(work)
             return _result(read_preset(target), "already here", base)
         for file in (CARD_FILE, SAMPLES_FILE):
             with contextlib.suppress(DownloadError):  # a preset is whole without them
                 _fetch_from(base, file, work, progress)
-        own = base if base.startswith("hf://") else f"{base}/{WEIGHTS_FILE}"
-        return _finish(preset, [own, *preset.weights.sources], target, base, progress)
+        return _finish(preset, [_within(base), *preset.weights.sources], target, base, progress)
 
 
 def _pull_named(found: Preset, progress: PullProgress | None, force: bool) -> PullResult:
-    path = found.weights_path
-    if path is not None and (found.origin != "pulled" or not force):
-        fault, _ = compare(path, found)
+    """Pull the weights of a preset that is known here."""
+    if found.weights_path is not None and (found.origin != "pulled" or not force):
+        fault, _ = compare(found.weights_path, found)
         if not fault:
             return _result(found, "already here", found.origin)
         if found.origin != "pulled":
             raise PresetError(
-                f"The weights of the preset {found.name!r} are damaged: {path} {fault}.",
+                f"The weights of the preset {found.name!r} are damaged: {found.weights_path} "
+                f"{fault}.",
                 "Install the package again, or restore the folder.",
             )
-    if not found.weights.sources:
-        origin = _origin(found.folder) if found.origin == "pulled" else ""
-        if is_address(origin):
-            with _workplace(found.name) as work:
-                shutil.copy2(found.folder / PRESET_FILE, work)
-                own = origin if origin.startswith("hf://") else f"{origin}/{WEIGHTS_FILE}"
-                return _finish(_checked(work, found.name), [own], found.folder, origin, progress)
+    name, sources = check_name(found.name, "hvae zoo pull"), list(found.weights.sources)
+    target, origin = presets_folder() / name, sources[0] if sources else ""
+    if not sources and found.origin == "pulled" and is_address(read_origin(found.folder)):
+        origin = read_origin(found.folder)
+        sources = [_within(origin)]
+    if not sources:
         raise PresetError(
-            f"The preset {found.name!r}: no trained weights exist yet.",
-            f"Train it with: hvae train {found.name}",
+            f"The preset {name!r}: no trained weights exist yet.", f"{how_to_get(found)}."
         )
-    name = check_name(found.name, "hvae zoo pull")
-    with _workplace(name) as work:
-        for file in (PRESET_FILE, CARD_FILE, SAMPLES_FILE):
+    with workplace(name, _waiting(progress)) as work:
+        if target.exists() and not force and _same_weights(target, found):  # it was waited for
+            shutil.rmtree(work)
+            return _result(read_preset(target, name, "pulled"), "already here", origin)
+        for file in LIMITS:
             if (found.folder / file).is_file():
                 shutil.copy2(found.folder / file, work)
-        preset = _checked(work, name)
-        sources = list(preset.weights.sources)
-        return _finish(preset, sources, presets_folder() / name, sources[0], progress)
+        return _finish(_checked(work, name, "file:"), sources, target, origin, progress)
 
 
 def _finish(
@@ -146,17 +162,11 @@ def _finish(
 ) -> PullResult:
     """Fetch the weights into the preset's workplace and put the folder in its place."""
     work = preset.folder
+    promise = Promise(sha256=preset.weights.sha256, size=preset.weights.size)
     errors: list[HvaeError] = []
     for source in sources:
         try:
-            fetch_file(
-                source,
-                work / WEIGHTS_FILE,
-                filename=WEIGHTS_FILE,
-                sha256=preset.weights.sha256,
-                size=preset.weights.size,
-                progress=_named(progress, WEIGHTS_FILE),
-            )
+            fetch_file(source, work / WEIGHTS_FILE, promise, _named(progress, WEIGHTS_FILE))
             break
         except HvaeError as error:
             errors.append(error)
@@ -167,20 +177,19 @@ def _finish(
     except WeightsError as error:
         (work / WEIGHTS_FILE).unlink()
         raise PresetError(error.message, error.hint) from error
-    (work / ORIGIN_FILE).write_text(json.dumps({"source": origin}))
-    for path in work.iterdir():
-        if path.name not in (*FILES, ORIGIN_FILE):
-            path.unlink()
+    note_origin(work, origin)
+    clear_except(work, (*FILES, ORIGIN_FILE))
     swap_in(work, target)
     return _result(read_preset(target, preset.name), "pulled", origin)
 
 
-def _checked(work: Path, name: str) -> Preset:
+def _checked(work: Path, name: str, base: str) -> Preset:
     """The preset in the workplace, if its names and sources are allowed and it has a checksum."""
+    local = base.startswith("file:")
     try:
         preset = read_preset(work, name)
         for source in preset.weights.sources:
-            check_source(source, f"{name}: weights.sources")
+            check_source(source, f"{name}: weights.sources", local=local)
         if preset.weights.sha256 is None:
             raise PresetError(
                 f"The preset {name!r} records no weights.sha256, so what comes cannot be checked.",
@@ -192,27 +201,14 @@ def _checked(work: Path, name: str) -> Preset:
     return preset
 
 
-@contextlib.contextmanager
-def _workplace(name: str) -> Iterator[Path]:
-    """The folder where the preset is collected, held against a second process."""
-    import filelock
-
-    work = presets_folder() / ".pulling" / name
-    try:
-        work.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(work.with_name(f"{name}.lock")):
-            work.mkdir(exist_ok=True)
-            yield work
-    except OSError as error:
-        raise DownloadError(
-            f"Cannot write in {presets_folder()}: {error.strerror or error}.",
-            "Make room or choose another folder; HVAE_HOME sets where presets go.",
-        ) from error
-
-
 def _fetch_from(base: str, file: str, work: Path, progress: PullProgress | None) -> None:
-    source = base if base.startswith("hf://") else f"{base}/{file}"
-    fetch_file(source, work / file, filename=file, progress=_named(progress, file))
+    promise = Promise(limit=LIMITS[file])
+    fetch_file(_within(base, file), work / file, promise, _named(progress, file))
+
+
+def _within(base: str, file: str = WEIGHTS_FILE) -> str:
+    """The source of a file in a folder; on the Hub that is the repository."""
+    return base if base.startswith("hf://") else f"{base}/{file}"
 
 
 def _name_from_address(address: str) -> str:
@@ -227,13 +223,6 @@ def _same_weights(folder: Path, preset: Preset) -> bool:
     return path.is_file() and not compare(path, preset)[0]
 
 
-def _origin(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / ORIGIN_FILE).read_text())["source"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "an unknown place"
-
-
 def _result(preset: Preset, status: str, source: str) -> PullResult:
     path = preset.weights_path
     size = path.stat().st_size if path else 0
@@ -244,3 +233,8 @@ def _named(progress: PullProgress | None, file: str) -> Callable[[int, int | Non
     if progress is None:
         return None
     return lambda done, total: progress(file, done, total)
+
+
+def _waiting(progress: PullProgress | None) -> Callable[[], None] | None:
+    told = _named(progress, "waiting for another pull")
+    return None if told is None else lambda: told(0, None)

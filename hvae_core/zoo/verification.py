@@ -10,7 +10,7 @@ from hvae_core.download import file_digest
 from hvae_core.errors import PresetError, WeightsError
 from hvae_core.weights.header import read_header
 from hvae_core.zoo.index import find_preset
-from hvae_core.zoo.preset import Preset
+from hvae_core.zoo.preset import Preset, how_to_get
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +44,7 @@ def verify(source: str | Path | Preset) -> VerifyReport:
     if path is None:
         raise PresetError(
             f"The preset {preset.name!r} has no weights on this machine.",
-            f"Pull them with: hvae zoo pull {preset.name}"
-            if preset.weights.sources
-            else f"Train it with: hvae train {preset.name}",
+            how_to_get(preset),
         )
     fault, sha256 = compare(path, preset)
     if fault:

@@ -111,7 +111,7 @@ CASES = {
     "unknown command": (nothing, "smple tiny", "Did you mean 'sample'"),
     "unknown backend": (nothing, "--backend jaxx doctor", "Did you mean 'jax'"),
     "unknown preset": (nothing, "sample digits-vdva", "Did you mean 'digits-vdvae'"),
-    "no weights": (nothing, "sample cifar10-vdvae", "hvae zoo pull cifar10-vdvae"),
+    "no weights": (nothing, "sample openai-ffhq256", "hvae train openai-ffhq256"),
     "missing folder": (nothing, "sample ./nowhere", "no preset at"),
     "folder that is no preset": (nothing, "sample ./full", "is no preset"),
     "missing file": (nothing, "train nowhere.yaml", "There is no file nowhere.yaml"),

@@ -100,7 +100,7 @@ def test_bad_input(preset, capsys, arguments, sentence):
 
 def test_a_preset_without_weights_says_how_to_get_them(capsys):
     with pytest.raises(SystemExit) as left:
-        main(["sample", "cifar10-vdvae"])
+        main(["sample", "openai-ffhq256"])
     assert left.value.code == 2
     assert "has no weights on this machine" in capsys.readouterr().err
 

@@ -98,6 +98,36 @@ def test_pull(zoo: Path, tmp_path: Path) -> None:
         run("pull", "untrained")
 
 
+def test_prune(zoo: Path, tmp_path: Path) -> None:
+    assert run("prune") == "Nothing to remove.\n"
+    preset = write_preset(tmp_path / "mine", CONFIG, zoo / "trained" / "model.safetensors")
+    run("pull", str(preset.folder))
+    told = json.loads(run("prune", "mine", "--dry-run", "--json"))
+    assert told["dry_run"]
+    assert [item["name"] for item in told["removed"]] == ["mine"]
+    assert "bytes would go" in run("prune", "mine", "--dry-run")
+    assert run("prune", "mine").startswith("mine: asked for, ")
+    assert not (tmp_path / "home" / "presets" / "mine").exists()
+
+
+def test_push(zoo: Path, tmp_path: Path) -> None:
+    (zoo / "trained" / "samples.png").write_bytes(b"a picture")
+    evaluation = {"unit": "bits/dim", "images": 4, "split": "test", "dataset": "digits"}
+    figures = tmp_path / "figures.json"
+    figures.write_text(json.dumps({**evaluation, "bits_per_dim": 2.5}))
+    target = str(tmp_path / "mine")
+    arguments = ["push", "trained", target, "--name", "mine", "--summary", "my own", "--json"]
+    pushed = json.loads(run(*arguments, "--figures", str(figures)))
+    assert pushed == {"name": "mine", "target": target}
+    shown = json.loads(run("show", target, "--json"))
+    assert (shown["summary"], shown["figures"]["bits_per_dim"]["value"]) == ("my own", 2.5)
+    figures.write_text("no JSON")
+    with pytest.raises(PresetError, match=r"figures\.json holds no figures.*hvae evaluate trained"):
+        run(*arguments, "--figures", str(figures), "--force")
+    with pytest.raises(PresetError, match="no weights to push"):
+        run("push", "untrained", target)
+
+
 def test_verify(zoo: Path) -> None:
     assert run("verify") == "trained: ok, 1 tensors, 6 parameters\n"
     report = json.loads(run("verify", "trained", "--json"))[0]

@@ -1,18 +1,21 @@
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 from hvae_core.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_options_page_is_what_the_types_say():
-    path = ROOT / "docs" / "make_options.py"
-    spec = importlib.util.spec_from_file_location("make_options", path)
+@pytest.mark.parametrize("name", ["options", "gallery"])
+def test_the_page_is_what_its_command_makes(name):
+    path = ROOT / "docs" / f"make_{name}.py"
+    spec = importlib.util.spec_from_file_location(f"make_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    expected = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
-    assert module.page() == expected, "run: python docs/make_options.py"
+    expected = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    assert module.page() == expected, f"run: python docs/make_{name}.py"
 
 
 def test_every_command_is_in_the_readme_or_the_docs():

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import http.server
+import io
 import json
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPMessage as Message
 from pathlib import Path
 
 import pytest
 
-from hvae_core import transfer
+from hvae_core import redirects, transfer
 from hvae_core.download import MissingFileError, fetch
 from hvae_core.errors import DownloadError
 
@@ -280,6 +283,20 @@ def test_offline_refuses_the_network_but_not_the_disk(
 def test_a_missing_local_file(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="No such file"):
         fetch((tmp_path / "none").as_uri(), tmp_path / "x")
+
+
+def test_encryption_does_not_end_on_the_way() -> None:
+    request = urllib.request.Request("https://host/file")
+    handler = redirects._Redirects()
+
+    def follow(url: str) -> urllib.request.Request | None:
+        return handler.redirect_request(request, io.BytesIO(), 302, "", Message(), url)
+
+    followed = follow("https://other/file")
+    assert followed is not None
+    assert followed.full_url == "https://other/file"
+    with pytest.raises(DownloadError, match=r"leads to http://host/file, which is not allowed"):
+        follow("http://host/file")
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "/etc/hosts", "x"])

@@ -71,6 +71,28 @@ def test_no_safetensors_file(tmp_path: Path, content: bytes) -> None:
         read_header(path)
 
 
+def tensor(begin: int, end: int) -> dict[str, object]:
+    return {"dtype": "U8", "shape": [end - begin], "data_offsets": [begin, end]}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "named"),
+    [
+        ({"a": tensor(0, 8), "b": tensor(4, 8)}, "'b'"),
+        ({"a": tensor(0, 8), "b": tensor(0, 8)}, "'b'"),
+        ({"a": tensor(4, 8)}, "'a'"),
+        ({"a": tensor(0, 2), "b": tensor(4, 8)}, "'b'"),
+    ],
+)
+def test_tensors_that_overlap_or_leave_gaps(
+    tensors: dict[str, object], named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(header_bytes(tensors) + bytes(8))
+    with pytest.raises(WeightsError, match=f"{named} begins at byte .* overlap or leave gaps"):
+        read_tensors(path)
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="No such file"):
         read_header(tmp_path / "none")

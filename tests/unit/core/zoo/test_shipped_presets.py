@@ -11,6 +11,7 @@ import pytest
 
 from hvae_core.weights.header import read_header
 from hvae_core.zoo import read_preset, verify
+from hvae_core.zoo.cards import model_card
 
 FOLDERS = sorted(path.parent for path in Path(hvae_zoo.__file__).parent.glob("*/preset.yaml"))
 
@@ -28,6 +29,8 @@ def test_each_is_valid(folder: Path) -> None:
     assert preset.licence
     assert preset.config.model.latent_shapes
     if preset.weights_path is not None:
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert card == model_card(preset), "run: python docs/make_cards.py"
         assert verify(preset).recorded
         assert read_header(preset.weights_path).metadata["preset"] == preset.name
 

@@ -1,0 +1,104 @@
+"""Draw docs/images and write docs/gallery.md: samples and reconstructions of each preset.
+
+``python docs/make_gallery.py [PRESET]... [--root DATASET=DIR]...`` draws those presets (else all
+that have weights here) and writes the page of all whose pictures are there. Reconstructions are of
+the data set's first test images, and left out where its files cannot be had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).resolve().parent
+IMAGES = FOLDER / "images"
+PAGE = FOLDER / "gallery.md"
+COLUMNS = 12
+TEMPERATURES = (1.0, 0.85)
+HEAD = """# Gallery
+
+Made by `python docs/make_gallery.py`; all with seed 0, nothing chosen.
+"""
+
+
+def draw(name: str, roots: dict[str, str]) -> None:
+    """Draw the pictures of one preset."""
+    from hvae_core.api import load
+    from hvae_core.errors import HvaeError
+    from hvae_core.plotting import save_grid
+
+    model = load(name)
+    scale = max(1, 64 // model.image_shape[0])
+    rows = [model.sample(2 * COLUMNS, temperature=t, seed=0) for t in TEMPERATURES]
+    save_grid(np.concatenate(rows), IMAGES / f"{name}-samples.png", COLUMNS, scale)
+    try:
+        originals = test_images(model.config, roots)
+    except HvaeError as error:
+        print(f"{name}: no reconstructions: {error}", file=sys.stderr)
+        return
+    rows = [originals, *(model.reconstruct(originals, latents=k) for k in kept(model))]
+    save_grid(np.concatenate(rows), IMAGES / f"{name}-reconstructions.png", COLUMNS, scale)
+
+
+def kept(preset_or_model: object) -> tuple[int, ...]:
+    """How many leading latents the rows of reconstructions keep: all, a half, a quarter."""
+    config = preset_or_model.config  # type: ignore[attr-defined]
+    layers = len(config.model.latent_shapes)
+    return tuple(dict.fromkeys((layers, (layers + 1) // 2, (layers + 3) // 4)))
+
+
+def test_images(config: object, roots: dict[str, str]) -> np.ndarray:
+    """The first test images of the configuration's data set."""
+    from hvae_core.cli.images import chosen_dataset, dataset_images
+
+    data = config.data.name  # type: ignore[attr-defined]
+    overrides = [f"data.root={roots[data]}"] if data in roots else []
+    return dataset_images(chosen_dataset(config, None, overrides), "test", range(COLUMNS))
+
+
+def page() -> str:
+    """The page, from the pictures and the presets that are there."""
+    from hvae_core.zoo import find_preset, list_presets
+    from hvae_core.zoo.cards import figures_table
+
+    sections = [HEAD]
+    for name in list_presets():
+        preset = find_preset(name)
+        if not (IMAGES / f"{name}-samples.png").is_file():
+            continue
+        warm, cool = TEMPERATURES
+        sections.append(f"## {name}\n\n{preset.summary}\n\n{figures_table(preset)}\n")
+        sections.append(
+            f"![samples of {name}](images/{name}-samples.png)\n\n"
+            f"Samples, two rows at temperature {warm:g} and two at {cool:g}.\n"
+        )
+        if (IMAGES / f"{name}-reconstructions.png").is_file():
+            rows = ", ".join(str(k) for k in kept(preset))
+            sections.append(
+                f"![reconstructions of {name}](images/{name}-reconstructions.png)\n\n"
+                f"Test images, and below them their reconstructions from the first {rows} of "
+                f"{kept(preset)[0]} latents, the rest drawn from the prior.\n"
+            )
+    return "\n".join(sections)
+
+
+def main() -> None:
+    """Draw and write."""
+    from hvae_core.zoo import find_preset, list_presets
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("presets", nargs="*")
+    parser.add_argument("--root", action="append", default=[], metavar="DATASET=DIR")
+    arguments = parser.parse_args()
+    roots = dict(text.split("=", 1) for text in arguments.root)
+    names = arguments.presets or [n for n in list_presets() if find_preset(n).weights_path]
+    for name in names:
+        draw(name, roots)
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""``hvae explore``: a local page to try models out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import click
+
+
+@click.command()
+@click.argument("source", metavar="[PRESET|DIR|RUN]", required=False)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True,
+    help="The interface to serve on; another one lets others in.",
+)  # fmt: skip
+@click.option(
+    "--port", type=click.IntRange(1, 65535),
+    help="The port.  [default: the first free one from 7860 on]",
+)  # fmt: skip
+@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
+def command(source: str | None, host: str, port: int | None, no_browser: bool) -> None:
+    """Open a page in the browser: sample, reconstruct, interpolate, KL of each layer.
+
+    It begins with the model SOURCE (else the first preset with weights); the other presets are in
+    its menu. It is served to this machine alone, and fetches nothing from the network.
+    """
+    from hvae_core.errors import BadInputError, MissingDependencyError
+    from hvae_core.explore.models import Models
+
+    with tempfile.TemporaryDirectory(prefix="hvae-explore-") as folder:
+        # gradio reads these where it is imported and where it stores what is uploaded
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        try:
+            import gradio  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError.for_extra("gradio", "explore", "hvae explore") from error
+        models = Models(source)
+        from hvae_core.explore.page import serve
+
+        try:
+            page, address = serve(models, host, port, not no_browser)
+        except OSError as error:
+            where = f"{host}:{port}" if port else host
+            raise BadInputError(
+                f"Cannot serve on {where}: {str(error).splitlines()[0].rstrip('.')}.",
+                "Choose another with --port or --host.",
+            ) from error
+        click.echo(f"hvae explore is at {address} (Ctrl-C ends it)")
+        page.block_thread()

@@ -1,0 +1,145 @@
+"""``hvae zoo pull`` and ``hvae zoo push``: presets from and to other places."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hvae_core.cli.common import emit, json_option, progress_console
+
+if TYPE_CHECKING:
+    from hvae_core.zoo import Publication
+    from hvae_core.zoo.pulling import PullProgress
+
+
+@click.command("pull")
+@click.argument("source")
+@click.option("--revision", help="A branch, tag or commit of a repository on the Hub.")
+@click.option("--force", is_flag=True, help="Fetch it again, and replace one of the same name.")
+@json_option
+def pull_command(source: str, revision: str | None, force: bool, as_json: bool) -> None:
+    """Bring a preset's weights to this machine.
+
+    SOURCE is a preset's name, the address of a preset folder (https://host/path/to/preset or
+    hf://owner/name[@revision]), or a local folder. Presets go to the cache folder, which HVAE_HOME
+    sets; HVAE_OFFLINE=1 forbids the network. An interrupted pull goes on when it is called again.
+    """
+    from hvae_core.zoo import pull
+
+    with _progress() as progress:
+        result = pull(source, revision=revision, progress=progress, force=force)
+    emit(result.to_dict(), as_json, [f"{result.name}: {result.status}, in {result.folder}"])
+
+
+@click.command("push")
+@click.argument("source", metavar="PRESET|DIR|RUN")
+@click.argument("target")
+@click.option("--name", help="The preset's name (else the one it has).")
+@click.option("--summary", help="One line on what it is.")
+@click.option("--licence", help="Of the weights, such as Apache-2.0.")
+@click.option("--cite", help="How to cite it, in Markdown.")
+@click.option("--notes", help="What else there is to say, in Markdown.")
+@click.option(
+    "--figures", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="What `hvae evaluate --json` printed.",
+)  # fmt: skip
+@click.option("--private", is_flag=True, help="Make a new repository on the Hub a private one.")
+@click.option("--force", is_flag=True, help="Replace a preset that is there.")
+@json_option
+def push_command(
+    source: str,
+    target: str,
+    figures: Path | None,
+    private: bool,
+    force: bool,
+    as_json: bool,
+    **said: str | None,
+) -> None:
+    """Publish a model as a preset, to the folder TARGET or to hf://owner/name[@branch].
+
+    The model card is generated: figures, samples, architecture, training, licence, how to cite. A
+    picture is drawn where there is none yet.
+    """
+    from hvae_core.zoo import push
+
+    with tempfile.TemporaryDirectory(prefix="hvae-push-") as folder:
+        publication = _publication(source, figures, said, Path(folder) / "samples.png")
+        where = push(publication, target, force=force, private=private)
+    name = publication.info["name"]
+    emit({"name": name, "target": where}, as_json, [f"{name}: pushed to {where}"])
+
+
+def _publication(
+    source: str, figures: Path | None, said: dict[str, str | None], picture: Path
+) -> Publication:
+    """What is to be published, with a picture drawn where it has none."""
+    import dataclasses
+
+    from hvae_core.api import find_source, load
+    from hvae_core.errors import PresetError
+    from hvae_core.plotting import save_grid
+    from hvae_core.training.run_folder import is_run_folder
+    from hvae_core.zoo import Publication, find_preset
+    from hvae_core.zoo.publishing import figures_of
+
+    if is_run_folder(source):
+        config, weights = find_source(source)
+        assert weights is not None
+        found = Publication(config, weights, {"name": Path(source).resolve().name})
+    else:
+        found = Publication.of(find_preset(source))
+    info = {**found.info, **{key: text for key, text in said.items() if text and key != "summary"}}
+    if figures is not None:
+        try:
+            info["figures"] = figures_of(json.loads(figures.read_text(encoding="utf-8")))
+        except (ValueError, PresetError) as error:
+            raise PresetError(
+                f"{figures} holds no figures of an evaluation.",
+                f"Make it with: hvae evaluate {source} --json > {figures}",
+            ) from error
+    config = found.config
+    if said["summary"]:
+        config = config.model_copy(update={"summary": said["summary"]})
+    samples = found.samples
+    if samples is None:
+        samples = save_grid(load(source).sample(36, seed=0), picture, columns=6)
+    return dataclasses.replace(found, config=config, info=info, samples=samples)
+
+
+@contextmanager
+def _progress() -> Iterator[PullProgress]:
+    """A bar on stderr for each file."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = progress_console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        tasks: dict[str, Any] = {}
+
+        def progress(file: str, done: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file)
+            bars.update(tasks[file], completed=done, total=total)
+
+        yield progress

@@ -1,0 +1,154 @@
+"""What the page does with a model: sample, reconstruct, interpolate, KL of each layer.
+
+Each shape is compiled once: samples are drawn in batches of one size, and a reconstruction from the
+first k latents is drawn by the same program for every k. For that, the image's latents are taken as
+the noise ``(z - mu_p) / sigma_p`` with which the prior would have drawn them; the layers after the
+k-th get noise of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.inference.batching import check_count, check_images, compiled_function, latent_noise
+from hvae_core.plotting import make_grid
+
+if TYPE_CHECKING:
+    from hvae_core.model import HierarchicalVAE
+
+MAX_SAMPLES = 64
+MAX_STEPS = 16
+BATCH_SIZE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruction:
+    """An image drawn from the latents of another.
+
+    ``drawn`` is uint8 [H, W, C]; ``kl`` [L] the KL of each layer in nats, coarsest first;
+    ``cost`` is the bound's negative in the likelihood's ``unit``: bits/dim or nats.
+    """
+
+    drawn: np.ndarray
+    kl: np.ndarray
+    cost: float
+    unit: str
+
+
+def sample(
+    model: HierarchicalVAE, count: int = 16, temperature: float = 1.0, seed: int = 0
+) -> np.ndarray:
+    """Images from the prior: uint8 [count, H, W, C].
+
+    Raises:
+        BadInputError: an argument is impossible, or ``count`` is above `MAX_SAMPLES`.
+    """
+    count = check_count(count, "The number of images")
+    if count > MAX_SAMPLES:
+        raise BadInputError(f"{count} images are too many for the page; at most {MAX_SAMPLES}.")
+    whole = -(-count // BATCH_SIZE) * BATCH_SIZE
+    return model.sample(whole, temperature=temperature, seed=seed, batch_size=BATCH_SIZE)[:count]
+
+
+def reconstruct(
+    model: HierarchicalVAE,
+    image: np.ndarray,
+    latents: int,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> Reconstruction:
+    """Draw ``image`` again from its first latents, the rest from the prior.
+
+    Args:
+        model: the model.
+        image: uint8 [H, W, C].
+        latents: so many leading (coarsest) latents are the image's; 0 is a sample.
+        temperature: factor of the prior's standard deviations, for the rest.
+        seed: of the noise.
+
+    Raises:
+        BadInputError: the image or an argument does not fit the model.
+    """
+    images = check_images(model, image[None], "The image")
+    layers = len(model.latent_shapes)
+    latents = check_count(latents, "The number of latents", 0)
+    if latents > layers:
+        raise BadInputError(f"The model has {layers} latents, not {latents}.")
+    noise = latent_noise(model, [0], seed)
+
+    def encode(x: Any, noise: list[Any]) -> dict[str, Any]:
+        from keras import ops
+
+        out = model.forward(x, noise)
+        return {
+            "noise": [(o.z - o.prior.mean) * ops.exp(-o.prior.log_std) for o in out.layers],
+            "kl": [o.kl for o in out.layers],
+            "log_likelihood": out.log_likelihood,
+        }
+
+    out = compiled_function(model, "explore", encode)(images, noise)
+    kept = [np.asarray(layer, np.float32) for layer in out["noise"][:latents]]
+    drawn = model.sample(
+        1,
+        temperature=[1.0] * latents + [temperature] * (layers - latents),
+        seed=seed,
+        noise=[*kept, *noise[latents:]],
+    )[0]
+    kl = np.concatenate(out["kl"])
+    cost = float(kl.sum() - out["log_likelihood"][0])
+    if model.likelihood.unit == "bits/dim":
+        cost = cost / (image.size * math.log(2))
+    return Reconstruction(drawn, kl, cost, model.likelihood.unit)
+
+
+def interpolate(
+    model: HierarchicalVAE, first: np.ndarray, second: np.ndarray, steps: int = 8, seed: int = 0
+) -> np.ndarray:
+    """Images on the way from ``first`` to ``second``, both ends included: uint8 [steps, H, W, C].
+
+    Raises:
+        BadInputError: the images do not fit the model, or ``steps`` is below 2 or above
+            `MAX_STEPS`.
+    """
+    steps = check_count(steps, "The number of steps", 2)
+    if steps > MAX_STEPS:
+        raise BadInputError(f"{steps} steps are too many for the page; at most {MAX_STEPS}.")
+    return model.interpolate(first, second, steps=steps, seed=seed)
+
+
+def kl_table(model: HierarchicalVAE, kl: np.ndarray, latents: int) -> list[dict[str, Any]]:
+    """The rows of the plot: layer, its scale, its KL in nats, whether it was kept.
+
+    Args:
+        model: the model.
+        kl: [L], coarsest first.
+        latents: how many leading layers were kept.
+    """
+    return [
+        {
+            "layer": str(index + 1),
+            "scale": f"{height}x{width}",
+            "nats": round(float(value), 3),
+            "from": "the image" if index < latents else "the prior",
+        }
+        for index, ((height, width, _), value) in enumerate(
+            zip(model.latent_shapes, kl, strict=True)
+        )
+    ]
+
+
+def enlarged(image: np.ndarray, side: int = 320) -> np.ndarray:
+    """A small image with every pixel as a square, about ``side`` pixels wide."""
+    scale = max(1, side // max(image.shape[:2]))
+    return image.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def grid(images: np.ndarray, columns: int | None = None, width: int = 720) -> np.ndarray:
+    """Images side by side, about ``width`` pixels wide: uint8 [height, width, C]."""
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    return make_grid(images, columns, max(1, width // (columns * images.shape[2])))

@@ -1,0 +1,80 @@
+"""The page and its server, in gradio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from hvae_core.explore.models import Models, describe
+from hvae_core.explore.tabs import interpolate_tab, reconstruct_tab, sample_tab
+from hvae_core.explore.uploads import MAX_BYTES
+from hvae_core.explore.widgets import on
+
+#: fonts of the visitor's system: gradio's own would be fetched from elsewhere
+FONT = ("system-ui", "sans-serif")
+STYLE = {
+    "theme": gr.themes.Base(font=FONT, font_mono=("ui-monospace", "monospace"), primary_hue="blue"),
+    "css": ".gradio-container {max-width: 1100px !important; margin: auto !important} "
+    "img {image-rendering: pixelated} "
+    ".upload img {width: 100% !important; height: 100% !important; object-fit: contain}",
+}
+
+
+def build_page(models: Models) -> gr.Blocks:
+    """The page, not yet served.
+
+    Args:
+        models: what it can show; the first one is chosen at the start.
+    """
+    first = models.load(models.names[0])
+    with gr.Blocks(analytics_enabled=False, title="hvae explore", delete_cache=(600, 3600)) as page:
+        with gr.Row(equal_height=True):
+            name = gr.Dropdown(models.names, value=models.names[0], label="Model", scale=1)
+            about = gr.Markdown(describe(models.names[0], first))
+        with gr.Tabs():
+            with gr.Tab("Sample"):
+                sample_tab(models, name, page)
+            with gr.Tab("Reconstruct"):
+                latents = reconstruct_tab(models, name, len(first.latent_shapes))
+            with gr.Tab("Interpolate"):
+                interpolate_tab(models, name)
+
+        def choose(chosen: str) -> tuple[str, Any]:
+            model = models.load(chosen)
+            layers = len(model.latent_shapes)
+            return describe(chosen, model), gr.Slider(maximum=layers, value=layers)
+
+        on(name.change, choose, [name], [about, latents])
+    return page
+
+
+def serve(models: Models, host: str, port: int | None, open_browser: bool) -> tuple[gr.Blocks, str]:
+    """Serve the page in threads of this process.
+
+    Args:
+        models: what it can show.
+        host: the interface.
+        port: the port; None: the first free one from 7860 on.
+        open_browser: show the page.
+
+    Returns:
+        The page, and its address.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    page = build_page(models)
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        prevent_thread_lock=True,
+        share=False,
+        quiet=True,
+        ssr_mode=False,
+        footer_links=[],
+        max_file_size=MAX_BYTES,
+        **STYLE,
+    )
+    return page, address

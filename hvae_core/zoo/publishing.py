@@ -1,0 +1,199 @@
+"""Publishing a model as a preset: to a folder, or to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_core.errors import ConfigError, HvaeError, MissingDependencyError, PresetError
+from hvae_core.paths import offline
+from hvae_core.preset_keys import PRESET_KEYS
+from hvae_core.zoo.addresses import HubAddress, is_address
+from hvae_core.zoo.cards import hub_card
+from hvae_core.zoo.preset import (
+    CARD_FILE,
+    PRESET_FILE,
+    SAMPLES_FILE,
+    Preset,
+    check_name,
+    how_to_get,
+)
+from hvae_core.zoo.sources import hub_reason
+from hvae_core.zoo.writing import write_preset
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication:
+    """What is to be published.
+
+    Args:
+        config: the configuration.
+        weights: the safetensors file.
+        info: further keys of ``preset.yaml``, see `hvae_core.zoo.write_preset`; ``name`` among
+            them.
+        samples: a PNG with samples.
+    """
+
+    config: Config
+    weights: Path
+    info: Mapping[str, Any]
+    samples: Path | None = None
+
+    @classmethod
+    def of(cls, preset: Preset) -> Publication:
+        """The preset itself, with all that it says of itself.
+
+        Raises:
+            PresetError: it has no weights here.
+        """
+        if preset.weights_path is None:
+            raise PresetError(
+                f"The preset {preset.name!r} has no weights to push.", f"{how_to_get(preset)}."
+            )
+        info = {key: preset.info[key] for key in PRESET_KEYS if key in preset.info}
+        samples = preset.folder / SAMPLES_FILE
+        return cls(
+            preset.config,
+            preset.weights_path,
+            {**info, "name": preset.name},
+            samples if samples.is_file() else None,
+        )
+
+
+def push(
+    publication: Publication,
+    target: str | Path,
+    *,
+    force: bool = False,
+    private: bool = False,
+) -> str:
+    """Publish a preset with a model card: figures, picture, licence, how to cite.
+
+    A ``data.root`` of this machine is left out of what is published.
+
+    Args:
+        publication: what is to be published.
+        target: the preset's folder, or ``hf://owner/name[@branch]``, where huggingface_hub's login
+            is used.
+        force: replace a preset that is there.
+        private: make a new repository on the Hub a private one.
+
+    Returns:
+        The folder or address.
+
+    Raises:
+        PresetError: there is a preset already, or what the Hub needs is missing.
+        HvaeError: it cannot be written; a folder is as it was.
+    """
+    config = _without_places(publication.config)
+    if not is_address(str(target)):
+        return str(_write(publication, config, Path(target), force).folder)
+    address = HubAddress.parse(str(target))
+    if not publication.info.get("licence"):
+        raise PresetError(
+            f"Cannot push to {target} without a licence: nobody could use the weights.",
+            "Give one, such as --licence Apache-2.0.",
+        )
+    if offline():
+        raise HvaeError(f"Cannot push to {target}: HVAE_OFFLINE=1 forbids the network.")
+    name = check_name(publication.info.get("name") or address.name, "a preset's name")
+    with tempfile.TemporaryDirectory(prefix="hvae-push-") as folder:
+        preset = _write(publication, config, Path(folder) / name, force)
+        (preset.folder / CARD_FILE).write_text(hub_card(preset), encoding="utf-8")
+        _upload(preset, address, force, private)
+    return str(target)
+
+
+def _write(publication: Publication, config: Config, folder: Path, force: bool) -> Preset:
+    return write_preset(
+        folder,
+        config,
+        publication.weights,
+        info=publication.info,
+        samples=publication.samples,
+        overwrite=force,
+    )
+
+
+def _upload(preset: Preset, address: HubAddress, force: bool, private: bool) -> None:
+    """One commit with all files, so that nobody ever pulls half of them."""
+    try:
+        from huggingface_hub import HfApi
+    except ImportError as error:
+        raise MissingDependencyError.for_extra(
+            "huggingface_hub", "hub", "Pushing to hf://"
+        ) from error
+    hub, repository = HfApi(), address.repository
+    try:
+        hub.create_repo(repository, private=private or None, exist_ok=True)
+        if address.revision:
+            hub.create_branch(repository, branch=address.revision, exist_ok=True)
+        there = hub.file_exists(repository, PRESET_FILE, revision=address.revision)
+        if there and not force:
+            raise PresetError(
+                f"hf://{repository} holds a preset already.", "Replace it with --force."
+            )
+        hub.upload_folder(
+            repo_id=repository,
+            folder_path=preset.folder,
+            revision=address.revision,
+            commit_message=f"{preset.name}, pushed by hvae",
+        )
+    except HvaeError:
+        raise
+    except Exception as error:  # the Hub's client raises of many libraries
+        raise HvaeError(
+            f"Cannot push to hf://{repository}: {hub_reason(error)}.",
+            "Log in with: hf auth login",
+        ) from error
+
+
+def _without_places(config: Config) -> Config:
+    """The configuration without the place of the data on this machine."""
+    from hvae_core.config import parse_config
+
+    values = config.to_dict()
+    root = values["data"].pop("root", None)
+    if root is None:
+        return config
+    try:
+        return parse_config(values)
+    except ConfigError:  # this data set cannot do without one: a name for the user's own folder
+        values["data"]["root"] = Path(root).name
+        return parse_config(values)
+
+
+def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a preset from what ``hvae evaluate --json`` prints.
+
+    Raises:
+        PresetError: it is something else.
+    """
+    try:
+        unit, images = evaluation["unit"], int(evaluation["images"])
+        where = f"{images:,} {evaluation['split']} images of {evaluation['dataset']}"
+        how = f"ELBO, one draw of the latents an image, {where}"
+        in_bits = unit == "bits/dim"
+        digits = 4 if in_bits else 2
+        key, value = ("bits_per_dim", "bits_per_dim") if in_bits else ("nats", "elbo")
+        figures = {
+            key: {"value": round(float(evaluation[value]), digits), "unit": unit, "how": how}
+        }
+        if "importance_weighted" in evaluation:
+            suffix = "_bits_per_dim" if in_bits else ""
+            figures[f"importance_weighted{suffix}"] = {
+                "value": round(float(evaluation[f"importance_weighted{suffix}"]), digits),
+                "unit": unit,
+                "how": f"{evaluation['importance_samples']} importance samples an image, {where}",
+            }
+        return figures
+    except (KeyError, TypeError, ValueError) as error:
+        raise PresetError(
+            "These are no figures of an evaluation.", "Make them with: hvae evaluate --json"
+        ) from error

@@ -1,0 +1,73 @@
+"""The page's layout, and how it tells of errors."""
+
+import json
+
+import pytest
+
+from hvae_core.cli.main import main
+from hvae_core.errors import HvaeError
+
+gr = pytest.importorskip("gradio")
+pytestmark = pytest.mark.one_backend
+
+
+@pytest.fixture(scope="module")
+def page():
+    from hvae_core.explore.models import Models
+    from hvae_core.explore.page import build_page
+
+    return build_page(Models("digits-vdvae"))
+
+
+def test_it_has_the_tabs_and_the_presets(page):
+    parts = json.loads(json.dumps(page.get_config_file()["components"], default=str))
+    tabs = [part["props"]["label"] for part in parts if part["type"] == "tabitem"]
+    assert tabs == ["Sample", "Reconstruct", "Interpolate"]
+    menu = next(part for part in parts if part["type"] == "dropdown")
+    assert ["digits-vdvae", "digits-vdvae"] in menu["props"]["choices"]
+    latents = next(part for part in parts if part["props"].get("label") == "Latents kept")
+    assert latents["props"]["maximum"] == 5
+
+
+def test_it_is_no_programming_interface_and_tells_nobody(page):
+    assert {d["api_visibility"] for d in page.get_config_file()["dependencies"]} == {"private"}
+    assert not page.analytics_enabled
+
+
+def test_errors_are_messages(caplog):
+    from hvae_core.explore.widgets import shown
+
+    def fail(error):
+        raise error
+
+    with pytest.raises(gr.Error, match=r"One sentence\. A hint\.") as caught:
+        shown(fail)(HvaeError("One sentence.", "A hint."))
+    assert not caught.value.print_exception
+    assert not caplog.records
+    with pytest.raises(gr.Error, match=r"This failed \(ZeroDivisionError\)"):
+        shown(fail)(ZeroDivisionError())
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["no-such"], "no preset named 'no-such'"), (["--port", "0"], "--port")],
+)
+def test_the_command_refuses(arguments, says, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["explore", "--no-browser", *arguments])
+    assert left.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken(capsys):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit) as left:
+            main(["explore", "digits-vdvae", "--no-browser", "--port", str(port)])
+    assert left.value.code == 2
+    assert "--port" in capsys.readouterr().err

@@ -1,0 +1,261 @@
+"""Presets from and to a Hub on the loopback interface, through the Hub's own client."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hvae_core.errors import MissingDependencyError, PresetError
+from hvae_core.zoo import find_preset, pull
+from hvae_core.zoo.publishing import Publication, push
+
+pytestmark = pytest.mark.one_backend
+
+REPOSITORY = "/owner/some.name"
+#: runs the zoo of this test as the only installed one
+START = """
+import sys, types
+from pathlib import Path
+from hvae_core.plugins.specs import ComponentSpec
+from hvae_core.zoo import index
+spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: Path(sys.argv.pop(1)))
+folder = spec.build()
+spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: folder)
+entry = types.SimpleNamespace(kind="preset", name="zoo", status="available")
+index.manager = lambda: types.SimpleNamespace(
+    entries=lambda kind: [entry], get=lambda kind, name: spec
+)
+from hvae_core.cli.main import main
+main()
+"""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """As much of the Hub's protocol as its client needs."""
+
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._file(send=False)
+
+    def do_GET(self) -> None:
+        self._file(send=True)
+
+    def _file(self, send: bool) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        _, _, revision, name = self.path.removeprefix(REPOSITORY).split("/", 3)
+        content = self.server.revisions.get(revision, {}).get(name)
+        if content is None:
+            self._answer(404, {}, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": "0" * 40})
+            return
+        asked, status, start = self.headers.get("Range", ""), 200, 0
+        headers = {"X-Repo-Commit": "0" * 40, "ETag": f'"{hashlib.sha256(content).hexdigest()}"'}
+        if asked:
+            start, status = int(asked.removeprefix("bytes=").rstrip("-")), 206
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self.send_response(status)
+        for key, value in {**headers, "Content-Length": str(len(content) - start)}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if send:
+            cut = (
+                self.server.cuts.pop() if name == "model.safetensors" and self.server.cuts else None
+            )
+            self.wfile.write(content[start:cut])
+            self.close_connection = True
+
+    def do_POST(self) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("Authorization") != "Bearer hf_test":
+            self._answer(401, {"error": "Invalid username or password."})
+        elif self.path == "/api/repos/create":
+            self._answer(200, {"url": f"{self.server.url}{REPOSITORY}"})
+        elif self.path == "/api/validate-yaml":
+            self._answer(200, {"errors": [], "warnings": []})
+        elif "/branch/" in self.path:
+            self.server.revisions.setdefault(self.path.rpartition("/")[2], {})
+            self._answer(200, {})
+        elif "/preupload/" in self.path:
+            files = [
+                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for file in json.loads(raw)["files"]
+            ]
+            self._answer(200, {"files": files})
+        elif "/commit/" in self.path:
+            revision = self.server.revisions[self.path.rpartition("/")[2]]
+            for line in raw.decode().splitlines():
+                entry = json.loads(line)
+                if entry["key"] == "file":
+                    value = entry["value"]
+                    revision[value["path"]] = base64.b64decode(value["content"])
+            self._answer(200, {"commitUrl": f"{self.server.url}{REPOSITORY}/commit/{'0' * 40}",
+                               "commitOid": "0" * 40, "success": True})  # fmt: skip
+        else:
+            self._answer(404, {})
+
+    def _answer(
+        self, status: int, content: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        for key, value in {**(headers or {}), "Content-Type": "application/json"}.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """A repository's files by revision."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.revisions: dict[str, dict[str, bytes]] = {"main": {}}
+        self.cuts: list[int] = []
+        self.asked: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is part of the test."""
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    pytest.importorskip("huggingface_hub")
+    with Hub() as hub:
+        threading.Thread(target=hub.serve_forever, args=(0.02,), daemon=True).start()
+        yield hub
+        hub.shutdown()
+
+
+def run(
+    hub: Hub, zoo: Path, home: Path, *arguments: str, token: str = "hf_test"
+) -> tuple[int, str]:
+    """``hvae zoo`` in a process whose Hub this is: its exit code, and what it said."""
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(home.parent / "hub-home"),
+        "HF_TOKEN": token,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "no_proxy": "127.0.0.1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", START, str(zoo), "zoo", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout if done.returncode == 0 else done.stderr
+
+
+def test_there_and_back(hub: Hub, zoo: Path, home: Path) -> None:
+    """Pushed to a branch, pulled over a line that is cut; nothing goes elsewhere."""
+    picture = zoo / "trained" / "samples.png"
+    picture.write_bytes(b"a picture")
+    address = "hf://owner/some.name"
+    push_it = ["push", "trained", f"{address}@v1"]
+    code, said = run(hub, zoo, home, *push_it)
+    assert (code, hub.revisions) == (2, {"main": {}})
+    assert "without a licence" in said
+
+    code, said = run(hub, zoo, home, *push_it, "--licence", "CC-BY-4.0", "--cite", "Cite me.")
+    assert code == 0, said
+    files = hub.revisions["v1"]
+    assert set(files) == {"preset.yaml", "model.safetensors", "README.md", "samples.png"}
+    card = files["README.md"].decode()
+    assert card.startswith("---\nlicense: cc-by-4.0\n")
+    for part in (
+        "library_name: hvae",
+        "![Samples](samples.png)",
+        "| bits/dim | 3.25 |",
+        "Cite me.",
+    ):
+        assert part in card
+
+    code, said = run(hub, zoo, home, *push_it, "--licence", "CC-BY-4.0")
+    assert code == 2
+    assert "holds a preset already" in said
+
+    hub.cuts = [200]
+    code, said = run(hub, zoo, home, "pull", address, "--revision", "v1", "--json")
+    assert code == 0, said
+    assert json.loads(said)["status"] == "pulled"
+    found = find_preset(f"{address}@v1")
+    assert found.weights_path is not None
+    assert found.weights_path.read_bytes() == files["model.safetensors"]
+    assert {path.name for path in found.folder.iterdir()} == {*files, "origin.json"}
+    assert not any("trained" in line for line in hub.asked)
+
+
+def test_what_the_hub_refuses(hub: Hub, zoo: Path, home: Path) -> None:
+    (zoo / "trained" / "samples.png").write_bytes(b"a picture")
+    code, said = run(hub, zoo, home, "pull", "hf://owner/some.name")
+    assert code == 1
+    assert said == "Error: hf://owner/some.name has no file preset.yaml.\n"
+
+    hub.revisions["main"]["preset.yaml"] = b"# " + b"x" * 300_000
+    code, said = run(hub, zoo, home, "pull", "hf://owner/some.name")
+    assert code == 1
+    assert "expected at most" in said
+    assert not [line for line in hub.asked if line.startswith("GET")]
+
+    arguments = ("push", "trained", "hf://owner/some.name", "--licence", "MIT")
+    code, said = run(hub, zoo, home, *arguments, token="hf_wrong")
+    assert code == 1
+    assert "Cannot push to hf://owner/some.name" in said
+    assert "hf auth login" in said
+    assert said.count("\n") == 1
+
+
+def test_without_its_package(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingDependencyError, match=r"hvae\[hub\]"):
+        pull("hf://owner/name")
+    publication = Publication.of(find_preset("trained"))
+    publication.info["licence"] = "MIT"  # type: ignore[index]
+    with pytest.raises(MissingDependencyError, match=r"hvae\[hub\]"):
+        push(publication, "hf://owner/name")
+
+
+@pytest.mark.parametrize(
+    ("source", "match"),
+    [
+        ("hf://owner/name@a", "names the revision 'a', but 'b' is asked for"),
+        ("trained", "no address on the Hub"),
+        ("https://host/preset", "no address on the Hub"),
+    ],
+)
+def test_a_revision_that_means_nothing(zoo: Path, source: str, match: str) -> None:
+    with pytest.raises(PresetError, match=match):
+        pull(source, revision="b")
+
+
+def test_a_pulled_revision_is_loaded_by_its_address(zoo: Path, home: Path) -> None:
+    folder = home / "presets" / "hf--owner--name@v1"
+    shutil.copytree(zoo / "trained", folder)
+    assert find_preset("hf://owner/name@v1").folder == folder

@@ -1,0 +1,75 @@
+"""`push` to a folder: what is published, and what stays on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hvae_core.config import parse_config
+from hvae_core.errors import PresetError
+from hvae_core.zoo import Publication, find_preset, pull, push, verify
+from hvae_core.zoo.publishing import figures_of
+
+
+def test_a_folder_that_can_be_pulled_from(zoo: Path, tmp_path: Path) -> None:
+    info = {"name": "mine", "licence": "MIT", "cite": "Cite me."}
+    found = Publication.of(find_preset("trained"))
+    target = push(
+        Publication(found.config, found.weights, {**found.info, **info}), tmp_path / "mine"
+    )
+    assert verify(target).recorded
+    card = (tmp_path / "mine" / "README.md").read_text()
+    for part in ("# mine", "| bits/dim | 3.25 |", "MIT", "Cite me."):
+        assert part in card
+    assert pull(target).name == "mine"
+    with pytest.raises(PresetError, match="exists already"):
+        push(found, tmp_path / "mine")
+
+
+def test_the_card_names_the_papers(zoo: Path) -> None:
+    card = (zoo / "trained" / "README.md").read_text()
+    assert "@software{hvae," in card
+    assert "- Child 2020, Very Deep VAEs, arXiv 2011.10650" in card
+
+
+@pytest.mark.parametrize(
+    ("data", "published"),
+    [
+        ({"name": "cifar10", "root": "/home/me/cifar"}, None),
+        ({"name": "image-folder", "root": "/home/me/photos", "size": 8}, "photos"),
+    ],
+)
+def test_places_on_this_machine_stay_here(
+    data: dict[str, object], published: str | None, zoo: Path, tmp_path: Path
+) -> None:
+    found = Publication.of(find_preset("trained"))
+    values = {**found.config.to_dict(), "data": data}
+    values["model"]["image_channels"] = 3
+    push(Publication(parse_config(values), found.weights, {}), tmp_path / "mine")
+    text = (tmp_path / "mine" / "preset.yaml").read_text()
+    assert yaml.safe_load(text)["data"].get("root") == published
+    assert "/home/me" not in text
+
+
+def test_without_weights(zoo: Path) -> None:
+    with pytest.raises(PresetError, match=r"no weights to push.*hvae train untrained"):
+        Publication.of(find_preset("untrained"))
+
+
+def test_figures_of_an_evaluation() -> None:
+    told = {
+        "dataset": "digits", "split": "test", "images": 360, "unit": "bits/dim", "elbo": -80.0,
+        "bits_per_dim": 1.80051, "importance_weighted": -75.0, "importance_samples": 100,
+        "importance_weighted_bits_per_dim": 1.70966,
+    }  # fmt: skip
+    figures = figures_of(told)
+    assert figures["bits_per_dim"]["value"] == 1.8005
+    assert figures["bits_per_dim"]["how"].endswith("360 test images of digits")
+    assert figures["importance_weighted_bits_per_dim"]["value"] == 1.7097
+    nats = figures_of({**told, "unit": "nats"})
+    assert nats["nats"]["value"] == -80.0
+    assert nats["importance_weighted"]["unit"] == "nats"
+    with pytest.raises(PresetError, match="hvae evaluate --json"):
+        figures_of({"images": 1})
