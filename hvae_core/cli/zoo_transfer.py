@@ -84,14 +84,15 @@ def _publication(
     from hvae_core.api import find_source, load
     from hvae_core.errors import PresetError
     from hvae_core.plotting import save_grid
-    from hvae_core.training.run_folder import is_run_folder
+    from hvae_core.training.run_folder import how_far, is_run_folder
     from hvae_core.zoo import Publication, find_preset
     from hvae_core.zoo.publishing import figures_of
 
     if is_run_folder(source):
         config, weights = find_source(source)
         assert weights is not None
-        found = Publication(config, weights, {"name": Path(source).resolve().name})
+        own = {"name": Path(source).resolve().name, "trained": how_far(source)}
+        found = Publication(config, weights, own)
     else:
         found = Publication.of(find_preset(source))
     info = {**found.info, **{key: text for key, text in said.items() if text and key != "summary"}}

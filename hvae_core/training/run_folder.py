@@ -191,6 +191,23 @@ def find_weights(run: str | Path) -> tuple[Config, Path]:
     Raises:
         BadInputError: the folder is no run folder, or there is no checkpoint yet.
     """
+    chosen = _best_checkpoint(run)
+    weights = next(p for p in (chosen / EMA_FILE, chosen / MODEL_FILE) if p.is_file())
+    return RunFolder(run).read_config(), weights
+
+
+def how_far(run: str | Path) -> dict[str, int]:
+    """How far the weights of `find_weights` were trained: images seen, updates, minutes.
+
+    Raises:
+        BadInputError: as `find_weights`.
+    """
+    state = read_state(_best_checkpoint(run))
+    minutes = max(1, round(state["elapsed"] / 60))
+    return {"images_seen": state["images"], "updates": state["step"], "minutes": minutes}
+
+
+def _best_checkpoint(run: str | Path) -> Path:
     folder = RunFolder(run)
     if not folder.config_path.is_file():
         raise BadInputError(f"{run} is not the folder of a training run: it has no {CONFIG_FILE}.")
@@ -201,9 +218,7 @@ def find_weights(run: str | Path) -> tuple[Config, Path]:
             f"The run in {run} has no checkpoint yet.", "Wait for it, or resume the run."
         )
     best = read_state(checkpoints.path(steps[-1])).get("best_step")
-    chosen = checkpoints.path(best if best in steps else steps[-1])
-    weights = next(p for p in (chosen / EMA_FILE, chosen / MODEL_FILE) if p.is_file())
-    return folder.read_config(), weights
+    return checkpoints.path(best if best in steps else steps[-1])
 
 
 def is_run_folder(path: str | Path) -> bool:

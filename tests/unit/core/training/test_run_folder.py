@@ -4,7 +4,7 @@ import pytest
 from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError, ConfigError
 from hvae_core.training.checkpoints import Checkpoint
-from hvae_core.training.run_folder import RunFolder, find_weights, is_run_folder
+from hvae_core.training.run_folder import RunFolder, find_weights, how_far, is_run_folder
 
 
 def config(**train):
@@ -21,7 +21,7 @@ def started(tmp_path):
 def save(folder, step, best=None, averaged=True):
     weights = {"w": np.zeros(1, np.float32)}
     training = {"ema.w": np.ones(1, np.float32)} if averaged else {}
-    state = {"step": step, "best_step": best}
+    state = {"step": step, "best_step": best, "images": 32 * step, "elapsed": 90.0 * step}
     folder.checkpoints(keep=5).save(step, Checkpoint(weights, training, state), best)
 
 
@@ -84,6 +84,7 @@ def test_the_best_averaged_weights_are_found(started):
     found, weights = find_weights(started.path)
     assert (weights.parent.name, weights.name) == ("step-00000002", "ema.safetensors")
     assert found.to_dict() == config().to_dict()
+    assert how_far(started.path) == {"images_seen": 64, "updates": 2, "minutes": 3}
 
 
 def test_without_averages_the_weights_themselves_are_found(started):
