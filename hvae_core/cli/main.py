@@ -19,6 +19,7 @@ COMMANDS = {
     "reconstruct": ("hvae_core.cli.reconstruct", "Encode images and draw them again."),
     "interpolate": ("hvae_core.cli.interpolate", "Walk from one image to another."),
     "evaluate": ("hvae_core.cli.evaluate", "Measure a model on a data set."),
+    "report": ("hvae_core.cli.report", "Write a run's report as one HTML page."),
     "import": ("hvae_core.cli.import_checkpoint", "Make a preset of an original checkpoint."),
     "export": ("hvae_core.cli.export", "Write a model's weights for another codebase."),
     "zoo": ("hvae_core.cli.zoo", "List, show, pull and verify presets."),

@@ -12,12 +12,13 @@ import numpy as np
 from keras import ops
 
 from hvae_core.config import Config
+from hvae_core.devices import divided, everywhere, spread, spread_normal
 from hvae_core.errors import WeightsError
 from hvae_core.interfaces import LatentOutput, PassOutput, Tensor
 from hvae_core.model import HierarchicalVAE, Noise
 from hvae_core.model.noise import fold_seed, total_size
 from hvae_core.training.optimizer import Updater
-from hvae_core.training.program import Program, value_and_grad
+from hvae_core.training.program import Program, snapshot, value_and_grad
 from hvae_core.weights import weight_names
 
 
@@ -94,7 +95,8 @@ class TrainStep:
         figures: dict[str, Tensor] = {}
         for part in range(count):
             cut = slice(part * rows, (part + 1) * rows)
-            objective = partial(self._objective, images[cut], noise[cut], beta, balance)
+            x, normal = divided(images[cut]), divided(noise[cut])
+            objective = partial(self._objective, x, normal, beta, balance)
             loss, parts, gradients = value_and_grad(objective, self.updater.weights, self._fixed)
             if total is None:
                 total, figures = list(gradients), {"loss": loss, **parts}
@@ -138,11 +140,11 @@ class TrainStep:
             skipped and nonfinite (0 or 1); and kl_per_layer [L] in nats.
         """
         return self._program(
-            ops.convert_to_tensor(images),
-            self._draw(len(images), step) if noise is None else ops.convert_to_tensor(noise),
-            ops.convert_to_tensor(step, dtype="int32"),
-            ops.convert_to_tensor(learning_rate, dtype="float32"),
-            ops.convert_to_tensor(beta, dtype="float32"),
+            spread(images),
+            self._draw(len(images), step) if noise is None else spread(noise),
+            everywhere(step, "int32"),
+            everywhere(learning_rate, "float32"),
+            everywhere(beta, "float32"),
         )
 
     def _draw(self, rows: int, step: int) -> Tensor:
@@ -150,7 +152,7 @@ class TrainStep:
         seed = fold_seed(self.config.train.seed, step)
         shared = self.regularizer is not None and self.regularizer.shares_noise
         copies = rows // self.config.train.batch_size if shared else 1
-        noise = keras.random.normal((rows // copies, self.noise_size), seed=seed)
+        noise = spread_normal((rows // copies, self.noise_size), seed)
         return ops.concatenate([noise] * copies, axis=0) if copies > 1 else noise
 
     def sync(self) -> None:
@@ -201,9 +203,9 @@ class TrainStep:
         """Inside, the model holds the averaged weights; without EMA, the weights themselves."""
         self.sync()
         weights, averages = self.updater.weights, self.updater.averages
-        kept = [ops.convert_to_numpy(weight.value) for weight in weights] if averages else []
+        kept = [snapshot(weight) for weight in weights] if averages else []
         for weight, average in zip(weights, averages, strict=False):
-            weight.assign(ops.convert_to_numpy(average.value))
+            weight.assign(average.value)
         try:
             yield
         finally:
