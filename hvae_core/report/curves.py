@@ -100,10 +100,7 @@ def draw_optimisation(facts: RunFacts) -> Picture:
         bottom = norm.get_ylim()[0]
         norm.plot(skipped, [bottom] * len(skipped), "^", color=RED, clip_on=False, markersize=5)
         count = sum(r.get("skipped", 0) for r in records)
-        norm.annotate(
-            f"{count} updates skipped (marks)", (0.99, 0.9), xycoords="axes fraction",
-            color=RED, ha="right", va="top", fontsize=8,
-        )  # fmt: skip
+        norm.set_title(f"{count} updates skipped (marks)", loc="right", color=RED, fontsize=8)
     norm.set_ylabel("gradient norm")
     for axes, key, label in (
         (rate, "learning_rate", "learning rate"),
