@@ -130,12 +130,14 @@ def _dry_run(config: Any, as_json: bool) -> None:
     from hvae_core.model import HierarchicalVAE
     from hvae_core.training import schedules
     from hvae_core.training.feeding import open_images
+    from hvae_core.training.memory import estimate_memory
 
     images = open_images(config)
     check_against_shape(config, images.shape)
     per_epoch = images.training_batches(config).steps_per_epoch
     total = schedules.total_steps(config.train, per_epoch)
     model = HierarchicalVAE(config)
+    memory = estimate_memory(config, model.count_params(), model.likelihood.parameters)
     facts = {
         "parameters": model.count_params(),
         "latent_layers": len(model.latent_shapes),
@@ -143,6 +145,9 @@ def _dry_run(config: Any, as_json: bool) -> None:
         "validation_images": len(images.validation),
         "steps_per_epoch": per_epoch,
         "steps": total,
+        "state_bytes": memory.state,
+        "activation_bytes_estimate": memory.activations,
     }
-    lines = [dump_yaml(config).rstrip(), "", *(f"{key}: {value}" for key, value in facts.items())]
+    numbers = (f"{key}: {value:,}" for key, value in facts.items())
+    lines = [dump_yaml(config).rstrip(), "", *numbers]
     emit({"config": config.to_dict(), **facts}, as_json, lines)

@@ -50,6 +50,9 @@ def test_a_dry_run_tells_all_and_writes_nothing(hvae, file, tmp_path):
     assert facts["config"]["train"]["batch_size"] == 100
     assert (facts["steps_per_epoch"], facts["steps"]) == (12, 2)
     assert facts["parameters"] > 100
+    # weights, gradient, two moments and the averages
+    assert facts["state_bytes"] == 5 * 4 * facts["parameters"]
+    assert facts["activation_bytes_estimate"] > 10_000
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
 
 

@@ -265,3 +265,16 @@ def test_attention_needs_one_width(make_model):
             make_model(model={"attention": "some", "width": [4, 8, 8]})
     finally:
         manager().unregister("attention", "some")
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "channels"),
+    [
+        # weight, mean and log scale of each component
+        ({"name": "logistic-mixture", "mixtures": 4}, 12),
+        ({"name": "logistic-mixture", "mixtures": 1}, 3),
+        ("bernoulli", 1),
+    ],
+)
+def test_the_readout_gives_the_likelihood_its_parameters(make_model, likelihood, channels):
+    assert shapes(make_model(likelihood=likelihood))["readout/out/kernel"][-1] == channels
