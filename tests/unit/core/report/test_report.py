@@ -81,9 +81,9 @@ class Page(html.parser.HTMLParser):
             self.open.append(tag)
         for name, value in attributes:
             if name in ("src", "href"):
-                (
-                    self.images if value.startswith("data:image/png;base64,") else self.fetched
-                ).append(value)
+                is_inside = value.startswith("data:image/png;base64,")
+                found = self.images if is_inside else self.fetched
+                found.append(value)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
