@@ -17,17 +17,17 @@ import numpy as np
 from hvae_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from hvae_core.config import TrainConfig
     from hvae_core.interfaces import Tensor
 
 
 @contextmanager
-def use_devices(indices: Sequence[int] | None, batch_size: int, parts: int = 1) -> Iterator[None]:
-    """Inside, models are made and batches computed on these devices.
+def use_devices(config: TrainConfig) -> Iterator[None]:
+    """Inside, models are made and batches computed on the devices that ``config`` names.
 
     Args:
-        indices: of this process's devices; None is all of them on JAX, the first elsewhere.
-        batch_size: rows of a global batch.
-        parts: micro-batches it is divided into.
+        config: ``devices`` are indices of this process's devices; None is all of them on JAX, the
+            first elsewhere. ``batch_size`` is that of all devices together.
 
     Raises:
         ConfigError: there is no such device, the backend cannot use several, or they do not divide
@@ -35,7 +35,7 @@ def use_devices(indices: Sequence[int] | None, batch_size: int, parts: int = 1) 
     """
     import keras
 
-    backend, local = keras.config.backend(), local_devices()
+    indices, backend, local = config.devices, keras.config.backend(), local_devices()
     chosen = list(range(len(local))) if indices is None else list(indices)
     for index in chosen:
         if index >= len(local):
@@ -47,7 +47,7 @@ def use_devices(indices: Sequence[int] | None, batch_size: int, parts: int = 1) 
         raise ConfigError(f"train.devices is {chosen}; expected different devices, at least one.")
     with ExitStack() as stack:
         if backend == "jax":
-            distribution = _data_parallel([local[index] for index in chosen], batch_size, parts)
+            distribution = _data_parallel([local[index] for index in chosen], config)
             if distribution is not None:
                 stack.enter_context(distribution.scope())
         elif indices is not None:
@@ -83,7 +83,7 @@ def local_devices() -> list[Any]:
     return [f"gpu:{index}" for index in range(count)] or ["cpu:0"]
 
 
-def _data_parallel(local: list[Any], batch_size: int, parts: int) -> Any:
+def _data_parallel(local: list[Any], config: TrainConfig) -> Any:
     """Keras's distribution over the chosen devices; None for the one that JAX uses anyway."""
     import jax
     import keras
@@ -100,6 +100,12 @@ def _data_parallel(local: list[Any], batch_size: int, parts: int) -> Any:
         ]
     if len(devices) == 1 and devices[0] == jax.devices()[0]:
         return None
+    if len(devices) > 1 and not config.compile:
+        raise ConfigError(
+            f"train.compile is false, which takes one device; there are {len(devices)}.",
+            "Name one with train.devices, or leave train.compile on.",
+        )
+    batch_size, parts = config.batch_size, config.accumulate
     if batch_size % (parts * len(devices)):
         by = f" in {parts} parts (train.accumulate)" if parts > 1 else ""
         raise ConfigError(

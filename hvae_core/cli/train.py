@@ -63,7 +63,7 @@ def command(
         if not is_run_folder(source):
             raise BadInputError("--resume needs to know the run.", "Name its folder with --output.")
         output = Path(source)
-    several = join(options["coordinator"], options["processes"], options["process_index"])
+    several = _join(options["coordinator"], options["processes"], options["process_index"])
     if output is None and several and not options["dry_run"]:
         raise BadInputError(
             "Several processes need to know the one run folder.", "Name it with --output."
@@ -95,7 +95,7 @@ def command(
     return None
 
 
-def join(coordinator: str | None, processes: int | None, index: int | None) -> bool:
+def _join(coordinator: str | None, processes: int | None, index: int | None) -> bool:
     """Join the other processes, if there are any.
 
     Returns:

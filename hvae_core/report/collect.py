@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ class RunFacts:
         steps: the records of logged updates, in order.
         epochs: the records of epochs, in order.
         sessions: when it was started and gone on with, on what.
-        checkpoints: updates after which there are checkpoints.
         state: the newest checkpoint's counters; empty where there is none.
     """
 
@@ -35,7 +33,6 @@ class RunFacts:
     steps: list[Record]
     epochs: list[Record]
     sessions: list[Record]
-    checkpoints: list[int]
     state: Record
 
     @property
@@ -103,14 +100,12 @@ def collect(run: str | Path) -> RunFacts:
         )
     folder = RunFolder(run)
     records = [r for r in MetricsFile(folder.metrics_path).read() if _is_record(r)]
-    checkpoints = folder.checkpoints()
     return RunFacts(
         path=folder.path,
         config=folder.read_config(),
         steps=[record for record in records if record["event"] == "step"],
         epochs=[record for record in records if record["event"] == "epoch"],
         sessions=[r for r in MetricsFile(folder.sessions_path).read() if isinstance(r, dict)],
-        checkpoints=checkpoints.steps(),
         state=_newest_state(folder),
     )
 
@@ -133,6 +128,6 @@ def held_out(facts: RunFacts) -> list[int]:
     """The numbers of the validation images; empty where there are none."""
     try:
         indices = RunFolder(facts.path).validation_indices()
-    except (HvaeError, json.JSONDecodeError):
+    except HvaeError:
         return []
     return [] if indices is None else [int(index) for index in indices]

@@ -7,9 +7,10 @@ import string
 import time
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib import metadata, resources
+from importlib import resources
 from typing import Any
 
+import hvae_core
 from hvae_core.config import dump_yaml
 from hvae_core.report.collect import RunFacts
 from hvae_core.report.picture import Picture
@@ -44,7 +45,7 @@ def render(facts: RunFacts, pictures: Sequence[Picture], notes: Sequence[str] = 
         status=escape(facts.status),
         summary=escape(facts.config.summary),
         body="\n".join(part for part in body if part),
-        version=escape(metadata.version("hvae")),
+        version=escape(hvae_core.__version__),
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )
 

@@ -89,5 +89,5 @@ def draw(
         try:
             pictures.append(drawing(facts, model))
         except HvaeError as error:  # the data may lie on another machine
-            notes.append(f"There are no reconstructions: {error}")
+            notes.append(f"Some images of the model are missing: {error}")
     return pictures, notes

@@ -68,9 +68,9 @@ def train(
         InterruptedRun: it was asked to stop; the last update is in a checkpoint.
     """
     folder = RunFolder(output)
-    options, is_main = config.train, process_index() == 0
+    is_main = process_index() == 0
     with ExitStack() as stack:
-        stack.enter_context(use_devices(options.devices, options.batch_size, options.accumulate))
+        stack.enter_context(use_devices(config.train))
         with together():
             if is_main and resume:
                 folder.check_resumed(config)
