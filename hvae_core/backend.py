@@ -71,6 +71,8 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
     """
     import keras
 
+    from hvae_core.devices import on_all_devices, spread_batches
+
     backend = keras.config.backend()
     if backend == "jax":
         import jax
@@ -84,8 +86,10 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
             with keras.StatelessScope(state_mapping=mapping):
                 return function(*args)
 
-        jitted = jax.jit(pure)
-        return lambda *args: jitted([variable.value for variable in variables], *args)
+        jitted = jax.jit(pure, out_shardings=on_all_devices())
+        return lambda *args: jitted(
+            [variable.value for variable in variables], *spread_batches(args)
+        )
     if backend == "tensorflow":
         import tensorflow as tf
 

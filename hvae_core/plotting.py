@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import tempfile
@@ -61,17 +62,29 @@ def make_grid(
     return grid
 
 
-def save_png(image: np.ndarray, path: str | os.PathLike[str]) -> Path:
-    """Write one image uint8 [H, W, 1 or 3] as PNG; an older file is replaced atomically."""
+def encode_png(image: np.ndarray) -> bytes:
+    """One image uint8 [H, W, 1 or 3] as a PNG file's content."""
     from PIL import Image
 
+    buffer = io.BytesIO()
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def save_png(image: np.ndarray, path: str | os.PathLike[str]) -> Path:
+    """Write one image uint8 [H, W, 1 or 3] as PNG; an older file is replaced atomically."""
+    return replace_file(path, encode_png(image))
+
+
+def replace_file(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file, whole or not at all; its folder is made, an older file is replaced."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
-            picture.save(file, format="PNG")
+            file.write(content)
         _share(temporary)
         os.replace(temporary, path)
     except BaseException:

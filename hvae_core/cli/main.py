@@ -20,6 +20,7 @@ COMMANDS = {
     "interpolate": ("hvae_core.cli.interpolate", "Walk from one image to another."),
     "explore": ("hvae_core.cli.explore", "Try models out on a local page."),
     "evaluate": ("hvae_core.cli.evaluate", "Measure a model on a data set."),
+    "report": ("hvae_core.cli.report", "Write a run's report as one HTML page."),
     "import": ("hvae_core.cli.import_checkpoint", "Make a preset of an original checkpoint."),
     "export": ("hvae_core.cli.export", "Write a model's weights for another codebase."),
     "zoo": ("hvae_core.cli.zoo", "List, show, pull, verify, prune and push presets."),

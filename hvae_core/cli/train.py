@@ -20,14 +20,30 @@ from hvae_core.cli.common import emit, json_option, overrides_option
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --output.")
 @click.option("--dry-run", is_flag=True, help="Check everything, print it, train nothing.")
+@click.option(
+    "--devices", metavar="0,1,...", help="Devices to train on, as --set train.devices=[0,1].",
+)  # fmt: skip
+@click.option(
+    "--coordinator", envvar="HVAE_COORDINATOR", metavar="HOST:PORT",
+    help="Of several processes: where the first one listens, or auto under SLURM or Open MPI.",
+)  # fmt: skip
+@click.option(
+    "--processes", envvar="HVAE_PROCESSES", type=click.IntRange(min=1),
+    help="How many processes train together.",
+)  # fmt: skip
+@click.option(
+    "--process-index", envvar="HVAE_PROCESS_INDEX", type=click.IntRange(min=0),
+    help="Which of them this is, from 0.",
+)  # fmt: skip
 @json_option
 def command(
     source: str,
     overrides: tuple[str, ...],
     output: Path | None,
     resume: bool,
-    dry_run: bool,
+    devices: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Train a model.
 
@@ -37,22 +53,32 @@ def command(
     from hvae_core.backend import select_backend
     from hvae_core.config import load_config
     from hvae_core.errors import BadInputError
+    from hvae_core.processes import process_index
     from hvae_core.training.run_folder import is_run_folder
 
+    if devices is not None:
+        overrides = (*overrides, f"train.devices=[{devices}]")
     config = load_config(find_configuration(source), overrides)
     if resume and output is None:
         if not is_run_folder(source):
             raise BadInputError("--resume needs to know the run.", "Name its folder with --output.")
         output = Path(source)
+    several = _join(options["coordinator"], options["processes"], options["process_index"])
+    if output is None and several and not options["dry_run"]:
+        raise BadInputError(
+            "Several processes need to know the one run folder.", "Name it with --output."
+        )
     if output is None:
         name = Path(source).stem if source.endswith((".yaml", ".yml")) else Path(source).name
         output = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     select_backend()
-    if dry_run:
+    if options["dry_run"]:
         return _dry_run(config, as_json)
     from hvae_core.training import train
 
     result = train(config, output, resume=resume)
+    if process_index():
+        return None
     payload = {
         "output": str(result.output),
         "steps": result.steps,
@@ -69,18 +95,49 @@ def command(
     return None
 
 
+def _join(coordinator: str | None, processes: int | None, index: int | None) -> bool:
+    """Join the other processes, if there are any.
+
+    Returns:
+        Whether there are.
+
+    Raises:
+        BadInputError: something is missing.
+    """
+    from hvae_core.backend import select_backend
+    from hvae_core.errors import BadInputError
+
+    if coordinator is None:
+        if processes is not None or index is not None:
+            raise BadInputError(
+                "--processes and --process-index need --coordinator.",
+                "Give the first process's HOST:PORT, or auto under SLURM or Open MPI.",
+            )
+        return False
+    automatic = coordinator == "auto"
+    if not automatic and (processes is None or index is None):
+        raise BadInputError("--coordinator HOST:PORT needs --processes and --process-index.")
+    select_backend()
+    from hvae_core.processes import join_processes
+
+    join_processes(None if automatic else coordinator, processes, index)
+    return True
+
+
 def _dry_run(config: Any, as_json: bool) -> None:
     """Say what a run would be."""
     from hvae_core.config import check_against_shape, dump_yaml
     from hvae_core.model import HierarchicalVAE
     from hvae_core.training import schedules
     from hvae_core.training.feeding import open_images
+    from hvae_core.training.memory import estimate_memory
 
     images = open_images(config)
     check_against_shape(config, images.shape)
     per_epoch = images.training_batches(config).steps_per_epoch
     total = schedules.total_steps(config.train, per_epoch)
     model = HierarchicalVAE(config)
+    memory = estimate_memory(config, model.count_params(), model.likelihood.parameters)
     facts = {
         "parameters": model.count_params(),
         "latent_layers": len(model.latent_shapes),
@@ -88,6 +145,9 @@ def _dry_run(config: Any, as_json: bool) -> None:
         "validation_images": len(images.validation),
         "steps_per_epoch": per_epoch,
         "steps": total,
+        "state_bytes": memory.state,
+        "activation_bytes_estimate": memory.activations,
     }
-    lines = [dump_yaml(config).rstrip(), "", *(f"{key}: {value}" for key, value in facts.items())]
+    numbers = (f"{key}: {value:,}" for key, value in facts.items())
+    lines = [dump_yaml(config).rstrip(), "", *numbers]
     emit({"config": config.to_dict(), **facts}, as_json, lines)

@@ -72,7 +72,9 @@ class TrainConfig(Section):
     )
     remat: bool = Field(False, description="recompute blocks in the backward pass")
     compile: bool = Field(True, description="compile the training step")
-    devices: list[NonNegativeInt] | None = Field(None, description="device indices; all if unset")
+    devices: list[NonNegativeInt] | None = Field(
+        None, description="indices of the devices; unset: all on JAX, the first elsewhere"
+    )
 
     log_steps: PositiveInt = Field(50, description="a line in metrics.jsonl every so many updates")
     checkpoint_steps: PositiveInt = Field(1000, description="a checkpoint every so many updates")

@@ -19,6 +19,7 @@ class Run(Protocol):
     model: HierarchicalVAE
     steps_per_epoch: int
     total_steps: int
+    is_main: bool  # False in all but the first of several processes, which must write nothing
 
     @property
     def step(self) -> int:
@@ -35,7 +36,9 @@ class Run(Protocol):
 class Callback:
     """Watches a run. Every hook does nothing unless a subclass says otherwise.
 
-    An exception raised in a hook ends the run; the checkpoints made so far are kept.
+    An exception raised in a hook ends the run; the checkpoints made so far are kept. Where several
+    processes train together, the hooks are called in each: all of them must compute the same, and
+    only the one where ``run.is_main`` holds may write.
     """
 
     def start(self, run: Run) -> None:
@@ -56,6 +59,9 @@ class Callback:
 
     def checkpoint(self, run: Run, folder: Path) -> None:
         """After a checkpoint was written."""
+
+    def finished(self, run: Run) -> None:
+        """After the last checkpoint of a run that came to its end or stopped early."""
 
     def close(self, run: Run) -> None:
         """At the end, after an error too."""
@@ -84,7 +90,38 @@ class SampleGrids(Callback):
         images = run.model.sample(
             self.images, temperature=self.temperature, seed=run.config.train.seed
         )
+        if not run.is_main:
+            return
         try:
             save_grid(images, run.output / "samples" / f"step-{run.step:08d}.png")
         except OSError as error:  # a picture is not worth a run
             run.note(f"The sample grid was not written: {error.strerror or error}.")
+
+
+class ReportAtEnd(Callback):
+    """Writes ``plots/`` and ``report.html`` when the run is over, see `hvae_core.report`.
+
+    Without sample grids (``train.sample_epochs: 0``), and where several processes train together,
+    it leaves out the images of the model. Whatever goes wrong is told and harms nothing.
+    """
+
+    def finished(self, run: Run) -> None:
+        """See `Callback.finished`. The model then holds the best weights."""
+        if not run.is_main:
+            return
+        from hvae_core.processes import process_count
+        from hvae_core.report import write_report
+
+        draws = bool(run.config.train.sample_epochs) and process_count() == 1
+        try:
+            write_report(run.output, samples=draws, model=self._best(run) if draws else None)
+        except Exception as error:  # the run itself is done
+            run.note(f"The report was not written: {error}. Try: hvae report {run.output}")
+
+    def _best(self, run: Run) -> HierarchicalVAE:
+        # The run's own model: its compiled sampling, and no second model in memory.
+        from hvae_core.training.run_folder import find_weights
+        from hvae_core.weights import load_weights
+
+        load_weights(run.model, find_weights(run.output)[1])
+        return run.model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -42,9 +42,17 @@ class Interruption:
             raise KeyboardInterrupt
         self.requested = True
 
-    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
-        """``items`` until a stop is requested; then `InterruptedRun` is raised."""
-        for item in items:
-            if self.requested:
+    def watch(
+        self, items: Iterable[Item], agree: Callable[[bool], bool] = bool, every: int = 1
+    ) -> Iterator[Item]:
+        """``items`` until a stop is requested; then `InterruptedRun` is raised.
+
+        Args:
+            items: passed on.
+            agree: makes the processes that train together stop at the same item.
+            every: so many items it is asked once.
+        """
+        for number, item in enumerate(items):
+            if number % every == 0 and agree(self.requested):
                 raise InterruptedRun("interrupted")
             yield item

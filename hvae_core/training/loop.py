@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.config import Config, check_against_shape
-from hvae_core.training.callbacks import Callback, SampleGrids
+from hvae_core.devices import use_devices
+from hvae_core.errors import TrainingError
+from hvae_core.processes import in_each_process, process_index, together
+from hvae_core.training.callbacks import Callback, ReportAtEnd, SampleGrids
 from hvae_core.training.feeding import open_images
 from hvae_core.training.interruption import Interruption
+from hvae_core.training.metrics import MetricsFile
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.run import TrainingRun
 from hvae_core.training.run_folder import RunFolder
+from hvae_core.training.sessions import describe_session
 from hvae_core.training.state import TrainResult
 from hvae_core.training.tensorboard import TensorBoard, tensorboard_is_installed
 
@@ -23,12 +29,18 @@ __all__ = ["TrainResult", "default_callbacks", "train"]
 
 
 def default_callbacks(config: Config, console: Console | None = None) -> Iterator[Callback]:
-    """Progress on stderr, TensorBoard where it is installed, and sample grids."""
-    yield ProgressDisplay(console)
-    if config.train.tensorboard and tensorboard_is_installed():
+    """Progress on stderr, TensorBoard where it is installed, sample grids, and the report.
+
+    Of several processes, only the first shows progress and writes.
+    """
+    is_main = process_index() == 0
+    if is_main:
+        yield ProgressDisplay(console)
+    if is_main and config.train.tensorboard and tensorboard_is_installed():
         yield TensorBoard()
     if config.train.sample_epochs:
         yield SampleGrids()
+    yield ReportAtEnd()
 
 
 def train(
@@ -45,7 +57,7 @@ def train(
         output: the run folder: made if it does not exist, and empty unless ``resume`` is set.
         resume: go on with the run in ``output`` from its newest checkpoint, to the same numbers
             as a run that never stopped; start it if there is none.
-        callbacks: watch the run, beside progress, TensorBoard and sample grids.
+        callbacks: watch the run, beside progress, TensorBoard, sample grids and the report.
         console: where the progress is shown, by default stderr.
 
     Raises:
@@ -56,17 +68,30 @@ def train(
         InterruptedRun: it was asked to stop; the last update is in a checkpoint.
     """
     folder = RunFolder(output)
-    if resume:
-        folder.check_resumed(config)
-    else:
-        folder.check_new()
-    images = open_images(config, folder.validation_indices() if resume else None)
-    check_against_shape(config, images.shape)
-    watching = [*default_callbacks(config, console), *callbacks]
-    with folder.lock():
+    is_main = process_index() == 0
+    with ExitStack() as stack:
+        stack.enter_context(use_devices(config.train))
+        with together():
+            if is_main and resume:
+                folder.check_resumed(config)
+            elif is_main:
+                folder.check_new()
+            images = open_images(config, folder.validation_indices() if resume else None)
+            check_against_shape(config, images.shape)
+            if is_main:
+                stack.enter_context(folder.lock())
+        watching = [*default_callbacks(config, console), *callbacks]
         run = TrainingRun(config, images, folder, watching)
-        folder.create(config, images.validation)
+        if is_main:
+            folder.create(config, images.validation)
         if resume and run.resume():
             run.note(f"Going on from step {run.step}.")
+        if len(set(in_each_process(run.step))) > 1:
+            raise TrainingError(
+                f"The processes that train together see different checkpoints in {output}.",
+                "Keep the run folder on a file system that all of them share.",
+            )
+        if is_main:
+            MetricsFile(folder.sessions_path).append(describe_session(run.step))
         with Interruption() as interruption:
             return run.fit(interruption)

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from hvae_core.compilation_cache import keep_compiled_programs
+from hvae_core.devices import on_all_devices
 from hvae_core.interfaces import Tensor
 
 
@@ -94,7 +95,9 @@ class Program:
                     out = function(*args)
                 return out, [scope.get_current_value(variable) for variable in self._variables]
 
-            self._call = jax.jit(pure, donate_argnums=0) if compile else pure
+            self._call = (
+                jax.jit(pure, donate_argnums=0, out_shardings=on_all_devices()) if compile else pure
+            )
         elif backend == "tensorflow" and compile:
             import tensorflow as tf
 

@@ -14,13 +14,13 @@ import numpy as np
 from hvae_core.config import Config
 from hvae_core.data import prefetch
 from hvae_core.errors import TrainingError
+from hvae_core.processes import any_process, process_count, process_index
 from hvae_core.training import schedules
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.checkpoints import Checkpoint
 from hvae_core.training.feeding import Images
 from hvae_core.training.interruption import InterruptedRun, Interruption
 from hvae_core.training.metrics import MetricsFile, in_unit, unit_key
-from hvae_core.training.plots import plot_run, plots_are_possible
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.run_folder import RunFolder
 from hvae_core.training.state import TrainResult, TrainState
@@ -47,6 +47,7 @@ class TrainingRun:
 
         self.config = config
         self.output = folder.path
+        self.is_main = process_index() == 0
         self.images = images
         self.callbacks = list(callbacks)
         self.metrics = MetricsFile(folder.metrics_path)
@@ -84,15 +85,15 @@ class TrainingRun:
         from hvae_core.weights import assign
 
         steps = self.checkpoints.steps()
+        if self.is_main:
+            self.metrics.truncate(steps[-1] if steps else 0)
         if not steps:
-            self.metrics.truncate(0)
             return False
         checkpoint = self.checkpoints.load(steps[-1])
         source = str(self.checkpoints.path(steps[-1]))
         assign(self.model, checkpoint.weights, source)
         self.train_step.load_state(checkpoint.training)
         self.state = TrainState.from_dict(checkpoint.state)
-        self.metrics.truncate(self.state.step)
         return True
 
     def fit(self, interruption: Interruption) -> TrainResult:
@@ -110,8 +111,9 @@ class TrainingRun:
                 stack.callback(callback.close, self)
             batches = prefetch(self.batches, self.state.step, self.total_steps)
             stack.callback(batches.close)
+            every = self.config.train.log_steps if process_count() > 1 else 1
             try:
-                for step, images in interruption.watch(batches):
+                for step, images in interruption.watch(batches, any_process, every):
                     if stopped := self._has_stalled():  # before the resumed run's first update
                         break
                     self._update(step, images)
@@ -127,7 +129,8 @@ class TrainingRun:
             self._drain()
             if self.state.step not in self.checkpoints.steps():
                 self._checkpoint()
-            self._plot()
+            for callback in self.callbacks:
+                callback.finished(self)
         return TrainResult(self.output, self.state.step, dict(self.state.validation or {}), stopped)
 
     def _update(self, step: int, images: np.ndarray) -> None:
@@ -200,7 +203,8 @@ class TrainingRun:
             "beta": schedules.beta(train, last),
             **figures,
         }
-        self.metrics.append(record)
+        if self.is_main:
+            self.metrics.append(record)
         for callback in self.callbacks:
             callback.record(self, record)
         return record
@@ -270,21 +274,15 @@ class TrainingRun:
         now = time.monotonic()
         self.state.elapsed += now - self._clock
         self._clock = now
+        self._saved_step, self._last_checkpoint = self.state.step, now
+        if not self.is_main:
+            return
         training = self.train_step.state()
         path = self.checkpoints.save(
             self.state.step,
             Checkpoint(model_arrays(self.model), training, self.state.to_dict()),
             self.state.best_step,
         )
-        self._saved_step = self.state.step
         self._last_checkpoint = time.monotonic()
         for callback in self.callbacks:
             callback.checkpoint(self, path)
-
-    def _plot(self) -> None:
-        if not plots_are_possible():
-            return
-        try:
-            plot_run(self.metrics.path, self.output / "plots")
-        except OSError as error:  # the run itself is done
-            self.note(f"The plots were not written: {error.strerror or error}.")

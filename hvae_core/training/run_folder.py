@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.jsonl"
+SESSIONS_FILE = "sessions.jsonl"
 VALIDATION_FILE = "validation.json"
 LOCK_FILE = ".lock"
 
@@ -65,6 +66,11 @@ class RunFolder:
     def metrics_path(self) -> Path:
         """One line for each logged update and each epoch."""
         return self.path / METRICS_FILE
+
+    @property
+    def sessions_path(self) -> Path:
+        """One line for each time the run was started or gone on with."""
+        return self.path / SESSIONS_FILE
 
     def checkpoints(self, keep: int = 3) -> Checkpoints:
         """The checkpoints."""

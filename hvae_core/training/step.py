@@ -13,12 +13,13 @@ from keras import ops
 
 from hvae_core.config import Config
 from hvae_core.data import open_dataset
+from hvae_core.devices import divided, everywhere, spread, spread_normal
 from hvae_core.errors import WeightsError
 from hvae_core.interfaces import LatentOutput, PassOutput, Regularizer, Tensor
 from hvae_core.model import HierarchicalVAE, Noise
 from hvae_core.model.noise import fold_seed, total_size
 from hvae_core.training.optimizer import Updater
-from hvae_core.training.program import Program, value_and_grad
+from hvae_core.training.program import Program, snapshot, value_and_grad
 from hvae_core.weights import weight_names
 
 
@@ -99,7 +100,7 @@ class TrainStep:
         total: list[Tensor] | None = None
         figures: dict[str, Tensor] = {}
         for part in range(count):
-            own, drawn = (self._micro_batch(rows, part) for rows in (images, noise))
+            own, drawn = (divided(self._micro_batch(rows, part)) for rows in (images, noise))
             objective = partial(self._objective, own, drawn, beta, balance)
             loss, parts, gradients = value_and_grad(objective, self.updater.weights, self._fixed)
             if total is None:
@@ -152,24 +153,24 @@ class TrainStep:
             nats. Distortion, rate and kl_per_layer are of the images without their copies.
         """
         return self._program(
-            ops.convert_to_tensor(images),
-            self._draw(len(images), step) if noise is None else ops.convert_to_tensor(noise),
-            ops.convert_to_tensor(step, dtype="int32"),
-            ops.convert_to_tensor(learning_rate, dtype="float32"),
-            ops.convert_to_tensor(beta, dtype="float32"),
+            spread(images),
+            self._draw(len(images), step) if noise is None else spread(noise),
+            everywhere(step, "int32"),
+            everywhere(learning_rate, "float32"),
+            everywhere(beta, "float32"),
         )
 
     def _draw(self, rows: int, step: int) -> Tensor:
         """The noise of an update [rows, N]; that of the images is the same with copies or not."""
         seed, shape = self.config.train.seed, (rows // self.copies, self.noise_size)
-        noise = keras.random.normal(shape, seed=fold_seed(seed, step))
+        noise = spread_normal(shape, fold_seed(seed, step))
         if self.regularizer is None or self.copies == 1:
             return noise
         others = range(1, self.copies)
         if self.regularizer.shares_noise:
             drawn = [noise for _ in others]
         else:
-            drawn = [keras.random.normal(shape, seed=fold_seed(seed, step, c)) for c in others]
+            drawn = [spread_normal(shape, fold_seed(seed, step, c)) for c in others]
         return ops.concatenate([noise, *drawn], axis=0)
 
     def sync(self) -> None:
@@ -220,9 +221,9 @@ class TrainStep:
         """Inside, the model holds the averaged weights; without EMA, the weights themselves."""
         self.sync()
         weights, averages = self.updater.weights, self.updater.averages
-        kept = [ops.convert_to_numpy(weight.value) for weight in weights] if averages else []
+        kept = [snapshot(weight) for weight in weights] if averages else []
         for weight, average in zip(weights, averages, strict=False):
-            weight.assign(ops.convert_to_numpy(average.value))
+            weight.assign(average.value)
         try:
             yield
         finally:

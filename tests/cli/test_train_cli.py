@@ -50,6 +50,9 @@ def test_a_dry_run_tells_all_and_writes_nothing(hvae, file, tmp_path):
     assert facts["config"]["train"]["batch_size"] == 100
     assert (facts["steps_per_epoch"], facts["steps"]) == (12, 2)
     assert facts["parameters"] > 100
+    # weights, gradient, two moments and the averages
+    assert facts["state_bytes"] == 5 * 4 * facts["parameters"]
+    assert facts["activation_bytes_estimate"] > 10_000
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
 
 
@@ -61,6 +64,16 @@ def test_training_ends_with_where_it_is_and_how_good(hvae, file, tmp_path):
     assert result["validation"]["bits_per_dim"] > 0
     assert "loss" in err
     assert (tmp_path / "run" / "samples" / "step-00000002.png").is_file()
+
+    pictures = {path.name for path in (tmp_path / "run" / "plots").iterdir()}
+    # the originals, and what is reconstructed from the latents of each scale
+    assert {"samples-00.png", "samples-03.png", "hierarchy-00.png", "hierarchy-02.png"} <= pictures
+    assert "What each scale holds" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+    code, out, err = hvae("report", "run", "-o", "page.html", "--no-samples", "--json")
+    assert code == 0, err
+    assert json.loads(out) == {"report": "page.html"}
+    assert "What each scale holds" not in (tmp_path / "page.html").read_text("utf-8")
 
     code, _, err = hvae("train", file, "--output", "run")
     assert code == 2
@@ -85,6 +98,10 @@ def test_training_ends_with_where_it_is_and_how_good(hvae, file, tmp_path):
         (["tiny.yaml", "--set", "train.batch_size=5000", "-o", "run"], "train.batch_size"),
         (["tiny.yaml", "--set", "train.steps=null", "-o", "run"], "train.epochs"),
         (["tiny.yaml", "-o", "tiny.yaml"], "is a file"),
+        (["tiny.yaml", "-o", "run", "--devices", "7"], "train.devices names device 7"),
+        (["tiny.yaml", "-o", "run", "--devices", "0,x"], "train.devices"),
+        (["tiny.yaml", "--processes", "2"], "--coordinator"),
+        (["tiny.yaml", "--coordinator", "host:1"], "--process-index"),
     ],
 )
 def test_bad_input_is_one_sentence(hvae, file, tmp_path, arguments, words):

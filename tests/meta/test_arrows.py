@@ -8,9 +8,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "hvae_core").rglob("*.py"))
 
-#: cli -> api -> {zoo, training, evaluation, inference} -> model -> interfaces -> prob
+#: cli -> api -> {zoo, training, report, evaluation, inference} -> model -> interfaces -> prob
 HEIGHT = {
-    "cli": 7, "explore": 6, "api": 5, "zoo": 4, "training": 4, "evaluation": 4, "inference": 4,
+    "cli": 7, "explore": 6, "api": 5, "zoo": 4, "training": 4, "report": 4, "evaluation": 4,
+    "inference": 4,
     "model": 3, "interfaces": 2, "prob": 1,
 }  # fmt: skip
 #: pure tensor functions name the contracts' types alone

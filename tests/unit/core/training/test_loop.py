@@ -16,6 +16,7 @@ from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError, DataError, TrainingError
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
+from hvae_core.training.loop import default_callbacks
 from hvae_core.training.metrics import MetricsFile
 from hvae_core.training.run_folder import find_weights
 from hvae_core.weights import read_tensors
@@ -123,6 +124,7 @@ import json, os, signal, sys
 from pathlib import Path
 from hvae_core.config import parse_config
 from hvae_core.training import train
+from hvae_core.training.loop import default_callbacks
 from hvae_core.training.callbacks import Callback
 
 class Kill(Callback):
@@ -244,3 +246,54 @@ def test_no_best_is_chosen_while_beta_rises(tmp_path):
     train(config(steps=6, beta_warmup=100), output)
     state = json.loads((output / "checkpoints" / "step-00000006" / "state.json").read_text())
     assert state["best_step"] is None
+
+
+class Count(Callback):
+    """Notes when a run samples, saves and reports."""
+
+    def __init__(self):
+        self.saved, self.finished_at = [], None
+
+    def checkpoint(self, run, folder):
+        self.saved.append(run.step)
+
+    def finished(self, run):
+        self.finished_at = run.step
+
+
+def test_intervals_of_checkpoints_validation_and_samples(tmp_path):
+    output, count = tmp_path / "run", Count()
+    options = {"steps": 20, "checkpoint_steps": 1000, "checkpoint_minutes": 1e-9}
+    options |= {"keep_checkpoints": 2, "evaluate_epochs": 2, "sample_epochs": 3}
+    train(config(**options), output, callbacks=[count])
+    assert count.saved == list(range(1, 21))  # every update takes longer than the minutes given
+    assert count.finished_at == 20
+    epochs = [row for row in records(output) if row["event"] == "epoch"]
+    assert [bool(row.get("validation")) for row in epochs] == [False, True, False, True]
+    sampled = sorted(path.stem for path in (output / "samples").iterdir())
+    assert sampled == ["step-00000015", "step-00000020"]  # the third epoch, and the last
+    kept = {int(path.name[5:]) for path in (output / "checkpoints").iterdir()}
+    assert {19, 20} <= kept <= {10, 19, 20}  # the newest two and the best
+
+
+def test_the_report_is_written_at_the_end_and_its_failure_harms_nothing(
+    unbroken, tmp_path, monkeypatch
+):
+    assert (unbroken.output / "report.html").is_file()
+
+    def fail(*arguments, **options):
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr("hvae_core.report.write_report", fail)
+    result = train(config(steps=1, validation_fraction=0), tmp_path / "run")
+    assert result.steps == 1
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_the_default_callbacks_follow_the_options():
+    def names(**options):
+        return [type(callback).__name__ for callback in default_callbacks(config(**options))]
+
+    pytest.importorskip("tensorboard")
+    assert names(tensorboard=True) == ["ProgressDisplay", "TensorBoard", "ReportAtEnd"]
+    assert names(sample_epochs=2) == ["ProgressDisplay", "SampleGrids", "ReportAtEnd"]

@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from hvae_core.config import TrainConfig
-from hvae_core.training.optimizer import Updater, global_norm
+from hvae_core.training.optimizer import Updater, global_norm, is_decayed
 from hvae_core.training.program import Program
 
 
@@ -111,16 +111,58 @@ def test_average_is_the_recursion_from_the_initial_weights():
         np.testing.assert_allclose(average, value, rtol=1e-6)
 
 
-def test_adamw_against_the_published_rule():
+def test_decay_all_weights_decays_biases_too():
+    updater, update = make(optimizer="adamw", weight_decay=0.5, decay_all_weights=True, ema_decay=0)
+    update(np.zeros((2, 2)), rate=0.1)
+    for weight in numbers(updater.weights):
+        np.testing.assert_allclose(weight, 1 - 0.1 * 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["kernel", "depthwise_kernel", "bias", "gamma", "beta", "gain", "gate"]
+)
+def test_kernels_alone_are_decayed(name):
+    layer = keras.layers.Layer(name="layer")
+    assert is_decayed(layer.add_weight(shape=(1,), name=name)) == name.endswith("kernel")
+
+
+def test_sgd_with_momentum():
+    updater, update = make(optimizer="sgd", beta_1=0.5, weight_decay=0, ema_decay=0)
+    weight, velocity = np.ones((2, 2)), 0.0
+    for _ in range(3):
+        velocity = 0.5 * velocity - 0.1 * np.full((2, 2), 2.0)
+        weight = weight + velocity
+        update(np.full((2, 2), 2.0))
+    np.testing.assert_allclose(numbers(updater.weights)[0], weight, rtol=1e-5)
+
+
+def test_adamax_against_the_published_rule():
+    """Kingma & Ba 2015, algorithm 2; an epsilon is added to its denominator."""
     updater, update = make(
-        optimizer="adamw", beta_1=0.9, beta_2=0.9, weight_decay=0.0, ema_decay=0, skip_norm=0
+        optimizer="adamax", beta_1=0.8, beta_2=0.7, epsilon=0.1, weight_decay=0, ema_decay=0
     )
+    rng = np.random.default_rng(0)
+    weight, m, u = np.ones((2, 2)), 0.0, 0.0
+    for step in range(1, 5):
+        gradient = rng.normal(size=(2, 2))
+        m, u = 0.8 * m + 0.2 * gradient, np.maximum(0.7 * u, np.abs(gradient))
+        weight = weight - 0.01 / (1 - 0.8**step) * m / (u + 0.1)
+        update(gradient, rate=0.01)
+    np.testing.assert_allclose(numbers(updater.weights)[0], weight, rtol=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [1e-8, 0.1])
+def test_adamw_against_the_published_rule(epsilon):
+    updater, update = make(
+        optimizer="adamw", beta_1=0.9, beta_2=0.9, epsilon=epsilon, weight_decay=0.0, ema_decay=0,
+        skip_norm=0,
+    )  # fmt: skip
     rng = np.random.default_rng(0)
     weight, m, v = np.ones((2, 2)), 0.0, 0.0
     for step in range(1, 5):
         gradient = rng.normal(size=(2, 2))
         m, v = 0.9 * m + 0.1 * gradient, 0.9 * v + 0.1 * gradient**2
-        corrected = (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.9**step)) + 1e-8)
+        corrected = (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.9**step)) + epsilon)
         weight = weight - 0.01 * corrected
         update(gradient, rate=0.01)
     np.testing.assert_allclose(numbers(updater.weights)[0], weight, rtol=1e-5)

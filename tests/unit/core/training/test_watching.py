@@ -1,4 +1,4 @@
-"""Progress, TensorBoard, plots and the request to stop."""
+"""Progress, TensorBoard and the request to stop."""
 
 import io
 import os
@@ -9,8 +9,6 @@ import pytest
 from rich.console import Console
 
 from hvae_core.training.interruption import InterruptedRun, Interruption
-from hvae_core.training.metrics import MetricsFile
-from hvae_core.training.plots import plot_run
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.tensorboard import TensorBoard
 
@@ -97,20 +95,6 @@ def test_tensorboard_reads_the_scalars(make_run):
     assert scalars["train/kl_per_layer/01"] == 15.0
     assert scalars["validation/bits_per_dim"] == pytest.approx(1.35)
     assert {event.step for event in events[2:]} == {5}
-
-
-def test_the_curves_are_drawn(tmp_path):
-    pytest.importorskip("matplotlib")
-    from PIL import Image
-
-    metrics = MetricsFile(tmp_path / "metrics.jsonl")
-    assert plot_run(metrics.path, tmp_path / "plots") == []
-    for record in (STEP, EPOCH, {**STEP, "step": 10}):
-        metrics.append(record)
-    files = plot_run(metrics.path, tmp_path / "plots")
-    assert [file.name for file in files] == ["loss.png", "kl_per_layer.png"]
-    for file in files:
-        assert Image.open(file).size == (840, 480)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

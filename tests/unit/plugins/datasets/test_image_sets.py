@@ -102,6 +102,28 @@ def test_parquet_set(fixtures_folder):
         dataset.load("validation")
 
 
+def test_parquet_column_crop_and_flip(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    write_images(tmp_path / "images", 2, size=(16, 8))
+    files = sorted((tmp_path / "images").iterdir())
+    first, second = ([{"bytes": file.read_bytes(), "path": None}] for file in files)
+    path = tmp_path / "train.parquet"
+    pq.write_table(pyarrow.table({"picture": first, "image": second}), path)
+
+    def images(**options):
+        return Parquet(ParquetConfig(root=str(path), size=8, **options)).load("train").images
+
+    pixels = [np.asarray(Image.open(file)) for file in files]
+    np.testing.assert_array_equal(images(column="picture")[0], pixels[0][:, 4:12])
+    np.testing.assert_array_equal(images()[0], pixels[1][:, 4:12])
+    assert (images(crop="none") != images()).any()
+    many = np.repeat(images(), 20, axis=0)
+    for flip in (False, True):
+        dataset = Parquet(ParquetConfig(root=str(path), flip=flip))
+        assert (dataset.transform(many, np.random.default_rng(0), True) != many).any() == flip
+
+
 def test_parquet_images_of_several_sizes_need_a_size(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     pq = pytest.importorskip("pyarrow.parquet")

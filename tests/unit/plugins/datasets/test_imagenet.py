@@ -74,3 +74,15 @@ def test_the_wrong_side(tmp_path, images):
     np.save(tmp_path / "imagenet64-train.npy", images)
     with pytest.raises(DataError, match="expected uint8 images of 64x64"):
         open_set(tmp_path, 64).load("train")
+
+
+@pytest.mark.parametrize("side", [32, 64])
+def test_flips_when_asked_for(tmp_path, side):
+    images = np.random.default_rng(0).integers(0, 256, (8, side, side, 3), dtype=np.uint8)
+    for flip in (False, True):
+        dataset = open_set(tmp_path, side, flip=flip)
+        changed = dataset.transform(images, np.random.default_rng(0), True) != images
+        assert changed.any() == flip
+        np.testing.assert_array_equal(
+            dataset.transform(images, np.random.default_rng(0), False), images
+        )

@@ -1,0 +1,222 @@
+"""Which devices a run computes on, and how its batches lie on them. Imports Keras on use.
+
+Several devices train one model on one global batch (JAX): every device holds all weights and an
+equal share of the rows, and what is compiled over them is the program of one device with the rows
+divided, so the gradient that is measured, clipped or skipped is that of the global batch.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hvae_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hvae_core.config import TrainConfig
+    from hvae_core.interfaces import Tensor
+
+
+@contextmanager
+def use_devices(config: TrainConfig) -> Iterator[None]:
+    """Inside, models are made and batches computed on the devices that ``config`` names.
+
+    Args:
+        config: ``devices`` are indices of this process's devices; None is all of them on JAX, the
+            first elsewhere. ``batch_size`` is that of all devices together.
+
+    Raises:
+        ConfigError: there is no such device, the backend cannot use several, or they do not divide
+            the batch.
+    """
+    import keras
+
+    indices, backend, local = config.devices, keras.config.backend(), local_devices()
+    chosen = list(range(len(local))) if indices is None else list(indices)
+    for index in chosen:
+        if index >= len(local):
+            raise ConfigError(
+                f"train.devices names device {index}, but there are {len(local)}, from 0 on: "
+                f"{', '.join(map(str, local))}."
+            )
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ConfigError(f"train.devices is {chosen}; expected different devices, at least one.")
+    with ExitStack() as stack:
+        if backend == "jax":
+            distribution = _data_parallel([local[index] for index in chosen], config)
+            if distribution is not None:
+                stack.enter_context(distribution.scope())
+        elif indices is not None:
+            if len(chosen) > 1:
+                raise ConfigError(
+                    f"train.devices names {len(chosen)} devices, but {backend} trains on one; "
+                    "several need JAX.",
+                    "Choose it with: hvae --backend jax",
+                )
+            stack.enter_context(keras.device(local[chosen[0]]))
+        yield
+
+
+def local_devices() -> list[Any]:
+    """This process's devices: JAX's own objects, elsewhere Keras's names such as ``gpu:0``."""
+    import keras
+
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        return jax.local_devices()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        count = len(tf.config.list_physical_devices("GPU"))
+    elif backend == "torch":
+        import torch
+
+        count = torch.cuda.device_count()
+    else:
+        count = 0
+    return [f"gpu:{index}" for index in range(count)] or ["cpu:0"]
+
+
+def _data_parallel(local: list[Any], config: TrainConfig) -> Any:
+    """Keras's distribution over the chosen devices; None for the one that JAX uses anyway."""
+    import jax
+    import keras
+
+    devices = local
+    if jax.process_count() > 1:
+        # each process names its own devices; those of all of them make the mesh
+        places = {jax.local_devices().index(device) for device in local}
+        devices = [
+            device
+            for process in range(jax.process_count())
+            for place, device in enumerate(jax.local_devices(process))
+            if place in places
+        ]
+    if len(devices) == 1 and devices[0] == jax.devices()[0]:
+        return None
+    if len(devices) > 1 and not config.compile:
+        raise ConfigError(
+            f"train.compile is false, which takes one device; there are {len(devices)}.",
+            "Name one with train.devices, or leave train.compile on.",
+        )
+    batch_size, parts = config.batch_size, config.accumulate
+    if batch_size % (parts * len(devices)):
+        by = f" in {parts} parts (train.accumulate)" if parts > 1 else ""
+        raise ConfigError(
+            f"train.batch_size is {batch_size}, which {len(devices)} devices do not divide{by}.",
+            f"Set it to a multiple of {parts * len(devices)}, or set train.devices.",
+        )
+    return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
+
+
+def spread(rows: np.ndarray) -> Tensor:
+    """A global batch [B, ...], the same in each process, with its rows divided over the devices."""
+    layout = _rows_layout(rows.shape)
+    if layout is None:
+        from keras import ops
+
+        return ops.convert_to_tensor(rows)
+    import jax
+
+    return jax.make_array_from_callback(rows.shape, layout, lambda index: rows[index])
+
+
+def spread_batches(arrays: Any) -> Any:
+    """``spread`` for those of a tree of arrays that the devices divide; the others as they are."""
+    distribution = _distribution()
+    if distribution is None:
+        return arrays
+    import keras
+
+    count = distribution.device_mesh.devices.size
+
+    def place(array: Any) -> Any:
+        is_batch = isinstance(array, np.ndarray) and array.ndim > 1 and len(array) % count == 0
+        return spread(array) if is_batch else array
+
+    return keras.tree.map_structure(place, arrays)
+
+
+def everywhere(number: float, dtype: str) -> Tensor | np.ndarray:
+    """A number as every device's program can take it."""
+    if _distribution() is not None:
+        return np.asarray(number, dtype)
+    from keras import ops
+
+    return ops.convert_to_tensor(number, dtype=dtype)
+
+
+def spread_normal(shape: tuple[int, int], seed: int) -> Tensor:
+    """Standard-normal numbers [B, N], each row drawn where it is needed.
+
+    They follow from the seed and their place alone, so they are those of one device.
+    """
+    layout = _rows_layout(shape)
+    if layout is None:
+        import keras
+
+        return keras.random.normal(shape, seed=seed)
+    # what Keras makes of a seed that is a number
+    return _drawing(shape, layout)(np.asarray([seed, 0], np.uint32))
+
+
+@functools.lru_cache(maxsize=4)
+def _drawing(shape: tuple[int, int], layout: Any) -> Callable[[np.ndarray], Tensor]:
+    import jax
+    import keras
+
+    return jax.jit(lambda seed: keras.random.normal(shape, seed=seed), out_shardings=layout)
+
+
+def divided(rows: Tensor) -> Tensor:
+    """``rows`` [b, ...], cut out of a batch in a program, divided over the devices again."""
+    layout = _rows_layout(rows.shape)
+    if layout is None:
+        return rows
+    import jax
+
+    return jax.lax.with_sharding_constraint(rows, layout)
+
+
+def on_all_devices() -> Any:
+    """JAX's sharding of what every device holds whole, or None on one device."""
+    distribution = _distribution()
+    if distribution is None:
+        return None
+    import jax
+
+    mesh = distribution.device_mesh.backend_mesh
+    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+
+def _rows_layout(shape: Sequence[int]) -> Any:
+    distribution = _distribution()
+    return None if distribution is None else distribution.get_data_layout(shape).backend_layout
+
+
+def _distribution() -> Any:
+    import keras
+
+    return keras.distribution.distribution()
+
+
+def devices_in_use() -> str:
+    """The devices in words, such as ``2 x NVIDIA H100`` or ``cpu``."""
+    distribution = _distribution()
+    count = 1 if distribution is None else distribution.device_mesh.devices.size
+    first = local_devices()[0]
+    name = getattr(first, "device_kind", first)
+    if first == "gpu:0":
+        import keras
+
+        if keras.config.backend() == "torch":
+            import torch
+
+            name = torch.cuda.get_device_name(0)
+    return f"{count} x {name}" if count > 1 else str(name)

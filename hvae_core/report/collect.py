@@ -1,0 +1,133 @@
+"""What a run folder says of its run, while it goes on or after. Imports no Keras."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from hvae_core.config import Config
+from hvae_core.errors import BadInputError, HvaeError
+from hvae_core.training.checkpoints import read_state
+from hvae_core.training.metrics import MetricsFile
+from hvae_core.training.run_folder import RunFolder, is_run_folder
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFacts:
+    """What is known of a run.
+
+    Args:
+        path: the run folder.
+        config: its configuration.
+        steps: the records of logged updates, in order.
+        epochs: the records of epochs, in order.
+        sessions: when it was started and gone on with, on what.
+        state: the newest checkpoint's counters; empty where there is none.
+    """
+
+    path: Path
+    config: Config
+    steps: list[Record]
+    epochs: list[Record]
+    sessions: list[Record]
+    state: Record
+
+    @property
+    def trained(self) -> list[Record]:
+        """The records to draw: those of updates, or of epochs where none was logged."""
+        return self.steps or self.epochs
+
+    @property
+    def validated(self) -> list[Record]:
+        """The records of epochs after which there was a validation."""
+        return [record for record in self.epochs if record.get("validation")]
+
+    @property
+    def last(self) -> Record:
+        """The newest record; empty before the first."""
+        records = sorted([*self.steps[-1:], *self.epochs[-1:]], key=lambda r: r["step"])
+        return records[-1] if records else {}
+
+    @property
+    def step(self) -> int:
+        """Updates known of."""
+        return max(int(self.last.get("step", 0)), int(self.state.get("step", 0)))
+
+    @property
+    def total_steps(self) -> int | None:
+        """Updates asked for; None while nothing tells how many an epoch has."""
+        train = self.config.train
+        if train.steps is not None:
+            return train.steps
+        whole = [r for r in self.epochs if r.get("epoch")]
+        if train.epochs is None or not whole:
+            return None
+        return train.epochs * round(whole[0]["step"] / whole[0]["epoch"])
+
+    @property
+    def unit(self) -> str:
+        """The unit of the likelihood's bounds: bits/dim or nats."""
+        return "nats" if any("nats" in r for r in self.trained[:1]) else "bits/dim"
+
+    @property
+    def status(self) -> str:
+        """How far it is, in words."""
+        total = self.total_steps
+        if total is not None and self.step >= total:
+            return "finished"
+        patience, stale = self.config.train.patience, self.state.get("stale_epochs", 0)
+        if patience is not None and stale >= patience:
+            return "stopped early"
+        return "not finished"
+
+
+def collect(run: str | Path) -> RunFacts:
+    """Read a run folder.
+
+    A last line of ``metrics.jsonl`` that was cut short, a damaged checkpoint, or files that an
+    older version did not write are passed over.
+
+    Raises:
+        BadInputError: the folder holds no run.
+        ConfigError: its ``config.yaml`` is not valid.
+    """
+    if not is_run_folder(run):
+        raise BadInputError(
+            f"{run} is not the folder of a training run.", "Give the --output of hvae train."
+        )
+    folder = RunFolder(run)
+    records = [r for r in MetricsFile(folder.metrics_path).read() if _is_record(r)]
+    return RunFacts(
+        path=folder.path,
+        config=folder.read_config(),
+        steps=[record for record in records if record["event"] == "step"],
+        epochs=[record for record in records if record["event"] == "epoch"],
+        sessions=[r for r in MetricsFile(folder.sessions_path).read() if isinstance(r, dict)],
+        state=_newest_state(folder),
+    )
+
+
+def _is_record(record: Any) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("step"), int) and "event" in record
+
+
+def _newest_state(folder: RunFolder) -> Record:
+    checkpoints = folder.checkpoints()
+    for step in reversed(checkpoints.steps()):
+        try:
+            return read_state(checkpoints.path(step))
+        except HvaeError:  # it may just be going, or be damaged: an older one will do
+            continue
+    return {}
+
+
+def held_out(facts: RunFacts) -> list[int]:
+    """The numbers of the validation images; empty where there are none."""
+    try:
+        indices = RunFolder(facts.path).validation_indices()
+    except HvaeError:
+        return []
+    return [] if indices is None else [int(index) for index in indices]

@@ -1,0 +1,63 @@
+"""An estimate of the memory that training takes, from the configuration alone. Imports no Keras."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from hvae_core.config import Config
+
+#: arrays of the weights' size that an optimizer keeps
+_MOMENTS = {"adamax": 2, "adamw": 2, "sgd": 1}
+#: float32 values kept for the backward pass, for each value of a latent and of the likelihood's
+#: parameters: counted in PyTorch's graph
+_LATENT, _LIKELIHOOD = 16, 6
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes that an update needs at least.
+
+    Args:
+        state: weights, gradient, the optimizer's moments and the averages; on every device.
+        activations: what the forward pass keeps for the backward pass, for a micro-batch, on all
+            devices together. A compiler may keep less by computing some of it twice.
+    """
+
+    state: int
+    activations: int
+
+
+def estimate_memory(config: Config, parameters: int, likelihood_parameters: int) -> TrainingMemory:
+    """What training takes, without flows, attention or a regularizer's copies.
+
+    Args:
+        config: the configuration.
+        parameters: trainable weights of the model.
+        likelihood_parameters: channels that the likelihood takes for a pixel.
+    """
+    train, model = config.train, config.model
+    copies = 2 + _MOMENTS[train.optimizer] + (train.ema_decay > 0)
+    width = 2 if train.precision == "mixed_bfloat16" else 4
+    values = exact = 0
+    for stage in model.stages:
+        positions = stage.resolution**2
+        encoder = stage.encoder_blocks * _block(stage.width, stage.encoder_middle_width)
+        prior = _block(stage.width, stage.decoder_middle_width)
+        posterior = _block(2 * stage.width, stage.decoder_middle_width)
+        decoder = stage.decoder_blocks * (2 * prior + posterior + 2 * stage.width)
+        values += positions * (encoder + decoder)
+        exact += positions * stage.decoder_blocks * _LATENT * stage.latent_width
+    readout = model.readout
+    if readout.kind == "latents":
+        positions = model.resolutions[0] ** 2
+        values += positions * readout.blocks * _block(readout.width, readout.middle_width)
+    height, breadth, _ = model.image_shape
+    exact += height * breadth * _LIKELIHOOD * likelihood_parameters
+    rows = math.ceil(train.batch_size / train.accumulate)
+    return TrainingMemory(4 * parameters * copies, rows * (width * values + 4 * exact))
+
+
+def _block(width: int, middle: int) -> int:
+    """Values a position: what enters each convolution, before and after the activation."""
+    return 2 * (width + 3 * middle)

@@ -1,0 +1,223 @@
+"""Every option of a configuration has a test of its effect: a new one without a test fails here.
+
+A test is named by its file below ``tests`` and its function; it shows what the option changes, not
+that it is accepted.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from hvae_core.cli.plugins import option_rows
+from hvae_core.config import Config
+from hvae_core.plugins import manager
+
+TESTS = Path(__file__).resolve().parents[1]
+
+BATCHES = "unit/core/data/test_batches.py"
+REPORT = "unit/core/report/test_report.py"
+MODEL = "unit/core/model/test_model_options.py"
+STEP = "unit/core/training/test_step.py"
+OPTIMIZER = "unit/core/training/test_optimizer.py"
+SCHEDULES = "unit/core/training/test_schedules.py"
+LOOP = "unit/core/training/test_loop.py"
+FLOWS = "unit/plugins/flows/test_flow_options.py"
+SETS = "unit/plugins/datasets"
+
+#: tests, and the options whose effect they show
+TESTED = {
+    "unit/core/config/test_loading.py::test_one_sentence_names_the_key_and_what_was_expected": (
+        "format",
+    ),
+    f"{REPORT}::test_a_run_under_way_has_its_curves_and_all_that_is_known_of_it": ("summary",),
+    f"{MODEL}::test_the_readout_gives_the_likelihood_its_parameters": (
+        "likelihood", "likelihood.logistic-mixture.mixtures",
+    ),
+    f"{BATCHES}::test_views_come_after_the_transform_and_in_training_only": ("regularizer",),
+    "unit/core/model/test_hierarchy.py::test_shapes_and_latent_shapes": ("model.resolutions",),
+    f"{MODEL}::test_the_stem_folds_patches_of_the_image_s_channels": (
+        "model.patch_size", "model.image_channels",
+    ),
+    f"{MODEL}::test_pixels_are_standardised_as_asked_for": (
+        "model.input_mean", "model.input_scale",
+    ),
+    f"{MODEL}::test_widths_are_those_of_each_scale": (
+        "model.width", "model.encoder_middle_width", "model.decoder_middle_width",
+        "model.latent_width",
+    ),
+    f"{MODEL}::test_there_are_as_many_blocks_as_asked_for_and_any_scale_may_have_none": (
+        "model.encoder_blocks", "model.decoder_blocks",
+    ),
+    f"{MODEL}::test_a_pooling_block_belongs_to_the_way_down": ("model.pooling_block",),
+    f"{MODEL}::test_the_coarser_stream_enters_before_the_mixing_block": ("model.mixing_block",),
+    f"{MODEL}::test_another_block_is_used_everywhere": ("model.block",),
+    f"{MODEL}::test_activations": ("model.block_activation", "model.pool_activation"),
+    f"{MODEL}::test_channels_change_by_a_projection_or_by_padding": ("model.channel_change",),
+    f"{MODEL}::test_group_norm_has_eight_groups_in_every_block": ("model.norm",),
+    f"{MODEL}::test_depthwise_convolutions_are_in_encoder_decoder_and_readout": ("model.conv",),
+    f"{MODEL}::test_large_kernels_reach_encoder_and_decoder": ("model.large_kernels",),
+    f"{MODEL}::test_streams_start_from_learned_biases": ("model.top", "model.no_bias_above"),
+    f"{MODEL}::test_the_standard_deviation_of_a_channel": (
+        "model.standard_deviation", "model.softplus_beta",
+    ),
+    f"{MODEL}::test_the_readout_s_blocks_and_widths": (
+        "model.readout.kind", "model.readout.blocks", "model.readout.width",
+        "model.readout.middle_width",
+    ),
+    f"{MODEL}::test_latents_are_upsampled_by_repetition_or_bilinearly": (
+        "model.readout.upsampling",
+    ),
+    "unit/core/model/test_flows_in_hierarchy.py::test_flows_are_where_they_are_asked_for": (
+        "model.flow", "flow.sylvester.flows",
+    ),
+    f"{MODEL}::test_attention_needs_one_width": ("model.attention",),
+    "unit/core/model/test_hierarchy.py::test_same_seed_same_weights_other_seed_other_weights": (
+        "train.seed",
+    ),
+    f"{BATCHES}::test_an_epoch_of_training_has_no_image_twice_and_drops_the_partial_batch": (
+        "train.batch_size",
+    ),
+    f"{STEP}::test_accumulated_micro_batches_equal_the_whole_batch": ("train.accumulate",),
+    f"{SCHEDULES}::test_total_steps_come_from_epochs_or_steps": ("train.epochs", "train.steps"),
+    f"{LOOP}::test_a_run_leaves_what_it_promises": (
+        "data", "train.validation_fraction", "train.validation_images", "train.log_steps",
+    ),
+    f"{LOOP}::test_early_stopping_goes_by_the_validation_bound": ("train.patience",),
+    f"{OPTIMIZER}::test_sgd_with_momentum": ("train.optimizer",),
+    f"{OPTIMIZER}::test_adamax_against_the_published_rule": (
+        "train.optimizer", "train.beta_1", "train.beta_2", "train.epsilon",
+    ),
+    f"{OPTIMIZER}::test_adamw_against_the_published_rule": ("train.optimizer", "train.epsilon"),
+    f"{SCHEDULES}::test_the_decay_follows_its_closed_form_and_ends_at_the_final_rate": (
+        "train.learning_rate", "train.final_learning_rate", "train.schedule", "train.restarts",
+    ),
+    f"{SCHEDULES}::test_every_schedule_warms_up_from_zero": ("train.schedule",),
+    f"{SCHEDULES}::test_warmup_steps": ("train.warmup_steps", "train.warmup_epochs"),
+    f"{OPTIMIZER}::test_weight_decay_leaves_biases_out": ("train.weight_decay",),
+    f"{OPTIMIZER}::test_kernels_alone_are_decayed": ("train.weight_decay",),
+    f"{OPTIMIZER}::test_decay_all_weights_decays_biases_too": ("train.decay_all_weights",),
+    f"{OPTIMIZER}::test_average_is_the_recursion_from_the_initial_weights": ("train.ema_decay",),
+    f"{OPTIMIZER}::test_a_skipped_update_changes_nothing_at_all": (
+        "train.ema_decay", "train.skip_norm",
+    ),
+    f"{OPTIMIZER}::test_sgd_clips_to_the_norm_and_reports_the_norm_before": ("train.clip_norm",),
+    f"{OPTIMIZER}::test_skipping_starts_at_its_step_but_non_finite_is_always_skipped": (
+        "train.skip_start_step",
+    ),
+    f"{LOOP}::test_training_stops_after_so_many_nonfinite_updates": ("train.max_nonfinite_steps",),
+    f"{STEP}::test_beta_weights_the_rate": ("train.beta",),
+    f"{SCHEDULES}::test_beta": ("train.beta", "train.beta_warmup", "train.beta_cycles"),
+    f"{STEP}::test_kl_balancing_changes_the_gradient_then_stops_and_not_the_reported_rate": (
+        "train.kl_balancing_steps",
+    ),
+    f"{STEP}::test_bfloat16_trains_and_keeps_float32_weights": ("train.precision",),
+    f"{MODEL}::test_densities_are_float32_in_a_network_of_bfloat16": ("train.precision",),
+    f"{STEP}::test_compiled_equals_eager": ("train.compile",),
+    "unit/core/test_devices.py::test_two_devices_and_two_processes_train_like_one": (
+        "train.devices",
+    ),
+    f"{LOOP}::test_a_killed_run_resumes_to_the_numbers_of_an_unbroken_one": (
+        "train.checkpoint_steps",
+    ),
+    f"{LOOP}::test_intervals_of_checkpoints_validation_and_samples": (
+        "train.checkpoint_minutes", "train.keep_checkpoints", "train.evaluate_epochs",
+        "train.sample_epochs",
+    ),
+    f"{LOOP}::test_the_default_callbacks_follow_the_options": ("train.tensorboard",),
+    f"{SETS}/test_cifar10.py::test_parquet": ("dataset.cifar10.root",),
+    f"{SETS}/test_cifar10.py::test_flips_in_training_only": ("dataset.cifar10.flip",),
+    f"{SETS}/test_downloads.py::test_mnist_is_downloaded_once": ("dataset.mnist.url",),
+    f"{SETS}/test_downloads.py::test_a_mirror_without_the_file": ("dataset.cifar10.url",),
+    f"{SETS}/test_digits.py::test_dynamic_binarization_can_be_repeated": (
+        "dataset.digits.binarization",
+    ),
+    f"{SETS}/test_image_sets.py::test_split_folders": (
+        "dataset.image-folder.root", "dataset.image-folder.size",
+    ),
+    f"{SETS}/test_image_sets.py::test_crop_grey_and_flip": (
+        "dataset.image-folder.crop", "dataset.image-folder.channels", "dataset.image-folder.flip",
+    ),
+    f"{SETS}/test_image_sets.py::test_hold_out": (
+        "dataset.image-folder.test_fraction", "dataset.image-folder.split_seed",
+    ),
+    f"{SETS}/test_image_sets.py::test_unreadable_image": ("dataset.image-folder.skip_unreadable",),
+    f"{SETS}/test_image_sets.py::test_parquet_set": (
+        "dataset.parquet.root", "dataset.parquet.size", "dataset.parquet.channels",
+    ),
+    f"{SETS}/test_image_sets.py::test_parquet_column_crop_and_flip": (
+        "dataset.parquet.column", "dataset.parquet.crop", "dataset.parquet.flip",
+    ),
+    f"{SETS}/test_imagenet.py::test_npz": ("dataset.imagenet32.root", "dataset.imagenet64.root"),
+    f"{SETS}/test_imagenet.py::test_the_other_version": (
+        "dataset.imagenet32.version", "dataset.imagenet64.version",
+    ),
+    f"{SETS}/test_imagenet.py::test_flips_when_asked_for": (
+        "dataset.imagenet32.flip", "dataset.imagenet64.flip",
+    ),
+    f"{SETS}/test_mnist.py::test_padding_and_grey": ("dataset.mnist.root", "dataset.mnist.padding"),
+    f"{SETS}/test_mnist.py::test_binarizations": ("dataset.mnist.binarization",),
+    f"{SETS}/test_mnist.py::test_near_exact_only_when_asked_for": ("dataset.mnist.near_exact",),
+    f"{FLOWS}::test_sylvester_s_parameters": (
+        "flow.sylvester.variant", "flow.sylvester.orthogonal_vectors",
+        "flow.sylvester.reflections", "flow.sylvester.context_channels",
+    ),
+    f"{FLOWS}::test_sylvester_s_orthogonalization": (
+        "flow.sylvester.orthogonalization", "flow.sylvester.bjorck_iterations",
+    ),
+    f"{FLOWS}::test_sylvester_s_diagonals_are_bounded": ("flow.sylvester.diagonal_bound",),
+    f"{FLOWS}::test_conv_sylvester_s_networks": (
+        "flow.conv-sylvester.channels", "flow.conv-sylvester.repeats",
+        "flow.conv-sylvester.reflections", "flow.conv-sylvester.context_channels",
+    ),
+    f"{FLOWS}::test_conv_sylvester_s_levels_fold_space_and_split_channels": (
+        "flow.conv-sylvester.levels", "flow.conv-sylvester.split_first",
+    ),
+    f"{FLOWS}::test_conv_sylvester_s_kernels_are_bounded_or_not": (
+        "flow.conv-sylvester.spectral_norm",
+    ),
+    f"{FLOWS}::test_conv_sylvester_s_series_has_its_terms": ("flow.conv-sylvester.terms",),
+    "contract/test_likelihoods.py::TestBernoulliOfProbabilities": ("likelihood.bernoulli.targets",),
+    "unit/core/prob/test_logistic_mixture.py::test_mass_over_all_values_is_one": (
+        "likelihood.logistic-mixture.levels",
+    ),
+    "unit/core/prob/test_logistic_mixture.py::test_against_the_original": (
+        "likelihood.logistic-mixture.convention",
+    ),
+}  # fmt: skip
+
+#: accepted and without effect so far
+WITHOUT_EFFECT = {"train.remat"}
+
+
+def options():
+    """Every option by its path; a component's as kind.name.option."""
+    yield from _fields(Config, "")
+    for entry in manager().entries():
+        if entry.kind != "preset" and entry.distribution == "hvae":
+            spec = manager().get(entry.kind, f"hvae:{entry.name}")
+            yield from (
+                f"{spec.kind}.{spec.name}.{row['name']}" for row in option_rows(spec.config)
+            )
+
+
+def _fields(model, prefix):
+    for name, field in model.model_fields.items():
+        if hasattr(field.annotation, "model_fields"):
+            yield from _fields(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_every_option_has_a_test_of_its_effect():
+    tested = {option for names in TESTED.values() for option in names}
+    assert tested | WITHOUT_EFFECT == set(options())
+    assert not tested & WITHOUT_EFFECT
+
+
+@pytest.mark.parametrize("test", TESTED)
+def test_the_test_is_there(test):
+    path, _, name = test.partition("::")
+    tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
+    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    assert name in defined

@@ -1,0 +1,182 @@
+"""The report of runs: finished, under way, without validation, without matplotlib, damaged."""
+
+import base64
+import dataclasses
+import html.parser
+import importlib.util
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hvae_core.config import parse_config
+from hvae_core.errors import BadInputError
+from hvae_core.report import collect, write_report
+from hvae_core.report.curves import draw_optimisation, focus, series, thin
+from hvae_core.report.images import real_images, scale_ends
+from hvae_core.training.run_folder import RunFolder
+
+LAYERS = 3
+CONFIG = {
+    "summary": "<b>digits & more</b>",
+    "model": {
+        "resolutions": [8, 4, 1],
+        "image_channels": 1,
+        "width": 4,
+        "encoder_middle_width": 4,
+        "decoder_middle_width": 4,
+        "latent_width": 2,
+        "encoder_blocks": 1,
+        "decoder_blocks": [2, 0, 1],
+        "readout": {"width": 4, "middle_width": 4, "blocks": 1},
+    },
+    "train": {"batch_size": 32, "epochs": 4},
+}
+
+
+def step_record(step, **figures):
+    return {
+        "event": "step", "step": step, "epoch": 1 + (step - 1) // 10, "images": 32 * step,
+        "learning_rate": 1e-3, "beta": 1.0, "loss": 5.0 / step, "rate": 1.0 / step,
+        "distortion": 4.0 / step, "gradient_norm": 0.5, "bits_per_dim": 7.2 / step,
+        "kl_per_layer": [0.1, 2.0, 3.0], "skipped": int(step == 10), "images_per_second": 100.0,
+        **figures,
+    }  # fmt: skip
+
+
+def epoch_record(step, validation=True):
+    figures = {
+        "elbo": -200.0 / step, "bits_per_dim": 4.5 / step, "nats": 200.0 / step, "images": 144,
+        "elbo_standard_error": 1.0, "kl_per_layer": [0.1, 2.0, 3.0], "active_units": [0, 5, 90],
+        "units": [2, 128, 128],
+    }  # fmt: skip
+    record = {**step_record(step), "event": "epoch", "epoch": step // 10}
+    return {**record, "validation": figures if validation else None}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of two epochs out of four, resumed once, without a checkpoint."""
+    folder = RunFolder(tmp_path / "a<run>")
+    folder.create(parse_config(CONFIG), np.arange(12))
+    records = [step_record(5), step_record(10), epoch_record(10), step_record(20), epoch_record(20)]
+    folder.metrics_path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    sessions = [{"started": "Monday", "step": 0, "backend": "jax 0"}, {"started": "T", "step": 10}]
+    folder.sessions_path.write_text("".join(json.dumps(r) + "\n" for r in sessions))
+    return folder.path
+
+
+class Page(html.parser.HTMLParser):
+    """The tags of a page that are not closed, what it would fetch, its text and its images."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.fetched, self.images, self.text = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("img", "meta"):
+            self.open.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href"):
+                is_inside = value.startswith("data:image/png;base64,")
+                found = self.images if is_inside else self.fetched
+                found.append(value)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def read(path):
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.open == []
+    assert page.fetched == []
+    assert "url(" not in text
+    return page
+
+
+def test_a_run_under_way_has_its_curves_and_all_that_is_known_of_it(run):
+    pytest.importorskip("matplotlib")
+    page = read(write_report(run, samples=False))
+    assert len(page.images) == 4
+    for image in page.images:
+        decoded = Image.open(io.BytesIO(base64.b64decode(image.partition(",")[2])))
+        assert decoded.size[0] > 800
+    files = {path.name for path in (run / "plots").iterdir()}
+    assert files == {"loss.png", "validation.png", "optimisation.png", "kl_per_layer.png"}
+    for words in ("a<run>", "<b>digits & more</b>", "not finished", "20 of 40", "Monday", "jax 0",
+                  "batch_size: 32", "0.2250", "90 of 128"):  # fmt: skip
+        assert words in page.text
+
+
+def test_a_damaged_last_line_and_a_run_without_validation_or_sessions(run, tmp_path):
+    folder = RunFolder(run)
+    folder.sessions_path.unlink()
+    lines = [step_record(5), epoch_record(10, validation=False), step_record(15, loss=None)]
+    text = "".join(json.dumps(r) + "\n" for r in lines) + '{"event": "step", "st'
+    folder.metrics_path.write_text(text)
+    facts = collect(run)
+    assert (len(facts.steps), len(facts.validated), facts.sessions, facts.step) == (2, 0, [], 15)
+    page = read(write_report(run, tmp_path / "elsewhere" / "page.html", samples=False))
+    assert "15 of 40" in page.text
+
+
+def test_a_run_without_a_record_or_a_checkpoint_says_so(run):
+    RunFolder(run).metrics_path.unlink()
+    page = read(write_report(run))
+    assert "no update has been logged" in page.text
+    assert "no checkpoint yet" in page.text
+    assert page.images == []
+
+
+def test_without_matplotlib_the_page_names_the_extra(run, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    page = read(write_report(run, samples=False))
+    assert "pip install 'hvae[plot]'" in page.text
+    assert page.images == []
+
+
+def test_another_folder_is_no_run(tmp_path):
+    with pytest.raises(BadInputError, match="not the folder of a training run"):
+        write_report(tmp_path)
+
+
+def test_skips_and_resumptions_are_marked(run):
+    """The picture differs where an update was skipped, and where there was a second session."""
+    pytest.importorskip("matplotlib")
+    facts = collect(run)
+    unskipped = [{**record, "skipped": 0} for record in facts.steps]
+    changed = {"steps": unskipped}, {"sessions": facts.sessions[:1]}, {}
+    plain, *others = (
+        draw_optimisation(dataclasses.replace(facts, **changes)).parts[0][1]
+        for changes in ({}, *changed)
+    )
+    assert [other == plain for other in others] == [False, False, True]
+
+
+def test_the_hierarchy_is_cut_at_the_scales_that_have_latents(run):
+    assert scale_ends(collect(run)) == [(1, "1x1"), (3, "8x8")]
+
+
+def test_real_images_are_not_those_trained_on(run):
+    pytest.importorskip("sklearn")
+    images, source = real_images(collect(run))
+    assert (images.shape, images.dtype, source) == ((10, 8, 8, 1), np.uint8, "test")
+
+
+def test_long_runs_are_thinned_to_their_last_record():
+    records = [{"step": step, "loss": float(step)} for step in range(1, 10_001)]
+    assert len(thin(records)) <= 1500
+    steps, values = series([*records, {"step": 10_001, "loss": float("nan")}], "loss")
+    assert steps[-1] == values[-1] == 10_000
+
+
+def test_the_first_records_do_not_squash_the_curve():
+    low, high = focus([1000.0] + [1.0 + 0.001 * i for i in range(99)])
+    assert low < 1.0 < high < 20.0
