@@ -141,6 +141,15 @@ def test_layers_read_what_is_above_and_what_the_encoder_saw_finer():
             place += 1
 
 
+def test_queries_and_keys_are_as_wide_and_many_as_asked_for():
+    _, attention = make(query_width=5, queries=3)
+    reader = attention.priors[2]
+    x = ops.convert_to_tensor(random(1, *[reader.stage.resolution] * 2, 8))
+    assert reader.query(x).shape[-1] == 3 * 5
+    assert reader.merge.kernel.shape[-2:] == (3 * 8, 8)
+    assert {key.filters for key in (*attention.layer_keys, *attention.scale_keys)} == {5}
+
+
 def test_one_source_leaves_no_choice_and_has_no_query():
     _, attention = make()
     assert attention.priors[1].query is None
