@@ -23,6 +23,7 @@ OPTIMIZER = "unit/core/training/test_optimizer.py"
 SCHEDULES = "unit/core/training/test_schedules.py"
 LOOP = "unit/core/training/test_loop.py"
 FLOWS = "unit/plugins/flows/test_flow_options.py"
+DAVI = "unit/plugins/attention/test_davi.py"
 REGULARIZED = "unit/core/training/test_regularized_step.py"
 REGULARIZERS = "unit/plugins/regularizers"
 SETS = "unit/plugins/datasets"
@@ -93,7 +94,7 @@ TESTED = {
     ),
     "unit/core/model/test_attention_in_hierarchy.py::"
     "test_gates_move_and_gradients_reach_all_queries_and_keys": ("model.attention",),
-    "unit/plugins/attention/test_davi.py::test_queries_and_keys_are_as_wide_and_many_as_asked_for": (
+    f"{DAVI}::test_queries_and_keys_are_as_wide_and_many_as_asked_for": (
         "attention.davi.query_width", "attention.davi.queries",
     ),
     "unit/core/model/test_rematerialisation.py::test_fewer_tensors_are_kept": ("train.remat",),
