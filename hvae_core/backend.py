@@ -62,8 +62,8 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
     """``function`` of tensors as one compiled program, without gradients.
 
     JAX: jitted, with the variables' values as arguments, so that new weights need no new program.
-    TensorFlow: a ``tf.function``. PyTorch and OpenVINO: eager, without gradients. Compiled once
-    for each shape of the arguments.
+    TensorFlow: a ``tf.function``. PyTorch: eager, without gradients. OpenVINO: one compiled model,
+    which gives NumPy arrays. Compiled once for each shape of the arguments.
 
     Args:
         function: pure in its arguments and in ``variables``; returns a pytree of tensors.
@@ -90,4 +90,6 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
         import torch
 
         return torch.no_grad()(function)
-    return function
+    from hvae_core.openvino.tracing import Traced
+
+    return Traced(function, variables)

@@ -73,7 +73,7 @@ def pad_rows(array: np.ndarray, size: int) -> np.ndarray:
 
 def latent_noise(model: Any, indices: Sequence[int] | np.ndarray, seed: int) -> list[np.ndarray]:
     """Standard-normal noise of the images at ``indices``: L arrays [B, h, w, c], coarsest first."""
-    from hvae_core.model.noise import draw_normal, split_layers
+    from hvae_core.noise_streams import draw_normal, split_layers
 
     check_seed(seed)
     rows = [draw_normal(model.latent_shapes, 1, seed, int(index)) for index in indices]
@@ -82,7 +82,7 @@ def latent_noise(model: Any, indices: Sequence[int] | np.ndarray, seed: int) -> 
 
 def pixel_noise(model: Any, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
     """Uniform(0, 1) noise float32 [B, H, W, n] with which the likelihood draws its pixels."""
-    from hvae_core.model.noise import draw_uniform
+    from hvae_core.noise_streams import draw_uniform
 
     height, width, _ = model.image_shape
     shape = (height, width, model.likelihood.noise_channels())

@@ -50,7 +50,7 @@ def figures(case: str) -> dict:
     from hvae_core.backend import compiled
     from hvae_core.config import Config
     from hvae_core.model import HierarchicalVAE, Noise
-    from hvae_core.model.noise import draw_normal, draw_uniform
+    from hvae_core.noise_streams import draw_normal, draw_uniform
     from hvae_core.training.program import Program, value_and_grad
 
     config = Config.model_validate(CASES[case])
