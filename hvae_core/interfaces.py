@@ -14,6 +14,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -195,6 +196,27 @@ class Regularizer(abc.ABC):
     @abc.abstractmethod
     def penalty(self, layers: list[LatentOutput]) -> Tensor:
         """The term [B] in nats from the posteriors of the pass."""
+
+
+class Exporter(abc.ABC):
+    """A format that models are written in. Builder: ``(options)``."""
+
+    #: the Keras backend that `export` must run on; None: it needs no Keras
+    backend: ClassVar[str | None] = None
+    #: what the weights can be stored in
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)
+
+    @abc.abstractmethod
+    def check_output(self, output: Path) -> None:
+        """Refuse a place that cannot be written to, before anything is computed."""
+
+    @abc.abstractmethod
+    def export(self, preset: Any, output: Path, precision: str) -> dict[str, Any]:
+        """Write the model of a `hvae_core.zoo.Preset`, whole or not at all.
+
+        Returns:
+            ``output``, and what else there is to tell: numbers and strings.
+        """
 
 
 class ImageSource(Protocol):

@@ -23,12 +23,15 @@ def compiled_function(
     """``function`` compiled once for ``model``, with its outputs as NumPy arrays.
 
     Args:
-        model: the `HierarchicalVAE` whose variables ``function`` uses.
+        model: the `HierarchicalVAE` whose variables ``function`` uses, or an `ExportedModel`,
+            which has graphs of its own for each key.
         key: what the function computes; a second call with it returns the first one's result.
         function: takes tensors, returns a dict of tensors or of lists of tensors.
     """
     from hvae_core.backend import compiled
 
+    if hasattr(model, "exported_function"):
+        return model.exported_function(key)
     # Stored past Keras's attribute tracking: these are not parts of the model. On the model, so
     # that they die with it.
     cache: dict[Hashable, Callable[..., dict[str, Any]]] = model.__dict__.get("_hvae_compiled", {})

@@ -132,6 +132,7 @@ class Decoder(keras.layers.Layer):
         noise: Noise | Sequence[Tensor],
         temperature: Tensor | float,
         given: Sequence[Tensor] | None = None,
+        are_given: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The prior pass.
 
@@ -139,6 +140,7 @@ class Decoder(keras.layers.Layer):
             noise: one array a latent layer.
             temperature: scales the priors' standard deviations; a number, or one a layer [L].
             given: latents to use for the first, coarsest layers instead of drawing them.
+            are_given: [L], 1 where a layer's ``noise`` is itself the latent to use, else 0.
 
         Returns:
             The last scale's stream and all latents, coarsest first.
@@ -151,7 +153,8 @@ class Decoder(keras.layers.Layer):
         def visit(layer: LatentLayer, x: Tensor) -> Tensor:
             place = len(latents)
             known = given[place] if place < len(given) else None
-            x, z = layer.generate(x, noise[place], scales[place], known)
+            is_given = None if are_given is None else are_given[place]
+            x, z = layer.generate(x, noise[place], scales[place], known, is_given)
             latents.append(z)
             return x
 

@@ -114,7 +114,12 @@ class LatentLayer(keras.layers.Layer):
         return self._update(x, prior_channels, z), LatentOutput(z, kl, log_det, q, p, noise)
 
     def generate(
-        self, x: Tensor, noise: Tensor, temperature: Tensor | float, given: Tensor | None = None
+        self,
+        x: Tensor,
+        noise: Tensor,
+        temperature: Tensor | float,
+        given: Tensor | None = None,
+        is_given: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw the latent from the prior, its standard deviation times ``temperature``.
 
@@ -123,6 +128,7 @@ class LatentLayer(keras.layers.Layer):
             noise: standard normal [B, H, W, latent width].
             temperature: a number or a scalar tensor.
             given: the latent to use instead.
+            is_given: a scalar tensor: above 1/2, ``noise`` is itself the latent to use.
 
         Returns:
             The stream after this layer, and the latent.
@@ -131,4 +137,6 @@ class LatentLayer(keras.layers.Layer):
         if given is None:
             p = self._gaussian(prior_channels)
             given = p.mean + temperature * ops.exp(p.log_std) * noise
+            if is_given is not None:
+                given = ops.where(is_given > 0.5, noise, given)
         return self._update(x, prior_channels, given), given

@@ -7,8 +7,7 @@ constants.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -19,22 +18,7 @@ from keras import ops, tree
 
 from hvae_core.openvino.layout import without_transposes
 from hvae_core.openvino.running import Program
-
-
-@dataclasses.dataclass(frozen=True)
-class Placeholder:
-    """An input of a traced function: its name, shape (None: any size) and dtype."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str = "float32"
-
-    def parameter(self) -> Any:
-        """An OpenVINO parameter of this name, shape and dtype."""
-        shape = [-1 if size is None else size for size in self.shape]
-        node = opset.parameter(shape, np.dtype(self.dtype), name=self.name)
-        node.output(0).get_tensor().set_names({self.name})
-        return node
+from hvae_core.tensor_spec import TensorSpec
 
 
 def trace(function: Callable[..., Any], arguments: Any) -> tuple[openvino.Model, Any]:
@@ -42,13 +26,13 @@ def trace(function: Callable[..., Any], arguments: Any) -> tuple[openvino.Model,
 
     Args:
         function: of tensors; returns a pytree of tensors.
-        arguments: its positional arguments, a pytree with a `Placeholder` for each tensor.
+        arguments: its positional arguments, a pytree with a `TensorSpec` for each tensor.
 
     Returns:
-        The model, its inputs in the order of the placeholders and its outputs in the order of the
+        The model, its inputs in the order of the specs and its outputs in the order of the
         flattened result, and the result's structure with numbers in place of the tensors.
     """
-    parameters = [placeholder.parameter() for placeholder in tree.flatten(arguments)]
+    parameters = [_parameter(spec) for spec in tree.flatten(arguments)]
     tensors = [ops.convert_to_tensor(parameter.output(0)) for parameter in parameters]
     results = function(*tree.pack_sequence_as(arguments, tensors))
     outputs = [ops.convert_to_tensor(result).output for result in tree.flatten(results)]
@@ -57,10 +41,11 @@ def trace(function: Callable[..., Any], arguments: Any) -> tuple[openvino.Model,
     return without_transposes(model), structure
 
 
-def name_outputs(model: openvino.Model, names: Sequence[str]) -> None:
-    """Give the outputs names by which they can be asked for."""
-    for output, name in zip(model.outputs, names, strict=True):
-        output.get_tensor().set_names({name})
+def _parameter(spec: TensorSpec) -> Any:
+    shape = [-1 if size is None else size for size in spec.shape]
+    node = opset.parameter(shape, np.dtype(spec.dtype), name=spec.name)
+    node.output(0).get_tensor().set_names({spec.name})
+    return node
 
 
 class Traced:
@@ -92,12 +77,12 @@ class Traced:
         if key not in self._programs:
             settle(self._variables)
             self._values = [variable.value for variable in self._variables]
-            placeholders = [
-                Placeholder(f"argument{place}", shape, dtype)
+            specs = [
+                TensorSpec(f"argument{place}", shape, dtype)
                 for place, (shape, dtype) in enumerate(key)
             ]
             model, structure = trace(
-                self._function, tree.pack_sequence_as(arguments, placeholders)
+                self._function, tree.pack_sequence_as(arguments, specs)
             )
             self._programs[key] = Program(model), structure
         program, structure = self._programs[key]
@@ -111,12 +96,3 @@ def settle(variables: Sequence[keras.Variable]) -> None:
         if variable.value.output.get_node().get_type_name() != "Constant":
             variable.assign(ops.convert_to_numpy(variable.value))
 
-
-def named_structure(arguments: Mapping[str, Any]) -> list[str]:
-    """Names of the leaves of a dict of tensors and of lists of tensors, in flattened order."""
-    names = []
-    for name in sorted(arguments):
-        value = arguments[name]
-        listed = isinstance(value, list | tuple)
-        names += [f"{name}{place}" for place in range(len(value))] if listed else [name]
-    return names

@@ -2,7 +2,7 @@
 
 Initial weights and noise are drawn by NumPy, so a configuration and seeds say everything; the
 expected numbers were recorded once (``python tests/golden/test_backends_agree.py`` writes them)
-and every backend is held to them, to 1e-4 relative and better.
+and every backend is held to them, to 1e-4 relative and better. OpenVINO has no gradients.
 """
 
 import json
@@ -45,6 +45,7 @@ CASES = {
 
 def figures(case: str) -> dict:
     """ELBO, its parts, the gradient norms of three updates and a sample, in numbers."""
+    import keras
     from keras import ops
 
     from hvae_core.backend import compiled
@@ -81,10 +82,14 @@ def figures(case: str) -> dict:
     arrays = [ops.convert_to_tensor(a) for a in (images, flat, uniform)]
     outputs = compiled(forward, model.variables)(*arrays)
     log_likelihood, kl, generated, image = (ops.convert_to_numpy(o) for o in outputs)
-    program = Program(
-        lambda: value_and_grad(loss, model.trainable_variables)[2], model.variables, compile=True
-    )
-    norms = [float(ops.sqrt(ops.sum(ops.square(g)))) for g in program()]
+    norms = None
+    if keras.config.backend() != "openvino":
+        program = Program(
+            lambda: value_and_grad(loss, model.trainable_variables)[2],
+            model.variables,
+            compile=True,
+        )
+        norms = [float(ops.sqrt(ops.sum(ops.square(g)))) for g in program()]
     return {
         "elbo": (log_likelihood - kl.sum(-1)).tolist(),
         "kl_per_layer": kl.tolist(),
@@ -103,9 +108,10 @@ def test_this_backend_gives_the_recorded_numbers(case):
         actual["kl_per_layer"], expected["kl_per_layer"], rtol=1e-4, atol=1e-4
     )
     np.testing.assert_allclose(actual["generated_mean"], expected["generated_mean"], atol=2e-5)
-    np.testing.assert_allclose(
-        actual["gradient_norms"], expected["gradient_norms"], rtol=1e-3, atol=1e-4
-    )
+    if actual["gradient_norms"] is not None:
+        np.testing.assert_allclose(
+            actual["gradient_norms"], expected["gradient_norms"], rtol=1e-3, atol=1e-4
+        )
     # A uniform number at a threshold may fall to either side: one level of a few pixels.
     np.testing.assert_allclose(actual["sample_mean"], expected["sample_mean"], atol=2.0)
 
