@@ -58,6 +58,23 @@ def select_backend(name: str | None = None) -> str:
     return wanted
 
 
+def select_training_backend(name: str | None = None) -> str:
+    """As `select_backend`, for a backend that has gradients.
+
+    Raises:
+        BackendError: also where it is OpenVINO.
+    """
+    chosen = name or os.environ.get("KERAS_BACKEND") or active_backend()
+    if chosen is None:
+        chosen = next((b for b in installed_backends() if b != "openvino"), "openvino")
+    if chosen == "openvino":
+        raise BackendError(
+            "The backend 'openvino' runs models but cannot train them: it has no gradients.",
+            "Install one that can with: pip install 'hvae[jax]', and choose it: --backend jax",
+        )
+    return select_backend(chosen)
+
+
 def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
     """``function`` of tensors as one compiled program, without gradients.
 

@@ -7,7 +7,8 @@ of its arithmetic and of its weights' precision.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -49,7 +50,7 @@ class LikelihoodFacts:
 
 
 class ExportedModel:
-    """An export folder, opened. It samples, reconstructs, interpolates and measures as a model does.
+    """An export folder, opened: samples, reconstructs, interpolates and measures like a model.
 
     Args:
         folder: the folder.
@@ -102,11 +103,11 @@ class ExportedModel:
     def _open(self, path: Path) -> Runtime:
         runtime = self.manifest["runtime"]
         if runtime == "openvino":
-            with _needs("openvino", "openvino"):
+            with _needed("openvino", "openvino"):
                 from hvae_core.openvino.files import GraphFile
             return GraphFile(path, self._mode, self._cache)
         if runtime == "onnx":
-            with _needs("onnxruntime", "onnx"):
+            with _needed("onnxruntime", "onnx"):
                 from hvae_core.inference.onnx_runtime import OnnxFile
             return OnnxFile(path)
         raise BadInputError(
@@ -124,7 +125,7 @@ class ExportedModel:
         temperature: np.ndarray,
         pixels: np.ndarray | None,
     ) -> np.ndarray:
-        """Images drawn, or without ``pixels`` the mean; the first ``given`` latents are as given."""
+        """Images drawn, or without ``pixels`` the mean; ``given``: so many latents are as given."""
         layers = len(self.latent_shapes)
         inputs = {
             **self._named_noise(latents),
@@ -143,7 +144,7 @@ class ExportedModel:
             "sample": lambda noise, pixels, temperature: {
                 "images": self._generate(noise, 0, temperature, pixels)
             },
-            "decode": lambda noise: {"images": self._generate(noise, 0, np.float32(1.0), None)},
+            "decode": lambda noise: {"images": self._generate(noise, 0, np.ones(()), None)},
             "elbo": lambda x, noise: self._encode(x, noise, "log_likelihood", "kl_per_layer"),
             "evaluate": lambda x, noise: self._encode(
                 x, noise, "log_likelihood", "kl_per_layer", posterior_means="posterior_mean"
@@ -226,20 +227,15 @@ class ExportedModel:
         return log_likelihood(self, x, importance_samples, **options)
 
 
-class _needs:  # noqa: N801, reads as a statement
+@contextmanager
+def _needed(package: str, extra: str) -> Iterator[None]:
     """Turn a missing package into the sentence that says how to install it."""
-
-    def __init__(self, package: str, extra: str) -> None:
-        self.package, self.extra = package, extra
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if isinstance(error, ImportError) and (error.name or "").startswith(self.package):
-            raise MissingDependencyError.for_extra(
-                self.package, self.extra, "This exported model"
-            ) from error
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith(package):
+            raise MissingDependencyError.for_extra(package, extra, "This exported model") from error
+        raise
 
 
 def load_exported(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.batching import (
     DEFAULT_BATCH_SIZE,
+    Runnable,
     batch_rows,
     check_count,
     check_images,
@@ -20,12 +21,9 @@ from hvae_core.inference.batching import (
     pixel_noise,
 )
 
-if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
-
 
 def reconstruct(
-    model: HierarchicalVAE,
+    model: Runnable,
     x: Any,
     latents: int | None = None,
     seed: int = 0,

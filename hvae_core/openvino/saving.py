@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import sys
 from pathlib import Path
 
 import openvino
@@ -26,8 +29,14 @@ def save_graph(graph: Graph, path: Path, precision: str) -> list[str]:
     for name, place in places.items():
         model.output(place).get_tensor().set_names({name})
     if precision == "int8":
-        import nncf
-
-        model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
+        model = _with_int8_weights(model)
     openvino.save_model(model, path, compress_to_fp16=precision == "float16")
     return list(places)
+
+
+def _with_int8_weights(model: openvino.Model) -> openvino.Model:
+    import nncf
+
+    logging.getLogger("nncf").setLevel(logging.WARNING)
+    with contextlib.redirect_stdout(sys.stderr):
+        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)

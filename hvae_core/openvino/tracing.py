@@ -59,9 +59,7 @@ class Traced:
         variables: the Keras variables it reads.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], variables: Sequence[keras.Variable]
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], variables: Sequence[keras.Variable]) -> None:
         self._function, self._variables = function, variables
         self._values: list[Any] = []
         self._programs: dict[Any, tuple[Program, Any]] = {}
@@ -81,9 +79,7 @@ class Traced:
                 TensorSpec(f"argument{place}", shape, dtype)
                 for place, (shape, dtype) in enumerate(key)
             ]
-            model, structure = trace(
-                self._function, tree.pack_sequence_as(arguments, specs)
-            )
+            model, structure = trace(self._function, tree.pack_sequence_as(arguments, specs))
             self._programs[key] = Program(model), structure
         program, structure = self._programs[key]
         results = program(arrays)
@@ -95,4 +91,3 @@ def settle(variables: Sequence[keras.Variable]) -> None:
     for variable in variables:
         if variable.value.output.get_node().get_type_name() != "Constant":
             variable.assign(ops.convert_to_numpy(variable.value))
-
