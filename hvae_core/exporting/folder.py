@@ -104,6 +104,17 @@ def write_folder(output: Path, write: Callable[[Path], Mapping[str, Any]]) -> di
     return manifest
 
 
+def report(output: Path, format: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What an exporter of export folders returns."""
+    return {
+        "output": str(output),
+        "format": format,
+        "precision": manifest["precision"],
+        "bytes": sum(record["size"] for record in manifest["files"].values()),
+        **manifest["figures"],
+    }
+
+
 def check_output(output: Path) -> None:
     """Refuse a file, or a folder of other things, before anything is computed.
 

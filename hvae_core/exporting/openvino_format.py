@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import MissingDependencyError
-from hvae_core.exporting.folder import check_output, describe, write_folder
+from hvae_core.exporting.folder import check_output, describe, report, write_folder
 from hvae_core.interfaces import Exporter
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
@@ -52,15 +52,7 @@ class OpenVINOExporter(Exporter):
             manifest["figures"] = compare(model, load_exported(folder, manifest=manifest))
             return manifest
 
-        manifest = write_folder(output, write)
-        size = sum(record["size"] for record in manifest["files"].values())
-        return {
-            "output": str(output),
-            "format": "openvino",
-            "precision": precision,
-            "bytes": size,
-            **manifest["figures"],
-        }
+        return report(output, "openvino", write_folder(output, write))
 
 
 def _check_nncf() -> None:
