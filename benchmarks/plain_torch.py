@@ -344,7 +344,18 @@ class PlainVDVAE(nn.Module):
     def sample(self, rows: int, device: torch.device) -> Tensor:
         """Images uint8 [rows, C, H, W] from the prior."""
         stream, latents, _ = self.decoder(self.noise(rows, device), None)
-        logits, means, log_scales, c = self.split(self.readout(latents, stream))
+        return self.draw(self.readout(latents, stream))
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] of 0 to 255 -> images uint8 drawn from all of their latents."""
+        x = (images.float() - self.options.input_mean) / self.options.input_scale
+        noise = self.noise(len(images), images.device)
+        stream, latents, _ = self.decoder(noise, self.encoder(x))
+        return self.draw(self.readout(latents, stream))
+
+    def draw(self, parameters: Tensor) -> Tensor:
+        """The likelihood's parameters -> images uint8 [B, C, H, W]."""
+        logits, means, log_scales, c = self.split(parameters)
         gumbel = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-5, 1 - 1e-5)))
         chosen = (logits + gumbel).argmax(1)[:, None, None]
 

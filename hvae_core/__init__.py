@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hvae_core.api import build, create, evaluate, list_presets, load, train
+    from hvae_core.api import build, create, evaluate, list_presets, load, load_exported, train
     from hvae_core.errors import HvaeError
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "evaluate",
     "list_presets",
     "load",
+    "load_exported",
     "train",
 ]
 

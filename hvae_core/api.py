@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hvae_core.backend import select_backend
+from hvae_core.backend import select_backend, select_training_backend
 from hvae_core.errors import BadInputError, PresetError, did_you_mean
 from hvae_core.zoo import Preset, find_preset, list_presets
 from hvae_core.zoo.preset import how_to_get
 
 if TYPE_CHECKING:
     from hvae_core.config import Config, ModelConfig
+    from hvae_core.inference.exported import ExportedModel, Mode
     from hvae_core.interfaces import Dataset
     from hvae_core.model import HierarchicalVAE
 
@@ -27,6 +28,8 @@ __all__ = [
     "find_source",
     "list_presets",
     "load",
+    "load_exported",
+    "load_runnable",
     "train",
 ]
 
@@ -90,6 +93,44 @@ def load(source: str | Path | Preset, *, backend: str | None = None) -> Hierarch
     model = HierarchicalVAE(config)
     load_weights(model, weights)
     return model
+
+
+def load_exported(folder: str | Path, mode: Mode = "latency") -> ExportedModel:
+    """A model that ``hvae export`` wrote, in its own runtime; no Keras.
+
+    Args:
+        folder: the export folder.
+        mode: ``latency``: a batch has all cores; ``throughput``: it is divided among them.
+
+    Raises:
+        BadInputError: the folder is no export, or damaged.
+    """
+    from hvae_core.inference.exported import load_exported as run
+
+    return run(folder, mode)
+
+
+def load_runnable(source: str | Path, mode: Mode | None = None) -> HierarchicalVAE | ExportedModel:
+    """What draws and encodes: an export folder in its own runtime, or else a model.
+
+    Args:
+        source: an export folder, or what `load` takes.
+        mode: of an exported model; None: latency.
+
+    Raises:
+        BadInputError: ``mode`` is given and it is no export folder.
+        HvaeError: see `load` and `load_exported`.
+    """
+    from hvae_core.exporting.folder import is_export_folder
+
+    if is_export_folder(source):
+        return load_exported(source, mode or "latency")
+    if mode is not None:
+        raise BadInputError(
+            f"{source} is no exported model, which the mode is for.",
+            "Export it first with: hvae export",
+        )
+    return load(source)
 
 
 def build(
@@ -166,7 +207,7 @@ def create(component: str, config: Mapping[str, Any] | None = None, **arguments:
 
 
 def evaluate(
-    model: HierarchicalVAE | str | Path,
+    model: HierarchicalVAE | ExportedModel | str | Path,
     dataset: str | Mapping[str, Any] | Dataset | None = None,
     split: str = "test",
     **options: Any,
@@ -174,7 +215,7 @@ def evaluate(
     """The figures of a model on a data set, see `hvae_core.evaluation.evaluate`.
 
     Args:
-        model: a model, or what `load` takes.
+        model: a model, or what `load_runnable` takes.
         dataset: a data set, its name, or a mapping with its name and options; by default the one
             that the model's configuration names.
         split: which of its splits.
@@ -184,7 +225,7 @@ def evaluate(
     from hvae_core.data import open_dataset
 
     if isinstance(model, str | Path):
-        model = load(model)
+        model = load_runnable(model)
     from hvae_core.evaluation import evaluate as run
 
     if isinstance(dataset, str | Mapping):
@@ -211,7 +252,7 @@ def train(
         callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
         backend: jax, tensorflow or torch, where Keras is not imported yet.
     """
-    select_backend(backend)
+    select_training_backend(backend)
     from hvae_core.training import train as run
 
     return run(_as_config(config, overrides), Path(output), resume=resume, callbacks=callbacks)

@@ -58,12 +58,29 @@ def select_backend(name: str | None = None) -> str:
     return wanted
 
 
+def select_training_backend(name: str | None = None) -> str:
+    """As `select_backend`, for a backend that has gradients.
+
+    Raises:
+        BackendError: also where it is OpenVINO.
+    """
+    chosen = name or os.environ.get("KERAS_BACKEND") or active_backend()
+    if chosen is None:
+        chosen = next((b for b in installed_backends() if b != "openvino"), "openvino")
+    if chosen == "openvino":
+        raise BackendError(
+            "The backend 'openvino' runs models but cannot train them: it has no gradients.",
+            "Install one that can with: pip install 'hvae[jax]', and choose it: --backend jax",
+        )
+    return select_backend(chosen)
+
+
 def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
     """``function`` of tensors as one compiled program, without gradients.
 
     JAX: jitted, with the variables' values as arguments, so that new weights need no new program.
-    TensorFlow: a ``tf.function``. PyTorch and OpenVINO: eager, without gradients. Compiled once
-    for each shape of the arguments.
+    TensorFlow: a ``tf.function``. PyTorch: eager, without gradients. OpenVINO: one compiled model,
+    which gives NumPy arrays. Compiled once for each shape of the arguments.
 
     Args:
         function: pure in its arguments and in ``variables``; returns a pytree of tensors.
@@ -98,4 +115,6 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
         import torch
 
         return torch.no_grad()(function)
-    return function
+    from hvae_core.openvino.tracing import Traced
+
+    return Traced(function, variables)

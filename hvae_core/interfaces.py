@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from hvae_core.dataset_facts import DatasetInfo, Invariance
 from hvae_core.outputs import (
     FlowOutput,
     GaussianParameters,
@@ -214,6 +216,27 @@ class Regularizer(abc.ABC):
         """The term [B] in nats, its weight included, for a pass over `views` of B images."""
 
 
+class Exporter(abc.ABC):
+    """A format that models are written in. Builder: ``(options)``."""
+
+    #: the Keras backend that `export` must run on; None: it needs no Keras
+    backend: ClassVar[str | None] = None
+    #: what the weights can be stored in
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)
+
+    @abc.abstractmethod
+    def check_output(self, output: Path) -> None:
+        """Refuse a place that cannot be written to, before anything is computed."""
+
+    @abc.abstractmethod
+    def export(self, preset: Any, output: Path, precision: str) -> dict[str, Any]:
+        """Write the model of a `hvae_core.zoo.Preset`, whole or not at all.
+
+        Returns:
+            ``output``, and what else there is to tell: numbers and strings.
+        """
+
+
 class ImageSource(Protocol):
     """Random access to the images of a split."""
 
@@ -224,35 +247,6 @@ class ImageSource(Protocol):
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         """The images at ``indices``: uint8 [len(indices), H, W, C]."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DatasetInfo:
-    """Where a data set comes from."""
-
-    title: str
-    origin: str
-    version: str
-    licence: str
-    citation: str = ""
-    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    download_bytes: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Invariance:
-    """Which changes leave an image of a data set one that could belong to it.
-
-    Args:
-        range: how far it may be turned, moved and scaled: ``"small"`` or ``"large"``.
-        mirrored: whether left and right may be exchanged.
-        background: value of the pixels around what is shown, or None where images fill their
-            frame and something has to be made up when they are moved.
-    """
-
-    range: Literal["small", "large"] = "small"
-    mirrored: bool = False
-    background: int | None = None
 
 
 class Dataset(abc.ABC):

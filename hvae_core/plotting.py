@@ -6,6 +6,7 @@ import io
 import math
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from hvae_core.errors import BadInputError
 #: pixels of an enlarged image's side that a grid aims at
 _TARGET_SIDE = 64
 _GAP = 2
+#: pixels of the largest grid that `check_grid` lets through
+LARGEST_GRID = 10_000 * 10_000
 
 
 def make_grid(
@@ -43,23 +46,57 @@ def make_grid(
     count, height, width, channels = images.shape
     if count == 0:
         raise BadInputError("A grid needs at least one image; there are none.")
-    columns = math.ceil(math.sqrt(count)) if columns is None else columns
-    scale = max(1, _TARGET_SIDE // max(height, width)) if scale is None else scale
-    for key, value in (("columns", columns), ("scale", scale)):
-        if value < 1:
-            raise BadInputError(f"{key} is {value}; it must be at least 1.")
+    rows, columns, scale = _layout(count, height, width, columns, scale)
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     height, width = height * scale, width * scale
-    columns = min(columns, count)
-    rows = math.ceil(count / columns)
-    grid = np.full(
-        (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, channels), 255, np.uint8
-    )
+    grid = np.full((*_size(rows, columns, height, width), channels), 255, np.uint8)
     for index, image in enumerate(images):
         top = index // columns * (height + _GAP)
         left = index % columns * (width + _GAP)
         grid[top : top + height, left : left + width] = image
     return grid
+
+
+def check_grid(
+    count: int, image_shape: Sequence[int], columns: int | None = None, scale: int | None = None
+) -> None:
+    """Refuse a grid that no viewer could open, before its images are computed.
+
+    Args:
+        count: the number of images.
+        image_shape: [H, W, C].
+        columns: see `make_grid`.
+        scale: see `make_grid`.
+
+    Raises:
+        BadInputError: it would have more than `LARGEST_GRID` pixels.
+    """
+    height, width = image_shape[:2]
+    rows, columns, scale = _layout(count, height, width, columns, scale)
+    size = _size(rows, columns, height * scale, width * scale)
+    if math.prod(size) > LARGEST_GRID:
+        raise BadInputError(
+            f"A grid of {count} images would be {size[1]} x {size[0]} pixels.",
+            "Write them to an array (.npz) or to a folder.",
+        )
+
+
+def _layout(
+    count: int, height: int, width: int, columns: int | None, scale: int | None
+) -> tuple[int, int, int]:
+    """Rows, columns and the side of an enlarged pixel."""
+    columns = math.ceil(math.sqrt(count)) if columns is None else columns
+    scale = max(1, _TARGET_SIDE // max(height, width)) if scale is None else scale
+    for key, value in (("columns", columns), ("scale", scale)):
+        if value < 1:
+            raise BadInputError(f"{key} is {value}; it must be at least 1.")
+    columns = min(columns, count)
+    return math.ceil(count / columns), columns, scale
+
+
+def _size(rows: int, columns: int, height: int, width: int) -> tuple[int, int]:
+    """Height and width of a grid of images of this size."""
+    return rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP
 
 
 def encode_png(image: np.ndarray) -> bytes:

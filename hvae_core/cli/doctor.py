@@ -13,7 +13,17 @@ from hvae_core.cli.common import emit, json_option
 
 PACKAGES = {
     "backends": ("jax", "tensorflow", "torch", "openvino"),
-    "extras": ("pyarrow", "scikit-learn", "matplotlib", "tensorboard", "huggingface_hub", "gradio"),
+    "extras": (
+        "pyarrow",
+        "scikit-learn",
+        "matplotlib",
+        "tensorboard",
+        "huggingface_hub",
+        "gradio",
+        "nncf",
+        "onnx",
+        "onnxruntime",
+    ),
 }
 
 
@@ -37,6 +47,8 @@ def report() -> dict[str, Any]:
     problems = []
     if not installed:
         problems.append("No backend is installed. Install one with: pip install 'hvae[jax]'")
+    if installed == ["openvino"]:
+        problems.append("Only openvino is installed, which runs models but cannot train them.")
     for entry in manager().entries():
         if entry.status in ("broken", "conflict"):
             problems.append(f"plugin {entry.full_name}: {entry.status}, {entry.reason}")

@@ -11,7 +11,7 @@ from hvae_core.cli.images import chosen_dataset, dataset_options
 
 
 @click.command()
-@click.argument("source", metavar="PRESET|DIR|RUN")
+@click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @dataset_options
 @click.option(
     "--importance-samples", type=click.IntRange(min=1), metavar="K",
@@ -30,9 +30,9 @@ def command(
     **options: Any,
 ) -> None:
     """Measure a model on the images of a split (by default all of its data set's test split)."""
-    from hvae_core.api import evaluate, load
+    from hvae_core.api import evaluate, load_runnable
 
-    model = load(source)
+    model = load_runnable(source)
     chosen = chosen_dataset(model.config, dataset, overrides)
     with progress_bar("evaluating", as_json) as progress:
         figures = evaluate(model, chosen, split, progress=progress, **options)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hvae_core.config import Config
+    from hvae_core.inference.exported import ExportedModel
     from hvae_core.interfaces import Dataset
     from hvae_core.model import HierarchicalVAE
 
@@ -53,7 +54,7 @@ def chosen_dataset(config: Config, name: str | None, overrides: Sequence[str]) -
     return open_dataset(parse_config(values, overrides).data)
 
 
-def read_image(path: str, model: HierarchicalVAE) -> np.ndarray:
+def read_image(path: str, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
     """An image file, cropped to the model's proportions and resized: uint8 [H, W, C].
 
     Raises:

@@ -11,7 +11,7 @@ from hvae_core.cli.images import chosen_dataset, dataset_images, dataset_options
 
 
 @click.command()
-@click.argument("source", metavar="PRESET|DIR|RUN")
+@click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @click.option(
     "--first", default="0", show_default=True, help="An image file, or a number in the data set."
 )
@@ -37,12 +37,12 @@ def command(
     **options: Any,
 ) -> None:
     """Walk from one image to another through the latents."""
-    from hvae_core.api import load
+    from hvae_core.api import load_runnable
     from hvae_core.inference.saving import check_output, save_images
 
     output = options["output"]
     check_output(output)
-    model = load(source)
+    model = load_runnable(source)
     ends = []
     for name in (first, second):
         if name.isdigit():

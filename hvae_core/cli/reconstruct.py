@@ -11,7 +11,7 @@ from hvae_core.cli.images import chosen_dataset, dataset_images, dataset_options
 
 
 @click.command()
-@click.argument("source", metavar="PRESET|DIR|RUN")
+@click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @click.option("--images", multiple=True, metavar="FILE", help="An image of yours. Repeatable.")
 @dataset_options
 @click.option(
@@ -43,14 +43,14 @@ def command(
     """
     import numpy as np
 
-    from hvae_core.api import load
+    from hvae_core.api import load_runnable
     from hvae_core.inference.batching import check_temperature
     from hvae_core.inference.saving import check_output, save_images
 
     output = options["output"]
     temperature = float(check_temperature(options["temperature"]))
     kind = check_output(output)
-    model = load(source)
+    model = load_runnable(source)
     if images:
         originals = np.stack([read_image(path, model) for path in images])
     else:

@@ -50,7 +50,7 @@ def command(
     A run that was killed goes on with the same numbers: the same command with --resume.
     """
     from hvae_core.api import find_configuration
-    from hvae_core.backend import select_backend
+    from hvae_core.backend import select_training_backend
     from hvae_core.config import load_config
     from hvae_core.errors import BadInputError
     from hvae_core.processes import process_index
@@ -71,7 +71,7 @@ def command(
     if output is None:
         name = Path(source).stem if source.endswith((".yaml", ".yml")) else Path(source).name
         output = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    select_backend()
+    select_training_backend()
     if options["dry_run"]:
         return _dry_run(config, as_json)
     from hvae_core.training import train

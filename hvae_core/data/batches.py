@@ -6,13 +6,13 @@ step with the numbers of a run that never stopped.
 
 from __future__ import annotations
 
+import itertools
 import math
-import queue
-import threading
 from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
+from hvae_core.background import ahead
 from hvae_core.errors import DataError
 from hvae_core.interfaces import Dataset, ImageSource
 
@@ -184,34 +184,5 @@ def prefetch(
     Yields:
         ``(step, images)``.
     """
-    ready: queue.Queue[tuple[int, np.ndarray] | BaseException | None] = queue.Queue(depth)
-    closed = threading.Event()
-
-    def put(item: tuple[int, np.ndarray] | BaseException | None) -> None:
-        while not closed.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def work() -> None:
-        step = start_step
-        try:
-            while not closed.is_set() and (stop_step is None or step < stop_step):
-                put((step, batches.batch(step)))
-                step += 1
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=work, name="hvae-prefetch", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        closed.set()
-        thread.join()
+    steps = itertools.count(start_step) if stop_step is None else range(start_step, stop_step)
+    return ahead(((step, batches.batch(step)) for step in steps), depth)

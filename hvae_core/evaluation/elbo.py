@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hvae_core.inference.batching import (
     DEFAULT_BATCH_SIZE,
+    Runnable,
     batch_rows,
     check_images,
     check_noise,
@@ -17,9 +18,6 @@ from hvae_core.inference.batching import (
     latent_noise,
 )
 from hvae_core.prob.elbo import bits_per_dim
-
-if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
 
 
 class Elbo(NamedTuple):
@@ -36,7 +34,7 @@ class Elbo(NamedTuple):
     bits_per_dim: np.ndarray
 
 
-def posterior_pass(model: HierarchicalVAE, x: Any, noise: list[Any]) -> dict[str, Any]:
+def posterior_pass(model: Runnable, x: Any, noise: list[Any]) -> dict[str, Any]:
     """What the evaluation needs of a pass, in-graph.
 
     Returns:
@@ -54,7 +52,7 @@ def posterior_pass(model: HierarchicalVAE, x: Any, noise: list[Any]) -> dict[str
 
 
 def elbo(
-    model: HierarchicalVAE,
+    model: Runnable,
     x: Any,
     noise: Sequence[Any] | None = None,
     seed: int = 0,

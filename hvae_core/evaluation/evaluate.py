@@ -15,6 +15,7 @@ from hvae_core.evaluation.elbo import posterior_pass
 from hvae_core.evaluation.importance import log_likelihood
 from hvae_core.inference.batching import (
     DEFAULT_BATCH_SIZE,
+    Runnable,
     compiled_function,
     latent_noise,
     pad_rows,
@@ -23,7 +24,6 @@ from hvae_core.prob.elbo import bits_per_dim
 
 if TYPE_CHECKING:
     from hvae_core.interfaces import Dataset
-    from hvae_core.model import HierarchicalVAE
 
 #: a unit is active if its posterior mean varies over the data by more than this (Burda et al. 2016)
 ACTIVE_VARIANCE = 0.01
@@ -61,7 +61,7 @@ class _Moments:
 
 
 def evaluate_batches(
-    model: HierarchicalVAE, batches: Iterable[np.ndarray], seed: int = 0
+    model: Runnable, batches: Iterable[np.ndarray], seed: int = 0
 ) -> dict[str, Any]:
     """Mean figures over images, each image counted once whatever the batches' sizes.
 
@@ -121,7 +121,7 @@ def _plain(value: Any) -> Any:
 
 
 def evaluate(
-    model: HierarchicalVAE,
+    model: Runnable,
     dataset: Dataset | None = None,
     split: str = "test",
     *,

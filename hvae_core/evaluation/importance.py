@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hvae_core.inference.batching import (
     DEFAULT_BATCH_SIZE,
+    Runnable,
     batch_rows,
     check_count,
     check_images,
@@ -16,15 +17,11 @@ from hvae_core.inference.batching import (
     latent_noise,
 )
 
-if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
-
-
 #: more images than any sequence has: where the numbers of the next draw's noise begin
 _DRAW_STRIDE = 2**32
 
 
-def log_weights(model: HierarchicalVAE, x: Any, noise: list[Any]) -> dict[str, Any]:
+def log_weights(model: Runnable, x: Any, noise: list[Any]) -> dict[str, Any]:
     """``log p(x|z) + sum_l (log p(z_l|.) - log q(z_l|.))`` [B] in nats at one draw, in-graph.
 
     With a flow, ``log q = log q_0 - log_det``. No analytic KL enters: mixed into the mean of
@@ -38,7 +35,7 @@ def log_weights(model: HierarchicalVAE, x: Any, noise: list[Any]) -> dict[str, A
 
 
 def log_likelihood(
-    model: HierarchicalVAE,
+    model: Runnable,
     x: Any,
     importance_samples: int = 100,
     seed: int = 0,

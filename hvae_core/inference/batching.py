@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,19 +16,26 @@ from hvae_core.errors import BadInputError
 
 DEFAULT_BATCH_SIZE = 32
 
+#: a `HierarchicalVAE`, or an `ExportedModel`, whose graphs stand in for the functions of tensors
+#: that are made of the former
+Runnable: TypeAlias = Any
+
 
 def compiled_function(
-    model: Any, key: Hashable, function: Callable[..., dict[str, Any]]
+    model: Runnable, key: Hashable, function: Callable[..., dict[str, Any]]
 ) -> Callable[..., dict[str, Any]]:
     """``function`` compiled once for ``model``, with its outputs as NumPy arrays.
 
     Args:
-        model: the `HierarchicalVAE` whose variables ``function`` uses.
+        model: the `HierarchicalVAE` whose variables ``function`` uses, or an `ExportedModel`,
+            which has graphs of its own for each key.
         key: what the function computes; a second call with it returns the first one's result.
         function: takes tensors, returns a dict of tensors or of lists of tensors.
     """
     from hvae_core.backend import compiled
 
+    if hasattr(model, "exported_function"):
+        return model.exported_function(key)
     # Stored past Keras's attribute tracking: these are not parts of the model. On the model, so
     # that they die with it.
     cache: dict[Hashable, Callable[..., dict[str, Any]]] = model.__dict__.get("_hvae_compiled", {})
@@ -71,18 +78,20 @@ def pad_rows(array: np.ndarray, size: int) -> np.ndarray:
     return array if missing <= 0 else np.concatenate([array, array[-1:].repeat(missing, axis=0)])
 
 
-def latent_noise(model: Any, indices: Sequence[int] | np.ndarray, seed: int) -> list[np.ndarray]:
+def latent_noise(
+    model: Runnable, indices: Sequence[int] | np.ndarray, seed: int
+) -> list[np.ndarray]:
     """Standard-normal noise of the images at ``indices``: L arrays [B, h, w, c], coarsest first."""
-    from hvae_core.model.noise import draw_normal, split_layers
+    from hvae_core.noise_streams import draw_normal, split_layers
 
     check_seed(seed)
     rows = [draw_normal(model.latent_shapes, 1, seed, int(index)) for index in indices]
     return split_layers(np.concatenate(rows), model.latent_shapes)
 
 
-def pixel_noise(model: Any, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
+def pixel_noise(model: Runnable, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
     """Uniform(0, 1) noise float32 [B, H, W, n] with which the likelihood draws its pixels."""
-    from hvae_core.model.noise import draw_uniform
+    from hvae_core.noise_streams import draw_uniform
 
     height, width, _ = model.image_shape
     shape = (height, width, model.likelihood.noise_channels())
@@ -90,7 +99,7 @@ def pixel_noise(model: Any, indices: Sequence[int] | np.ndarray, seed: int) -> n
     return np.concatenate([draw_uniform(shape, 1, seed, int(index)) for index in indices])
 
 
-def check_noise(model: Any, noise: Sequence[Any], count: int) -> list[np.ndarray]:
+def check_noise(model: Runnable, noise: Sequence[Any], count: int) -> list[np.ndarray]:
     """Given noise as float32 arrays, one for each latent layer.
 
     Raises:
@@ -112,7 +121,7 @@ def check_noise(model: Any, noise: Sequence[Any], count: int) -> list[np.ndarray
     return arrays
 
 
-def check_images(model: Any, x: Any, name: str = "x") -> np.ndarray:
+def check_images(model: Runnable, x: Any, name: str = "x") -> np.ndarray:
     """Images as uint8 [B, H, W, C] of the model's shape.
 
     Raises:

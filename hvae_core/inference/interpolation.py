@@ -9,22 +9,20 @@ between them is decoded from the top with priors that fit its own path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.batching import (
     DEFAULT_BATCH_SIZE,
+    Runnable,
     batch_rows,
     check_count,
     check_images,
     compiled_function,
     latent_noise,
 )
-
-if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
 
 
 def mix(
@@ -54,7 +52,7 @@ def mix(
 
 
 def interpolate(
-    model: HierarchicalVAE,
+    model: Runnable,
     a: Any,
     b: Any,
     steps: int = 8,
@@ -106,7 +104,7 @@ def interpolate(
 
 
 def _standardised(
-    model: HierarchicalVAE, images: np.ndarray, seed: int, batch_size: int
+    model: Runnable, images: np.ndarray, seed: int, batch_size: int
 ) -> list[np.ndarray]:
     """The noise with which the prior would draw the images' latents: L arrays [B, h, w, c]."""
 
@@ -129,7 +127,7 @@ def _standardised(
     return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
 
 
-def _decode(model: HierarchicalVAE, noise: list[np.ndarray], batch_size: int) -> np.ndarray:
+def _decode(model: Runnable, noise: list[np.ndarray], batch_size: int) -> np.ndarray:
     """The likelihood's mean for given noise, rounded to uint8 [B, H, W, C]."""
 
     def run(noise: list[Any]) -> dict[str, Any]:

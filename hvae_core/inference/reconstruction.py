@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.batching import (
     DEFAULT_BATCH_SIZE,
+    Runnable,
     batch_rows,
     check_count,
     check_images,
@@ -20,12 +21,9 @@ from hvae_core.inference.batching import (
     pixel_noise,
 )
 
-if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
-
 
 def reconstruct(
-    model: HierarchicalVAE,
+    model: Runnable,
     x: Any,
     latents: int | None = None,
     seed: int = 0,
@@ -58,13 +56,16 @@ def reconstruct(
     count = layers if latents is None else check_count(latents, "latents", 0)
     if count > layers:
         raise BadInputError(f"latents is {count}; the model has {layers} latent layers.")
-    scale = check_temperature(temperature, len(model.latent_shapes))
+    scale = check_temperature(temperature, layers)
     given = None if noise is None else check_noise(model, noise, len(images))
 
     def run(x: Any, noise: list[Any], pixels: Any, temperature: Any) -> dict[str, Any]:
-        # The noise of the layers that are drawn again from the prior did not touch the ones kept.
-        kept = [layer.z for layer in model.forward(x, noise).layers[:count]] if count else None
-        parameters = model.generate(noise, temperature, given=kept)
+        if count == layers:
+            parameters = model.forward(x, noise).parameters
+        else:
+            # The noise of the layers that are drawn from the prior did not touch the ones kept.
+            kept = [layer.z for layer in model.forward(x, noise).layers[:count]] if count else None
+            parameters = model.generate(noise, temperature, given=kept)
         return {"images": model.likelihood.sample(parameters, pixels)}
 
     function = compiled_function(model, ("reconstruct", count), run)

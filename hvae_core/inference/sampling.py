@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hvae_core.background import ahead
 from hvae_core.inference.batching import (
     DEFAULT_BATCH_SIZE,
+    Runnable,
     batch_rows,
     check_count,
     check_noise,
@@ -19,12 +22,9 @@ from hvae_core.inference.batching import (
     pixel_noise,
 )
 
-if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
-
 
 def sample_batches(
-    model: HierarchicalVAE,
+    model: Runnable,
     n: int,
     temperature: float | Sequence[float] | None = 1.0,
     seed: int = 0,
@@ -50,16 +50,21 @@ def sample_batches(
 
     def batches() -> Iterator[np.ndarray]:
         run = compiled_function(model, "sample", draw)
+        # The next batch's noise is drawn while this one is computed.
+        with contextlib.closing(ahead(noises(), depth=1)) as ready:
+            for valid, latents, pixels in ready:
+                yield run(latents, pixels, scale)["images"][:valid].astype(np.uint8)
+
+    def noises() -> Iterator[tuple[int, list[np.ndarray], np.ndarray]]:
         for rows, valid in batch_rows(n, size):
             latents = latent_noise(model, rows, seed) if given is None else [z[rows] for z in given]
-            images = run(latents, pixel_noise(model, rows, seed), scale)["images"]
-            yield images[:valid].astype(np.uint8)
+            yield valid, latents, pixel_noise(model, rows, seed)
 
     return batches()
 
 
 def sample(
-    model: HierarchicalVAE,
+    model: Runnable,
     n: int,
     temperature: float | Sequence[float] | None = 1.0,
     seed: int = 0,

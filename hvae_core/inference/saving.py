@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -61,17 +62,19 @@ def check_output(path: str | os.PathLike[str]) -> OutputKind:
 def save_images(
     batches: Iterable[np.ndarray],
     path: str | os.PathLike[str],
+    total: int | None = None,
     columns: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Write images as they come.
 
-    A folder gets one file for each image, ``000000.png`` and on, and holds no more than a batch in
-    memory; the other kinds hold all images. Files are replaced atomically.
+    A folder gets one file for each image, ``000000.png`` and on. It and an archive whose ``total``
+    is given hold no more than a batch in memory. Files are replaced atomically.
 
     Args:
         batches: uint8 arrays [b, H, W, C].
         path: see `check_output`.
+        total: how many images there will be; None: all are held in memory.
         columns: images in a row of a grid.
         progress: called with the number of images so far after each batch.
 
@@ -79,35 +82,57 @@ def save_images(
         The number of images.
 
     Raises:
-        BadInputError: see `check_output`.
+        BadInputError: see `check_output` and `hvae_core.plotting.check_grid`.
         OSError: writing failed.
     """
     target = Path(path)
     kind = check_output(target)
+    if total is None:
+        batches = list(batches)
+        total = sum(map(len, batches))
     count = 0
-    kept: list[np.ndarray] = []
-    for batch in batches:
-        if kind == "folder":
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal count
+        for batch in batches:
+            yield batch
+            count += len(batch)
+            if progress is not None:
+                progress(count)
+
+    if kind == "npz":
+        save_npz(counted(), target, total)
+    elif kind == "png":
+        save_grid(np.concatenate(list(counted())), target, columns)
+    else:
+        for batch in counted():
             for offset, image in enumerate(batch):
                 save_png(image, target / f"{count + offset:06d}.png")
-        else:
-            kept.append(batch)
-        count += len(batch)
-        if progress is not None:
-            progress(count)
-    if kind == "png":
-        save_grid(np.concatenate(kept), target, columns)
-    elif kind == "npz":
-        save_npz(target, images=np.concatenate(kept))
     return count
 
 
-def save_npz(path: str | os.PathLike[str], **arrays: np.ndarray) -> Path:
-    """Write a compressed ``.npz``; an older file is replaced atomically."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
-        temporary = Path(folder) / "images.npz"
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
-        os.replace(temporary, target)
-    return target
+def save_npz(batches: Iterable[np.ndarray], path: Path, total: int) -> None:
+    """Write a compressed ``.npz`` with the array ``images`` [total, H, W, C], batch by batch.
+
+    An older file is replaced atomically.
+
+    Raises:
+        ValueError: the batches do not hold ``total`` images.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        temporary, count = Path(folder) / "images.npz", 0
+        with (
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+            archive.open("images.npy", "w", force_zip64=True) as member,
+        ):
+            for batch in batches:
+                if not count:
+                    header = {"descr": "|u1", "fortran_order": False,
+                              "shape": (total, *batch.shape[1:])}  # fmt: skip
+                    np.lib.format.write_array_header_1_0(member, header)
+                member.write(np.ascontiguousarray(batch, dtype=np.uint8).data)
+                count += len(batch)
+        if count != total:
+            raise ValueError(f"{count} images came, {total} were announced")
+        os.replace(temporary, path)

@@ -172,6 +172,7 @@ class Decoder(keras.layers.Layer):
         temperature: Tensor | float,
         given: Sequence[Tensor] | None = None,
         attention: Attention | None = None,
+        are_given: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The prior pass.
 
@@ -180,6 +181,7 @@ class Decoder(keras.layers.Layer):
             temperature: scales the priors' standard deviations; a number, or one a layer [L].
             given: latents to use for the first, coarsest layers instead of drawing them.
             attention: across the layers.
+            are_given: [L], 1 where a layer's ``noise`` is itself the latent to use, else 0.
 
         Returns:
             The last scale's stream and all latents, coarsest first.
@@ -192,7 +194,8 @@ class Decoder(keras.layers.Layer):
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             place = len(latents)
             known = given[place] if place < len(given) else None
-            x, h, z = layer.generate(x, noise[place], scales[place], known)
+            is_given = None if are_given is None else are_given[place]
+            x, h, z = layer.generate(x, noise[place], scales[place], known, is_given)
             latents.append(z)
             return x, h
 

@@ -46,7 +46,10 @@ class HierarchicalVAE(keras.Model):
         self.image_shape: Shape3 = options.image_shape
         self.latent_shapes: list[Shape3] = options.latent_shapes
         self.likelihood = config.likelihood.build(self.image_shape)
-        with dtype_policy(config.train.precision), seeded(config.train.seed):
+        # OpenVINO only runs models, on processors that gain nothing from bfloat16 layers.
+        trains = keras.config.backend() != "openvino"
+        precision = config.train.precision if trains else "float32"
+        with dtype_policy(precision), seeded(config.train.seed):
             remat = config.train.remat
             self.encoder = Encoder(options, remat)
             self.decoder = Decoder(options, remat)
@@ -108,6 +111,7 @@ class HierarchicalVAE(keras.Model):
         noise: Noise | Sequence[Tensor],
         temperature: Tensor | float = 1.0,
         given: Sequence[Tensor] | None = None,
+        are_given: Tensor | None = None,
     ) -> Tensor:
         """The likelihood's parameters [B, H, W, P] at latents drawn from the prior.
 
@@ -115,8 +119,12 @@ class HierarchicalVAE(keras.Model):
             noise: L standard-normal arrays [B, h, w, c], coarsest layer first.
             temperature: scales the priors' standard deviations; a number, or one a layer [L].
             given: latents for the first, coarsest layers, used instead of draws.
+            are_given: [L], 1 where a layer's ``noise`` is itself the latent to use, else 0: what
+                ``given`` says by its length, in-graph.
         """
-        stream, latents = self.decoder.generate(noise, temperature, given, self.attention)
+        stream, latents = self.decoder.generate(
+            noise, temperature, given, self.attention, are_given
+        )
         return self.readout(latents, stream)
 
     def elbo(
@@ -177,6 +185,14 @@ class HierarchicalVAE(keras.Model):
         from hvae_core.zoo import save_model
 
         return save_model(self, Path(folder), **options)
+
+    def export(
+        self, folder: str | Path, format: str = "openvino", precision: str = "float32"
+    ) -> dict[str, Any]:
+        """Write the model for a runtime, see `hvae_core.exporting.export_model`."""
+        from hvae_core.exporting import export_model
+
+        return export_model(self, folder, format, precision)
 
     def check_images(self, shape: Sequence[int]) -> None:
         """Refuse images of another shape.

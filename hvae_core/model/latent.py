@@ -132,7 +132,12 @@ class LatentLayer(keras.layers.Layer):
         return *self._update(x, self.prior(x), z), posterior
 
     def generate(
-        self, x: Tensor, noise: Tensor, temperature: Tensor | float, given: Tensor | None = None
+        self,
+        x: Tensor,
+        noise: Tensor,
+        temperature: Tensor | float,
+        given: Tensor | None = None,
+        is_given: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Draw the latent from the prior, its standard deviation times ``temperature``.
 
@@ -141,6 +146,7 @@ class LatentLayer(keras.layers.Layer):
             noise: standard normal [B, H, W, latent width].
             temperature: a number or a scalar tensor.
             given: the latent to use instead.
+            is_given: a scalar tensor: above 1/2, ``noise`` is itself the latent to use.
 
         Returns:
             The stream after this layer, the prior's part in it, and the latent.
@@ -149,4 +155,6 @@ class LatentLayer(keras.layers.Layer):
         if given is None:
             p = self._gaussian(prior_channels)
             given = p.mean + temperature * ops.exp(p.log_std) * noise
+            if is_given is not None:
+                given = ops.where(is_given > 0.5, noise, given)
         return *self._update(x, prior_channels, given), given

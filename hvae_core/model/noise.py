@@ -1,18 +1,16 @@
 """The standard-normal numbers a pass uses: an argument, never drawn inside a layer.
 
-Recorded numbers give the same pass on every backend. Numbers drawn from a seed belong to an
-image's index, so that they do not depend on the size of the batch it is in.
+Recorded numbers give the same pass on every backend; `hvae_core.noise_streams` draws them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 from keras import ops
 
 from hvae_core.interfaces import Shape3, Tensor
+from hvae_core.noise_streams import split_layers
 
 
 class Noise:
@@ -39,46 +37,3 @@ class Noise:
     def tiled(self, copies: int) -> Noise:
         """The same numbers for rows i, i + B, i + 2B...: a batch followed by its copies."""
         return Noise([ops.concatenate([layer] * copies, axis=0) for layer in self.layers])
-
-
-def split_layers(flat: Tensor, shapes: Sequence[Shape3]) -> list[Tensor]:
-    """Cut [B, N], a tensor or a NumPy array, into the layers' arrays [B, h, w, c]."""
-    reshape = np.reshape if isinstance(flat, np.ndarray) else ops.reshape
-    layers, start = [], 0
-    for shape in shapes:
-        size = math.prod(shape)
-        layers.append(reshape(flat[:, start : start + size], (-1, *shape)))
-        start += size
-    return layers
-
-
-def total_size(shapes: Sequence[Shape3]) -> int:
-    """Numbers that one image's pass uses."""
-    return sum(math.prod(shape) for shape in shapes)
-
-
-def draw_normal(shapes: Sequence[Shape3], count: int, seed: int, offset: int = 0) -> np.ndarray:
-    """Standard-normal numbers [count, total_size(shapes)] for images offset, offset + 1, ...
-
-    Row i depends on ``seed`` and ``offset + i`` alone, and is the same on every backend.
-    """
-    size = total_size(shapes)
-    out = np.empty((count, size), np.float32)
-    for row in range(count):
-        key = np.random.SeedSequence([seed, 0, offset + row])
-        np.random.Generator(np.random.SFC64(key)).standard_normal(dtype=np.float32, out=out[row])
-    return out
-
-
-def draw_uniform(shape: Sequence[int], count: int, seed: int, offset: int = 0) -> np.ndarray:
-    """Uniform(0, 1) numbers [count, *shape], row by row as in `draw_normal`."""
-    out = np.empty((count, *shape), np.float32)
-    for row in range(count):
-        key = np.random.SeedSequence([seed, 1, offset + row])
-        np.random.Generator(np.random.SFC64(key)).random(dtype=np.float32, out=out[row])
-    return out
-
-
-def fold_seed(*numbers: int) -> int:
-    """One 31-bit seed from several numbers, such as (seed, step)."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0] >> 1)

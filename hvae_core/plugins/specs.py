@@ -6,7 +6,7 @@ imported when a model is built, not when a configuration is read.
 
 What the builders of the kinds take and return is said by the contracts in
 `hvae_core.interfaces`. The builder of a ``preset`` takes nothing and returns the folder that holds
-the preset folders, a `pathlib.Path`. The kinds ``cli`` and ``export`` are reserved.
+the preset folders, a `pathlib.Path`. The kind ``cli`` is reserved.
 """
 
 from __future__ import annotations

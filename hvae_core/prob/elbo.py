@@ -1,11 +1,9 @@
-"""The evidence lower bound and its units."""
+"""The evidence lower bound and its units. Importing this needs no Keras."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-
-from keras import ops
 
 from hvae_core.interfaces import Tensor
 
@@ -27,4 +25,6 @@ def importance_weighted(log_weights: Tensor) -> Tensor:
 
     A log weight is ``log p(x|z) + sum_l (log p(z_l|.) - log q(z_l|.))`` at one draw of z.
     """
+    from keras import ops
+
     return ops.logsumexp(log_weights, axis=0) - math.log(log_weights.shape[0])

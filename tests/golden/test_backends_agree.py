@@ -2,7 +2,8 @@
 
 Initial weights and noise are drawn by NumPy, so a configuration and seeds say everything; the
 expected numbers were recorded once (``python tests/golden/test_backends_agree.py`` writes them)
-and every backend is held to them, to 1e-4 relative and better.
+and every backend is held to them, to 1e-4 relative and better. OpenVINO has no
+gradients; those of the flows are tested by their contract.
 """
 
 import json
@@ -50,17 +51,37 @@ CASES = {
         },
         "likelihood": "bernoulli",
     },
+    "sylvester": {
+        "model": {
+            "resolutions": [4, 1], "image_channels": 1, "width": 8, "encoder_middle_width": 4,
+            "decoder_middle_width": 4, "latent_width": 4, "encoder_blocks": 1, "decoder_blocks": 1,
+            "flow": {"name": "sylvester", "flows": 2, "orthogonal_vectors": 3},
+            "readout": {"kind": "features"},
+        },
+        "likelihood": {"name": "logistic-mixture", "mixtures": 2},
+    },
+    "conv-sylvester": {
+        "model": {
+            "resolutions": [4, 1], "image_channels": 1, "width": 8, "encoder_middle_width": 4,
+            "decoder_middle_width": 4, "latent_width": 4, "encoder_blocks": 1, "decoder_blocks": 1,
+            "flow": {"name": "conv-sylvester", "channels": 4, "levels": 2, "terms": 9,
+                     "scales": [True, False]},
+            "readout": {"kind": "features"},
+        },
+        "likelihood": "bernoulli",
+    },
 }  # fmt: skip
 
 
 def figures(case: str) -> dict:
     """ELBO, its parts, the gradient norms of three updates and a sample, in numbers."""
+    import keras
     from keras import ops
 
     from hvae_core.backend import compiled
     from hvae_core.config import Config
     from hvae_core.model import HierarchicalVAE, Noise
-    from hvae_core.model.noise import draw_normal, draw_uniform
+    from hvae_core.noise_streams import draw_normal, draw_uniform
     from hvae_core.training.program import Program, value_and_grad
 
     config = Config.model_validate(CASES[case])
@@ -68,6 +89,8 @@ def figures(case: str) -> dict:
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         value = ops.convert_to_numpy(variable.value)
+        # Keras draws some of a flow's initial weights, on each backend others.
+        value = np.zeros_like(value) if "/flow/" in variable.path else value
         variable.assign(value + rng.normal(0, 0.05, value.shape).astype("float32"))
     images = rng.integers(0, 256, (4, *model.image_shape)).astype(np.uint8)
     flat = draw_normal(model.latent_shapes, 4, seed=1)
@@ -91,10 +114,14 @@ def figures(case: str) -> dict:
     arrays = [ops.convert_to_tensor(a) for a in (images, flat, uniform)]
     outputs = compiled(forward, model.variables)(*arrays)
     log_likelihood, kl, generated, image = (ops.convert_to_numpy(o) for o in outputs)
-    program = Program(
-        lambda: value_and_grad(loss, model.trainable_variables)[2], model.variables, compile=True
-    )
-    norms = [float(ops.sqrt(ops.sum(ops.square(g)))) for g in program()]
+    norms = None
+    if keras.config.backend() != "openvino" and "flow" not in CASES[case]["model"]:
+        program = Program(
+            lambda: value_and_grad(loss, model.trainable_variables)[2],
+            model.variables,
+            compile=True,
+        )
+        norms = [float(ops.sqrt(ops.sum(ops.square(g)))) for g in program()]
     return {
         "elbo": (log_likelihood - kl.sum(-1)).tolist(),
         "kl_per_layer": kl.tolist(),
@@ -113,9 +140,10 @@ def test_this_backend_gives_the_recorded_numbers(case):
         actual["kl_per_layer"], expected["kl_per_layer"], rtol=1e-4, atol=1e-4
     )
     np.testing.assert_allclose(actual["generated_mean"], expected["generated_mean"], atol=2e-5)
-    np.testing.assert_allclose(
-        actual["gradient_norms"], expected["gradient_norms"], rtol=1e-3, atol=1e-4
-    )
+    if actual["gradient_norms"] is not None:
+        np.testing.assert_allclose(
+            actual["gradient_norms"], expected["gradient_norms"], rtol=1e-3, atol=1e-4
+        )
     # A uniform number at a threshold may fall to either side: one level of a few pixels.
     np.testing.assert_allclose(actual["sample_mean"], expected["sample_mean"], atol=2.0)
 

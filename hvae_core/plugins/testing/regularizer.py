@@ -12,7 +12,8 @@ from hvae_core.backend import compiled
 from hvae_core.config import Config
 from hvae_core.interfaces import Dataset, DatasetInfo, ImageSource, Invariance, Regularizer, Shape3
 from hvae_core.model import HierarchicalVAE
-from hvae_core.model.noise import Noise, draw_normal
+from hvae_core.model.noise import Noise
+from hvae_core.noise_streams import draw_normal
 from hvae_core.plugins.testing.component import ComponentContract
 
 MODEL = {

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from hvae_core.errors import BadInputError
-from hvae_core.plotting import make_grid, save_grid, save_png
+from hvae_core.plotting import check_grid, make_grid, save_grid, save_png
 
 
 def numbered(count, side=4, channels=1):
@@ -13,6 +13,12 @@ def numbered(count, side=4, channels=1):
     return np.broadcast_to(
         np.arange(count, dtype=np.uint8)[:, None, None, None], (count, side, side, channels)
     )
+
+
+def test_a_grid_that_nobody_could_open_is_refused():
+    check_grid(1000, (32, 32, 3))
+    with pytest.raises(BadInputError, match="A grid of 100000 images would be 20920 x 20854 pix"):
+        check_grid(100_000, (32, 32, 3))
 
 
 def test_images_go_row_by_row_on_white():

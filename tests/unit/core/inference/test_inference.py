@@ -50,7 +50,7 @@ def test_an_image_depends_on_the_seed_and_its_number_alone(model):
 
 
 def test_temperature_zero_leaves_only_the_pixels_noise(model):
-    from hvae_core.model.noise import draw_normal, split_layers
+    from hvae_core.noise_streams import draw_normal, split_layers
 
     noise = [
         split_layers(draw_normal(model.latent_shapes, 4, seed), model.latent_shapes)
@@ -133,6 +133,14 @@ def test_saving_a_grid_an_archive_and_a_folder(tmp_path):
 
     read = np.asarray(Image.open(tmp_path / "folder" / "000004.png"))
     np.testing.assert_array_equal(read, batches[1, 1])
+    save_images(iter(batches), tmp_path / "b.npz", total=6)
+    with np.load(tmp_path / "b.npz") as archive:
+        np.testing.assert_array_equal(archive["images"], batches.reshape(6, 4, 4, 3))
+    before = (tmp_path / "b.npz").read_bytes()
+    with pytest.raises(ValueError, match="6 images came, 7 were announced"):
+        save_images(iter(batches), tmp_path / "b.npz", total=7)
+    assert (tmp_path / "b.npz").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 4
     with pytest.raises(BadInputError, match="not empty"):
         check_output(tmp_path / "folder")
     with pytest.raises(BadInputError, match="neither"):

@@ -6,7 +6,7 @@ from keras import ops
 
 from hvae_core.config import Config
 from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.model.noise import draw_normal
+from hvae_core.noise_streams import draw_normal
 
 
 def forward(model, images, seed=0):

@@ -1,0 +1,11 @@
+"""Writing models for other runtimes and codebases. Importing this needs no Keras.
+
+`graphs` says what is exported; `openvino_format`, `onnx_format` and `openai_vdvae` are the formats,
+plugins of the kind ``export``; `folder` is an export folder and its manifest;
+`hvae_core.inference.exported` runs one.
+"""
+
+from hvae_core.exporting.exporting import export_model, export_source
+from hvae_core.exporting.folder import is_export_folder
+
+__all__ = ["export_model", "export_source", "is_export_folder"]

@@ -1,0 +1,125 @@
+"""Exporting a preset, a run or a live model in a format, whatever backend this process runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_core.backend import active_backend, select_backend
+from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
+from hvae_core.plugins import manager
+from hvae_core.zoo import Preset
+
+if TYPE_CHECKING:
+    from hvae_core.interfaces import Exporter
+    from hvae_core.model import HierarchicalVAE
+
+
+def exporter(format: str, precision: str) -> Exporter:
+    """The exporter of a format, a plugin of the kind ``export``.
+
+    Raises:
+        PluginError: there is no such format.
+        BadInputError: it has no such precision.
+    """
+    from hvae_core.config.component import validate_options
+
+    spec = manager().get("export", format)
+    chosen: Exporter = spec.build(validate_options(spec.config, {}))
+    if precision not in chosen.precisions:
+        raise BadInputError(
+            f"The format {format} has no precision {precision!r}.",
+            did_you_mean(precision, chosen.precisions),
+        )
+    return chosen
+
+
+def export_source(
+    source: str | Path | Preset,
+    output: str | Path,
+    format: str = "openvino",
+    precision: str = "float32",
+) -> dict[str, Any]:
+    """Write a preset's or a run's model in a format.
+
+    Where Keras already runs on another backend than the format needs, a process of its own does
+    the work.
+
+    Args:
+        source: what `hvae_core.load` takes.
+        output: the folder or file.
+        format: openvino, onnx, openai-vdvae, or a plugin's.
+        precision: of the weights: float32, float16 or int8, where the format has it.
+
+    Returns:
+        What was written, as the format tells it; ``output`` is always there.
+
+    Raises:
+        HvaeError: the format, its backend, the source or the output cannot be used.
+    """
+    chosen = exporter(format, precision)
+    output = Path(output)
+    chosen.check_output(output)
+    with tempfile.TemporaryDirectory() as folder:
+        preset = as_preset(source, Path(folder))
+        if chosen.backend is not None:
+            if active_backend() not in (None, chosen.backend):
+                return _in_a_process(chosen.backend, preset, output, format, precision)
+            select_backend(chosen.backend)
+        return chosen.export(preset, output, precision)
+
+
+def export_model(
+    model: HierarchicalVAE, output: str | Path, format: str = "openvino", precision: str = "float32"
+) -> dict[str, Any]:
+    """Write a live model in a format; arguments, result and errors as in `export_source`."""
+    exporter(format, precision)
+    with tempfile.TemporaryDirectory() as folder:
+        name = Path(output).resolve().stem
+        model.save(Path(folder) / name)
+        return export_source(Path(folder) / name, output, format, precision)
+
+
+def as_preset(source: str | Path | Preset, folder: Path) -> Preset:
+    """The preset that ``source`` is, or one made in ``folder`` of a run's averaged weights.
+
+    Raises:
+        PresetError: it has no weights on this machine.
+    """
+    from hvae_core.api import find_source
+    from hvae_core.training.run_folder import is_run_folder
+    from hvae_core.zoo import find_preset, write_preset
+
+    if isinstance(source, str | Path) and is_run_folder(source):
+        config, weights = find_source(source)
+        return write_preset(folder / Path(source).resolve().name, config, weights)
+    preset = find_preset(source)
+    if preset.weights_path is None:
+        raise PresetError(
+            f"The preset {preset.name!r} has no weights here.", "Pull it or train it first."
+        )
+    return preset
+
+
+def _in_a_process(
+    backend: str, preset: Preset, output: Path, format: str, precision: str
+) -> dict[str, Any]:
+    command = [
+        sys.executable, "-m", "hvae_core.cli.main", "--backend", backend, "export",
+        str(preset.folder.resolve()), "-o", str(output.resolve()), "--format", format,
+        "--precision", precision, "--json",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise HvaeError(f"The export on the backend {backend} failed: {last}.") from None
+    if "error" in answer:
+        error = BadInputError if done.returncode == 2 else HvaeError
+        raise error(answer["error"]["message"], answer["error"]["hint"])
+    return {**answer, "output": str(output)}

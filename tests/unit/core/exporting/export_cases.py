@@ -1,0 +1,66 @@
+"""What the tests of the formats share."""
+
+import numpy as np
+
+MODEL = {
+    "resolutions": [4, 1],
+    "image_channels": 3,
+    "width": 8,
+    "encoder_middle_width": 4,
+    "decoder_middle_width": 4,
+    "latent_width": 4,
+    "encoder_blocks": 1,
+    "decoder_blocks": [2, 1],
+    "readout": {"width": 8, "middle_width": 4, "blocks": 1},
+}
+
+
+def random_model(**changes):
+    """A tiny model whose weights are far from their start."""
+    from keras import ops
+
+    import hvae_core as hvae
+
+    config = {
+        "model": {**MODEL, **changes},
+        "likelihood": {"name": "logistic-mixture", "mixtures": 2},
+    }
+    model = hvae.build(config)
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        value = ops.convert_to_numpy(variable.value)
+        variable.assign(value + rng.normal(0, 0.1, value.shape).astype("float32"))
+    return model
+
+
+def assert_the_same(exported, model, images, tolerance):
+    """Figures within a tolerance in nats; images but for a pixel at a threshold."""
+    ours, theirs = exported.elbo(images, seed=3), model.elbo(images, seed=3)
+    for name in ("elbo", "log_likelihood", "kl_per_layer"):
+        np.testing.assert_allclose(
+            getattr(ours, name), getattr(theirs, name), rtol=tolerance, atol=tolerance
+        )
+    scales = [0.3, 0.5, 0.7]
+    _assert_close(exported.sample(5, scales, 1), model.sample(5, scales, 1))
+
+
+def assert_all_the_same(exported, model, images):
+    """All that can be computed."""
+    assert_the_same(exported, model, images, 1e-4)
+    np.testing.assert_allclose(
+        exported.log_likelihood(images, 2), model.log_likelihood(images, 2), rtol=1e-4
+    )
+    pairs = [
+        *(
+            (exported.reconstruct(images, k, seed=2), model.reconstruct(images, k, seed=2))
+            for k in (1, None)
+        ),
+        (exported.interpolate(*images[:2], 3), model.interpolate(*images[:2], 3)),
+    ]
+    for one, other in pairs:
+        _assert_close(one, other)
+
+
+def _assert_close(one, other):
+    assert one.shape == other.shape
+    assert (one != other).mean() < 0.01

@@ -1,0 +1,43 @@
+import pytest
+from export_cases import assert_all_the_same, random_model
+
+from hvae_core.inference.exported import load_exported
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+keras = pytest.importorskip("keras")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(keras.config.backend() != "torch", reason="exports from PyTorch"),
+]
+
+
+def test_onnxruntime_computes_what_the_model_computes(images, tmp_path):
+    model = random_model()
+    report = model.export(tmp_path / "out", format="onnx")
+    assert report["largest_difference"] < 1e-2
+    assert_all_the_same(load_exported(tmp_path / "out"), model, images)
+    _smaller_weights(tmp_path, report)
+
+
+def _smaller_weights(folder, report):
+    """Compress the files that are there: tracing takes long."""
+    import onnx
+
+    from hvae_core.exporting.onnx_files import compress_weights
+
+    for precision, tolerance in (("float16", 1e-3), ("int8", 1e-2)):
+        proto = onnx.load(folder / "out" / "posterior.onnx")
+        before = proto.ByteSize()
+        compress_weights(proto.graph, precision)
+        onnx.checker.check_model(proto)
+        assert proto.ByteSize() < before
+        (folder / precision).mkdir()
+        for name in ("manifest.json", "generator.onnx"):
+            (folder / precision / name).write_bytes((folder / "out" / name).read_bytes())
+        onnx.save(proto, folder / precision / "posterior.onnx")
+        manifest = {**load_exported(folder / "out").manifest, "files": {}}
+        exported = load_exported(folder / precision, manifest=manifest)
+        images = load_exported(folder / "out").sample(4)
+        expected = load_exported(folder / "out").elbo(images).elbo
+        assert exported.elbo(images).elbo == pytest.approx(expected, rel=tolerance)

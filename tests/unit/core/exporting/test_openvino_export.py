@@ -1,0 +1,120 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from export_cases import assert_all_the_same, assert_the_same, random_model
+
+from hvae_core.errors import BadInputError, PluginError
+from hvae_core.exporting import is_export_folder
+from hvae_core.inference.exported import load_exported
+
+pytest.importorskip("openvino")
+keras = pytest.importorskip("keras")
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "openvino", reason="exports from the openvino backend"
+)
+
+FLOWS = {
+    "sylvester": {"name": "sylvester", "flows": [1, 1], "orthogonal_vectors": 2},
+    "conv-sylvester": {
+        "name": "conv-sylvester", "scales": [True, False], "channels": 4, "terms": 9,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model():
+    return random_model()
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exports") / "plain"
+    report = model.export(folder)
+    assert report["largest_difference"] < 1e-2
+    return folder
+
+
+def test_it_computes_what_the_model_computes(model, folder, images):
+    assert is_export_folder(folder)
+    assert_all_the_same(load_exported(folder), model, images)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_flows_are_exported(flow, images, tmp_path):
+    model = random_model(flow=FLOWS[flow])
+    model.export(tmp_path / "out")
+    assert_the_same(load_exported(tmp_path / "out", cache=False), model, images, 1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_dividing_a_batch_among_the_cores_changes_nothing(model, folder, rows, monkeypatch):
+    monkeypatch.setattr("hvae_core.openvino.files.cores", lambda: 4)
+    exported = load_exported(folder, mode="throughput")
+    images = exported.sample(rows, seed=1, batch_size=rows)
+    assert (images != model.sample(rows, seed=1)).mean() < 0.01
+
+
+def test_smaller_weights_cost_little(model, images, tmp_path, folder):
+    def size(folder):
+        return sum(path.stat().st_size for path in folder.glob("*.bin"))
+
+    reference = model.elbo(images).elbo
+    sizes = [size(folder)]
+    for precision, tolerance in (("float16", 1e-3), ("int8", 1e-2)):
+        if precision == "int8":
+            pytest.importorskip("nncf")
+        report = model.export(tmp_path / precision, precision=precision)
+        assert report["precision"] == precision
+        assert report["elbo"] == pytest.approx(report["elbo_of_the_model"], rel=tolerance)
+        exported = load_exported(tmp_path / precision, cache=False)
+        np.testing.assert_allclose(exported.elbo(images).elbo, reference, rtol=tolerance)
+        sizes.append(size(tmp_path / precision))
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_manifest_says_what_is_there(folder, model):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["latent_shapes"] == [list(shape) for shape in model.latent_shapes]
+    generator = manifest["graphs"]["generator"]
+    assert [entry["name"] for entry in generator["inputs"]][-3:] == [
+        "given", "temperature", "pixels",
+    ]  # fmt: skip
+    assert generator["inputs"][0]["shape"] == [None, *model.latent_shapes[0]]
+    assert generator["outputs"] == ["images", "mean"]
+    assert set(manifest["files"]) == {
+        "generator.bin", "generator.xml", "posterior.bin", "posterior.xml",
+    }  # fmt: skip
+    assert manifest["figures"]["images"] > 0
+
+
+def test_the_command_line_runs_it_without_keras(folder, tmp_path):
+    code = (
+        "import sys\nfrom hvae_core.cli.main import main\n"
+        f"try: main(['sample', {str(folder)!r}, '-n', '2', '-o', {str(tmp_path / 'a.npz')!r}])\n"
+        "except SystemExit as left: assert left.code == 0, left.code\n"
+        "bad = {'keras', 'tensorflow', 'jax', 'torch', 'pydantic'} & set(sys.modules)\n"
+        "assert not bad, bad"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ)
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "a.npz") as archive:
+        np.testing.assert_array_equal(archive["images"], load_exported(folder).sample(2))
+
+
+def test_what_stands_in_the_way_is_told_and_kept(model, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(BadInputError, match="holds other files"):
+        model.export(tmp_path)
+    with pytest.raises(BadInputError, match="it is a file"):
+        model.export(tmp_path / "letter.txt")
+    with pytest.raises(BadInputError, match="no precision 'int4'"):
+        model.export(tmp_path / "new", precision="int4")
+    with pytest.raises(PluginError, match="no export named 'onxx'"):
+        model.export(tmp_path / "new", format="onxx")
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
