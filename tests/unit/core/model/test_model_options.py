@@ -11,7 +11,7 @@ from keras import ops
 from hvae_core.interfaces import Block
 from hvae_core.layers import convolution
 from hvae_core.model import Noise
-from hvae_core.model.noise import draw_normal
+from hvae_core.noise_streams import draw_normal
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 
 

@@ -14,7 +14,7 @@ from hvae_core.interfaces import (
     PassOutput,
 )
 from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.model.noise import draw_normal
+from hvae_core.noise_streams import draw_normal
 
 MODES = ("paths", "exact")
 MODEL = {
