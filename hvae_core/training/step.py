@@ -39,7 +39,7 @@ class TrainStep:
 
     The loss is ``(beta KL - log p(x|z)) / D + penalty / D``, averaged over the batch, in nats per
     dimension: gradient norms and thresholds mean the same for every data set. Where a regularizer
-    makes copies of the images, the copies' first part is added to their image's.
+    makes copies of the images, their first part is added to their image's.
 
     Args:
         model: the model; its weights are changed.
@@ -74,7 +74,7 @@ class TrainStep:
         kl = out.kl
         if self.config.train.kl_balancing_steps:
             kl = ops.where(balance, balanced_kl(out.layers), kl)
-        # The mean over images, of which the batch's mean sees one in ``copies``.
+        # Summed over an image's rows, averaged over the images.
         loss = ops.mean(beta * kl - out.log_likelihood) / (self.dimensions / self.copies)
         own = slice(images.shape[0] // self.copies)
         parts = {
