@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,22 @@ def read_header(path: str | Path) -> Header:
             "It was damaged; fetch or write it again.",
         )
     return Header(entries, metadata)
+
+
+def copy_weights(source: str | Path, target: str | Path, **metadata: str) -> None:
+    """Copy a safetensors file, its tensors byte for byte, with metadata added or replaced.
+
+    Raises:
+        WeightsError: ``source`` is damaged, see `read_header`.
+    """
+    read_header(source)
+    with Path(source).open("rb") as file, Path(target).open("wb") as copy:
+        raw = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        raw["__metadata__"] = {**raw.get("__metadata__", {}), **metadata}
+        text = json.dumps(raw, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)  # the format's alignment
+        copy.write(len(text).to_bytes(8, "little") + text)
+        shutil.copyfileobj(file, copy)
 
 
 def _entry(raw: dict[str, Any], base: int) -> TensorEntry:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hvae_core.download import file_digest
 from hvae_core.errors import HvaeError, PresetError
 from hvae_core.preset_keys import PRESET_KEYS
-from hvae_core.weights.header import read_header
+from hvae_core.weights.header import copy_weights, read_header
 from hvae_core.zoo.cards import model_card
 from hvae_core.zoo.folders import swap_in
 from hvae_core.zoo.preset import (
@@ -48,8 +48,9 @@ def write_preset(
     Args:
         folder: the preset's folder; its name is the preset's, unless ``info`` has one.
         config: the configuration.
-        weights: a safetensors file to copy, a function that writes one to a path, or None. Its
-            sha256, size and number of parameters are recorded.
+        weights: a safetensors file to copy, a function that writes one to a path, or None. The
+            copy's metadata gets the preset's name; sha256, size and number of parameters are
+            recorded.
         figures: results by name: a number, or ``{value, unit, how}`` with how it was measured.
         info: further keys of preset.yaml: name, licence, parameters, trained, notes, and weights
             with only ``sources``.
@@ -155,7 +156,7 @@ def _content(
 
 def _add_weights(path: Path, weights: WeightsWriter, content: dict[str, Any]) -> None:
     if isinstance(weights, Path):
-        shutil.copyfile(weights, path)
+        copy_weights(weights, path, preset=content["name"])
     elif weights is not None:
         weights(path)
     content["parameters"] = read_header(path).parameters

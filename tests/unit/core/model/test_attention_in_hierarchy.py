@@ -9,7 +9,6 @@ import hvae_core as hvae
 from hvae_core.backend import compiled
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError
-from hvae_core.training.program import Program, value_and_grad
 from hvae_core.training.step import TrainStep
 from hvae_core.weights import weight_names
 
@@ -23,8 +22,8 @@ def gates(model):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"readout": {"kind": "features"}}, {**EMPTY, "mixing_block": [0, 0, 1, 0]}],
-    ids=["latents", "features", "empty scales"],
+    [{}, {**EMPTY, "readout": {"kind": "features"}, "mixing_block": [0, 0, 1, 0]}],
+    ids=["latents", "features, empty scales"],
 )
 def test_with_gates_at_zero_it_is_the_model_without_attention(make_model, images, changes):
     plain = make_model(model=changes)
@@ -62,38 +61,31 @@ def test_it_starts_as_the_same_seed_s_model_without_attention(make_model, images
 
 
 def test_gates_move_and_gradients_reach_all_queries_and_keys(make_model, images):
-    model = make_model(random_weights=False, model={"attention": DAVI})
-    step = TrainStep(model, model.config)
-    for number in range(4):
-        step(images[:4], step=number, learning_rate=1e-2, beta=1.0)
-    step.sync()
-    moved = {name: float(ops.convert_to_numpy(gate.value)) for name, gate in gates(model).items()}
-    assert all(abs(value) > 1e-4 for value in moved.values()), moved
-    rng = np.random.default_rng(3)
-    noise = [
-        ops.convert_to_tensor(rng.normal(size=(5, *s)).astype("f")) for s in model.latent_shapes
-    ]
-
-    def loss():
-        out = model.forward(ops.convert_to_tensor(images), noise)
-        return ops.mean(out.kl - out.log_likelihood), ()
-
+    """Adam moves a weight as soon as it has a gradient; nothing else does, without decay."""
+    train = {"batch_size": 4, "steps": 10, "weight_decay": 0}
+    model = make_model(random_weights=False, model={"attention": DAVI}, train=train)
     mine = {n: v for n, v in weight_names(model).items() if n.startswith("attention.")}
-    variables = list(mine.values())
-    on_jax = keras.config.backend() == "jax"
-    gradients = Program(lambda: value_and_grad(loss, variables)[2], model.variables, on_jax)()
-    for name, gradient in zip(mine, gradients, strict=True):
-        assert np.abs(ops.convert_to_numpy(gradient)).max() > 0, name
-    assert any(".query." in name for name in mine)
-    assert any(".key." in name for name in mine)
+    step = TrainStep(model, model.config)
+
+    def update(numbers):
+        for number in numbers:
+            step(images[:4], step=number, learning_rate=1e-2, beta=1.0)
+        step.sync()
+        return {name: np.array(ops.convert_to_numpy(v.value)) for name, v in mine.items()}
+
+    before = update(range(4))
+    opened = {name: value for name, value in before.items() if name.endswith(".gate")}
+    assert all(abs(value) > 1e-4 for value in opened.values()), opened
+    after = update([4])
+    for name, value in after.items():
+        assert (value != before[name]).any(), name
+    for part in (".query.", ".key.", ".merge."):
+        assert any(part in name for name in mine)
 
 
-@pytest.mark.parametrize("changes", [{}, EMPTY], ids=["all", "empty scales"])
-def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(
-    make_model, images, changes
-):
+def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(make_model, images):
     """Priors read the same on both ways down; so does a pass along given latents."""
-    model = make_model(model={**changes, "attention": DAVI})
+    model = make_model(model={**EMPTY, "attention": DAVI})
     rng = np.random.default_rng(0)
     noise = [rng.normal(size=(len(images), *s)).astype("f") for s in model.latent_shapes]
 

@@ -9,6 +9,7 @@ import safetensors.numpy
 
 from hvae_core.errors import WeightsError
 from hvae_core.weights import read_header, read_tensors, write_tensors
+from hvae_core.weights.header import copy_weights
 
 ARRAYS = {
     "b.kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -28,6 +29,17 @@ def test_header_says_what_was_written(path: Path) -> None:
     assert header.metadata == {"a": "2", "z": "1"}
     assert header.tensors["b.kernel"].shape == (2, 3)
     assert header.parameters == 9
+
+
+def test_a_copy_has_the_same_tensors_and_more_metadata(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    copy_weights(path, copy, preset="a name of some length", a="3")
+    assert read_header(copy).metadata == {"a": "3", "z": "1", "preset": "a name of some length"}
+    tensors = safetensors.numpy.load_file(copy)
+    assert set(tensors) == set(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert tensors[name].tobytes() == array.tobytes()
+        assert tensors[name].dtype == array.dtype
 
 
 @pytest.mark.parametrize("kept", [0, 5, 8, 40, -1])
