@@ -77,6 +77,12 @@ def load(source: str | Path | Preset, *, backend: str | None = None) -> Hierarch
         PresetError: it has no weights here; the message says how to get them.
         WeightsError: the weights are damaged or another model's.
     """
+    from hvae_core.exporting.folder import is_export_folder
+
+    if not isinstance(source, Preset) and is_export_folder(source):
+        raise BadInputError(
+            f"{source} is an exported model, not a preset.", "Open it with hvae.load_exported."
+        )
     select_backend(backend)
     if isinstance(source, Preset):
         config, weights = source.config, source.weights_path

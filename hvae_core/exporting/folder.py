@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "hvae-export", 1
+#: what a runner needs to know
+NEEDED = {"runtime", "image_shape", "latent_shapes", "likelihood", "graphs", "files", "config"}
 
 
 def is_export_folder(path: str | Path) -> bool:
@@ -149,8 +151,12 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
             f"{path} is of version {manifest.get('version')}; this hvae reads version {VERSION}.",
             "Export the model again with this hvae, or update hvae.",
         )
-    for name, record in manifest.get("files", {}).items():
-        file = path.with_name(name)
+    if missing := NEEDED - set(manifest):
+        raise BadInputError(
+            f"{path} lacks {', '.join(sorted(missing))}.", "Export the model again."
+        )
+    for name, record in manifest["files"].items():
+        file = path.parent / name
         if not file.is_file() or file.stat().st_size != record["size"]:
             raise BadInputError(
                 f"{file} is missing or not of the recorded size.", "Export the model again."

@@ -166,11 +166,12 @@ class HierarchicalVAE(keras.Model):
         latents: int | None = None,
         seed: int = 0,
         temperature: float | Sequence[float] | None = 1.0,
+        **options: Any,
     ) -> np.ndarray:
         """Images from the first ``latents`` posteriors, the rest from the prior."""
         from hvae_core.inference.reconstruction import reconstruct
 
-        return reconstruct(self, x, latents=latents, seed=seed, temperature=temperature)
+        return reconstruct(self, x, latents, seed, temperature, **options)
 
     def interpolate(
         self, a: np.ndarray, b: np.ndarray, steps: int = 8, **options: Any

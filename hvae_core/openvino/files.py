@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
+from hvae_core.errors import BadInputError
 from hvae_core.openvino.running import Program, cores
 from hvae_core.paths import cache_folder
 
@@ -22,27 +23,35 @@ class GraphFile:
         path: the .xml file; its first axis is the batch where its size is open.
         mode: ``latency``: a batch has all cores; ``throughput``: it is divided among them.
         cache: keep what was compiled in ``HVAE_HOME``.
+
+    Raises:
+        BadInputError: the file is damaged.
     """
 
     def __init__(self, path: Path, mode: str = "latency", cache: bool = True) -> None:
-        self._model = openvino.Core().read_model(path)
+        try:
+            self._model = openvino.Core().read_model(path)
+        except RuntimeError as error:
+            raise BadInputError(
+                f"OpenVINO cannot read {path}.", "Export the model again, with this OpenVINO."
+            ) from error
         self._streams = cores() if mode == "throughput" else 1
         self._cache = cache_folder() / "compiled" if cache else None
         self._batched = {
             port.any_name for port in self._model.inputs if port.get_partial_shape()[0].is_dynamic
         }
-        self._programs: dict[tuple[tuple[str, ...], int], tuple[Program, list[str]]] = {}
+        self._programs: dict[tuple[tuple[str, ...], int, int], tuple[Program, list[str]]] = {}
 
     def __call__(
         self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
     ) -> list[np.ndarray]:
         """The outputs of these names, for the inputs they need."""
         rows = next(len(array) for name, array in inputs.items() if name in self._batched)
-        # No stream stands idle, and all have batches of one size.
+        # Shares of one size, so that one program does for all.
         streams = min(self._streams, rows)
         share = -(-rows // streams)
-        program, names = self._program(tuple(outputs), share)
         starts = [min(start, rows - share) for start in range(0, rows, share)]
+        program, names = self._program(tuple(outputs), share, len(starts))
         parts = program.map(
             [
                 [
@@ -59,9 +68,11 @@ class GraphFile:
         parts[-1] = [array[overlap:] for array in parts[-1]]
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
-    def _program(self, outputs: tuple[str, ...], rows: int) -> tuple[Program, list[str]]:
-        """The program for ``rows`` rows, and the names of its inputs in order."""
-        key = (outputs, rows)
+    def _program(
+        self, outputs: tuple[str, ...], rows: int, streams: int
+    ) -> tuple[Program, list[str]]:
+        """The program for ``rows`` rows in each stream, and the names of its inputs in order."""
+        key = (outputs, rows, streams)
         if key not in self._programs:
             model = part(self._model, outputs)
             names = [port.any_name for port in model.inputs]
@@ -72,7 +83,7 @@ class GraphFile:
                     if port.any_name in self._batched
                 }
             )
-            self._programs[key] = Program(model, self._streams, self._cache), names
+            self._programs[key] = Program(model, streams, self._cache), names
         return self._programs[key]
 
 

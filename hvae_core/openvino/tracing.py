@@ -66,7 +66,7 @@ class Traced:
 
     def __call__(self, *arguments: Any) -> Any:
         """The result as a pytree of NumPy arrays."""
-        arrays = [np.asarray(ops.convert_to_numpy(value)) for value in tree.flatten(arguments)]
+        arrays = [_array(value) for value in tree.flatten(arguments)]
         values = [variable.value for variable in self._variables]
         if any(a is not b for a, b in zip(values, self._values, strict=bool(self._values))):
             self._programs.clear()
@@ -84,6 +84,13 @@ class Traced:
         program, structure = self._programs[key]
         results = program(arrays)
         return tree.map_structure(lambda place: results[place], structure)
+
+
+def _array(value: Any) -> np.ndarray:
+    """A tensor, an array or a number as an array; Python's numbers as float32 or int32."""
+    if isinstance(value, int | float):
+        return np.asarray(value, np.float32 if isinstance(value, float) else np.int32)
+    return np.asarray(ops.convert_to_numpy(value))
 
 
 def settle(variables: Sequence[keras.Variable]) -> None:

@@ -9,6 +9,7 @@ from hvae_core.inference.exported import load_exported
 FACTS = {
     "format": "hvae-export", "version": 1, "image_shape": [4, 4, 1], "latent_shapes": [[1, 1, 2]],
     "likelihood": {"name": "bernoulli", "unit": "nats", "noise_channels": 1},
+    "runtime": "openvino", "graphs": {}, "config": {},
 }  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def test_damage_is_told(tmp_path):
         ("{", "is not valid JSON"),
         ("{}", "is no manifest"),
         (json.dumps({**FACTS, "version": 2}), "is of version 2"),
+        (json.dumps(FACTS), "lacks files"),
     ):
         (target / MANIFEST).write_text(content)
         with pytest.raises(BadInputError, match=sentence):
