@@ -29,14 +29,14 @@ from PIL import Image
 
 from hvae_core.cli.main import main
 
-pytestmark = pytest.mark.one_backend
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "examples").glob("*/README.md")),
 ]
+#: packages that a page's examples need; it is run where they are, the others with one backend
+NEEDS = {"export.md": ("openvino", "nncf")}
 #: a model of any scales that trains in a moment
 TINY = " ".join(
     f"--set {option}"
@@ -128,11 +128,19 @@ def run_words(words: list[str], where: str) -> int:
     return 0
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=() if page.name in NEEDS else pytest.mark.one_backend)
+        for page in PAGES
+    ],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
 def test_the_examples_of_a_page(
     page: Path, tmp_path: Path, fixtures_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("sklearn")
+    for package in ("sklearn", *NEEDS.get(page.name, ())):
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HVAE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HVAE_OFFLINE", "1")
