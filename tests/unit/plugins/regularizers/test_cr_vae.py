@@ -28,8 +28,9 @@ MODEL = {
     "decoder_blocks": [0, 1, 1],
     "readout": {"width": 4, "middle_width": 4, "blocks": 0},
 }
-SYLVESTER = {"name": "sylvester", "flows": 2, "orthogonal_vectors": 2, "context_channels": 2}
+SYLVESTER = {"name": "sylvester", "flows": 2, "orthogonal_vectors": 2}
 CONVOLUTIONAL = {"name": "conv-sylvester", "channels": 2, "levels": 1, "terms": 9}
+FINER = {"scales": [False, True, False], "context_channels": 2}
 
 
 def make(weight=1.0, **options):
@@ -71,7 +72,12 @@ def images(count):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"attention": "davi"}, {"flow": SYLVESTER}, {"flow": CONVOLUTIONAL}],
+    [
+        {},
+        {"attention": "davi"},
+        {"flow": {**SYLVESTER, **FINER}},
+        {"flow": {**CONVOLUTIONAL, **FINER}},
+    ],
     ids=["plain", "davi", "sylvester", "conv-sylvester"],
 )
 def test_it_is_zero_for_equal_views_with_shared_noise(changes):
@@ -87,7 +93,8 @@ def test_it_is_zero_for_equal_views_with_shared_noise(changes):
         np.testing.assert_allclose(term, 0, atol=tolerance)
     # With noise of their own, the paths differ, but not x's posteriors along its own latents.
     paths, exact = terms(draw_normal(model.latent_shapes, 6, 0))
-    assert paths.min() > 2 * tolerance
+    # with flows a path is an estimate and may be negative
+    assert np.abs(paths).max() > 3 * tolerance, paths
     np.testing.assert_allclose(exact, 0, atol=tolerance)
 
 
@@ -248,8 +255,8 @@ def test_an_amortised_flow_agrees_with_quadrature():
 
 
 def test_a_flow_without_context_changes_no_divergence():
-    model = make_model(flow={**CONVOLUTIONAL, "context_channels": 0})
-    assert all(model.flows)
+    model = make_model(flow={**CONVOLUTIONAL, **FINER, "context_channels": 0})
+    assert model.flows[1] is not None
 
     def function(out):
         blind = [layer._replace(z=None, log_det=None) for layer in out.layers]
