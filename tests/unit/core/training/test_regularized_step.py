@@ -83,7 +83,7 @@ def test_the_reported_bound_is_that_of_the_images_without_regularizer(images):
     _, step = make({"weight": 5.0})
     expected, got = update(plain, images), update(step, views_of(step, images))
     for key in ("rate", "distortion", "kl_per_layer"):
-        np.testing.assert_allclose(got[key], expected[key], rtol=1e-5)
+        np.testing.assert_allclose(got[key], expected[key], rtol=1e-4)
     assert "regularizer" not in expected
     assert got["regularizer"] > 0
     assert got["loss"] > expected["loss"] + got["regularizer"]
