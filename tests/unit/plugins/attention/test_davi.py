@@ -1,5 +1,6 @@
 """Depthwise attention against its definition, written out in NumPy."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -164,28 +165,35 @@ def test_one_source_leaves_no_choice_and_has_no_query():
 @pytest.mark.parametrize("blocks", [1, 4])
 def test_resizing_is_linear_in_scales_and_free_of_depth(blocks, monkeypatch):
     """Keys and values are pooled once between two scales, and never upsampled."""
-    calls = []
+    calls, kept = [], []
     real = davi_sources.pool_average
     monkeypatch.setattr(
         davi_sources, "pool_average", lambda x, factor: calls.append(factor) or real(x, factor)
     )
-    model = ModelConfig.model_validate(
-        {**MODEL, "encoder_blocks": blocks, "decoder_blocks": blocks}
-    )
+    changes = {"encoder_blocks": blocks, "decoder_blocks": blocks}
+    model = ModelConfig.model_validate({**MODEL, **changes})
     attention = davi_layer.Davi(manager().get("attention", "davi").config(), model)
     attention.build(None)
-    features = [ops.ones((1, s.resolution, s.resolution, 8)) for s in model.stages]
-    state = attention.start(features)
-    place = 0
-    for stage in reversed(model.stages):
-        state = attention.resize(state, stage.index)
-        for _ in range(blocks):
-            x = ops.ones((1, stage.resolution, stage.resolution, 8))
-            attention.read_posterior(state, attention.read_prior(state, x, place), x, place)
-            state = attention.write(state, x, place)
-            place += 1
+
+    class Descent(keras.layers.Layer):
+        built = True
+
+        def call(self, features):
+            calls.clear()
+            state, place, given = attention.start(features), 0, []
+            for stage in reversed(model.stages):
+                state = attention.resize(state, stage.index)
+                for _ in range(blocks):
+                    h = features[stage.index]
+                    x = attention.read_prior(state, h, place)
+                    given.append(attention.read_posterior(state, x, h, place))
+                    state = attention.write(state, h, place)
+                    place += 1
+            kept[:] = [tuple(stack.values.shape[1:]) for stack in state.decoder.stacks]
+            return given
+
+    # Traced, not computed.
+    Descent()([keras.Input((s.resolution, s.resolution, 8)) for s in model.stages])
     assert calls == [2, 2] * 3  # keys and values, three times
     # Each layer's value is kept once, at its own scale.
-    sides = [stack.values.shape[1] for stack in state.decoder.stacks]
-    assert sides == [1, 2, 4]
-    assert [stack.values.shape[3] for stack in state.decoder.stacks] == [blocks] * 3
+    assert kept == [(side, side, blocks, 8) for side in (1, 2, 4)]
