@@ -154,10 +154,12 @@ class FlowContract(LayerContract):
             return ops.sum(factor * (back.z - z)) + ops.sum(back.log_det - there.log_det), ()
 
         on_jax = keras.config.backend() == "jax"
-        found = []
-        for round_trip in (False, True):
-            function = partial(value_and_grad, partial(loss, round_trip), variables)
-            found.append(Program(lambda f=function: f()[2], variables, on_jax)())
+
+        def gradients() -> list[list[Tensor]]:
+            return [value_and_grad(partial(loss, trip), variables)[2] for trip in (False, True)]
+
+        # One program: it takes the variables' buffers.
+        found = Program(gradients, variables, on_jax)()
         for variable, forward, both in zip(variables, *found, strict=True):
             size = np.abs(ops.convert_to_numpy(forward)).max()
             error = np.abs(ops.convert_to_numpy(both)).max()
