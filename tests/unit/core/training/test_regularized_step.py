@@ -6,7 +6,9 @@ from keras import ops
 
 pytest.importorskip("sklearn")
 
+from hvae_core.backend import compiled
 from hvae_core.config import Config
+from hvae_core.data import open_dataset
 from hvae_core.model import HierarchicalVAE
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
@@ -96,7 +98,7 @@ def test_the_reported_bound_is_that_of_the_images_without_regularizer(plain, ste
     assert got["regularizer"] > 0
 
 
-def test_the_loss_is_both_bounds_and_the_term_per_image(plain, step, images):
+def test_the_loss_is_both_bounds_and_the_weighted_term_per_image(plain, step, images):
     """Beta weights both images' KL and not the term."""
     views, model = views_of(step, images), plain[0]
     noise = ops.convert_to_numpy(step._draw(16, 3))
@@ -113,6 +115,13 @@ def test_the_loss_is_both_bounds_and_the_term_per_image(plain, step, images):
         assert got["loss"] == pytest.approx(both + got["regularizer"], rel=1e-4)
         terms.append(float(got["regularizer"]))
     assert terms[0] == pytest.approx(terms[1], rel=1e-5)
+    config = configuration({"weight": 1.0})
+    whole = config.regularizer.build(open_dataset(config.data), 17)
+    term = compiled(
+        lambda x, *noise: whole.penalty(model.forward(x, noise), model), model.variables
+    )
+    unweighted = ops.convert_to_numpy(term(*map(ops.convert_to_tensor, (views, *layers))))
+    assert terms[0] == pytest.approx(0.5 * unweighted.mean() / PIXELS, rel=1e-4)
 
 
 def test_an_image_beside_itself_counts_twice_and_has_no_term(plain, step, images):
