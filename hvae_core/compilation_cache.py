@@ -16,6 +16,8 @@ from hvae_core.paths import cache_folder
 
 #: programs that compile faster than this, in seconds, are not kept
 LEAST_SECONDS = 0.5
+#: bytes; beyond them JAX drops the programs that were not used for the longest time
+MOST_BYTES = 4 << 30
 
 
 @functools.cache
@@ -49,5 +51,8 @@ def keep_compiled_programs() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return
+    if not os.access(folder, os.W_OK):
+        return
     jax.config.update(name, str(folder))
+    jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)

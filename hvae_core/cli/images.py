@@ -55,14 +55,16 @@ def chosen_dataset(config: Config, name: str | None, overrides: Sequence[str]) -
 
 
 def read_image(path: str, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
-    """An image file, cropped to the model's proportions and resized: uint8 [H, W, C].
+    """An image file as the model takes images: uint8 [H, W, C].
+
+    Cropped to the model's proportions, resized, and binarized where its data are.
 
     Raises:
         DataError: there is no such file, or it is no image; names the file.
     """
-    from hvae_core.data.user_images import read_user_image
+    from hvae_core.data.user_images import as_trained_on, read_user_image
 
-    return read_user_image(path, model.image_shape).pixels
+    return as_trained_on(read_user_image(path, model.image_shape), model.config).pixels
 
 
 def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.ndarray:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hvae_core.data.binarize import Binarization, binarize_once, draw
 from hvae_core.data.decode import DECODING_ERRORS
 from hvae_core.errors import DataError
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +71,24 @@ def read_user_image(
         raise DataError(
             f"{name} cannot be read as an image: {error}.", "Give a PNG, JPEG or WebP file."
         ) from None
+
+
+def as_trained_on(fitted: FittedImage, config: Config, seed: int = 0) -> FittedImage:
+    """The image binarized, where the model was trained on binarized images.
+
+    Args:
+        fitted: the image.
+        config: the model's configuration.
+        seed: of the draw, where pixels are drawn.
+    """
+    kind: Binarization = getattr(config.data.options, "binarization", "none")
+    if kind == "none" or np.isin(fitted.pixels, (0, 255)).all():
+        return fitted
+    if kind == "dynamic":
+        pixels = draw(fitted.pixels, np.random.default_rng(seed))
+    else:
+        pixels = binarize_once(fitted.pixels, kind, seed)
+    return FittedImage(pixels, f"{fitted.note} Binarized.".strip())
 
 
 def _note(image: Image.Image, width: int, height: int, mode: str) -> str:

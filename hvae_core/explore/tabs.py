@@ -11,7 +11,7 @@ import pandas as pd
 
 from hvae_core.explore import actions
 from hvae_core.explore.models import Models
-from hvae_core.explore.uploads import as_trained_on, read_upload
+from hvae_core.explore.uploads import read_upload
 from hvae_core.explore.widgets import (
     on,
     picture_field,

@@ -87,8 +87,3 @@ def beta(config: TrainConfig, step: int) -> float:
 def beta_is_settled(config: TrainConfig, step: int) -> bool:
     """Whether beta has reached its value for good, so that bounds can be compared."""
     return step >= config.beta_warmup
-
-
-def balances_kl(config: TrainConfig, step: int) -> bool:
-    """Whether the KL of the layers is balanced at update ``step`` (Hazami et al. 2022)."""
-    return step < config.kl_balancing_steps

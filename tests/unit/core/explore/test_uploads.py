@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hvae_core.config import parse_config
-from hvae_core.data.user_images import FittedImage
 from hvae_core.errors import DataError, HvaeError
 from hvae_core.explore import models as models_module
 from hvae_core.explore import uploads
 from hvae_core.explore.models import Models, describe
-from hvae_core.explore.uploads import as_trained_on, read_upload
+from hvae_core.explore.uploads import read_upload
 
 pytestmark = pytest.mark.one_backend
 
@@ -63,27 +61,6 @@ def test_what_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "MAX_BYTES", 1000)
     with pytest.raises(DataError, match="MB are accepted"):
         read_upload(whole, (8, 8, 3), "the first image")
-
-
-@pytest.mark.parametrize("kind", ["dynamic", "static", "threshold", "none"])
-def test_images_are_binarized_as_in_training(kind):
-    grey = FittedImage(np.full((32, 32, 1), 200, np.uint8), "Turned grey.")
-    config = parse_config(
-        {
-            "model": {"resolutions": [32, 1], "image_channels": 1},
-            "likelihood": "bernoulli" if kind != "none" else "logistic-mixture",
-            "data": {"name": "mnist", "binarization": kind},
-        }
-    )
-    seen = as_trained_on(grey, config, seed=1)
-    if kind == "none":
-        assert seen is grey
-        return
-    assert set(np.unique(seen.pixels)) <= {0, 255}
-    assert seen.note == "Turned grey. Binarized."
-    share = (seen.pixels == 255).mean()
-    assert share == 1 if kind == "threshold" else abs(share - 200 / 255) < 0.05
-    assert as_trained_on(seen, config, seed=1) is seen
 
 
 def test_presets_without_weights_are_not_offered():

@@ -97,8 +97,3 @@ def test_beta_settles_after_its_cycles():
     config = TrainConfig(beta_warmup=100, beta_cycles=2)
     assert not schedules.beta_is_settled(config, 99)
     assert schedules.beta_is_settled(config, 100)
-
-
-def test_balancing_ends_after_its_updates():
-    config = TrainConfig(kl_balancing_steps=3)
-    assert [schedules.balances_kl(config, step) for step in (0, 2, 3)] == [True, True, False]
