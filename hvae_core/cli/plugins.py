@@ -197,7 +197,8 @@ def type_name(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return str(schema["const"])
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(type_name(part) for part in schema["anyOf"]))
+        parts = [kind for part in schema["anyOf"] for kind in type_name(part).split(" or ")]
+        return " or ".join(dict.fromkeys(parts))
     if "$ref" in schema:
         return "section"
     name = {"integer": "int", "number": "float", "string": "str", "boolean": "bool",
