@@ -9,6 +9,7 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 
+from hvae_core.data.user_images import as_trained_on
 from hvae_core.explore import actions
 from hvae_core.explore.models import Models
 from hvae_core.explore.uploads import read_upload

@@ -32,11 +32,15 @@ def jacobian(function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
     elif backend == "tensorflow":
         import tensorflow as tf
 
-        # Without vectorisation, which some operations lack; that needs a persistent tape.
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch(start)
-            value = flat(start)
-        result = tape.jacobian(value, start, experimental_use_pfor=False)
+        @tf.function
+        def rows(start: Tensor) -> Tensor:
+            # Without vectorisation, which some operations lack; that needs a persistent tape.
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(start)
+                value = flat(start)
+            return tape.jacobian(value, start, experimental_use_pfor=False)
+
+        result = rows(start)
     elif backend == "torch":
         import torch
 
