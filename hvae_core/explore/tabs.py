@@ -9,7 +9,7 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 
-from hvae_core.data.user_images import as_trained_on
+from hvae_core.data.user_images import FittedImage, as_trained_on
 from hvae_core.explore import actions
 from hvae_core.explore.models import Models
 from hvae_core.explore.uploads import read_upload
@@ -24,7 +24,6 @@ from hvae_core.explore.widgets import (
 )
 
 if TYPE_CHECKING:
-    from hvae_core.data.user_images import FittedImage
     from hvae_core.model import HierarchicalVAE
 
 COLOURS = {"the image": "#2563eb", "the prior": "#c7cdd6"}

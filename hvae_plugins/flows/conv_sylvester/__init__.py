@@ -41,9 +41,7 @@ class ConvSylvesterConfig(pydantic.BaseModel):
     context_channels: PerScale[NonNegativeInt] = pydantic.Field(
         4, description="extra channels of the posterior that the networks see"
     )
-    terms: int = pydantic.Field(
-        12, ge=9, description="terms of the exponential's power series"
-    )
+    terms: int = pydantic.Field(12, ge=9, description="terms of the exponential's power series")
 
 
 @hookimpl
