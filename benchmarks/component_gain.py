@@ -70,10 +70,10 @@ def main() -> None:
     parser.add_argument("--cifar10", help="folder with CIFAR-10; downloaded if unset")
     parser.add_argument("--data", nargs="+", default=["digits", "cifar10"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()
     for data in options.data:
-        limit = ["--limit", "1000"] if data == "cifar10" else []
+        limit = ["--limit", "500"] if data == "cifar10" else []
         figures: dict[str, list[dict]] = {name: [] for name in VARIANTS}
         for seed in range(options.seeds):
             for name, changes in VARIANTS.items():

@@ -24,7 +24,7 @@ MODEL = {
     "latent_width": 8,
     "encoder_blocks": 1,
     "decoder_blocks": [1, 2, 1, 1],
-    "readout": {"kind": "features"},
+    "block_activation": "silu",
     "flow": {"name": "conv-sylvester", "channels": 16, "levels": 2, "context_channels": 2},
 }
 
@@ -48,6 +48,11 @@ def main() -> None:
         "train": {
             "steps": options.steps,
             "batch_size": 16,
+            "optimizer": "adamw",
+            "learning_rate": 2e-3,
+            "warmup_steps": 50,
+            # layers that the first updates leave unused would have a KL of 0
+            "beta_warmup": 500,
             "ema_decay": 0.99,
             "validation_images": 256,
             "sample_epochs": 0,
@@ -69,7 +74,7 @@ def main() -> None:
     print("| layer | latent | KL | standard error |\n|-|-|-|-|")
     shapes = ["x".join(map(str, shape)) for shape in model.latent_shapes]
     for index, (shape, mean, error) in enumerate(zip(shapes, means, errors, strict=True)):
-        print(f"| {index} | {shape} | {mean:.2f} | {error:.3f} |")
+        print(f"| {index} | {shape} | {mean:.3f} | {error:.3f} |")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ PAGES = [
     *sorted((ROOT / "examples").glob("*/README.md")),
 ]
 #: packages that a page's examples need; it is run where they are, the others with one backend
+#: pages for the backend OpenVINO; the others are for any
 NEEDS = {"export.md": ("openvino", "nncf")}
 #: a model of any scales that trains in a moment
 TINY = " ".join(
@@ -139,6 +140,8 @@ def run_words(words: list[str], where: str) -> int:
 def test_the_examples_of_a_page(
     page: Path, tmp_path: Path, fixtures_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if page.name in NEEDS and os.environ.get("KERAS_BACKEND") != "openvino":
+        pytest.skip("its examples are run with the backend OpenVINO")
     for package in ("sklearn", *NEEDS.get(page.name, ())):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
