@@ -15,6 +15,7 @@ from hvae_core.training.callbacks import Callback
 from hvae_core.training.feeding import open_images
 from hvae_core.training.metrics import MetricsFile
 from hvae_core.training.step import TrainStep
+from hvae_core.weights import read_tensors
 
 MODEL = {
     "resolutions": [8, 2, 1],
@@ -156,14 +157,18 @@ class Kill(Callback):
             raise Killed
 
 
-def test_a_killed_run_with_attention_and_consistency_resumes_to_the_same_numbers(tmp_path):
+def test_a_killed_run_with_all_parts_resumes_to_the_same_numbers(tmp_path):
+    """Flow, attention, consistency, averaged weights and accumulation."""
     options = {"batch_size": 320, "steps": 6, "optimizer": "adamw", "validation_fraction": 0}
     options |= {"checkpoint_steps": 2, "log_steps": 2, "sample_epochs": 0, "tensorboard": False}
+    flow = {"name": "sylvester", "flows": 1, "orthogonal_vectors": 2, "scales": [False, True, True]}
     config = configuration(
         {"shared_noise": False},
-        {"attention": {"name": "davi", "query_width": 2}, "encoder_blocks": 0},
+        {"flow": flow, "attention": {"name": "davi", "query_width": 2}, "encoder_blocks": 0},
         **options,
         learning_rate=1e-2,
+        ema_decay=0.5,
+        accumulate=2,
     )
     train(config, tmp_path / "unbroken")
     with pytest.raises(Killed):
@@ -180,3 +185,10 @@ def test_a_killed_run_with_attention_and_consistency_resumes_to_the_same_numbers
         for key in ("loss", "rate", "distortion", "regularizer", "gradient_norm", "kl_per_layer"):
             np.testing.assert_allclose(other[key], one[key], rtol=1e-5, atol=1e-7, err_msg=key)
     assert unbroken[-1]["regularizer"] > 0
+    averaged, again = (
+        read_tensors(tmp_path / name / "checkpoints" / "step-00000006" / "ema.safetensors")
+        for name in ("unbroken", "killed")
+    )
+    assert averaged.keys() == again.keys()
+    for key, value in averaged.items():
+        np.testing.assert_allclose(again[key], value, rtol=1e-5, atol=1e-7, err_msg=key)
