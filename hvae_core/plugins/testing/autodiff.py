@@ -28,6 +28,7 @@ def jacobian_of(
         A function of the same arguments, as arrays, that gives the Jacobian [n, m], float64.
     """
     backend = keras.config.backend()
+    rows: Callable[..., Tensor]
 
     def flat(x: Tensor, *given: Tensor) -> Tensor:
         return ops.reshape(function(x, *given), (-1,))
@@ -43,9 +44,10 @@ def jacobian_of(
         options = {"xla_backend_optimization_level": 1}
         jitted = jax.jit(jax.jacrev(pure, argnums=1), compiler_options=options)
 
-        def rows(*args: Tensor) -> Tensor:
+        def by_program(*args: Tensor) -> Tensor:
             return jitted([variable.value for variable in variables], *args)
 
+        rows = by_program
     elif backend == "tensorflow":
         import tensorflow as tf
 
@@ -60,9 +62,10 @@ def jacobian_of(
     elif backend == "torch":
         import torch
 
-        def rows(x: Tensor, *given: Tensor) -> Tensor:
+        def by_graph(x: Tensor, *given: Tensor) -> Tensor:
             return torch.autograd.functional.jacobian(lambda value: flat(value, *given), x)
 
+        rows = by_graph
     else:
         raise NotImplementedError(f"{backend} has no gradients")
 
