@@ -28,13 +28,11 @@ from hvae_core.config import load_config
 
 def compare_rematerialisation(arguments: Namespace) -> None:
     """One process at a time: two large models would not fit beside each other."""
-    rows = []
+    rows, base = [], configuration(arguments).to_dict()
     for backend in arguments.backends:
         added, seconds, first = [], [], []
         for remat in (False, True):
-            config = load_config(
-                {**configuration(arguments).to_dict()}, [f"train.remat={str(remat).lower()}"]
-            )
+            config = load_config(base, [f"train.remat={str(remat).lower()}"])
             with config_file(config) as path:
                 subject = Subject("train", backend, arguments.batch, path)
                 results = [subject.run(arguments.steps) for _ in range(arguments.rounds)]
