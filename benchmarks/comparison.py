@@ -39,6 +39,9 @@ def parser(description: str, batch: int, steps: int, rounds: int) -> argparse.Ar
     parse.add_argument("--steps", type=int, default=steps, help="steps in one measurement")
     parse.add_argument("--rounds", type=int, default=rounds, help="measurements of each")
     parse.add_argument("--backends", nargs="+", default=found, help="which to compare")
+    parse.add_argument(
+        "--precision", choices=["float32", "mixed_bfloat16"], default="float32", help="of networks"
+    )
     return parse
 
 
@@ -52,6 +55,7 @@ def configuration(arguments: argparse.Namespace) -> Any:
         "train.accumulate=1",
         "train.kl_balancing_steps=0",
         f"train.batch_size={arguments.batch}",
+        f"train.precision={arguments.precision}",
     ]
     if arguments.preset:
         return load_config(find_configuration(arguments.preset), overrides)
@@ -193,7 +197,8 @@ def print_conditions(
         versions |= subject.start["versions"]
     model = arguments.preset or f"width {arguments.size}"
     print(
-        f"\n{model}, {parameters:,} parameters, batches of {arguments.batch}, "
+        f"\n{model}, {arguments.precision}, {parameters:,} parameters, batches of "
+        f"{arguments.batch}, "
         f"{arguments.rounds} rounds of {arguments.steps} steps, {os.cpu_count()} CPU cores, "
         f"{platform.machine()}."
     )

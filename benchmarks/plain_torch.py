@@ -98,9 +98,13 @@ class Encoder(nn.Module):
             if stage.index:
                 h = F.avg_pool2d(h, h.shape[-1] // stage.resolution)
                 h = self.transitions[str(stage.resolution)](h)
-            for _ in range(stage.encoder_blocks):
+            taken_after = stage.encoder_blocks - stage.pooling_block
+            for number in range(stage.encoder_blocks):
+                if number == taken_after:
+                    features.append(h)
                 h = next(blocks)(h)
-            features.append(h)
+            if not stage.pooling_block:
+                features.append(h)
         return features
 
 
@@ -133,11 +137,12 @@ class LatentLayer(nn.Module):
         p_mean, p_value, h = self.prior(x).split(
             [self.latent, self.latent, 0 if self.is_last else x.shape[1]], dim=1
         )
+        p_mean, p_value = p_mean.float(), p_value.float()
         p_log_std, kl = self.log_std(p_value), None
         if features is None:
             z = p_mean + temperature * p_log_std.exp() * noise
         else:
-            q_mean, q_value = self.posterior(torch.cat([x, features], 1)).chunk(2, dim=1)
+            q_mean, q_value = self.posterior(torch.cat([x, features], 1)).float().chunk(2, dim=1)
             q_log_std = self.log_std(q_value)
             z = q_mean + q_log_std.exp() * noise
             difference = q_log_std - p_log_std
@@ -282,6 +287,7 @@ class PlainVDVAE(nn.Module):
             names = ", ".join(key for key, given in left_out.items() if given)
             raise ValueError(f"the plain model has no such {names}")
         self.options, self.channels = m, m.image_channels
+        self.is_mixed = config.train.precision == "mixed_bfloat16"
         self.mixtures = config.likelihood.options.mixtures
         self.levels = config.likelihood.options.levels
         per_pixel = self.mixtures * (1 + (3 if self.channels > 1 else 2) * self.channels)
@@ -293,13 +299,18 @@ class PlainVDVAE(nn.Module):
         """Standard-normal noise, one array [rows, c, h, w] a latent layer."""
         return [torch.randn(rows, c, h, w, device=device) for h, w, c in self.options.latent_shapes]
 
+    def precision(self, device: torch.device) -> torch.autocast:
+        """The hierarchy's, as ``train.precision`` says; densities and the readout are float32."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.is_mixed)
+
     def elbo(self, images: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """Images [B, C, H, W] of 0 to 255 -> the bound [B] in nats."""
         x = (images.float() - self.options.input_mean) / self.options.input_scale
-        stream, latents, kls = self.decoder(noise, self.encoder(x))
+        with self.precision(x.device):
+            stream, latents, kls = self.decoder(noise, self.encoder(x))
         level = torch.floor(images.float() * (self.levels / 256.0))
         x = level * (2.0 / (self.levels - 1)) - 1.0
-        return self.log_prob(x, self.readout(latents, stream)) - sum(kls)
+        return self.log_prob(x, self.readout(latents, stream.float())) - sum(kls)
 
     def split(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Logits [B, M, H, W]; means, log scales and coefficients [B, C, M, H, W]."""
@@ -343,15 +354,17 @@ class PlainVDVAE(nn.Module):
 
     def sample(self, rows: int, device: torch.device) -> Tensor:
         """Images uint8 [rows, C, H, W] from the prior."""
-        stream, latents, _ = self.decoder(self.noise(rows, device), None)
-        return self.draw(self.readout(latents, stream))
+        with self.precision(device):
+            stream, latents, _ = self.decoder(self.noise(rows, device), None)
+        return self.draw(self.readout(latents, stream.float()))
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] of 0 to 255 -> images uint8 drawn from all of their latents."""
         x = (images.float() - self.options.input_mean) / self.options.input_scale
         noise = self.noise(len(images), images.device)
-        stream, latents, _ = self.decoder(noise, self.encoder(x))
-        return self.draw(self.readout(latents, stream))
+        with self.precision(x.device):
+            stream, latents, _ = self.decoder(noise, self.encoder(x))
+        return self.draw(self.readout(latents, stream.float()))
 
     def draw(self, parameters: Tensor) -> Tensor:
         """The likelihood's parameters -> images uint8 [B, C, H, W]."""

@@ -43,7 +43,8 @@ def plain_subject(task: str, config: Any, images: np.ndarray) -> tuple[Run, int]
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
-    model = PlainVDVAE(config).to(device)
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    model = PlainVDVAE(config).to(device, memory_format=layout)
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(device)
     trainer = Trainer(model, config) if task == "train" else None
 

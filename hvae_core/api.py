@@ -15,7 +15,7 @@ from hvae_core.zoo import Preset, find_preset, list_presets
 from hvae_core.zoo.preset import how_to_get
 
 if TYPE_CHECKING:
-    from hvae_core.config import Config, ModelConfig
+    from hvae_core.config import Config, ModelConfig, Precision
     from hvae_core.inference.exported import ExportedModel, Mode
     from hvae_core.interfaces import Dataset
     from hvae_core.model import HierarchicalVAE
@@ -26,6 +26,7 @@ __all__ = [
     "evaluate",
     "find_configuration",
     "find_source",
+    "find_weights_file",
     "list_presets",
     "load",
     "load_exported",
@@ -66,12 +67,16 @@ def find_configuration(source: str | Path) -> Config:
     return find_source(source)[0]
 
 
-def load(source: str | Path | Preset, *, backend: str | None = None) -> HierarchicalVAE:
+def load(
+    source: str | Path | Preset, *, backend: str | None = None, precision: Precision = "float32"
+) -> HierarchicalVAE:
     """A trained model. The network is never touched.
 
     Args:
         source: see `find_source`.
         backend: jax, tensorflow, torch or openvino, where Keras is not imported yet.
+        precision: float32 whatever the model was trained in, so that its figures are those of any
+            backend and machine; mixed_bfloat16 is faster on accelerators (not on OpenVINO).
 
     Raises:
         PresetError: it has no weights here; the message says how to get them.
@@ -84,6 +89,21 @@ def load(source: str | Path | Preset, *, backend: str | None = None) -> Hierarch
             f"{source} is an exported model, not a preset.", "Open it with hvae.load_exported."
         )
     select_backend(backend)
+    config, weights = _with_weights(source)
+    from hvae_core.model import HierarchicalVAE
+    from hvae_core.weights import load_weights
+
+    model = HierarchicalVAE(config, precision=precision)
+    load_weights(model, weights)
+    return model
+
+
+def _with_weights(source: str | Path | Preset) -> tuple[Config, Path]:
+    """As `find_source`, of what has weights on this machine.
+
+    Raises:
+        PresetError: it has none; the message says how to get them.
+    """
     if isinstance(source, Preset):
         config, weights = source.config, source.weights_path
     else:
@@ -93,12 +113,22 @@ def load(source: str | Path | Preset, *, backend: str | None = None) -> Hierarch
         is_file = Path(name).suffix in (".yaml", ".yml")
         hint = f"Train it with: hvae train {name}" if is_file else how_to_get(find_preset(source))
         raise PresetError(f"{name} has no weights on this machine.", hint)
-    from hvae_core.model import HierarchicalVAE
-    from hvae_core.weights import load_weights
+    return config, weights
 
-    model = HierarchicalVAE(config)
-    load_weights(model, weights)
-    return model
+
+def find_weights_file(source: str | Path) -> Path:
+    """The safetensors file that ``source`` means: such a file, or what `load` takes.
+
+    Raises:
+        BadInputError: there is no such file.
+        PresetError: it has no weights on this machine; the message says how to get them.
+    """
+    path = Path(source)
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise BadInputError(f"There is no file {path}.")
+        return path
+    return _with_weights(source)[1]
 
 
 def load_exported(folder: str | Path, mode: Mode = "latency") -> ExportedModel:
@@ -246,6 +276,7 @@ def train(
     overrides: Sequence[str] = (),
     resume: bool = False,
     callbacks: Sequence[Any] = (),
+    weights: str | Path | None = None,
     backend: str | None = None,
 ) -> Any:
     """Train a model, see `hvae_core.training.train`.
@@ -256,9 +287,17 @@ def train(
         overrides: ``key=value`` strings, as ``--set`` takes them.
         resume: go on with the run in ``output``.
         callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
+        weights: what to start from in place of fresh weights, see `find_weights_file`.
         backend: jax, tensorflow or torch, where Keras is not imported yet.
     """
+    start = None if weights is None else find_weights_file(weights)
     select_training_backend(backend)
     from hvae_core.training import train as run
 
-    return run(_as_config(config, overrides), Path(output), resume=resume, callbacks=callbacks)
+    return run(
+        _as_config(config, overrides),
+        Path(output),
+        resume=resume,
+        callbacks=callbacks,
+        weights=start,
+    )

@@ -7,12 +7,17 @@ the batch it is in, nor on the backend.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from hvae_core.interfaces import Shape3, Tensor
+
+#: numbers (about 5 ms of drawing) from which threads are worth their start
+_WORTH_THREADS = 1_000_000
 
 
 def split_layers(flat: Tensor, shapes: Sequence[Shape3]) -> list[Tensor]:
@@ -36,25 +41,58 @@ def total_size(shapes: Sequence[Shape3]) -> int:
     return sum(math.prod(shape) for shape in shapes)
 
 
-def draw_normal(shapes: Sequence[Shape3], count: int, seed: int, offset: int = 0) -> np.ndarray:
-    """Standard-normal numbers [count, total_size(shapes)] for images offset, offset + 1, ...
+def draw_normal(
+    shapes: Sequence[Shape3], images: int | Sequence[int] | np.ndarray, seed: int, offset: int = 0
+) -> np.ndarray:
+    """Standard-normal numbers [B, total_size(shapes)] of B images.
 
-    Row i depends on ``seed`` and ``offset + i`` alone, and is the same on every backend.
+    An image's row depends on ``seed`` and its index alone, and is the same on every backend.
+
+    Args:
+        shapes: of the latent layers.
+        images: the images' indices, or how many there are.
+        seed: of the numbers.
+        offset: index of the first image, where ``images`` is their number.
     """
-    size = total_size(shapes)
-    out = np.empty((count, size), np.float32)
-    for row in range(count):
-        key = np.random.SeedSequence([seed, 0, offset + row])
-        np.random.Generator(np.random.SFC64(key)).standard_normal(dtype=np.float32, out=out[row])
-    return out
+    return _draw(
+        (total_size(shapes),), (seed, 0), _indices(images, offset),
+        lambda generator, row: generator.standard_normal(dtype=np.float32, out=row),
+    )  # fmt: skip
 
 
-def draw_uniform(shape: Sequence[int], count: int, seed: int, offset: int = 0) -> np.ndarray:
-    """Uniform(0, 1) numbers [count, *shape], row by row as in `draw_normal`."""
-    out = np.empty((count, *shape), np.float32)
-    for row in range(count):
-        key = np.random.SeedSequence([seed, 1, offset + row])
-        np.random.Generator(np.random.SFC64(key)).random(dtype=np.float32, out=out[row])
+def draw_uniform(
+    shape: Sequence[int], images: int | Sequence[int] | np.ndarray, seed: int, offset: int = 0
+) -> np.ndarray:
+    """Uniform(0, 1) numbers [B, *shape], row by row as in `draw_normal`."""
+    return _draw(
+        shape, (seed, 1), _indices(images, offset),
+        lambda generator, row: generator.random(dtype=np.float32, out=row),
+    )  # fmt: skip
+
+
+def _indices(images: int | Sequence[int] | np.ndarray, offset: int) -> Sequence[int] | np.ndarray:
+    return range(offset, offset + images) if isinstance(images, int) else images
+
+
+def _draw(
+    shape: Sequence[int],
+    stream: tuple[int, int],
+    indices: Sequence[int] | np.ndarray,
+    fill: Callable[[np.random.Generator, np.ndarray], object],
+) -> np.ndarray:
+    """Rows [B, *shape], each from the generator of its image; on all cores if they are many."""
+    out = np.empty((len(indices), *shape), np.float32)
+
+    def draw(row: int) -> None:
+        key = np.random.SeedSequence([*stream, int(indices[row])])
+        fill(np.random.Generator(np.random.SFC64(key)), out[row])
+
+    if out.size < _WORTH_THREADS or len(out) == 1:
+        for row in range(len(out)):
+            draw(row)
+    else:  # NumPy lets go of the interpreter's lock while it draws
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(draw, range(len(out))))
     return out
 
 

@@ -19,6 +19,10 @@ from hvae_core.cli.common import emit, json_option, overrides_option
     help="The run folder (else runs/NAME-TIME).",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option(
+    "--weights", metavar="PRESET|RUN|FILE",
+    help="Start from these weights, not from fresh ones.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check everything, print it, train nothing.")
 @click.option(
     "--devices", metavar="0,1,...", help="Devices to train on, as --set train.devices=[0,1].",
@@ -41,6 +45,7 @@ def command(
     overrides: tuple[str, ...],
     output: Path | None,
     resume: bool,
+    weights: str | None,
     devices: str | None,
     as_json: bool,
     **options: Any,
@@ -49,7 +54,7 @@ def command(
 
     A run that was killed goes on with the same numbers: the same command with --resume.
     """
-    from hvae_core.api import find_configuration
+    from hvae_core.api import find_configuration, find_weights_file
     from hvae_core.backend import select_training_backend
     from hvae_core.config import load_config
     from hvae_core.errors import BadInputError
@@ -71,12 +76,13 @@ def command(
     if output is None:
         name = Path(source).stem if source.endswith((".yaml", ".yml")) else Path(source).name
         output = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    start = None if weights is None else find_weights_file(weights)
     select_training_backend()
     if options["dry_run"]:
         return _dry_run(config, as_json)
     from hvae_core.training import train
 
-    result = train(config, output, resume=resume)
+    result = train(config, output, resume=resume, weights=start)
     if process_index():
         return None
     payload = {

@@ -17,13 +17,14 @@ from hvae_core.config.model import ModelConfig, ReadoutConfig, StageConfig
 from hvae_core.config.per_scale import PerScale, at_scale, single
 from hvae_core.config.root import Config
 from hvae_core.config.schema import config_schema
-from hvae_core.config.train import TrainConfig
+from hvae_core.config.train import Precision, TrainConfig
 
 __all__ = [
     "Component",
     "Config",
     "ModelConfig",
     "PerScale",
+    "Precision",
     "ReadoutConfig",
     "StageConfig",
     "TrainConfig",

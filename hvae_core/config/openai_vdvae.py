@@ -232,6 +232,7 @@ def _training(original: Mapping[str, Any]) -> dict[str, Any]:
         "weight_decay": 0.0,
         "decay_all_weights": True,
         "ema_decay": 0.999,
+        "ema_warmup": False,
         "clip_norm": 200.0,
         "schedule": "constant",
     }

@@ -9,6 +9,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from hvae_core.config.model import Section
 
+Precision = Literal["float32", "mixed_bfloat16"]
+
 
 class TrainConfig(Section):
     """The training options. Norms and losses are in nats per dimension."""
@@ -49,6 +51,11 @@ class TrainConfig(Section):
         False, description="weight decay excludes nothing, as in the original VDVAE"
     )
     ema_decay: float = Field(0.9999, ge=0, lt=1, description="of the averaged weights; 0 is off")
+    ema_warmup: bool = Field(
+        True,
+        description="the decay of update n is (1 + n) / (10 + n) at most, so that a short run's "
+        "average does not hold on to the initial weights",
+    )
     clip_norm: PositiveFloat | None = Field(None, description="gradients are scaled to this norm")
     skip_norm: NonNegativeFloat = Field(
         300.0, description="updates with a gradient norm of this or more are skipped; 0 is off"
@@ -67,8 +74,10 @@ class TrainConfig(Section):
         0, description="Efficient-VDVAE's balancing of the layers' KL for so many updates"
     )
 
-    precision: Literal["float32", "mixed_bfloat16"] = Field(
-        "float32", description="of the network; densities are float32 always"
+    precision: Precision = Field(
+        "float32",
+        description="of the network in training; densities are float32 always, and so is a model "
+        "that is loaded to be used",
     )
     remat: bool = Field(False, description="recompute blocks in the backward pass")
     compile: bool = Field(True, description="compile the training step")

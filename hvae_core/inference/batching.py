@@ -85,8 +85,7 @@ def latent_noise(
     from hvae_core.noise_streams import draw_normal, split_layers
 
     check_seed(seed)
-    rows = [draw_normal(model.latent_shapes, 1, seed, int(index)) for index in indices]
-    return split_layers(np.concatenate(rows), model.latent_shapes)
+    return split_layers(draw_normal(model.latent_shapes, indices, seed), model.latent_shapes)
 
 
 def pixel_noise(model: Runnable, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
@@ -96,7 +95,7 @@ def pixel_noise(model: Runnable, indices: Sequence[int] | np.ndarray, seed: int)
     height, width, _ = model.image_shape
     shape = (height, width, model.likelihood.noise_channels())
     check_seed(seed)
-    return np.concatenate([draw_uniform(shape, 1, seed, int(index)) for index in indices])
+    return draw_uniform(shape, indices, seed)
 
 
 def check_noise(model: Runnable, noise: Sequence[Any], count: int) -> list[np.ndarray]:

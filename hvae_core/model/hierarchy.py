@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.config import Config
+from hvae_core.config import Config, Precision
 from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Flow, LayerPosterior, PassOutput, Shape3, Tensor
 from hvae_core.model.decoder import Decoder
@@ -37,9 +37,12 @@ class HierarchicalVAE(keras.Model):
         config: the whole configuration; `model`, `likelihood`, `train.precision`, `train.remat` and
             `train.seed` (of the initial weights) are used.
         name: the model's name; not part of the names in weights files.
+        precision: of the network, in place of `train.precision`.
     """
 
-    def __init__(self, config: Config, name: str = "hvae") -> None:
+    def __init__(
+        self, config: Config, name: str = "hvae", precision: Precision | None = None
+    ) -> None:
         super().__init__(name=name)
         self.config = config
         options = config.model
@@ -48,8 +51,8 @@ class HierarchicalVAE(keras.Model):
         self.likelihood = config.likelihood.build(self.image_shape)
         # OpenVINO only runs models, on processors that gain nothing from bfloat16 layers.
         trains = keras.config.backend() != "openvino"
-        precision = config.train.precision if trains else "float32"
-        with dtype_policy(precision), seeded(config.train.seed):
+        chosen = (precision or config.train.precision) if trains else "float32"
+        with dtype_policy(chosen), seeded(config.train.seed):
             remat = config.train.remat
             self.encoder = Encoder(options, remat)
             self.decoder = Decoder(options, remat)

@@ -9,7 +9,7 @@ from keras import ops
 
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import BlockShape, Tensor
-from hvae_core.layers import convolution, unpatch, upsample_nearest
+from hvae_core.layers import convolution, density_dtype, unpatch, upsample_nearest
 from hvae_core.model.rematerialisation import rematerialised
 
 
@@ -66,7 +66,8 @@ class LatentReadout(keras.layers.Layer):
         self.blocks = [
             config.block.build(shape, name=f"blocks-{index}") for index in range(options.blocks)
         ]
-        self.out = convolution(parameters * self.patch**2, 3, name="out")
+        # In full precision: a bfloat16 mean near 1 is only good to half a grey level.
+        self.out = convolution(parameters * self.patch**2, 3, dtype=density_dtype(), name="out")
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
@@ -120,7 +121,8 @@ class FeatureReadout(keras.layers.Layer):
         self.patch = config.patch_size
         self.width = config.stages[0].width
         self.side = config.stages[0].resolution
-        self.out = convolution(parameters * self.patch**2, 1, name="out")
+        # In full precision: a bfloat16 mean near 1 is only good to half a grey level.
+        self.out = convolution(parameters * self.patch**2, 1, dtype=density_dtype(), name="out")
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""

@@ -35,7 +35,7 @@ def load_model(facts: RunFacts) -> HierarchicalVAE:
     from hvae_core.weights import load_weights
 
     config, weights = find_weights(facts.path)
-    model = HierarchicalVAE(config)
+    model = HierarchicalVAE(config, precision="float32")
     load_weights(model, weights)
     return model
 

@@ -49,6 +49,7 @@ def train(
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
     console: Console | None = None,
+    weights: Path | None = None,
 ) -> TrainResult:
     """Train a model.
 
@@ -59,11 +60,14 @@ def train(
             as a run that never stopped; start it if there is none.
         callbacks: watch the run, beside progress, TensorBoard, sample grids and the report.
         console: where the progress is shown, by default stderr.
+        weights: a safetensors file to start from in place of fresh weights. A run that is gone on
+            with from a checkpoint does not read it.
 
     Raises:
         ConfigError: the configuration is impossible, or another one's run is to be resumed.
         DataError: the images cannot be read.
         BadInputError: the folder is not empty, locked, or cannot be written.
+        WeightsError: ``weights`` is damaged or another model's.
         TrainingError: training had to stop; what was done is kept.
         InterruptedRun: it was asked to stop; the last update is in a checkpoint.
     """
@@ -81,7 +85,7 @@ def train(
             if is_main:
                 stack.enter_context(folder.lock())
         watching = [*default_callbacks(config, console), *callbacks]
-        run = TrainingRun(config, images, folder, watching)
+        run = TrainingRun(config, images, folder, watching, weights)
         if is_main:
             folder.create(config, images.validation)
         if resume and run.resume():
@@ -92,6 +96,6 @@ def train(
                 "Keep the run folder on a file system that all of them share.",
             )
         if is_main:
-            MetricsFile(folder.sessions_path).append(describe_session(run.step))
+            MetricsFile(folder.sessions_path).append(describe_session(run.step, weights))
         with Interruption() as interruption:
             return run.fit(interruption)

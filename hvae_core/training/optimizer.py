@@ -41,8 +41,22 @@ def is_decayed(variable: keras.Variable) -> bool:
 
 def global_norm(gradients: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients together, float32."""
+    if keras.config.backend() == "torch":  # eager: one call for all of them
+        import torch
+
+        norms = torch._foreach_norm([gradient.float() for gradient in gradients])
+        return torch.linalg.vector_norm(torch.stack(norms))
     squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
     return ops.sqrt(ops.sum(ops.stack(squares)))
+
+
+def scaled(gradients: Sequence[Tensor], factor: Tensor) -> list[Tensor]:
+    """All gradients times one number."""
+    if keras.config.backend() == "torch":
+        import torch
+
+        return list(torch._foreach_mul(list(gradients), factor))
+    return [gradient * ops.cast(factor, gradient.dtype) for gradient in gradients]
 
 
 class Updater:
@@ -103,8 +117,7 @@ class Updater:
             too_large = ops.logical_and(may_skip, norm >= config.skip_norm)
             accept = ops.logical_and(accept, ops.logical_not(too_large))
         if config.clip_norm is not None:
-            factor = ops.minimum(1.0, config.clip_norm / (norm + 1e-6))
-            gradients = [gradient * ops.cast(factor, gradient.dtype) for gradient in gradients]
+            gradients = scaled(gradients, ops.minimum(1.0, config.clip_norm / (norm + 1e-6)))
         self.optimizer.learning_rate.assign(learning_rate)
         if keras.config.backend() == "torch":
             # Eager: asking costs one number's transfer and saves a copy of all state.
@@ -142,16 +155,25 @@ class Updater:
         for variable, old in zip(changed, before, strict=True):
             variable.assign(ops.where(accept, ops.convert_to_tensor(variable), old))
 
-    def _average(self) -> None:
+    def _decay(self) -> Tensor | float:
+        """Of the averages, in the update that the optimizer has just made."""
         decay = self.config.ema_decay
+        if not self.config.ema_warmup:
+            return decay
+        count = ops.cast(self.optimizer.iterations, "float32")
+        return ops.minimum(decay, (1.0 + count) / (10.0 + count))
+
+    def _average(self) -> None:
+        if not self.averages:
+            return
+        decay = self._decay()
         if keras.config.backend() == "torch":
             import torch
 
             with torch.no_grad():
                 averages = [average.value for average in self.averages]
-                if averages:
-                    weights = [weight.value for weight in self.weights]
-                    torch._foreach_lerp_(averages, weights, 1.0 - decay)
+                weights = [weight.value for weight in self.weights]
+                torch._foreach_lerp_(averages, weights, 1.0 - float(decay))
             return
         for average, weight in zip(self.averages, self.weights, strict=False):
             value = ops.convert_to_tensor(average)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,13 +38,20 @@ class TrainingRun:
         images: the images of the run.
         folder: where it is kept.
         callbacks: what watches it.
+        weights: a safetensors file with the weights to start from; None: fresh ones.
     """
 
     def __init__(
-        self, config: Config, images: Images, folder: RunFolder, callbacks: Sequence[Callback]
+        self,
+        config: Config,
+        images: Images,
+        folder: RunFolder,
+        callbacks: Sequence[Callback],
+        weights: Path | None = None,
     ) -> None:
         from hvae_core.model import HierarchicalVAE
         from hvae_core.training.step import TrainStep
+        from hvae_core.weights import load_weights
 
         self.config = config
         self.output = folder.path
@@ -54,6 +62,8 @@ class TrainingRun:
         self.checkpoints = folder.checkpoints(config.train.keep_checkpoints)
         self.state = TrainState()
         self.model = HierarchicalVAE(config)
+        if weights is not None:
+            load_weights(self.model, weights)
         self.train_step = TrainStep(self.model, config)
         regularizer = self.train_step.regularizer
         self.batches = images.training_batches(config, regularizer.views if regularizer else None)

@@ -5,25 +5,32 @@ from __future__ import annotations
 import platform
 import time
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from hvae_core.devices import devices_in_use
+from hvae_core.download import file_digest
 from hvae_core.processes import process_count
 
 
-def describe_session(step: int) -> dict[str, Any]:
+def describe_session(step: int, weights: Path | None = None) -> dict[str, Any]:
     """The session that starts now.
 
     Args:
         step: updates made before it.
+        weights: the file that a new run starts from.
 
     Returns:
         ``started`` (UTC), ``step``, ``device``, ``processes``, ``backend`` with its version, and
-        the versions of ``keras``, ``hvae`` and ``python``, and the ``platform``.
+        the versions of ``keras``, ``hvae`` and ``python``, and the ``platform``; with weights to
+        start from, ``weights`` and their ``weights_sha256``.
     """
     import keras
 
     backend = keras.config.backend()
+    start = {}
+    if weights is not None and not step:
+        start = {"weights": str(weights), "weights_sha256": file_digest(weights)}
     return {
         "event": "session",
         "started": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
@@ -35,6 +42,7 @@ def describe_session(step: int) -> dict[str, Any]:
         "hvae": _version("hvae"),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        **start,
     }
 
 

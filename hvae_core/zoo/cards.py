@@ -38,7 +38,7 @@ def model_card(preset: Preset) -> str:
         _section("Use", _usage(preset)),
         _section("Architecture", _architecture(config, preset.info.get("parameters"))),
         _section("Data", _data(config)),
-        _section("Training", _training(config, preset.info.get("trained") or {})),
+        _section("Training", _training(preset)),
         _section("Notes", str(preset.info.get("notes") or "")),
         _section("Licence", preset.licence),
         _section("How to cite", _citation(preset)),
@@ -173,8 +173,10 @@ def _citation(preset: Preset) -> str:
     return f"{_BIBTEX}\n\nThe model and its data build on:\n\n{listed}" if listed else _BIBTEX
 
 
-def _training(config: Config, trained: Mapping[str, Any]) -> str:
-    train = config.train
+def _training(preset: Preset) -> str:
+    """The recipe and how far it was followed; ``trained.how`` where the weights had another one."""
+    train, trained = preset.config.train, dict(preset.info.get("trained") or {})
+    how = trained.pop("how", None)
     length = f"{train.steps:,} steps" if train.steps else f"{train.epochs} epochs"
     if not train.steps and not train.epochs:
         length = "no set length"
@@ -187,5 +189,7 @@ def _training(config: Config, trained: Mapping[str, Any]) -> str:
         f"decay {train.weight_decay:g}, batches of {train.batch_size}, {length}, averaged weights "
         f"with decay {train.ema_decay:g}{clip}{skip}."
     )
+    if how:
+        text = f"{how}\n\n`hvae train {preset.name}` trains it anew: {text}"
     facts = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in trained.items())
     return f"{text}\n\n{facts}"

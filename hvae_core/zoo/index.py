@@ -73,6 +73,7 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
     preset = find_preset(name)
     data = preset.info.get("data", "digits")
     here = preset.weights_path is not None
+    is_to_be_had = bool(preset.weights.sources) or preset.weights.sha256 is not None
     return {
         "name": preset.name,
         "summary": preset.summary,
@@ -80,7 +81,7 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
         "parameters": preset.info.get("parameters"),
         "bits_per_dim": figure_value(preset.figures.get("bits_per_dim")),
         "nats": figure_value(preset.figures.get("nats")),
-        "weights": preset.origin if here else ("to pull" if preset.weights.sources else "none"),
+        "weights": preset.origin if here else ("to pull" if is_to_be_had else "none"),
         "licence": preset.licence,
         "folder": str(preset.folder),
     }

@@ -152,6 +152,11 @@ def how_to_get(preset: Preset) -> str:
 
     if preset.weights.sources:
         return f"Pull them with: hvae zoo pull {preset.name}"
+    if preset.weights.sha256:
+        return (
+            "They lie in hvae's repository; from a clone of it: "
+            f"hvae zoo pull CLONE/zoo/{preset.name}"
+        )
     ways = f"Train it with: hvae train {preset.name}"
     try:
         require_original(preset.config)

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import shutil
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,14 @@ def pull(
 def _pull_folder(
     source: str, base: str, name: str, progress: PullProgress | None, force: bool
 ) -> PullResult:
-    """Pull the preset in a folder, local or on a server."""
+    """Pull the preset in a folder, local or on a server.
+
+    One of an installed preset's name brings that preset's weights, if the package is without them.
+    """
     if name in installed_presets():
+        installed = find_preset(name)
+        if _lacks_recorded_weights(installed):
+            return _pull_named(installed, progress, force, [_within(base)])
         raise PresetError(
             f"Cannot pull {source}: an installed preset is already named {name!r}.",
             "Use it from its folder, or give the other another name.",
@@ -122,8 +128,10 @@ def _pull_folder(
         return _finish(preset, [_within(base), *preset.weights.sources], target, base, progress)
 
 
-def _pull_named(found: Preset, progress: PullProgress | None, force: bool) -> PullResult:
-    """Pull the weights of a preset that is known here."""
+def _pull_named(
+    found: Preset, progress: PullProgress | None, force: bool, places: Sequence[str] = ()
+) -> PullResult:
+    """Pull the weights of a preset that is known here, from ``places`` or its own sources."""
     if found.weights_path is not None and (found.origin != "pulled" or not force):
         fault, _ = compare(found.weights_path, found)
         if not fault:
@@ -134,14 +142,17 @@ def _pull_named(found: Preset, progress: PullProgress | None, force: bool) -> Pu
                 f"{fault}.",
                 "Install the package again, or restore the folder.",
             )
-    name, sources = check_name(found.name, "hvae zoo pull"), list(found.weights.sources)
+    name, sources = check_name(found.name, "hvae zoo pull"), [*places, *found.weights.sources]
     target, origin = presets_folder() / name, sources[0] if sources else ""
     if not sources and found.origin == "pulled" and is_address(read_origin(found.folder)):
         origin = read_origin(found.folder)
         sources = [_within(origin)]
     if not sources:
+        exist = found.weights.sha256 is not None
         raise PresetError(
-            f"The preset {name!r}: no trained weights exist yet.", f"{how_to_get(found)}."
+            f"The preset {name!r}: "
+            + ("its weights are not in the package." if exist else "no trained weights exist yet."),
+            f"{how_to_get(found)}.",
         )
     with workplace(name, _waiting(progress)) as work:
         if target.exists() and not force and _same_weights(target, found):  # it was waited for
@@ -181,6 +192,12 @@ def _finish(
     clear_except(work, (*FILES, ORIGIN_FILE))
     swap_in(work, target)
     return _result(read_preset(target, preset.name), "pulled", origin)
+
+
+def _lacks_recorded_weights(preset: Preset) -> bool:
+    """Whether an installed preset's weights are known but too large for the package."""
+    is_without = preset.weights_path is None or preset.origin == "pulled"
+    return is_without and preset.weights.sha256 is not None
 
 
 def _checked(work: Path, name: str, base: str) -> Preset:

@@ -20,8 +20,8 @@ STATISTICS = {"q_mean": 3e-6, "q_logsigma": 3e-6, "p_mean": 3e-6, "p_logsigma": 
 #: steps of the recorded training and its rules
 TRACE = {
     "batch_size": 4, "optimizer": "adamw", "beta_1": 0.9, "beta_2": 0.9, "learning_rate": 0.002,
-    "weight_decay": 0.1, "decay_all_weights": True, "ema_decay": 0.9, "clip_norm": 0.75,
-    "skip_norm": 0.85, "schedule": "constant", "warmup_steps": 3,
+    "weight_decay": 0.1, "decay_all_weights": True, "ema_decay": 0.9, "ema_warmup": False,
+    "clip_norm": 0.75, "skip_norm": 0.85, "schedule": "constant", "warmup_steps": 3,
 }  # fmt: skip
 
 

@@ -124,6 +124,9 @@ TESTED = {
     f"{OPTIMIZER}::test_kernels_alone_are_decayed": ("train.weight_decay",),
     f"{OPTIMIZER}::test_decay_all_weights_decays_biases_too": ("train.decay_all_weights",),
     f"{OPTIMIZER}::test_average_is_the_recursion_from_the_initial_weights": ("train.ema_decay",),
+    f"{OPTIMIZER}::test_the_average_s_decay_warms_up_with_the_updates_that_were_made": (
+        "train.ema_warmup",
+    ),
     f"{OPTIMIZER}::test_a_skipped_update_changes_nothing_at_all": (
         "train.ema_decay", "train.skip_norm",
     ),

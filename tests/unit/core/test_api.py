@@ -60,6 +60,17 @@ def test_load_takes_a_folder_its_weights_file_and_an_absolute_or_textual_path(pr
         np.testing.assert_array_equal(hvae.load(source).sample(2), images)
 
 
+def test_a_loaded_model_is_float32_whatever_it_was_trained_in(tmp_path):
+    trained = hvae.build({**CONFIG, "train": {"precision": "mixed_bfloat16"}})
+    assert trained.encoder.compute_dtype == "bfloat16"
+    folder = trained.save(tmp_path / "mixed")
+    assert hvae.load(folder).encoder.compute_dtype == "float32"
+    faster = hvae.load(folder, precision="mixed_bfloat16")
+    assert faster.encoder.compute_dtype == "bfloat16"
+    # The readout's last convolution, whose output are the likelihood's parameters.
+    assert faster.readout.out.compute_dtype == "float32"
+
+
 def test_damaged_and_missing_weights_are_told(preset, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(preset, broken)

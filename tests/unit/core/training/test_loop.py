@@ -1,5 +1,6 @@
 """Whole runs on the digits, a few updates each."""
 
+import hashlib
 import json
 import math
 import os
@@ -13,7 +14,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 from hvae_core.config import parse_config
-from hvae_core.errors import ConfigError, DataError, TrainingError
+from hvae_core.errors import ConfigError, DataError, TrainingError, WeightsError
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.loop import default_callbacks
@@ -101,6 +102,31 @@ def test_a_run_leaves_what_it_promises(unbroken):
     expected = (last["rate"] + last["distortion"]) / math.log(2.0)
     assert last["bits_per_dim"] == pytest.approx(expected)
     assert sum(last["kl_per_layer"]) / 64 == pytest.approx(last["rate"], rel=1e-4)
+
+
+def test_a_run_starts_from_given_weights(unbroken, tmp_path):
+    start = find_weights(unbroken.output)[1]
+    # The first update of a warm-up has the rate 0.
+    result = train(config(steps=1, weight_decay=0.0), tmp_path / "run", weights=start)
+    checkpoint = result.output / "checkpoints" / "step-00000001"
+    for name in ("model", "ema"):
+        arrays = read_tensors(checkpoint / f"{name}.safetensors")
+        for key, value in read_tensors(start).items():
+            np.testing.assert_array_equal(arrays[key], value)
+    session = MetricsFile(result.output / "sessions.jsonl").read()[0]
+    assert session["weights"] == str(start)
+    assert session["weights_sha256"] == hashlib.sha256(start.read_bytes()).hexdigest()
+    again = train(config(steps=3, weight_decay=0.0), tmp_path / "run", resume=True, weights=start)
+    assert again.steps == 3
+    assert "weights" not in MetricsFile(result.output / "sessions.jsonl").read()[1]
+
+
+def test_weights_of_another_model_start_nothing(unbroken, tmp_path):
+    start = find_weights(unbroken.output)[1]
+    other = {**PLAIN, "model": {**PLAIN["model"], "width": 8}}
+    with pytest.raises(WeightsError, match="does not fit the model"):
+        train(parse_config(other), tmp_path / "run", weights=start)
+    assert not (tmp_path / "run").exists()
 
 
 def test_validation_is_of_the_averaged_weights_that_are_saved(unbroken):

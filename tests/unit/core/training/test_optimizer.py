@@ -100,13 +100,30 @@ def test_weight_decay_leaves_biases_out():
 
 
 def test_average_is_the_recursion_from_the_initial_weights():
-    updater, update = make(optimizer="sgd", beta_1=0.0, weight_decay=0, ema_decay=0.9)
+    options = {"ema_decay": 0.9, "ema_warmup": False}
+    updater, update = make(optimizer="sgd", beta_1=0.0, weight_decay=0, **options)
     expected = numbers(updater.weights)
     for _ in range(3):
         update(np.ones((2, 2)), (1.0, 2.0))
         expected = [
             0.9 * e + 0.1 * w for e, w in zip(expected, numbers(updater.weights), strict=True)
         ]
+    for average, value in zip(numbers(updater.averages), expected, strict=True):
+        np.testing.assert_allclose(average, value, rtol=1e-6)
+
+
+def test_the_average_s_decay_warms_up_with_the_updates_that_were_made():
+    options = {"ema_decay": 0.3, "skip_norm": 10.0}
+    updater, update = make(optimizer="sgd", beta_1=0.0, weight_decay=0, **options)
+    expected = numbers(updater.weights)
+    # 2/11 and 3/12 are below ema_decay, 4/13 is above it; a skipped update does not count.
+    for decay in (2 / 11, 3 / 12, None, 0.3):
+        update(np.ones((2, 2)) * (100.0 if decay is None else 1.0), (1.0, 2.0))
+        if decay is not None:
+            expected = [
+                decay * e + (1 - decay) * w
+                for e, w in zip(expected, numbers(updater.weights), strict=True)
+            ]
     for average, value in zip(numbers(updater.averages), expected, strict=True):
         np.testing.assert_allclose(average, value, rtol=1e-6)
 

@@ -34,6 +34,18 @@ def test_the_card_names_the_papers(zoo: Path) -> None:
     assert "- Child 2020, Very Deep VAEs, arXiv 2011.10650" in card
 
 
+def test_the_card_says_how_weights_were_trained_that_had_another_recipe(
+    zoo: Path, tmp_path: Path
+) -> None:
+    found = Publication.of(find_preset("trained"))
+    for how, name in (({}, "plain"), ({"how": "In a hurry."}, "hurried")):
+        info = {**found.info, "name": name, "trained": {"images_seen": 5, **how}}
+        push(Publication(found.config, found.weights, info), tmp_path / name)
+        card = (tmp_path / name / "README.md").read_text()
+        assert "- images seen: 5" in card
+        assert ("In a hurry.\n\n`hvae train hurried` trains it anew: adamax," in card) == bool(how)
+
+
 @pytest.mark.parametrize(
     ("data", "published"),
     [

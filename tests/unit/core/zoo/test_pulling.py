@@ -120,6 +120,33 @@ def test_names_are_not_taken_from_others(site: str, zoo: Path, tmp_path: Path) -
     assert pull(f"{site}/b/remote", force=True).status == "pulled"
 
 
+def test_weights_that_the_package_is_without(zoo: Path, tmp_path: Path, home: Path) -> None:
+    clone = tmp_path / "clone" / "zoo" / "trained"
+    shutil.copytree(zoo / "trained", clone)
+    (zoo / "trained" / "model.safetensors").unlink()
+    with pytest.raises(PresetError, match="its weights are not in the package") as caught:
+        pull("trained")
+    assert "hvae zoo pull CLONE/zoo/trained" in caught.value.hint
+    # Its weights alone are taken: the configuration stays that of the package.
+    edit(clone, lambda info: info.update(summary="another"))
+    assert pull(clone).status == "pulled"
+    found = find_preset("trained")
+    assert found.weights_path == home / "presets" / "trained" / "model.safetensors"
+    assert found.summary != "another"
+    assert pull(clone).status == pull("trained").status == "already here"
+
+
+def test_other_weights_do_not_pass_for_those_of_the_package(zoo: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "trained"
+    shutil.copytree(zoo / "trained", clone)
+    (zoo / "trained" / "model.safetensors").unlink()
+    path = clone / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(DownloadError, match="sha256"):
+        pull(clone)
+    assert find_preset("trained").weights_path is None
+
+
 def test_a_local_folder(zoo: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(zoo / "trained", folder)

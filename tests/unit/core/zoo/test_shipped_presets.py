@@ -35,6 +35,18 @@ def test_each_is_valid(folder: Path) -> None:
         assert read_header(preset.weights_path).metadata["preset"] == preset.name
 
 
+@pytest.mark.one_backend
+@pytest.mark.parametrize(
+    "folder", [f for f in FOLDERS if f.name.startswith("digits")], ids=lambda folder: folder.name
+)
+def test_the_card_s_figure_is_what_an_evaluation_gives(folder: Path) -> None:
+    pytest.importorskip("sklearn")
+    from hvae_core import evaluate
+
+    printed = read_preset(folder).figures["bits_per_dim"]["value"]
+    assert evaluate(folder)["bits_per_dim"] == pytest.approx(printed, abs=0.000051)
+
+
 def test_the_full_cifar10_model_has_the_published_layers() -> None:
     model = read_preset(Path(hvae_zoo.__file__).parent / "cifar10-vdvae").config.model
     assert len(model.latent_shapes) == 43
