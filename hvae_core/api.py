@@ -99,11 +99,7 @@ def load(
 
 
 def _with_weights(source: str | Path | Preset) -> tuple[Config, Path]:
-    """As `find_source`, of what has weights on this machine.
-
-    Raises:
-        PresetError: it has none; the message says how to get them.
-    """
+    """As `find_source`, or `PresetError` where there are no weights on this machine."""
     if isinstance(source, Preset):
         config, weights = source.config, source.weights_path
     else:
