@@ -1,13 +1,21 @@
-"""Making things on a background thread, ahead of their use."""
+"""Making things on a background thread, ahead of their use; how many threads pay."""
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+def cores() -> int:
+    """The processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _End:

@@ -7,13 +7,13 @@ the batch it is in, nor on the backend.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from hvae_core.background import cores
 from hvae_core.interfaces import Shape3, Tensor
 
 #: numbers (about 5 ms of drawing) from which threads are worth their start
@@ -91,7 +91,7 @@ def _draw(
         for row in range(len(out)):
             draw(row)
     else:  # NumPy lets go of the interpreter's lock while it draws
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(draw, range(len(out))))
     return out
 

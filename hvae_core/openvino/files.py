@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import openvino
 
+from hvae_core.background import cores
 from hvae_core.errors import BadInputError
-from hvae_core.openvino.running import Program, cores
+from hvae_core.openvino.running import Program
 from hvae_core.paths import cache_folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +10,6 @@ import openvino
 
 #: float32 throughout: OpenVINO may else choose a smaller type where the processor has one
 PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
-
-
-def cores() -> int:
-    """The processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Program:
