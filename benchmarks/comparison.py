@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 
 def parser(description: str, batch: int, steps: int, rounds: int) -> argparse.ArgumentParser:
     """The arguments that all benchmarks take."""
-    from hvae_core.backend import installed_backends
+    from hvae_core.backends.selection import installed_backends
 
     found = [name for name in installed_backends() if name != "openvino"]
     parse = argparse.ArgumentParser(

@@ -39,7 +39,7 @@ def main() -> None:
     options = parser.parse_args()
 
     import hvae_core as hvae
-    from hvae_core.training.metrics import MetricsFile
+    from hvae_core.runs.metrics import MetricsFile
 
     config = {
         "model": MODEL,

@@ -72,7 +72,7 @@ def compare_steps(arguments) -> None:
 
 def compare_convolutions(arguments) -> None:
     """The flow's value and gradient against its convolutions alone."""
-    from hvae_core.backend import select_backend
+    from hvae_core.backends.selection import select_backend
 
     backend = select_backend(arguments.backends[0])
     import keras
@@ -80,7 +80,7 @@ def compare_convolutions(arguments) -> None:
     from keras import ops
 
     import hvae_core as hvae
-    from hvae_core.training.program import value_and_grad
+    from hvae_core.backends.programs import value_and_grad
 
     shape, terms, hidden = (32, 32, 16), 9, 64
     options = {"channels": hidden, "levels": 1, "terms": terms, "context_channels": 0}

@@ -46,7 +46,7 @@ def plain_runner(config: Any) -> Callable[[str, np.ndarray], Any]:
 
 def hvae_runner(name: str, config: Any, exports: Path) -> Callable[[str, np.ndarray], Any]:
     if name in EXPORTS:
-        from hvae_core.inference.exported import load_exported
+        from hvae_core.exported.exported_model import load_exported
 
         modes = {m: load_exported(exports / name, m) for m in ("latency", "throughput")}
     else:

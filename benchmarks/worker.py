@@ -96,7 +96,7 @@ def agreement(config: Any, images: np.ndarray) -> float:
     from keras import ops
     from plain_torch import PlainVDVAE
 
-    from hvae_core.inference.batching import latent_noise
+    from hvae_core.inference.engine import latent_noise
     from hvae_core.model import HierarchicalVAE
     from hvae_core.weights import weight_names
 
@@ -122,7 +122,7 @@ def answer(**values: Any) -> None:
 def main() -> None:
     """Set up, then run as many steps as each line asks for."""
     task, implementation, batch, path = sys.argv[1:]
-    from hvae_core.backend import select_backend
+    from hvae_core.backends.selection import select_backend
     from hvae_core.config import load_config
 
     config = load_config(path)

@@ -28,7 +28,7 @@ def draw(name: str, roots: dict[str, str]) -> None:
     """Draw the pictures of one preset."""
     from hvae_core.api import load
     from hvae_core.errors import HvaeError
-    from hvae_core.plotting import save_grid
+    from hvae_core.images.grids import save_grid
 
     model = load(name)
     scale = max(1, 64 // model.image_shape[0])

@@ -33,7 +33,7 @@ MODULES = (
 
 def make(folder: Path) -> Path:
     """Write the pages of `MODULES` to ``folder``, and give the first one."""
-    from hvae_core.backend import select_backend
+    from hvae_core.backends.selection import select_backend
 
     select_backend()
     import pdoc

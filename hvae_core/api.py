@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hvae_core.backend import select_backend, select_training_backend
+from hvae_core.backends.selection import select_backend, select_training_backend
 from hvae_core.errors import BadInputError, PresetError, did_you_mean
 from hvae_core.zoo import Preset, find_preset, list_presets
 from hvae_core.zoo.preset import how_to_get
 
 if TYPE_CHECKING:
     from hvae_core.config import Config, ModelConfig, Precision
-    from hvae_core.inference.exported import ExportedModel, Mode
+    from hvae_core.exported.exported_model import ExportedModel, Mode
     from hvae_core.interfaces import Dataset
     from hvae_core.model import HierarchicalVAE
 
@@ -47,7 +47,7 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
         HvaeError: there is no such thing, or it is damaged.
     """
     from hvae_core.config import load_config
-    from hvae_core.training.run_folder import find_weights, is_run_folder
+    from hvae_core.runs.folder import find_weights, is_run_folder
 
     path = Path(source)
     if is_run_folder(path) and not (path / "preset.yaml").is_file():
@@ -60,7 +60,7 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
 
 def find_configuration(source: str | Path) -> Config:
     """The configuration that ``source`` means, with or without weights; see `find_source`."""
-    from hvae_core.training.run_folder import RunFolder, is_run_folder
+    from hvae_core.runs.folder import RunFolder, is_run_folder
 
     if is_run_folder(source):
         return RunFolder(source).read_config()
@@ -82,7 +82,7 @@ def load(
         PresetError: it has no weights here; the message says how to get them.
         WeightsError: the weights are damaged or another model's.
     """
-    from hvae_core.exporting.folder import is_export_folder
+    from hvae_core.exported.folder import is_export_folder
 
     if not isinstance(source, Preset) and is_export_folder(source):
         raise BadInputError(
@@ -137,7 +137,7 @@ def load_exported(folder: str | Path, mode: Mode = "latency") -> ExportedModel:
     Raises:
         BadInputError: the folder is no export, or damaged.
     """
-    from hvae_core.inference.exported import load_exported as run
+    from hvae_core.exported.exported_model import load_exported as run
 
     return run(folder, mode)
 
@@ -153,7 +153,7 @@ def load_runnable(source: str | Path, mode: Mode | None = None) -> HierarchicalV
         BadInputError: ``mode`` is given and it is no export folder.
         HvaeError: see `load` and `load_exported`.
     """
-    from hvae_core.exporting.folder import is_export_folder
+    from hvae_core.exported.folder import is_export_folder
 
     if is_export_folder(source):
         return load_exported(source, mode or "latency")

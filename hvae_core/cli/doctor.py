@@ -36,8 +36,8 @@ def _version(package: str) -> str | None:
 
 def report() -> dict[str, Any]:
     """What `hvae doctor` prints; imports no backend."""
-    from hvae_core.backend import installed_backends
-    from hvae_core.paths import cache_folder, offline
+    from hvae_core.backends.selection import installed_backends
+    from hvae_core.files.places import cache_folder, offline
     from hvae_core.plugins import manager
     from hvae_core.zoo import list_presets, preset_summary
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hvae_core.config import Config
-    from hvae_core.inference.exported import ExportedModel
+    from hvae_core.exported.exported_model import ExportedModel
     from hvae_core.interfaces import Dataset
     from hvae_core.model import HierarchicalVAE
 
@@ -62,7 +62,7 @@ def read_image(path: str, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
     Raises:
         DataError: there is no such file, or it is no image; names the file.
     """
-    from hvae_core.data.user_images import as_trained_on, read_user_image
+    from hvae_core.images.user_images import as_trained_on, read_user_image
 
     return as_trained_on(read_user_image(path, model.image_shape), model.config).pixels
 

@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Walk from one image to another through the latents."""
     from hvae_core.api import load_runnable
-    from hvae_core.inference.saving import check_output, save_images
+    from hvae_core.images.saving import check_output, save_images
 
     output = options["output"]
     check_output(output)

@@ -81,7 +81,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 def cli(backend: str | None) -> None:
     """Train, evaluate, sample and share hierarchical VAEs."""
     if backend is not None:
-        from hvae_core.backend import select_backend
+        from hvae_core.backends.selection import select_backend
 
         select_backend(backend)
 

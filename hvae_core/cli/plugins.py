@@ -102,9 +102,9 @@ def new_command(name: str, output: Path) -> None:
 @json_option
 def check_command(name: str, configs: tuple[str, ...], as_json: bool) -> None:
     """Run the contract's tests on a component, NAME being kind.name or a name."""
-    from hvae_core.backend import select_backend
+    from hvae_core.backends.selection import select_backend
     from hvae_core.errors import HvaeError
-    from hvae_core.plugins.checking import check_component
+    from hvae_core.plugins.testing.checking import check_component
 
     entry = find_entry(name)
     options = [_mapping(text) for text in configs] or [{}]

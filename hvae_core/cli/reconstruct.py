@@ -44,8 +44,8 @@ def command(
     import numpy as np
 
     from hvae_core.api import load_runnable
-    from hvae_core.inference.batching import check_temperature
-    from hvae_core.inference.saving import check_output, save_images
+    from hvae_core.images.saving import check_output, save_images
+    from hvae_core.inference.engine import check_temperature
 
     output = options["output"]
     temperature = float(check_temperature(options["temperature"]))

@@ -22,7 +22,7 @@ def command(run: Path, output: Path | None, no_samples: bool, as_json: bool) -> 
     from hvae_core.report import write_report
 
     if not no_samples:
-        from hvae_core.backend import select_backend
+        from hvae_core.backends.selection import select_backend
 
         select_backend()
     path = write_report(run, output, samples=not no_samples)

@@ -16,7 +16,7 @@ from hvae_core.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from hvae_core.inference.exported import Mode
+    from hvae_core.exported.exported_model import Mode
 
 
 @click.command()
@@ -56,10 +56,10 @@ def command(
     are drawn, so that any number fits into memory. An exported model starts and runs fastest.
     """
     from hvae_core.api import load_runnable
-    from hvae_core.inference.batching import check_temperature
+    from hvae_core.images.grids import check_grid
+    from hvae_core.images.saving import check_output, save_images
+    from hvae_core.inference.engine import check_temperature
     from hvae_core.inference.sampling import sample_batches
-    from hvae_core.inference.saving import check_output, save_images
-    from hvae_core.plotting import check_grid
 
     check_temperature(temperature)
     kind = check_output(output)

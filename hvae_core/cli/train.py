@@ -55,11 +55,11 @@ def command(
     A run that was killed goes on with the same numbers: the same command with --resume.
     """
     from hvae_core.api import find_configuration, find_weights_file
-    from hvae_core.backend import select_training_backend
+    from hvae_core.backends.processes import process_index
+    from hvae_core.backends.selection import select_training_backend
     from hvae_core.config import load_config
     from hvae_core.errors import BadInputError
-    from hvae_core.processes import process_index
-    from hvae_core.training.run_folder import is_run_folder
+    from hvae_core.runs.folder import is_run_folder
 
     if devices is not None:
         overrides = (*overrides, f"train.devices=[{devices}]")
@@ -110,7 +110,7 @@ def _join(coordinator: str | None, processes: int | None, index: int | None) -> 
     Raises:
         BadInputError: something is missing.
     """
-    from hvae_core.backend import select_backend
+    from hvae_core.backends.selection import select_backend
     from hvae_core.errors import BadInputError
 
     if coordinator is None:
@@ -124,7 +124,7 @@ def _join(coordinator: str | None, processes: int | None, index: int | None) -> 
     if not automatic and (processes is None or index is None):
         raise BadInputError("--coordinator HOST:PORT needs --processes and --process-index.")
     select_backend()
-    from hvae_core.processes import join_processes
+    from hvae_core.backends.processes import join_processes
 
     join_processes(None if automatic else coordinator, processes, index)
     return True

@@ -11,12 +11,12 @@ import pydantic
 import yaml
 
 from hvae_core.config.component import Component, component_field
+from hvae_core.config.preset_keys import PRESET_KEYS
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
 from hvae_core.errors import ConfigError, did_you_mean
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
-from hvae_core.preset_keys import PRESET_KEYS
 
 #: sections that hold a component, which may be given by its name alone
 COMPONENT_KEYS = ("block", "flow", "attention", "likelihood", "regularizer", "data")

@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
-from hvae_core.background import ahead
 from hvae_core.errors import DataError
+from hvae_core.files.threads import ahead
 from hvae_core.interfaces import Dataset, ImageSource
 
 Views = Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from hvae_core.files.places import cache_folder
 from hvae_core.interfaces import Shape3
-from hvae_core.paths import cache_folder
 
 
 def decoded_images(

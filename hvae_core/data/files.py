@@ -9,11 +9,11 @@ import numpy as np
 import pydantic
 
 from hvae_core.errors import DataError, did_you_mean
+from hvae_core.files.places import cache_folder
 from hvae_core.interfaces import Dataset
-from hvae_core.paths import cache_folder
 
 if TYPE_CHECKING:
-    from hvae_core.download import Progress
+    from hvae_core.fetching.download import Progress
 
 
 class DatasetOptions(pydantic.BaseModel):

@@ -9,7 +9,7 @@ from hvae_core.interfaces import Dataset
 
 if TYPE_CHECKING:
     from hvae_core.config.component import Component
-    from hvae_core.download import Progress
+    from hvae_core.fetching.download import Progress
 
 
 def open_dataset(component: Component, progress: Progress | None = None) -> Dataset:

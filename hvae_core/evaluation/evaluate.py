@@ -13,7 +13,7 @@ from hvae_core.data import evaluation_batches, open_dataset
 from hvae_core.errors import BadInputError, did_you_mean
 from hvae_core.evaluation.elbo import posterior_pass
 from hvae_core.evaluation.importance import log_likelihood
-from hvae_core.inference.batching import (
+from hvae_core.inference.engine import (
     DEFAULT_BATCH_SIZE,
     Runnable,
     compiled_function,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.inference.batching import check_count, check_images, compiled_function, latent_noise
-from hvae_core.plotting import make_grid
+from hvae_core.images.grids import make_grid
+from hvae_core.inference.engine import check_count, check_images, compiled_function, latent_noise
 
 if TYPE_CHECKING:
     from hvae_core.model import HierarchicalVAE

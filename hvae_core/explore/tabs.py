@@ -9,7 +9,6 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 
-from hvae_core.data.user_images import FittedImage, as_trained_on
 from hvae_core.explore import actions
 from hvae_core.explore.models import Models
 from hvae_core.explore.uploads import read_upload
@@ -22,6 +21,7 @@ from hvae_core.explore.widgets import (
     upload_field,
     whole,
 )
+from hvae_core.images.user_images import FittedImage, as_trained_on
 
 if TYPE_CHECKING:
     from hvae_core.model import HierarchicalVAE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hvae_core.data.user_images import FittedImage, read_user_image
 from hvae_core.errors import DataError
+from hvae_core.images.user_images import FittedImage, read_user_image
 
 MAX_BYTES = 10 << 20
 MAX_PIXELS = 40_000_000

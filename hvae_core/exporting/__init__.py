@@ -2,10 +2,10 @@
 
 `graphs` says what is exported; `openvino_format`, `onnx_format` and `openai_vdvae` are the formats,
 plugins of the kind ``export``; `folder` is an export folder and its manifest;
-`hvae_core.inference.exported` runs one.
+`hvae_core.exported.exported_model` runs one.
 """
 
+from hvae_core.exported.folder import is_export_folder
 from hvae_core.exporting.exporting import export_model, export_source
-from hvae_core.exporting.folder import is_export_folder
 
 __all__ = ["export_model", "export_source", "is_export_folder"]

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hvae_core.backend import active_backend, select_backend
+from hvae_core.backends.selection import active_backend, select_backend
 from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
 from hvae_core.plugins import manager
 from hvae_core.zoo import Preset
@@ -91,7 +91,7 @@ def as_preset(source: str | Path | Preset, folder: Path) -> Preset:
         PresetError: it has no weights on this machine.
     """
     from hvae_core.api import find_source
-    from hvae_core.training.run_folder import is_run_folder
+    from hvae_core.runs.folder import is_run_folder
     from hvae_core.zoo import find_preset, write_preset
 
     if isinstance(source, str | Path) and is_run_folder(source):

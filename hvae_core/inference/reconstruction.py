@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.inference.batching import (
+from hvae_core.inference.engine import (
     DEFAULT_BATCH_SIZE,
     Runnable,
     batch_rows,

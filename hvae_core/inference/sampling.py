@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hvae_core.background import ahead
-from hvae_core.inference.batching import (
+from hvae_core.files.threads import ahead
+from hvae_core.inference.engine import (
     DEFAULT_BATCH_SIZE,
     Runnable,
     batch_rows,

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 import keras
 from keras import ops
 
+from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig, StageConfig
 from hvae_core.interfaces import Attention, LatentOutput, LayerPosterior, Tensor
 from hvae_core.layers import upsample_nearest
 from hvae_core.model.attending import Attending
 from hvae_core.model.encoder import Transition
 from hvae_core.model.latent import LatentLayer
-from hvae_core.model.noise import Noise
-from hvae_core.model.rematerialisation import rematerialised
+from hvae_core.prob.noise import Noise
 
 Visit = Callable[[LatentLayer, Tensor], tuple[Tensor, Tensor | None]]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import keras
 
+from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig, StageConfig
 from hvae_core.interfaces import BlockShape, Tensor
 from hvae_core.layers import convolution, pool_average, resize_channels
-from hvae_core.model.rematerialisation import rematerialised
 
 
 def block_shape(

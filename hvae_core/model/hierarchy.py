@@ -17,8 +17,8 @@ from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Flow, LayerPosterior, PassOutput, Shape3, Tensor
 from hvae_core.model.decoder import Decoder
 from hvae_core.model.encoder import Encoder
-from hvae_core.model.noise import Noise
 from hvae_core.model.readout import build_readout
+from hvae_core.prob.noise import Noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

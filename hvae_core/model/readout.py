@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import BlockShape, Tensor
 from hvae_core.layers import convolution, density_dtype, unpatch, upsample_nearest
-from hvae_core.model.rematerialisation import rematerialised
 
 
 class LatentReadout(keras.layers.Layer):

@@ -12,7 +12,7 @@ import numpy as np
 
 from hvae_core.report.collect import Record, RunFacts
 from hvae_core.report.picture import Picture
-from hvae_core.training.metrics import in_unit, unit_key
+from hvae_core.runs.metrics import in_unit, unit_key
 
 #: records drawn at most; more would not be seen
 _LIMIT = 1500

@@ -9,11 +9,11 @@ import numpy as np
 
 from hvae_core.data import open_dataset
 from hvae_core.errors import DataError
-from hvae_core.plotting import encode_png, make_grid
+from hvae_core.images.grids import encode_png, make_grid
 from hvae_core.report.collect import RunFacts, held_out
 from hvae_core.report.picture import Picture
+from hvae_core.runs.folder import find_weights
 from hvae_core.training.feeding import SPLIT
-from hvae_core.training.run_folder import find_weights
 
 if TYPE_CHECKING:
     from hvae_core.model import HierarchicalVAE

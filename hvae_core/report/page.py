@@ -14,7 +14,7 @@ import hvae_core
 from hvae_core.config import dump_yaml
 from hvae_core.report.collect import RunFacts
 from hvae_core.report.picture import Picture
-from hvae_core.training.metrics import unit_key
+from hvae_core.runs.metrics import unit_key
 
 
 def render(facts: RunFacts, pictures: Sequence[Picture], notes: Sequence[str] = ()) -> str:

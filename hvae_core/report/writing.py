@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.errors import BadInputError, HvaeError
-from hvae_core.plotting import replace_file
+from hvae_core.images.grids import replace_file
 from hvae_core.report.collect import RunFacts, collect
 from hvae_core.report.curves import draw_curves, plots_are_possible
 from hvae_core.report.page import render

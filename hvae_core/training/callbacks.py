@@ -85,7 +85,7 @@ class SampleGrids(Callback):
         every = run.config.train.sample_epochs
         if not every or (run.epoch % every and run.step < run.total_steps):
             return
-        from hvae_core.plotting import save_grid
+        from hvae_core.images.grids import save_grid
 
         images = run.model.sample(
             self.images, temperature=self.temperature, seed=run.config.train.seed
@@ -109,7 +109,7 @@ class ReportAtEnd(Callback):
         """See `Callback.finished`. The model then holds the best weights."""
         if not run.is_main:
             return
-        from hvae_core.processes import process_count
+        from hvae_core.backends.processes import process_count
         from hvae_core.report import write_report
 
         draws = bool(run.config.train.sample_epochs) and process_count() == 1
@@ -120,7 +120,7 @@ class ReportAtEnd(Callback):
 
     def _best(self, run: Run) -> HierarchicalVAE:
         # The run's own model: its compiled sampling, and no second model in memory.
-        from hvae_core.training.run_folder import find_weights
+        from hvae_core.runs.folder import find_weights
         from hvae_core.weights import load_weights
 
         load_weights(run.model, find_weights(run.output)[1])

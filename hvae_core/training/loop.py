@@ -7,19 +7,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hvae_core.backends.devices import use_devices
+from hvae_core.backends.processes import in_each_process, process_index, together
 from hvae_core.config import Config, check_against_shape
-from hvae_core.devices import use_devices
 from hvae_core.errors import TrainingError
-from hvae_core.processes import in_each_process, process_index, together
+from hvae_core.runs.folder import RunFolder
+from hvae_core.runs.metrics import MetricsFile
+from hvae_core.runs.state import TrainResult
 from hvae_core.training.callbacks import Callback, ReportAtEnd, SampleGrids
 from hvae_core.training.feeding import open_images
 from hvae_core.training.interruption import Interruption
-from hvae_core.training.metrics import MetricsFile
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.run import TrainingRun
-from hvae_core.training.run_folder import RunFolder
 from hvae_core.training.sessions import describe_session
-from hvae_core.training.state import TrainResult
 from hvae_core.training.tensorboard import TensorBoard, tensorboard_is_installed
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from hvae_core.backends.programs import snapshot
 from hvae_core.config import TrainConfig
 from hvae_core.interfaces import Tensor
-from hvae_core.training.program import snapshot
 
 
 def build_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:

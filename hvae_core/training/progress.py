@@ -16,8 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from hvae_core.runs.metrics import in_unit, unit_key
 from hvae_core.training.callbacks import Callback, Run
-from hvae_core.training.metrics import in_unit, unit_key
 
 #: seconds between two changes of the figures beside the bar
 _REFRESH = 0.25

@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from hvae_core.backends.processes import any_process, process_count, process_index
 from hvae_core.config import Config
 from hvae_core.data import prefetch
 from hvae_core.errors import TrainingError
-from hvae_core.processes import any_process, process_count, process_index
+from hvae_core.runs.checkpoints import Checkpoint
+from hvae_core.runs.folder import RunFolder
+from hvae_core.runs.metrics import MetricsFile, in_unit, unit_key
+from hvae_core.runs.state import TrainResult, TrainState
 from hvae_core.training import schedules
 from hvae_core.training.callbacks import Callback
-from hvae_core.training.checkpoints import Checkpoint
 from hvae_core.training.feeding import Images
 from hvae_core.training.interruption import InterruptedRun, Interruption
-from hvae_core.training.metrics import MetricsFile, in_unit, unit_key
 from hvae_core.training.progress import ProgressDisplay
-from hvae_core.training.run_folder import RunFolder
-from hvae_core.training.state import TrainResult, TrainState
 
 #: updates whose figures may still be on the device; reading them later keeps the device busy
 _LAG = 2

@@ -8,9 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hvae_core.devices import devices_in_use
-from hvae_core.download import file_digest
-from hvae_core.processes import process_count
+from hvae_core.backends.devices import devices_in_use
+from hvae_core.backends.processes import process_count
+from hvae_core.fetching.download import file_digest
 
 
 def describe_session(step: int, weights: Path | None = None) -> dict[str, Any]:

@@ -11,15 +11,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from hvae_core.backends.devices import divided, everywhere, spread, spread_normal
+from hvae_core.backends.programs import Program, snapshot, value_and_grad
 from hvae_core.config import Config
 from hvae_core.data import open_dataset
-from hvae_core.devices import divided, everywhere, spread, spread_normal
 from hvae_core.errors import WeightsError
 from hvae_core.interfaces import LatentOutput, PassOutput, Regularizer, Tensor
 from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.noise_streams import fold_seed, total_size
+from hvae_core.prob.noise_streams import fold_seed, total_size
 from hvae_core.training.optimizer import Updater
-from hvae_core.training.program import Program, snapshot, value_and_grad
 from hvae_core.weights import weight_names
 
 

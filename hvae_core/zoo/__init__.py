@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hvae_core.zoo.index import find_preset, list_presets, preset_summary
+    from hvae_core.zoo.finding import find_preset, list_presets, preset_summary
     from hvae_core.zoo.preset import Preset, read_preset
     from hvae_core.zoo.pruning import Pruned, prune
     from hvae_core.zoo.publishing import Publication, push

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hvae_core.download import file_digest
 from hvae_core.errors import ConfigError, PresetError, WeightsError, did_you_mean
-from hvae_core.zoo.index import find_preset, list_presets
+from hvae_core.fetching.download import file_digest
+from hvae_core.zoo.finding import find_preset, list_presets
 from hvae_core.zoo.preset import Preset
 from hvae_core.zoo.writing import write_preset
 
@@ -43,10 +43,10 @@ def import_openai_vdvae(
         ConfigError: the configuration is unknown or impossible.
         PresetError: ``output`` cannot be used.
     """
+    from hvae_core.importing.torch_files import read_state_dict
     from hvae_core.weights.model_weights import file_metadata
-    from hvae_core.weights.openai_vdvae import from_original
     from hvae_core.weights.tensors import write_tensors
-    from hvae_core.weights.torch_files import read_state_dict
+    from hvae_plugins.importers.openai_vdvae.tensors import from_original
 
     tensors = read_state_dict(checkpoint)
     chosen = recognise(tensors, Path(checkpoint)) if config is None else _configuration(config)
@@ -77,9 +77,9 @@ def export_openai_vdvae(source: str | Path | Preset, output: str | Path) -> Path
         PresetError: there is no such preset, or it has no weights here.
         ConfigError: its model is none of the original's architecture.
     """
-    from hvae_core.weights.openai_vdvae import to_original
+    from hvae_core.importing.torch_files import write_state_dict
     from hvae_core.weights.tensors import read_tensors
-    from hvae_core.weights.torch_files import write_state_dict
+    from hvae_plugins.importers.openai_vdvae.tensors import to_original
 
     preset = find_preset(source)
     if preset.weights_path is None:
@@ -100,7 +100,7 @@ def recognise(tensors: dict[str, Any], path: Path) -> Config:
     Raises:
         WeightsError: there is none.
     """
-    from hvae_core.weights.openai_vdvae import mismatches, tensor_pairs
+    from hvae_plugins.importers.openai_vdvae.tensors import mismatches, tensor_pairs
 
     known = original_configurations()
     faults = {}
@@ -116,7 +116,7 @@ def recognise(tensors: dict[str, Any], path: Path) -> Config:
 
 def _configuration(name: str) -> Config:
     from hvae_core.config import parse_config
-    from hvae_core.config.openai_vdvae import translate
+    from hvae_plugins.importers.openai_vdvae.configurations import translate
 
     known = original_configurations()
     if name.removeprefix(PREFIX) in known:

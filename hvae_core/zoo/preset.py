@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
-from hvae_core.zoo.yaml_files import read_mapping
+from hvae_core.files.yaml_files import read_mapping
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -148,7 +148,7 @@ def _weights_info(raw: Any, path: Path) -> WeightsInfo:
 
 def how_to_get(preset: Preset) -> str:
     """The commands that bring weights where there are none yet, as a sentence without its end."""
-    from hvae_core.weights.openai_vdvae import require_original
+    from hvae_plugins.importers.openai_vdvae.tensors import require_original
 
     if preset.weights.sources:
         return f"Pull them with: hvae zoo pull {preset.name}"

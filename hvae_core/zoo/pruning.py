@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import HvaeError, PresetError, did_you_mean
-from hvae_core.zoo.index import installed_presets, presets_folder, pulled_presets
+from hvae_core.zoo.finding import installed_presets, presets_folder, pulled_presets
 from hvae_core.zoo.preset import WEIGHTS_FILE, read_preset
 from hvae_core.zoo.workplace import lock_path, pulling_folder
 
-#: what `hvae_core.zoo.folders.swap_in` and `prune` leave where they are killed
+#: what `hvae_core.files.folders.swap_in` and `prune` leave where they are killed
 _LEFTOVER = re.compile(r"\..+\.\d+\.old")
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import DownloadError, HvaeError, PresetError, WeightsError
-from hvae_core.transfer import Promise
+from hvae_core.fetching.addresses import HubAddress, check_source, is_address
+from hvae_core.fetching.sources import fetch_file
+from hvae_core.fetching.transfer import Promise
+from hvae_core.files.folders import swap_in
+from hvae_core.files.yaml_files import MAX_BYTES
 from hvae_core.weights.header import read_header
-from hvae_core.zoo.addresses import HubAddress, check_source, is_address
-from hvae_core.zoo.folders import swap_in
-from hvae_core.zoo.index import find_preset, installed_presets, presets_folder
+from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
 from hvae_core.zoo.preset import (
     CARD_FILE,
     FILES,
@@ -31,10 +33,8 @@ from hvae_core.zoo.preset import (
     how_to_get,
     read_preset,
 )
-from hvae_core.zoo.sources import fetch_file
 from hvae_core.zoo.verification import compare
 from hvae_core.zoo.workplace import ORIGIN_FILE, clear_except, note_origin, read_origin, workplace
-from hvae_core.zoo.yaml_files import MAX_BYTES
 
 #: called with a file's name, the bytes done and the total, or None where it is unknown
 PullProgress = Callable[[str, int, int | None], None]

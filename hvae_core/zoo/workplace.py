@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvae_core.errors import DownloadError
-from hvae_core.zoo.index import presets_folder
+from hvae_core.zoo.finding import presets_folder
 
 ORIGIN_FILE = "origin.json"
 

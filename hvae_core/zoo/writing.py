@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hvae_core.download import file_digest
+from hvae_core.config.preset_keys import PRESET_KEYS
 from hvae_core.errors import HvaeError, PresetError
-from hvae_core.preset_keys import PRESET_KEYS
+from hvae_core.fetching.download import file_digest
+from hvae_core.files.folders import swap_in
 from hvae_core.weights.header import copy_weights, read_header
 from hvae_core.zoo.cards import model_card
-from hvae_core.zoo.folders import swap_in
 from hvae_core.zoo.preset import (
     CARD_FILE,
     FILES,

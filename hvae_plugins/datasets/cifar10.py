@@ -102,7 +102,7 @@ class Cifar10(FileDataset):
                 f"{cifar_binary.ARCHIVE} nor data_batch_1.bin.",
                 "Leave data.root unset to download it.",
             )
-        from hvae_core.download import fetch
+        from hvae_core.fetching.download import fetch
 
         return fetch(
             f"{(self.options.url or _URL).rstrip('/')}/{cifar_binary.ARCHIVE}",

@@ -12,8 +12,8 @@ from hvae_core.data.files import DownloadOptions, FileDataset, data_folder
 from hvae_core.data.idx import read_idx_images
 from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError, DownloadError
+from hvae_core.files.places import offline
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
-from hvae_core.paths import offline
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -118,7 +118,7 @@ class Mnist(FileDataset):
         )
 
     def _download(self, split: str, target: Path) -> Path:
-        from hvae_core.download import fetch
+        from hvae_core.fetching.download import fetch
 
         mirrors = (self.options.url,) if self.options.url else _MIRRORS
         for number, mirror in enumerate(mirrors, start=1):

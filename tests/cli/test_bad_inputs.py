@@ -226,8 +226,8 @@ def test_a_plugin_that_raises_on_import(place, capsys, monkeypatch):
 
 def test_no_backend_installed(place, capsys, monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    monkeypatch.setattr("hvae_core.backend.installed_backends", list)
-    monkeypatch.setattr("hvae_core.backend.active_backend", lambda: None)
+    monkeypatch.setattr("hvae_core.backends.selection.installed_backends", list)
+    monkeypatch.setattr("hvae_core.backends.selection.active_backend", lambda: None)
     with pytest.raises(SystemExit) as left:
         main(["sample", "./tiny"])
     assert left.value.code == 2
@@ -236,7 +236,7 @@ def test_no_backend_installed(place, capsys, monkeypatch):
 
 def test_a_full_disk_in_mid_checkpoint_keeps_the_last_one(place, capsys, monkeypatch):
     """The third checkpoint fails; the run says which is kept, and goes on from it."""
-    from hvae_core.training import checkpoints
+    from hvae_core.runs import checkpoints
 
     write, calls = checkpoints.write_tensors, []
 

@@ -15,7 +15,8 @@ from hvae_core.cli.zoo import command
 from hvae_core.errors import PresetError
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_core.weights import write_tensors
-from hvae_core.zoo import index, write_preset
+from hvae_core.zoo import finding as index
+from hvae_core.zoo import write_preset
 
 CONFIG = {
     "summary": "a small one",

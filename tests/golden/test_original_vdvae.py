@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from hvae_core.config import parse_config
-from hvae_core.config.openai_vdvae import translate
 from hvae_core.weights import assign, read_tensors, weight_names
-from hvae_core.weights.openai_vdvae import from_original, to_original
+from hvae_plugins.importers.openai_vdvae.configurations import translate
+from hvae_plugins.importers.openai_vdvae.tensors import from_original, to_original
 
 STATISTICS = {"q_mean": 3e-6, "q_logsigma": 3e-6, "p_mean": 3e-6, "p_logsigma": 3e-6, "z": 1e-5}
 #: steps of the recorded training and its rules
@@ -74,7 +74,7 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, atol: float, what: st
 def test_every_layer_computes_the_original_s_numbers(golden):
     from keras import ops
 
-    from hvae_core.backend import compiled
+    from hvae_core.backends.selection import compiled
     from hvae_core.model import Noise
 
     model, _ = original_model(golden)
@@ -140,8 +140,8 @@ def test_gradients_are_the_original_s(golden):
         pytest.skip("gradients are of four images, the fixture has one")
     from keras import ops
 
+    from hvae_core.backends.programs import Program, value_and_grad
     from hvae_core.model import Noise
-    from hvae_core.training.program import Program, value_and_grad
 
     model, _ = original_model(golden)
     tensors = recorded(golden)
@@ -171,7 +171,7 @@ def test_gradients_are_the_original_s(golden):
 def test_sampled_images_are_the_original_s(base):
     from keras import ops
 
-    from hvae_core.backend import compiled
+    from hvae_core.backends.selection import compiled
     from hvae_core.model import Noise
 
     model, _ = original_model(base)

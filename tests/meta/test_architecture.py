@@ -55,7 +55,7 @@ def test_plugins_know_only_the_contracts(path):
     if relative(path).startswith("hvae_plugins/"):
         allowed = ("hvae_core.interfaces", "hvae_core.plugins", "hvae_core.prob",
                    "hvae_core.layers", "hvae_core.errors", "hvae_core.data",
-                   "hvae_core.config", "hvae_core.paths", "hvae_core.download",
+                   "hvae_core.config", "hvae_core.files.places", "hvae_core.fetching.download",
                    "hvae_plugins")  # fmt: skip
         inner = [name for name in imports(path) if name.startswith("hvae_")]
         assert all(name.startswith(allowed) for name in inner), inner

@@ -23,7 +23,7 @@ def relative(path):
 
 
 def room(module):
-    """hvae_core.model.noise -> model; the contract kit, which checks all rooms, is its own."""
+    """hvae_core.prob.noise -> model; the contract kit, which checks all rooms, is its own."""
     parts = [*module.split("."), "", ""]
     return "plugins.testing" if parts[1:3] == ["plugins", "testing"] else parts[1]
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backend import compiled
+from hvae_core.backends.selection import compiled
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Attention, Tensor
 from hvae_core.model.hierarchy import dtype_policy

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backend import compiled
+from hvae_core.backends.programs import Program, value_and_grad
+from hvae_core.backends.selection import compiled
 from hvae_core.interfaces import Tensor
 from hvae_core.model.hierarchy import seeded
 from hvae_core.plugins.testing.component import ComponentContract
-from hvae_core.training.program import Program, value_and_grad
 from hvae_core.weights import load_weights, save_weights, weight_names
 
 
@@ -159,7 +159,7 @@ class LayerContract(ComponentContract):
             np.testing.assert_array_equal(one, other, err_msg="two equal calls differ")
 
     def test_compiled_equals_eager(self, config: dict[str, Any], case: Any) -> None:
-        """The compiled program (see `hvae_core.backend.compiled`) computes the same."""
+        """The compiled program (see `hvae_core.backends.selection.compiled`) computes the same."""
         layer, inputs = self.make_random(config, case), self.inputs(config, case)
         program = compiled(lambda *tensors: self.apply(layer, *tensors), layer.variables)
         outputs = program(*(ops.convert_to_tensor(array) for array in inputs))

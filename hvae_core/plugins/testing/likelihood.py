@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backend import compiled
+from hvae_core.backends.programs import value_and_grad
+from hvae_core.backends.selection import compiled
 from hvae_core.interfaces import Likelihood, Shape3
 from hvae_core.plugins.testing.component import ComponentContract
-from hvae_core.training.program import value_and_grad
 
 #: images of one pixel that are enumerated at most, and to which drawn images are compared
 ENUMERATED, COMPARED = 20_000, 64

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from hvae_core.errors import BadInputError
-from hvae_core.exporting.folder import MANIFEST, read_manifest, write_folder
-from hvae_core.inference.exported import load_exported
+from hvae_core.exported.exported_model import load_exported
+from hvae_core.exported.folder import MANIFEST, read_manifest, write_folder
 
 FACTS = {
     "format": "hvae-export", "version": 1, "image_shape": [4, 4, 1], "latent_shapes": [[1, 1, 2]],

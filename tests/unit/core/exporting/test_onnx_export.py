@@ -1,7 +1,7 @@
 import pytest
 from export_cases import assert_all_the_same, random_model
 
-from hvae_core.inference.exported import load_exported
+from hvae_core.exported.exported_model import load_exported
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -24,7 +24,7 @@ def _smaller_weights(folder, report):
     """Compress the files that are there: tracing takes long."""
     import onnx
 
-    from hvae_core.exporting.onnx_files import compress_weights
+    from hvae_plugins.exporters.onnx.graph_files import compress_weights
 
     for precision, tolerance in (("float16", 1e-3), ("int8", 1e-2)):
         proto = onnx.load(folder / "out" / "posterior.onnx")

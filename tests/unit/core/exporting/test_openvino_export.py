@@ -8,8 +8,8 @@ import pytest
 from export_cases import assert_all_the_same, assert_the_same, random_model
 
 from hvae_core.errors import BadInputError, PluginError
+from hvae_core.exported.exported_model import load_exported
 from hvae_core.exporting import is_export_folder
-from hvae_core.inference.exported import load_exported
 
 pytest.importorskip("openvino")
 keras = pytest.importorskip("keras")
@@ -52,7 +52,7 @@ def test_flows_are_exported(flow, images, tmp_path):
 
 @pytest.mark.parametrize("rows", [1, 7])
 def test_dividing_a_batch_among_the_cores_changes_nothing(model, folder, rows, monkeypatch):
-    monkeypatch.setattr("hvae_core.openvino.files.cores", lambda: 4)
+    monkeypatch.setattr("hvae_core.exported.openvino_runtime.cores", lambda: 4)
     exported = load_exported(folder, mode="throughput")
     images = exported.sample(rows, seed=1, batch_size=rows)
     assert (images != model.sample(rows, seed=1)).mean() < 0.01

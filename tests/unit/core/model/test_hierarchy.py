@@ -6,7 +6,7 @@ from keras import ops
 
 from hvae_core.config import Config
 from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.noise_streams import draw_normal
+from hvae_core.prob.noise_streams import draw_normal
 
 
 def forward(model, images, seed=0):
@@ -96,7 +96,7 @@ def test_temperature_zero_ignores_the_noise(make_model):
 )
 def test_every_option_builds_runs_and_passes_gradients(make_model, images, changes):
     """Each trainable weight gets a gradient: nothing is built and then not used."""
-    from hvae_core.training.program import value_and_grad
+    from hvae_core.backends.programs import value_and_grad
 
     model = make_model(model=changes)
     x = ops.convert_to_tensor(images)

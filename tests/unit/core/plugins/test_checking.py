@@ -4,7 +4,7 @@ import pytest
 
 from hvae_core.errors import BadInputError
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
-from hvae_core.plugins.checking import check_component
+from hvae_core.plugins.testing.checking import check_component
 
 
 def test_a_kind_without_a_contract_is_refused():

@@ -259,7 +259,7 @@ def test_a_registered_flow_s_kl_is_the_monte_carlo_estimate(toy_flow, conditiona
     An affine flow of a Gaussian is Gaussian, so the expected value is known in closed form.
     """
     from hvae_core.model import HierarchicalVAE, Noise
-    from hvae_core.noise_streams import draw_normal
+    from hvae_core.prob.noise_streams import draw_normal
 
     model = HierarchicalVAE(small_config({"name": toy_flow, "conditional": conditional}))
     rng = np.random.default_rng(1)

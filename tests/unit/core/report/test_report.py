@@ -16,7 +16,7 @@ from hvae_core.errors import BadInputError
 from hvae_core.report import collect, write_report
 from hvae_core.report.curves import draw_optimisation, focus, series, thin
 from hvae_core.report.images import real_images, scale_ends
-from hvae_core.training.run_folder import RunFolder
+from hvae_core.runs.folder import RunFolder
 
 LAYERS = 3
 CONFIG = {

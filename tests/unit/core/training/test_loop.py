@@ -15,11 +15,11 @@ pytest.importorskip("sklearn")
 
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError, DataError, TrainingError, WeightsError
+from hvae_core.runs.folder import find_weights
+from hvae_core.runs.metrics import MetricsFile
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.loop import default_callbacks
-from hvae_core.training.metrics import MetricsFile
-from hvae_core.training.run_folder import find_weights
 from hvae_core.weights import read_tensors
 
 # 1,437 training images: 1,293 without the validation images, five batches.

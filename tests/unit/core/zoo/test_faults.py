@@ -27,11 +27,12 @@ import numpy as np
 import pytest
 import yaml
 
-from hvae_core import transfer
 from hvae_core.cli.main import main
-from hvae_core.download import fetch
+from hvae_core.fetching import sources, transfer
+from hvae_core.fetching.download import fetch
+from hvae_core.files import folders
 from hvae_core.weights import write_tensors
-from hvae_core.zoo import folders, sources, workplace
+from hvae_core.zoo import workplace
 
 pytestmark = pytest.mark.one_backend
 
@@ -435,7 +436,7 @@ def test_killed_between_two_renames(
     """The older preset has given way and the new one is not in its place yet."""
     assert pull(capsys, f"{site.url}/remote")[0] == 0
     patch = (
-        "import hvae_core.zoo.folders as f; rename = os.replace\n"
+        "import hvae_core.files.folders as f; rename = os.replace\n"
         f"def replace(*paths):\n    rename(*paths); ({KILL})()\n"
         "import hvae_core.zoo.pulling as p; swap = p.swap_in\n"
         "def swap_in(*folders):\n    f.os.replace = replace; swap(*folders)\n"

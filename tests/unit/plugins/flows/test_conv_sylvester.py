@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backend import compiled
+from hvae_core.backends.selection import compiled
 from hvae_core.errors import ConfigError
 from hvae_core.model.hierarchy import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of

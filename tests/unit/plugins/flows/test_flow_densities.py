@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 import hvae_core as hvae
+from hvae_core.backends.programs import Program, value_and_grad
 from hvae_core.plugins.testing.autodiff import jacobian_of
-from hvae_core.training.program import Program, value_and_grad
 
 FLOWS = {
     "orthogonal": ("flow.sylvester", {"flows": 2, "orthogonal_vectors": 2}),

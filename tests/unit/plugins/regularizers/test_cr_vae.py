@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backend import compiled
+from hvae_core.backends.selection import compiled
 from hvae_core.config import Config, create_component, parse_config
 from hvae_core.data import open_dataset
 from hvae_core.errors import ConfigError
@@ -15,7 +15,7 @@ from hvae_core.interfaces import (
     PassOutput,
 )
 from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.noise_streams import draw_normal
+from hvae_core.prob.noise_streams import draw_normal
 
 MODEL = {
     "resolutions": [4, 2, 1],

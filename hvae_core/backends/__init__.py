@@ -1,0 +1,1 @@
+"""Backends: choosing one, devices, processes, compiled programs."""

@@ -1,0 +1,1 @@
+"""OpenVINO: tracing functions of Keras tensors into its models, and running them."""

@@ -1,0 +1,131 @@
+"""What differs between the backends in a training step: gradients, and the compiled program.
+
+Everything else is written once, in Keras operations on Keras variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from hvae_core.backends.compilation_cache import keep_compiled_programs
+from hvae_core.backends.devices import on_all_devices
+from hvae_core.interfaces import Tensor
+
+
+def value_and_grad(
+    function: Callable[[], tuple[Tensor, Any]],
+    trainable: Sequence[keras.Variable],
+    others: Sequence[keras.Variable] = (),
+) -> tuple[Tensor, Any, list[Tensor]]:
+    """The value of ``function``, what else it returns, and the gradient to each variable.
+
+    Args:
+        function: takes nothing, returns a scalar and a pytree of tensors.
+        trainable: the variables to differentiate by; one it does not use gets zeros.
+        others: further variables it reads.
+    """
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        fixed = [(variable, variable.value) for variable in others]
+
+        def pure(values: list[Any]) -> tuple[Tensor, Any]:
+            mapping = [*zip(trainable, values, strict=True), *fixed]
+            with keras.StatelessScope(state_mapping=mapping):
+                return function()
+
+        values = [variable.value for variable in trainable]
+        (loss, aux), gradients = jax.value_and_grad(pure, has_aux=True)(values)
+        return loss, aux, gradients
+    values = [variable.value for variable in trainable]
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            loss, aux = function()
+        zero = tf.UnconnectedGradients.ZERO
+        return loss, aux, tape.gradient(loss, values, unconnected_gradients=zero)
+    import torch
+
+    loss, aux = function()
+    raw = torch.autograd.grad(loss, values, allow_unused=True)
+    gradients = [
+        torch.zeros_like(value) if gradient is None else gradient
+        for value, gradient in zip(values, raw, strict=True)
+    ]
+    detached = keras.tree.map_structure(
+        lambda x: x.detach() if isinstance(x, torch.Tensor) else x, aux
+    )
+    return loss.detach(), detached, gradients
+
+
+class Program:
+    """A function that reads and assigns Keras variables, compiled.
+
+    On JAX the variables' values live in the program between calls (their buffers are donated, so
+    an update needs no second copy); `sync` writes them back. Elsewhere they are always current.
+
+    Args:
+        function: takes and returns pytrees of tensors; may assign ``variables``.
+        variables: every variable it reads or assigns.
+        compile: False runs it eagerly where the backend can.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], variables: Sequence[keras.Variable], compile: bool
+    ) -> None:
+        self._variables = list(variables)
+        self._values: list[Any] | None = None
+        backend = keras.config.backend()
+        self._is_jax = backend == "jax"
+        if self._is_jax:
+            import jax
+
+            keep_compiled_programs()
+
+            def pure(values: list[Any], *args: Any) -> tuple[Any, list[Any]]:
+                mapping = list(zip(self._variables, values, strict=True))
+                with keras.StatelessScope(state_mapping=mapping) as scope:
+                    out = function(*args)
+                return out, [scope.get_current_value(variable) for variable in self._variables]
+
+            self._call = (
+                jax.jit(pure, donate_argnums=0, out_shardings=on_all_devices()) if compile else pure
+            )
+        elif backend == "tensorflow" and compile:
+            import tensorflow as tf
+
+            # XLA pays on accelerators; on a CPU TensorFlow's own kernels are faster.
+            self._call = tf.function(
+                function, jit_compile=bool(tf.config.list_physical_devices("GPU"))
+            )
+        else:
+            self._call = function
+
+    def __call__(self, *args: Any) -> Any:
+        """Run it."""
+        if not self._is_jax:
+            return self._call(*args)
+        if self._values is None:
+            self._values = [variable.value for variable in self._variables]
+        out, self._values = self._call(self._values, *args)
+        return out
+
+    def sync(self) -> None:
+        """Bring the variables up to date, and let them be changed from outside."""
+        if self._values is not None:
+            for variable, value in zip(self._variables, self._values, strict=True):
+                variable.assign(value)
+            self._values = None
+
+
+def snapshot(variable: keras.Variable) -> Tensor:
+    """The variable's value now, unharmed by a later assignment."""
+    value = ops.convert_to_tensor(variable)
+    return value if keras.config.backend() == "jax" else ops.copy(value)

@@ -1,0 +1,120 @@
+"""Choosing the Keras backend before Keras is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hvae_core.errors import BackendError, did_you_mean
+
+#: in order of preference
+BACKENDS = ("jax", "torch", "tensorflow", "openvino")
+
+
+def installed_backends() -> list[str]:
+    """The backends whose package is installed, preferred first; imports none of them."""
+    return [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
+
+
+def active_backend() -> str | None:
+    """The backend Keras runs on in this process, None where it is not imported yet."""
+    keras = sys.modules.get("keras")
+    return keras.config.backend() if keras is not None else None
+
+
+def select_backend(name: str | None = None) -> str:
+    """Fix the backend of this process: ``name``, else ``KERAS_BACKEND``, else the first installed.
+
+    Where Keras is imported already and neither is given, its backend stays.
+
+    Raises:
+        BackendError: it is unknown or not installed, none is, or Keras already runs on another.
+    """
+    active = active_backend()
+    wanted = name or os.environ.get("KERAS_BACKEND") or active
+    installed = installed_backends()
+    if wanted is None:
+        if not installed:
+            raise BackendError(
+                "No backend is installed.", "Install one with: pip install 'hvae[jax]'"
+            )
+        wanted = installed[0]
+    if wanted not in BACKENDS:
+        raise BackendError(f"Unknown backend {wanted!r}.", did_you_mean(wanted, BACKENDS))
+    if wanted not in installed:
+        raise BackendError(
+            f"The backend {wanted!r} is not installed.",
+            f"Install it with: pip install 'hvae[{wanted}]'",
+        )
+    if active not in (None, wanted):
+        raise BackendError(
+            f"Keras already runs on {active!r} in this process, not on {wanted!r}.",
+            f"Choose the backend before Keras is imported: KERAS_BACKEND={wanted}",
+        )
+    os.environ["KERAS_BACKEND"] = wanted
+    return wanted
+
+
+def select_training_backend(name: str | None = None) -> str:
+    """As `select_backend`, for a backend that has gradients.
+
+    Raises:
+        BackendError: also where it is OpenVINO.
+    """
+    chosen = name or os.environ.get("KERAS_BACKEND") or active_backend()
+    if chosen is None:
+        chosen = next((b for b in installed_backends() if b != "openvino"), "openvino")
+    if chosen == "openvino":
+        raise BackendError(
+            "The backend 'openvino' runs models but cannot train them: it has no gradients.",
+            "Install one that can with: pip install 'hvae[jax]', and choose it: --backend jax",
+        )
+    return select_backend(chosen)
+
+
+def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
+    """``function`` of tensors as one compiled program, without gradients.
+
+    JAX: jitted, with the variables' values as arguments, so that new weights need no new program.
+    TensorFlow: a ``tf.function``. PyTorch: eager, without gradients. OpenVINO: one compiled model,
+    which gives NumPy arrays. Compiled once for each shape of the arguments.
+
+    Args:
+        function: pure in its arguments and in ``variables``; returns a pytree of tensors.
+        variables: the Keras variables it reads.
+    """
+    import keras
+
+    from hvae_core.backends.devices import on_all_devices, spread_batches
+
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        from hvae_core.backends.compilation_cache import keep_compiled_programs
+
+        keep_compiled_programs()
+
+        def pure(values: list[Any], *args: Any) -> Any:
+            mapping = list(zip(variables, values, strict=True))
+            with keras.StatelessScope(state_mapping=mapping):
+                return function(*args)
+
+        jitted = jax.jit(pure, out_shardings=on_all_devices())
+        return lambda *args: jitted(
+            [variable.value for variable in variables], *spread_batches(args)
+        )
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True)
+    if backend == "torch":
+        import torch
+
+        return torch.no_grad()(function)
+    from hvae_core.backends.openvino.tracing import Traced
+
+    return Traced(function, variables)

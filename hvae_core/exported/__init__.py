@@ -1,0 +1,1 @@
+"""Running what was exported, without Keras."""

@@ -1,0 +1,57 @@
+"""The ELBO of an export beside that of the model it was made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hvae_core.errors import HvaeError
+
+if TYPE_CHECKING:
+    from hvae_core.exported.exported_model import ExportedModel
+    from hvae_core.model import HierarchicalVAE
+
+#: images that the two are compared on
+COUNT = 64
+
+
+def compare(model: HierarchicalVAE, exported: ExportedModel) -> dict[str, Any]:
+    """Both bounds on the same images with the same noise.
+
+    The images are the first of the test split of the model's data set, or drawn from the model
+    where that data set is not on this machine.
+
+    Returns:
+        ``images`` and ``on``; ``elbo`` and ``elbo_of_the_model`` in nats, ``bits_per_dim`` and
+        ``bits_per_dim_of_the_model``: means over the images; ``largest_difference`` of an image's
+        ELBO, in nats.
+    """
+    images, source = _images(model)
+    ours = exported.elbo(images, seed=0)
+    reference = model.elbo(images, seed=0)
+    return {
+        "images": len(images),
+        "on": source,
+        "elbo": float(ours.elbo.mean()),
+        "elbo_of_the_model": float(reference.elbo.mean()),
+        "bits_per_dim": float(ours.bits_per_dim.mean()),
+        "bits_per_dim_of_the_model": float(reference.bits_per_dim.mean()),
+        "largest_difference": float(np.abs(ours.elbo - reference.elbo).max()),
+    }
+
+
+def _images(model: HierarchicalVAE) -> tuple[np.ndarray, str]:
+    from hvae_core.data import evaluation_batches, open_dataset
+
+    try:
+        dataset = open_dataset(model.config.data)
+        split = "test" if "test" in dataset.splits else dataset.splits[-1]
+        source = dataset.load(split)
+        model.check_images(source.shape)
+        images = next(
+            iter(evaluation_batches(source, dataset, batch_size=COUNT, seed=0, limit=COUNT))
+        )
+        return images, f"{model.config.data.name}, {split}"
+    except HvaeError:
+        return model.sample(COUNT, seed=0), "images drawn from the model"

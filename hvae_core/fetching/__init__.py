@@ -1,0 +1,1 @@
+"""One file from a server or the Hub: resumed, verified, bounded."""

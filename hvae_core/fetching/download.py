@@ -1,0 +1,90 @@
+"""Bringing one file to this machine: resumable, verified, and either whole or not there.
+
+The bytes go to ``<target>.part``. A cut connection is resumed with ``Range`` and ``If-Range`` where
+the server can, length and checksums are verified, and only then is the file given its name.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from pathlib import Path
+
+from hvae_core.errors import DownloadError
+from hvae_core.fetching.transfer import (
+    MissingFileError,
+    Progress,
+    Promise,
+    Transfer,
+    disk_errors,
+    file_digest,
+)
+from hvae_core.files.places import offline
+
+__all__ = ["MissingFileError", "Progress", "fetch", "file_digest"]
+
+SCHEMES = ("https", "http", "file")
+
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    sha256: str | None = None,
+    md5: str | None = None,
+    size: int | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+    timeout: float = 30.0,
+    retries: int = 4,
+) -> Path:
+    """Download ``url`` to ``target``, unless it is there already.
+
+    An existing ``target`` is kept if it agrees with the size and checksums that are given, and
+    replaced if it does not. A second process fetching the same target waits for the first.
+
+    Args:
+        url: an https, http or file URL.
+        target: where the file goes; missing parent folders are made.
+        sha256: expected checksum, hexadecimal.
+        md5: expected checksum, hexadecimal, where a publisher gives no better one.
+        size: expected length in bytes.
+        limit: the most bytes it may have, where the length is not known.
+        progress: called with the bytes done so far and the total, or None where it is unknown.
+        timeout: seconds without an answer after which the connection counts as cut.
+        retries: attempts in a row that may bring nothing new before it is given up.
+
+    Returns:
+        ``target``.
+
+    Raises:
+        DownloadError: it could not be had, or is not what was promised; ``target`` is untouched.
+        MissingFileError: there is no such file.
+    """
+    scheme = urllib.parse.urlsplit(url).scheme
+    if scheme not in SCHEMES:
+        raise DownloadError(
+            f"Cannot download {url!r}: the address must begin with https://, http:// or file://."
+        )
+    target = Path(target)
+    promise = Promise(sha256, md5, size, limit)
+    if target.is_file() and promise.broken_by(target) is None:
+        return target
+    if scheme != "file" and offline():
+        raise DownloadError(
+            f"{url} is needed, but HVAE_OFFLINE=1 forbids the network.",
+            f"Unset HVAE_OFFLINE, or put the file at {target}",
+        )
+    job = Transfer(url, target, promise, progress, timeout, retries if scheme != "file" else 0)
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    import filelock
+
+    lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
+    with disk_errors(target):
+        lock.acquire()
+    try:
+        if not target.is_file() or promise.broken_by(target) is not None:
+            job.run()
+    finally:
+        lock.release()
+    return target

@@ -1,0 +1,287 @@
+"""One transfer: requests, resumption, retries, verification, and the rename at the end.
+
+`hvae_core.fetching.download.fetch` is the way in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from hvae_core.errors import DownloadError
+from hvae_core.fetching.redirects import open_url
+
+Progress = Callable[[int, int | None], None]
+
+CHUNK = 1 << 18
+#: seconds before the first retry; doubled each time, at most a minute
+BACKOFF = 0.5
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+
+
+class MissingFileError(DownloadError):
+    """The server, or the disk for ``file:``, answers that there is no such file."""
+
+
+class _InterruptedTransferError(Exception):
+    """The transfer broke off in a way that a retry may mend."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """The checksum of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Promise:
+    """What the file is expected to be."""
+
+    sha256: str | None = None
+    md5: str | None = None
+    size: int | None = None
+    #: the most bytes it may have, where its size is not known
+    limit: int | None = None
+
+    @property
+    def most(self) -> int | None:
+        """The most bytes to accept."""
+        return self.limit if self.size is None else self.size
+
+    @property
+    def identifies(self) -> bool:
+        """Whether a wrong content would be noticed, whatever its length."""
+        return bool(self.sha256 or self.md5)
+
+    def broken_by_length(self, length: int) -> str | None:
+        """What is wrong with a file of ``length`` bytes, or None."""
+        if self.size is not None and length != self.size:
+            return f"it has {length} bytes, expected {self.size}"
+        if self.limit is not None and length > self.limit:
+            return f"it has {length} bytes, expected at most {self.limit}"
+        return None
+
+    def broken_by(self, path: Path) -> str | None:
+        """What is wrong with the file at ``path``, or None."""
+        if fault := self.broken_by_length(path.stat().st_size):
+            return fault
+        for algorithm, expected in (("sha256", self.sha256), ("md5", self.md5)):
+            if expected and (actual := file_digest(path, algorithm)) != expected.lower():
+                return f"its {algorithm} is {actual}, expected {expected.lower()}"
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """A file on its way from ``url`` to ``target``."""
+
+    url: str
+    target: Path
+    promise: Promise
+    progress: Progress | None
+    timeout: float
+    retries: int
+
+    @property
+    def part(self) -> Path:
+        """What has come so far."""
+        return self.target.with_name(f"{self.target.name}.part")
+
+    @property
+    def note(self) -> Path:
+        """Beside the part: which URL and which version of the file it was begun from."""
+        return self.target.with_name(f"{self.target.name}.part.json")
+
+    def run(self) -> None:
+        """Transfer, retrying, then verify and rename."""
+        resumed = self._done() > 0
+        self._transfer_with_retries()
+        fault = self.promise.broken_by(self.part)
+        if fault and resumed:  # the beginning may have come from an older version of the file
+            self._discard()
+            self._transfer_with_retries()
+            fault = self.promise.broken_by(self.part)
+        if fault:
+            self._discard()
+            raise DownloadError(
+                f"{self.url} is not the file that was promised: {fault}.",
+                "Try again later, or fetch it from another source.",
+            )
+        with disk_errors(self.target):
+            os.replace(self.part, self.target)
+            self.note.unlink(missing_ok=True)
+
+    def _transfer_with_retries(self) -> None:
+        fruitless, furthest = 0, self._done()
+        while True:
+            try:
+                return self._transfer(self._done())
+            except _InterruptedTransferError as error:
+                # against the furthest ever, so that beginning anew for ever does not count
+                fruitless = 0 if self._done() > furthest else fruitless + 1
+                furthest = max(furthest, self._done())
+                if fruitless > self.retries:
+                    raise DownloadError(
+                        f"Cannot download {self.url}: {error}.",
+                        "What has arrived is kept; run the command again to go on from there.",
+                    ) from error
+                time.sleep(max(error.wait, min(BACKOFF * 2**fruitless, 60.0)))
+
+    def _transfer(self, begun: int) -> None:
+        """One request: append to the part, or begin it anew where the server cannot resume."""
+        response = self._open(begun)
+        with contextlib.closing(response):
+            headers = response.headers
+            start = _range_start(headers) if getattr(response, "status", None) == 206 else 0
+            if start not in (0, begun):
+                self._discard()
+                raise _InterruptedTransferError("the server sent another part than was asked for")
+            length = headers.get("Content-Length")
+            total = start + int(length) if length and length.isdigit() else self.promise.size
+            if total is not None and (fault := self.promise.broken_by_length(total)):
+                self._discard()
+                raise DownloadError(f"{self.url} is not the file that was promised: {fault}.")
+            with disk_errors(self.target):
+                self.note.write_text(json.dumps({"url": self.url, "version": _version(headers)}))
+                file = self.part.open("r+b" if start else "wb")
+                file.seek(start)
+                file.truncate()
+            try:
+                done = self._copy(response, file, start, total)
+                with disk_errors(self.target):
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                with disk_errors(self.target):
+                    file.close()
+        if self.promise.most is not None and done > self.promise.most:
+            self._discard()
+            raise DownloadError(
+                f"{self.url} goes on after the {self.promise.most} bytes expected of it."
+            )
+        if total is not None and done < total:
+            raise _InterruptedTransferError(f"the connection ended after {done} of {total} bytes")
+
+    def _copy(
+        self, response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None
+    ) -> int:
+        limit = self.promise.most
+        while True:
+            if self.progress:
+                self.progress(done, total)
+            try:
+                block = response.read1(CHUNK)  # what has come, so that a cut loses nothing
+            except (OSError, http.client.HTTPException) as error:
+                raise _InterruptedTransferError(_reason(error)) from error
+            if not block:
+                return done
+            done += len(block)
+            if limit is not None and done > limit:
+                return done
+            with disk_errors(self.target):
+                file.write(block)
+
+    def _open(self, begun: int) -> http.client.HTTPResponse:
+        request = urllib.request.Request(
+            self.url, headers={"User-Agent": "hvae", "Accept-Encoding": "identity"}
+        )
+        if begun:
+            request.add_header("Range", f"bytes={begun}-")
+            if version := self._noted_version():
+                request.add_header("If-Range", version)
+        try:
+            return open_url(request, timeout=self.timeout)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 416:
+                self._discard()
+                raise _InterruptedTransferError("the server cannot resume") from error
+            if error.code in _TRANSIENT:
+                after = error.headers.get("Retry-After", "")
+                wait = min(float(after), 60.0) if after.isdigit() else 0.0
+                raise _InterruptedTransferError(_answer(error), wait) from error
+            kind = MissingFileError if error.code in (404, 410) else DownloadError
+            raise kind(f"Cannot download {self.url}: {_answer(error)}.") from error
+        except (http.client.InvalidURL, ValueError) as error:
+            raise DownloadError(f"{self.url!r} is no well-formed address.") from error
+        except (OSError, http.client.HTTPException) as error:
+            inner = error.reason if isinstance(error, urllib.error.URLError) else error
+            if self.url.startswith("file:"):
+                raise MissingFileError(f"Cannot read {self.url}: {_reason(inner)}.") from error
+            raise _InterruptedTransferError(_reason(inner)) from error
+
+    def _done(self) -> int:
+        """Bytes of the part that may be resumed; a part nothing is known of is dropped."""
+        try:
+            length = self.part.stat().st_size
+        except OSError:
+            return 0
+        if self.url.startswith("file:") or not (self.promise.identifies or self._noted_version()):
+            self._discard()
+            return 0
+        if self.promise.size is not None and length >= self.promise.size:
+            self._discard()  # whole but unverified; to ask for what follows it would be an error
+            return 0
+        return length
+
+    def _noted_version(self) -> str | None:
+        try:
+            note = json.loads(self.note.read_text())
+            return str(note["version"] or "") or None if note["url"] == self.url else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _discard(self) -> None:
+        with disk_errors(self.target):
+            self.part.unlink(missing_ok=True)
+            self.note.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def disk_errors(target: Path) -> Iterator[None]:
+    """Full disks and refused permissions as one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise DownloadError(
+            f"Cannot write {target}: {_reason(error)}.",
+            "Make room or choose another folder; HVAE_HOME sets where downloads go.",
+        ) from error
+
+
+def _version(headers: http.client.HTTPMessage) -> str | None:
+    """What ``If-Range`` accepts: a strong ETag, else the modification date."""
+    etag = headers.get("ETag")
+    return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+
+
+def _range_start(headers: http.client.HTTPMessage) -> int:
+    """The first byte that a 206 answer holds, -1 where it does not say."""
+    start = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    return int(start) if start.isdigit() else -1
+
+
+def _answer(error: urllib.error.HTTPError) -> str:
+    return f"the server answered {error.code} {str(error.reason).partition(chr(10))[0]}".rstrip(
+        ". "
+    )
+
+
+def _reason(error: object) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

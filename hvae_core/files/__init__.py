@@ -1,0 +1,1 @@
+"""Files: atomic replacement, digests, places, YAML with limits, threads."""

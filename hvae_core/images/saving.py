@@ -1,0 +1,138 @@
+"""Writing images: a grid as one PNG, an ``.npz``, or a folder with a PNG for each image."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.images.grids import save_grid, save_png
+
+OutputKind = Literal["png", "npz", "folder"]
+
+
+def check_output(path: str | os.PathLike[str]) -> OutputKind:
+    """What ``path`` asks for, checked before anything is computed.
+
+    ``.png`` is a grid, ``.npz`` an archive, a name without a suffix (or an existing empty folder)
+    a folder of PNGs.
+
+    Raises:
+        BadInputError: another suffix, a folder that is not empty, or a place that cannot be
+            written to.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    kind: OutputKind
+    if target.is_dir():
+        kind = "folder"
+        if any(target.iterdir()):
+            raise BadInputError(
+                f"The output folder {target} is not empty.",
+                "Empty it or name another; old and new images would be mixed.",
+            )
+    elif suffix == ".png":
+        kind = "png"
+    elif suffix == ".npz":
+        kind = "npz"
+    elif not suffix and not target.exists():
+        kind = "folder"
+    else:
+        raise BadInputError(
+            f"The output {target} is neither a .png, an .npz nor a folder.",
+            "Name one such as samples.png, samples.npz or samples.",
+        )
+    parent = target if target.is_dir() else target.parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise BadInputError(
+            f"The output {target} cannot be written: {parent} is not a folder that can be "
+            "written to."
+        )
+    return kind
+
+
+def save_images(
+    batches: Iterable[np.ndarray],
+    path: str | os.PathLike[str],
+    total: int | None = None,
+    columns: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write images as they come.
+
+    A folder gets one file for each image, ``000000.png`` and on. It and an archive whose ``total``
+    is given hold no more than a batch in memory. Files are replaced atomically.
+
+    Args:
+        batches: uint8 arrays [b, H, W, C].
+        path: see `check_output`.
+        total: how many images there will be; None: all are held in memory.
+        columns: images in a row of a grid.
+        progress: called with the number of images so far after each batch.
+
+    Returns:
+        The number of images.
+
+    Raises:
+        BadInputError: see `check_output` and `hvae_core.images.grids.check_grid`.
+        OSError: writing failed.
+    """
+    target = Path(path)
+    kind = check_output(target)
+    if total is None:
+        batches = list(batches)
+        total = sum(map(len, batches))
+    count = 0
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal count
+        for batch in batches:
+            yield batch
+            count += len(batch)
+            if progress is not None:
+                progress(count)
+
+    if kind == "npz":
+        save_npz(counted(), target, total)
+    elif kind == "png":
+        save_grid(np.concatenate(list(counted())), target, columns)
+    else:
+        for batch in counted():
+            for offset, image in enumerate(batch):
+                save_png(image, target / f"{count + offset:06d}.png")
+    return count
+
+
+def save_npz(batches: Iterable[np.ndarray], path: Path, total: int) -> None:
+    """Write a compressed ``.npz`` with the array ``images`` [total, H, W, C], batch by batch.
+
+    An older file is replaced atomically.
+
+    Raises:
+        ValueError: the batches do not hold ``total`` images.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        temporary, count = Path(folder) / "images.npz", 0
+        with (
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
+            archive.open("images.npy", "w", force_zip64=True) as member,
+        ):
+            for batch in batches:
+                if not count:
+                    header = {"descr": "|u1", "fortran_order": False,
+                              "shape": (total, *batch.shape[1:])}  # fmt: skip
+                    np.lib.format.write_array_header_1_0(member, header)
+                member.write(np.ascontiguousarray(batch, dtype=np.uint8).data)
+                count += len(batch)
+        if count != total:
+            raise ValueError(f"{count} images came, {total} were announced")
+        os.replace(temporary, path)

@@ -1,0 +1,1 @@
+"""Checkpoints of other implementations; the formats are plugins."""

@@ -1,0 +1,194 @@
+"""Checkpoints: folders that are there whole or not at all.
+
+``checkpoints/step-00001000/`` holds ``model.safetensors`` (the weights being trained),
+``ema.safetensors`` (the averaged weights, under the same names), ``optimizer.safetensors`` and
+``state.json``. It is written under a hidden name, flushed to the disk, and then renamed. No Keras
+is imported here; arrays come and go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hvae_core.errors import HvaeError, TrainingError, WeightsError
+from hvae_core.weights import read_tensors, write_tensors
+
+MODEL_FILE = "model.safetensors"
+EMA_FILE = "ema.safetensors"
+OPTIMIZER_FILE = "optimizer.safetensors"
+STATE_FILE = "state.json"
+_EMA = "ema."
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's content.
+
+    Args:
+        weights: of the model, by name.
+        training: what `TrainStep.state` gives: the optimizer's variables, and the averaged
+            weights as ``ema.<name of the weight>``.
+        state: JSON values, see `hvae_core.runs.state`.
+    """
+
+    weights: Arrays
+    training: Arrays
+    state: Mapping[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of a run.
+
+    Args:
+        folder: holds them.
+        keep: how many of the newest are kept, beside the best.
+    """
+
+    def __init__(self, folder: Path, keep: int = 3) -> None:
+        self.folder, self.keep = folder, keep
+
+    def path(self, step: int) -> Path:
+        """The folder of the checkpoint after ``step`` updates."""
+        return self.folder / f"step-{step:08d}"
+
+    def steps(self) -> list[int]:
+        """The updates after which there are checkpoints, oldest first."""
+        found = []
+        for path in self.folder.glob("step-*"):
+            number = path.name.removeprefix("step-")
+            if number.isdigit() and (path / STATE_FILE).is_file():
+                found.append(int(number))
+        return sorted(found)
+
+    def save(self, step: int, checkpoint: Checkpoint, best: int | None = None) -> Path:
+        """Write a checkpoint, then remove those that are no longer kept.
+
+        Args:
+            step: updates made.
+            checkpoint: its content.
+            best: the checkpoint to keep whatever its age.
+
+        Raises:
+            TrainingError: it cannot be written; the older ones are as they were.
+        """
+        target = self.path(step)
+        work = self.folder / f".{target.name}.{os.getpid()}.tmp"
+        try:
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            self._write(work, checkpoint)
+            if target.exists():
+                self._remove(target)
+            os.replace(work, target)
+            _flush_folder(self.folder)
+        except (HvaeError, OSError) as error:
+            reason = error.message if isinstance(error, HvaeError) else error.strerror or str(error)
+            older = self.steps()
+            kept = f"the last one kept is of step {older[-1]}" if older else "there is none yet"
+            raise TrainingError(
+                f"The checkpoint of step {step} cannot be written ({reason.rstrip('.')}); {kept}.",
+                "Make room, then go on with --resume.",
+            ) from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        self.prune(best)
+        return target
+
+    def load(self, step: int) -> Checkpoint:
+        """Read a checkpoint.
+
+        Raises:
+            WeightsError: a file of it is missing or damaged.
+        """
+        folder = self.path(step)
+        weights = read_tensors(folder / MODEL_FILE)
+        training = dict(read_tensors(folder / OPTIMIZER_FILE))
+        if (folder / EMA_FILE).is_file():
+            average = read_tensors(folder / EMA_FILE)
+            training |= {_EMA + name: average[name] for name in average}
+        state = read_state(folder)
+        averaged = set(state.get("averaged", ()))
+        training = {
+            name: array
+            for name, array in training.items()
+            if not name.startswith(_EMA) or name.removeprefix(_EMA) in averaged
+        }
+        return Checkpoint(weights, training, state)
+
+    def prune(self, best: int | None = None) -> None:
+        """Remove all but the newest and the best, and what a crash left behind."""
+        steps = self.steps()
+        for step in steps[: -self.keep]:
+            if step != best:
+                self._remove(self.path(step))
+        for leftover in self.folder.glob(".step-*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def _write(self, folder: Path, checkpoint: Checkpoint) -> None:
+        step = str(checkpoint.state.get("step", ""))
+        average = {
+            name.removeprefix(_EMA): array
+            for name, array in checkpoint.training.items()
+            if name.startswith(_EMA)
+        }
+        optimizer = {k: v for k, v in checkpoint.training.items() if not k.startswith(_EMA)}
+        about = {"format": "hvae", "step": step}
+        write_tensors(checkpoint.weights, folder / MODEL_FILE, about)
+        if average:
+            # with the weights that are not averaged, so that it is a model's weights file too
+            whole = {**checkpoint.weights, **average}
+            write_tensors(whole, folder / EMA_FILE, about)
+        write_tensors(optimizer, folder / OPTIMIZER_FILE, about)
+        text = json.dumps({**checkpoint.state, "averaged": sorted(average)}, indent=1)
+        with (folder / STATE_FILE).open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _flush_folder(folder)
+
+    def _remove(self, path: Path) -> None:
+        # Renamed first: a crash while files are being removed leaves no half checkpoint.
+        trash = path.with_name(f".{path.name}.old.tmp")
+        with contextlib.suppress(OSError):
+            shutil.rmtree(trash, ignore_errors=True)
+            os.replace(path, trash)
+            shutil.rmtree(trash, ignore_errors=True)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """A checkpoint's ``state.json``.
+
+    Raises:
+        WeightsError: it is missing or damaged.
+    """
+    path = folder / STATE_FILE
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(state, dict):
+            raise ValueError
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is missing or damaged.", f"Remove {folder} to go on from an older checkpoint."
+        ) from error
+    return state
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make renames in ``folder`` survive a power cut, where the platform can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,270 @@
+"""The folder of a training run: what lies where, and who may write there. Imports no Keras."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hvae_core.errors import BadInputError, ConfigError, HvaeError
+from hvae_core.runs.checkpoints import EMA_FILE, MODEL_FILE, Checkpoints, read_state
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
+
+CONFIG_FILE = "config.yaml"
+METRICS_FILE = "metrics.jsonl"
+SESSIONS_FILE = "sessions.jsonl"
+VALIDATION_FILE = "validation.json"
+LOCK_FILE = ".lock"
+
+#: what a resumed run may set anew: none of it changes an update already made
+CHANGEABLE = frozenset(
+    {
+        "summary",
+        "train.epochs",
+        "train.steps",
+        "train.patience",
+        "train.max_nonfinite_steps",
+        "train.log_steps",
+        "train.checkpoint_steps",
+        "train.checkpoint_minutes",
+        "train.keep_checkpoints",
+        "train.evaluate_epochs",
+        "train.sample_epochs",
+        "train.tensorboard",
+        "train.compile",
+        "train.devices",
+        "train.remat",
+        "data.root",
+        "data.url",
+    }
+)
+
+
+class RunFolder:
+    """A run folder.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved configuration."""
+        return self.path / CONFIG_FILE
+
+    @property
+    def metrics_path(self) -> Path:
+        """One line for each logged update and each epoch."""
+        return self.path / METRICS_FILE
+
+    @property
+    def sessions_path(self) -> Path:
+        """One line for each time the run was started or gone on with."""
+        return self.path / SESSIONS_FILE
+
+    def checkpoints(self, keep: int = 3) -> Checkpoints:
+        """The checkpoints."""
+        return Checkpoints(self.path / "checkpoints", keep)
+
+    def read_config(self) -> Config:
+        """The configuration of the run.
+
+        Raises:
+            ConfigError: ``config.yaml`` is missing or not valid.
+        """
+        from hvae_core.config import load_config
+
+        return load_config(self.config_path)
+
+    def check_new(self) -> None:
+        """Refuse a folder that has content.
+
+        Raises:
+            BadInputError: it has, or it is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise BadInputError(f"The output {self.path} is a file; expected a folder.")
+        if self.path.is_dir() and any(entry.name != LOCK_FILE for entry in self.path.iterdir()):
+            raise BadInputError(
+                f"The output folder {self.path} is not empty.",
+                "Give --resume to go on with the run in it, or choose another --output.",
+            )
+
+    def check_resumed(self, config: Config) -> None:
+        """Refuse to go on with another configuration.
+
+        Raises:
+            ConfigError: an option that decides the updates differs, or there is no run here.
+        """
+        if not self.config_path.is_file():
+            self.check_new()
+            return
+        before, now = flatten(self.read_config().to_dict()), flatten(config.to_dict())
+        for key in sorted({*before, *now} - CHANGEABLE):
+            if before.get(key) != now.get(key):
+                raise ConfigError(
+                    f"{key} is {now.get(key)!r} but the run in {self.path} was started with "
+                    f"{before.get(key)!r}.",
+                    "Resume with the configuration of the run, or start a new run in another "
+                    "--output.",
+                )
+
+    def create(self, config: Config, validation: np.ndarray) -> None:
+        """Make the folder, ``config.yaml`` and ``validation.json``.
+
+        Args:
+            config: the resolved configuration.
+            validation: indices of the training split's images that are held out.
+
+        Raises:
+            BadInputError: the folder cannot be written.
+        """
+        from hvae_core.config import dump_yaml
+
+        held_out = {"split": "train", "indices": [int(index) for index in validation]}
+        try:
+            for name in ("checkpoints", "samples"):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
+            replace_text(self.config_path, dump_yaml(config))
+            replace_text(self.path / VALIDATION_FILE, json.dumps(held_out) + "\n")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def validation_indices(self) -> np.ndarray | None:
+        """The indices in ``validation.json``, or None where there is no such file yet.
+
+        Raises:
+            BadInputError: the file is damaged.
+        """
+        path = self.path / VALIDATION_FILE
+        if not path.is_file():
+            return None
+        try:
+            return np.asarray(json.loads(path.read_text(encoding="utf-8"))["indices"], np.int64)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInputError(
+                f"{path} is damaged; it should hold the indices of the validation images.",
+                "Remove it to have them drawn again from train.seed.",
+            ) from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder, so that no second process trains in it.
+
+        Raises:
+            BadInputError: another process holds it, or the folder cannot be written.
+        """
+        import filelock
+
+        existed = self.path.is_dir()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.path / LOCK_FILE, timeout=0)
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise BadInputError(
+                f"Another process is training in {self.path}.",
+                "Wait for it, end it, or choose another --output.",
+            ) from error
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+            _remove_if_unused(self.path, existed)
+
+
+def find_weights(run: str | Path) -> tuple[Config, Path]:
+    """The configuration and the best weights of a run, while it goes on or after.
+
+    The averaged weights of the checkpoint with the best validation ELBO, else those of the newest
+    checkpoint, else its plain weights (``train.ema_decay: 0``).
+
+    Args:
+        run: the run folder.
+
+    Raises:
+        BadInputError: the folder is no run folder, or there is no checkpoint yet.
+    """
+    chosen = _best_checkpoint(run)
+    weights = next(p for p in (chosen / EMA_FILE, chosen / MODEL_FILE) if p.is_file())
+    return RunFolder(run).read_config(), weights
+
+
+def how_far(run: str | Path) -> dict[str, int]:
+    """How far the weights of `find_weights` were trained: images seen, updates, minutes.
+
+    Raises:
+        BadInputError: as `find_weights`.
+    """
+    state = read_state(_best_checkpoint(run))
+    minutes = max(1, round(state["elapsed"] / 60))
+    return {"images_seen": state["images"], "updates": state["step"], "minutes": minutes}
+
+
+def _best_checkpoint(run: str | Path) -> Path:
+    folder = RunFolder(run)
+    if not folder.config_path.is_file():
+        raise BadInputError(f"{run} is not the folder of a training run: it has no {CONFIG_FILE}.")
+    checkpoints = folder.checkpoints()
+    steps = checkpoints.steps()
+    if not steps:
+        raise BadInputError(
+            f"The run in {run} has no checkpoint yet.", "Wait for it, or resume the run."
+        )
+    best = read_state(checkpoints.path(steps[-1])).get("best_step")
+    return checkpoints.path(best if best in steps else steps[-1])
+
+
+def is_run_folder(path: str | Path) -> bool:
+    """Whether a training run was started in ``path``."""
+    return (Path(path) / CONFIG_FILE).is_file() and (Path(path) / "checkpoints").is_dir()
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> HvaeError:
+    return BadInputError(
+        f"Cannot write to the output folder {path}: {error.strerror or error}.",
+        "Choose another folder with --output.",
+    )
+
+
+def _remove_if_unused(path: Path, existed: bool) -> None:
+    """Take back the folder if all that was made in it is the lock."""
+    try:
+        if [entry.name for entry in path.iterdir()] in ([], [LOCK_FILE]) and not existed:
+            (path / LOCK_FILE).unlink(missing_ok=True)
+            path.rmdir()
+    except OSError:
+        pass

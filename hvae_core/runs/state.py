@@ -1,0 +1,105 @@
+"""Where a run stands, which a checkpoint holds beside weights and optimizer, and how it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hvae_core.runs.metrics import RunningMeans
+
+
+@dataclasses.dataclass
+class TrainState:
+    """The counters of a run, all of which fit into ``state.json``.
+
+    Order of the data, augmentation and noise follow from ``train.seed`` and ``step`` alone, so
+    this, the weights and the optimizer's variables are all that a resumed run needs.
+
+    Args:
+        step: updates made.
+        reported_step: updates whose epoch has been closed with a record.
+        images: images seen, without a regularizer's copies.
+        elapsed: seconds of training and evaluation, over all sessions.
+        skipped: updates dropped, the non-finite ones included.
+        nonfinite: updates dropped because loss or gradient was not finite.
+        nonfinite_in_a_row: of them, those since the last finite one.
+        best_step: update with the best validation ELBO, once there is one.
+        best_elbo: that ELBO in nats.
+        stale_epochs: epochs since it.
+        validation: the last validation's figures.
+        window: means since the last logged update.
+        epoch: means since the last epoch's end.
+    """
+
+    step: int = 0
+    reported_step: int = 0
+    images: int = 0
+    elapsed: float = 0.0
+    skipped: int = 0
+    nonfinite: int = 0
+    nonfinite_in_a_row: int = 0
+    best_step: int | None = None
+    best_elbo: float | None = None
+    stale_epochs: int = 0
+    validation: dict[str, Any] | None = None
+    window: RunningMeans = dataclasses.field(default_factory=RunningMeans)
+    epoch: RunningMeans = dataclasses.field(default_factory=RunningMeans)
+
+    def add(self, figures: Mapping[str, Any]) -> None:
+        """Count the figures of an update."""
+        self.window.add(figures)
+        self.epoch.add(figures)
+        self.skipped += int(figures["skipped"])
+        nonfinite = int(figures["nonfinite"])
+        self.nonfinite += nonfinite
+        self.nonfinite_in_a_row = self.nonfinite_in_a_row + 1 if nonfinite else 0
+
+    def offer(self, elbo: float, epochs: int) -> bool:
+        """Compare a validation ELBO with the best one.
+
+        Args:
+            elbo: in nats.
+            epochs: since the last comparison.
+
+        Returns:
+            Whether it is the best so far.
+        """
+        if math.isfinite(elbo) and (self.best_elbo is None or elbo > self.best_elbo):
+            self.best_elbo, self.best_step, self.stale_epochs = elbo, self.step, 0
+            return True
+        self.stale_epochs += epochs
+        return False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**values, "window": self.window.state(), "epoch": self.epoch.state()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainState:
+        """What `to_dict` gave; keys that this version does not know are passed over."""
+        known = {f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values}
+        state = cls(**{k: v for k, v in known.items() if k not in ("window", "epoch")})
+        state.window.load_state(values["window"])
+        state.epoch.load_state(values["epoch"])
+        return state
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """How a run ended.
+
+    Args:
+        output: the run folder.
+        steps: updates made, over all sessions.
+        metrics: the last validation's figures, of the averaged weights; empty without validation.
+        stopped_early: whether ``train.patience`` ended it.
+    """
+
+    output: Path
+    steps: int
+    metrics: dict[str, Any]
+    stopped_early: bool = False

@@ -1,0 +1,171 @@
+"""Finding presets on this machine: installed, pulled, or in a folder. No network, no Keras."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hvae_core.errors import HvaeError, PresetError, did_you_mean
+from hvae_core.fetching.addresses import HubAddress, is_address
+from hvae_core.files.places import cache_folder
+from hvae_core.plugins import manager
+from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset, read_preset
+
+#: looks at a folder that is no preset, such as a training run, and may make a preset of it
+FolderFinder = Callable[[Path], Preset | None]
+
+
+def list_presets(pattern: str = "*") -> list[str]:
+    """The names of the installed and pulled presets.
+
+    Args:
+        pattern: a shell pattern such as ``cifar10*``.
+    """
+    return sorted(fnmatch.filter({*installed_presets(), *pulled_presets()}, pattern))
+
+
+def find_preset(
+    source: str | Path | Preset, *, folder_finders: Sequence[FolderFinder] = ()
+) -> Preset:
+    """Find a preset on this machine; the network is never touched.
+
+    Args:
+        source: a name, a preset folder, a ``.safetensors`` file beside a ``preset.yaml``, or
+            ``hf://owner/name[@revision]`` where that was pulled.
+        folder_finders: asked in turn about a folder that has no ``preset.yaml``.
+
+    Raises:
+        PresetError: there is no such preset; the hint has the nearest name.
+    """
+    if isinstance(source, Preset):
+        return source
+    text = str(source)
+    if isinstance(source, str) and is_address(text):
+        return _find_address(text)
+    if isinstance(source, Path) or "/" in text or "\\" in text or text.startswith((".", "~")):
+        return _find_path(Path(source).expanduser(), folder_finders)
+    installed = installed_presets().get(text, [])
+    if len(installed) > 1:
+        places = " and ".join(str(folder) for folder in installed)
+        raise PresetError(
+            f"Two installed presets are named {text!r}: {places}.",
+            "Give the folder of the one that is meant, or uninstall the other.",
+        )
+    cached = pulled_presets().get(text)
+    if installed:
+        preset = read_preset(installed[0], text, "installed")
+        if preset.weights_path is None and cached is not None:
+            return _with_pulled_weights(preset, cached)
+        return preset
+    if cached is not None:
+        return read_preset(cached, text, "pulled")
+    if Path(text).exists():
+        return _find_path(Path(text), folder_finders)
+    raise PresetError(
+        f"There is no preset named {text!r}.", did_you_mean(text, list_presets()) + _broken_hint()
+    )
+
+
+def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
+    """What a listing says of a preset, from its YAML alone; the configuration is not validated."""
+    preset = find_preset(name)
+    data = preset.info.get("data", "digits")
+    here = preset.weights_path is not None
+    is_to_be_had = bool(preset.weights.sources) or preset.weights.sha256 is not None
+    return {
+        "name": preset.name,
+        "summary": preset.summary,
+        "data": data.get("name", "") if isinstance(data, dict) else str(data),
+        "parameters": preset.info.get("parameters"),
+        "bits_per_dim": figure_value(preset.figures.get("bits_per_dim")),
+        "nats": figure_value(preset.figures.get("nats")),
+        "weights": preset.origin if here else ("to pull" if is_to_be_had else "none"),
+        "licence": preset.licence,
+        "folder": str(preset.folder),
+    }
+
+
+def figure_value(figure: Any) -> float | None:
+    """The number in a figure given as ``2.9`` or as ``{value: 2.9, how: ...}``."""
+    value = figure.get("value") if isinstance(figure, dict) else figure
+    return float(value) if isinstance(value, int | float) else None
+
+
+def installed_presets() -> dict[str, list[Path]]:
+    """The folders of the installed presets by name; broken plugins are passed over."""
+    found: dict[str, list[Path]] = {}
+    for entry in manager().entries("preset"):
+        try:
+            folder = Path(manager().get("preset", entry.name).build())
+        except (HvaeError, ImportError, AttributeError):
+            continue  # `hvae plugins list` says why
+        for name, path in _presets_in(folder).items():
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def pulled_presets() -> dict[str, Path]:
+    """The folders of the pulled presets by name."""
+    return _presets_in(presets_folder())
+
+
+def presets_folder() -> Path:
+    """Where pulled presets lie."""
+    return cache_folder() / "presets"
+
+
+def _presets_in(folder: Path) -> dict[str, Path]:
+    return {
+        path.parent.name: path.parent
+        for path in sorted(folder.glob(f"*/{PRESET_FILE}"))
+        if not path.parent.name.startswith(".")
+    }
+
+
+def _with_pulled_weights(installed: Preset, cached: Path) -> Preset:
+    """The pulled copy of an installed preset, unless it is of another version."""
+    pulled = read_preset(cached, installed.name, "pulled")
+    wanted = installed.weights.sha256
+    same = wanted is not None and wanted == pulled.weights.sha256
+    return pulled if same and pulled.weights_path is not None else installed
+
+
+def _find_path(path: Path, folder_finders: Sequence[FolderFinder]) -> Preset:
+    if path.suffix == ".safetensors" and path.is_file():
+        if path.name != WEIGHTS_FILE:
+            raise PresetError(
+                f"The weights file of a preset is named {WEIGHTS_FILE}, not {path.name}."
+            )
+        path = path.parent
+    if (path / PRESET_FILE).is_file():
+        return read_preset(path)
+    if path.is_dir():
+        for finder in folder_finders:
+            preset = finder(path)
+            if preset is not None:
+                return preset
+        raise PresetError(f"The folder {path} is no preset: it has no {PRESET_FILE}.")
+    if path.exists():
+        raise PresetError(f"{path} is no preset; expected a folder with a {PRESET_FILE}.")
+    raise PresetError(
+        f"There is no preset at {path}.", did_you_mean(path.name, list_presets()) + _broken_hint()
+    )
+
+
+def _find_address(address: str) -> Preset:
+    if address.startswith("hf://"):
+        name = HubAddress.parse(address).cache_name
+        folder = presets_folder() / name
+        if (folder / PRESET_FILE).is_file():
+            return read_preset(folder, name, "pulled")
+    raise PresetError(
+        f"{address} is not on this machine; loading never touches the network.",
+        f"Pull it first with: hvae zoo pull {address}",
+    )
+
+
+def _broken_hint() -> str:
+    broken = [e.name for e in manager().entries("preset") if e.status in ("broken", "conflict")]
+    return f" Presets of these plugins are not available: {', '.join(broken)}." if broken else ""

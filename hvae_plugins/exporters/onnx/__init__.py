@@ -1,0 +1,70 @@
+"""The format ``onnx``: the same graphs for onnxruntime and all else that reads ONNX."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_core.errors import MissingDependencyError
+from hvae_core.exported.folder import check_output, describe, report, write_folder
+from hvae_core.interfaces import Exporter
+from hvae_core.plugins import hookimpl
+from hvae_core.plugins.specs import ComponentSpec
+
+if TYPE_CHECKING:
+    from hvae_core.zoo import Preset
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+class OnnxExporter(Exporter):
+    """Writes ``generator.onnx`` and ``posterior.onnx`` with PyTorch's exporter."""
+
+    backend = "torch"
+    precisions = ("float32", "float16", "int8")
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def check_output(self, output: Path) -> None:
+        """See `Exporter.check_output`."""
+        for package in PACKAGES:
+            if importlib.util.find_spec(package) is None:
+                raise MissingDependencyError.for_extra(package, "onnx", "The format onnx")
+        check_output(output)
+
+    def export(self, preset: Preset, output: Path, precision: str = "float32") -> dict[str, Any]:
+        """See `Exporter.export`; adds what `hvae_core.exporting.comparison.compare` gives."""
+        from hvae_core.api import load
+        from hvae_core.exported.exported_model import load_exported
+        from hvae_core.exporting.comparison import compare
+        from hvae_core.inference.programs import graphs
+        from hvae_plugins.exporters.onnx.graph_files import save_graph
+
+        model = load(preset)
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            saved = []
+            for graph in graphs(model):
+                file = f"{graph.name}.onnx"
+                saved.append((graph, file, save_graph(graph, model, folder / file, precision)))
+            manifest = describe(
+                model, saved, runtime="onnx", precision=precision, preset=preset.name
+            )
+            manifest["figures"] = compare(model, load_exported(folder, manifest=manifest))
+            return manifest
+
+        return report(output, "onnx", write_folder(output, write))
+
+
+@hookimpl
+def hvae_component() -> ComponentSpec:
+    """Describe the format."""
+    return ComponentSpec(
+        kind="export",
+        name="onnx",
+        summary="ONNX of the generator and the posterior pass, weights float32/float16/int8",
+        builder=OnnxExporter,
+    )

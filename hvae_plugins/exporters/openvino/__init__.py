@@ -1,0 +1,73 @@
+"""The format ``openvino``: IR files, which OpenVINO's runtimes in Python, C++ and C read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_core.errors import MissingDependencyError
+from hvae_core.exported.folder import check_output, describe, report, write_folder
+from hvae_core.interfaces import Exporter
+from hvae_core.plugins import hookimpl
+from hvae_core.plugins.specs import ComponentSpec
+
+if TYPE_CHECKING:
+    from hvae_core.zoo import Preset
+
+
+class OpenVINOExporter(Exporter):
+    """Writes ``generator.xml`` and ``posterior.xml`` with their weights beside them."""
+
+    backend = "openvino"
+    precisions = ("float32", "float16", "int8")
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def check_output(self, output: Path) -> None:
+        """See `Exporter.check_output`."""
+        check_output(output)
+
+    def export(self, preset: Preset, output: Path, precision: str = "float32") -> dict[str, Any]:
+        """See `Exporter.export`; adds what `hvae_core.exporting.comparison.compare` gives."""
+        from hvae_core.api import load
+        from hvae_core.exported.exported_model import load_exported
+        from hvae_core.exporting.comparison import compare
+        from hvae_core.inference.programs import graphs
+        from hvae_plugins.exporters.openvino.graph_files import save_graph
+
+        if precision == "int8":
+            _check_nncf()
+        model = load(preset)
+
+        def write(folder: Path) -> Mapping[str, Any]:
+            saved = []
+            for graph in graphs(model):
+                file = f"{graph.name}.xml"
+                saved.append((graph, file, save_graph(graph, folder / file, precision)))
+            manifest = describe(
+                model, saved, runtime="openvino", precision=precision, preset=preset.name
+            )
+            manifest["figures"] = compare(model, load_exported(folder, manifest=manifest))
+            return manifest
+
+        return report(output, "openvino", write_folder(output, write))
+
+
+def _check_nncf() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("nncf") is None:
+        raise MissingDependencyError.for_extra("nncf", "int8", "The precision int8")
+
+
+@hookimpl
+def hvae_component() -> ComponentSpec:
+    """Describe the format."""
+    return ComponentSpec(
+        kind="export",
+        name="openvino",
+        summary="OpenVINO IR of the generator and the posterior pass, weights float32/float16/int8",
+        builder=OpenVINOExporter,
+    )

@@ -1,0 +1,1 @@
+"""Checkpoints of the original VDVAE (openai/vdvae), as a plugin."""

@@ -1,0 +1,185 @@
+"""The original VDVAE's tensors (openai/vdvae) and ours: names, layouts, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from hvae_core.errors import ConfigError, WeightsError
+from hvae_core.weights.fit import listed, misfits
+from hvae_plugins.importers.openai_vdvae.configurations import ORIGINAL_MODEL
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
+
+
+class TensorPair(NamedTuple):
+    """One tensor in both.
+
+    ``layout`` says how the original's lies in memory: a convolution's kernel OIHW (ours HWIO), a
+    bias map NCHW (ours NHWC), channels [1, C, 1, 1] (ours [C]), or a vector [C] as ours.
+    """
+
+    original: str
+    name: str
+    shape: tuple[int, ...]
+    layout: Literal["kernel", "map", "channels", "vector"]
+
+
+def tensor_pairs(config: Config) -> list[TensorPair]:
+    """All tensors of a model in the original's architecture, with the original's shapes.
+
+    Raises:
+        ConfigError: ``config`` describes a network that the original does not have.
+    """
+    require_original(config)
+    return list(_pairs(config))
+
+
+def require_original(config: Config) -> None:
+    """Refuse what the original VDVAE cannot express.
+
+    Raises:
+        ConfigError: an option has another value than the original's.
+    """
+    model = config.model
+    wanted = {
+        **ORIGINAL_MODEL, "patch_size": 1, "norm": "none", "conv": "dense", "large_kernels": False,
+        "top": "learned", "flow": None, "attention": None, "readout": "features",
+    }  # fmt: skip
+    for key, value in wanted.items():
+        actual = model.readout.kind if key == "readout" else getattr(model, key)
+        if actual != value:
+            raise ConfigError(
+                f"model.{key} is {actual}; the original VDVAE's checkpoints have {value}."
+            )
+    for section, component, name in (
+        ("model.block", model.block, "bottleneck"),
+        ("likelihood", config.likelihood, "logistic-mixture"),
+    ):
+        if component.name != name:
+            raise ConfigError(
+                f"{section} is {component.name}; the original VDVAE's checkpoints have {name}."
+            )
+
+
+def from_original(tensors: Mapping[str, np.ndarray], config: Config) -> dict[str, np.ndarray]:
+    """The original's tensors under our names and in our layouts.
+
+    Raises:
+        WeightsError: a tensor is missing, unexpected or of another shape.
+    """
+    pairs = tensor_pairs(config)
+    if faults := mismatches(tensors, pairs):
+        raise WeightsError(
+            f"The checkpoint does not fit the configuration: {'; '.join(faults)}.",
+            "Give --config the configuration that it was trained with.",
+        )
+    return {pair.name: _to_ours(tensors[pair.original], pair.layout) for pair in pairs}
+
+
+def to_original(arrays: Mapping[str, np.ndarray], config: Config) -> dict[str, np.ndarray]:
+    """Our weights under the original's names and in its layouts, the inverse of `from_original`.
+
+    Raises:
+        ConfigError: the model is none of the original's architecture.
+        WeightsError: a weight is missing.
+    """
+    pairs = tensor_pairs(config)
+    missing = [pair.name for pair in pairs if pair.name not in arrays]
+    if missing:
+        raise WeightsError(f"The weights lack {listed(missing)}.")
+    return {pair.original: _to_theirs(np.asarray(arrays[pair.name]), pair.layout) for pair in pairs}
+
+
+def mismatches(tensors: Mapping[str, np.ndarray], pairs: list[TensorPair]) -> list[str]:
+    """In words, what is amiss with a checkpoint's tensors; empty where they fit."""
+    return misfits(
+        {name: array.shape for name, array in tensors.items()},
+        {pair.original: pair.shape for pair in pairs},
+        "tensor",
+    )
+
+
+def _to_ours(array: np.ndarray, layout: str) -> np.ndarray:
+    if layout == "kernel":
+        array = array.transpose(2, 3, 1, 0)
+    elif layout == "map":
+        array = array.transpose(0, 2, 3, 1)
+    elif layout == "channels":
+        array = array.reshape(-1)
+    return np.ascontiguousarray(array)
+
+
+def _to_theirs(array: np.ndarray, layout: str) -> np.ndarray:
+    if layout == "kernel":
+        array = array.transpose(3, 2, 0, 1)
+    elif layout == "map":
+        array = array.transpose(0, 3, 1, 2)
+    elif layout == "channels":
+        array = array.reshape(1, -1, 1, 1)
+    return np.ascontiguousarray(array)
+
+
+def _convolution(original: str, name: str, kernel: tuple[int, int, int]) -> Iterator[TensorPair]:
+    """Kernel and bias; ``kernel`` is its side, channels in and channels out."""
+    side, inputs, outputs = kernel
+    yield TensorPair(
+        f"{original}.weight", f"{name}.kernel", (outputs, inputs, side, side), "kernel"
+    )
+    yield TensorPair(f"{original}.bias", f"{name}.bias", (outputs,), "vector")
+
+
+def _block(
+    original: str, name: str, side: int, widths: tuple[int, int, int]
+) -> Iterator[TensorPair]:
+    """A bottleneck block; ``widths`` are its channels in, in the middle and out."""
+    inputs, middle, outputs = widths
+    kernels = [(1, inputs, middle), (side, middle, middle), (side, middle, middle)]
+    for index, kernel in enumerate([*kernels, (1, middle, outputs)], start=1):
+        yield from _convolution(f"{original}.c{index}", f"{name}.conv{index}", kernel)
+
+
+def _pairs(config: Config) -> Iterator[TensorPair]:
+    model = config.model
+    finest = model.stages[0]
+    yield from _convolution(
+        "encoder.in_conv", "encoder.stem", (3, model.image_channels, finest.width)
+    )
+    index = 0
+    for stage in model.stages:
+        widths = (stage.width, stage.encoder_middle_width, stage.width)
+        for _ in range(stage.encoder_blocks):
+            original, name = f"encoder.enc_blocks.{index}", f"encoder.blocks.{index}"
+            yield from _block(original, name, stage.kernel_size, widths)
+            index += 1
+    index = 0
+    for stage in reversed(model.stages):
+        width, middle, latent = stage.width, stage.decoder_middle_width, stage.latent_width
+        parts = {
+            "enc": ("posterior", (2 * width, middle, 2 * latent)),
+            "prior": ("prior", (width, middle, 2 * latent + width)),
+            "resnet": ("residual", (width, middle, width)),
+        }
+        for _ in range(stage.decoder_blocks):
+            original, name = f"decoder.dec_blocks.{index}", f"decoder.blocks.{index}"
+            for theirs, (ours, widths) in parts.items():
+                yield from _block(
+                    f"{original}.{theirs}", f"{name}.{ours}", stage.kernel_size, widths
+                )
+            yield from _convolution(f"{original}.z_proj", f"{name}.projection", (1, latent, width))
+            index += 1
+    biased = [stage for stage in reversed(model.stages) if stage.learned_bias]
+    for index, stage in enumerate(biased):
+        side = stage.resolution
+        shape = (1, stage.width, side, side)
+        yield TensorPair(f"decoder.bias_xs.{index}", f"decoder.bias.{side}", shape, "map")
+    for part in ("gain", "bias"):
+        shape = (1, finest.width, 1, 1)
+        yield TensorPair(f"decoder.{part}", f"readout.{part}", shape, "channels")
+    mixtures = config.likelihood.options.mixtures
+    channels = model.image_channels
+    outputs = mixtures * (1 + 3 * channels)
+    yield from _convolution("decoder.out_net.out_conv", "readout.out", (1, finest.width, outputs))

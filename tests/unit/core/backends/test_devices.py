@@ -1,0 +1,190 @@
+"""Choosing devices, and the same training on one device, on two, and in two processes."""
+
+import json
+import math
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from hvae_core.backends.devices import local_devices, spread_normal, use_devices
+from hvae_core.backends.processes import any_process, join_processes, process_index, together
+from hvae_core.config import TrainConfig
+from hvae_core.errors import BackendError, ConfigError, TrainingError
+
+on_jax = pytest.mark.skipif(keras.config.backend() != "jax", reason="several devices need JAX")
+elsewhere = pytest.mark.skipif(keras.config.backend() == "jax", reason="JAX uses several devices")
+
+
+def test_a_device_that_is_not_there_is_named():
+    with (
+        pytest.raises(ConfigError, match=r"device 9, but there are \d+, from 0 on"),
+        use_devices(TrainConfig(devices=[9])),
+    ):
+        pass
+
+
+def test_a_device_is_named_once():
+    with (
+        pytest.raises(ConfigError, match="different devices"),
+        use_devices(TrainConfig(devices=[0, 0])),
+    ):
+        pass
+
+
+def test_one_device_is_chosen_and_left():
+    with use_devices(TrainConfig(devices=[0])):
+        assert keras.ops.convert_to_numpy(spread_normal((2, 3), 5)).shape == (2, 3)
+    assert keras.distribution.distribution() is None
+
+
+@elsewhere
+def test_several_devices_are_refused_and_jax_is_named(monkeypatch):
+    monkeypatch.setattr("hvae_core.backends.devices.local_devices", lambda: ["cpu:0", "cpu:0"])
+    with (
+        pytest.raises(ConfigError, match=r"trains on one; several need JAX"),
+        use_devices(TrainConfig(devices=[0, 1])),
+    ):
+        pass
+    with pytest.raises(BackendError, match="on JAX alone"):
+        join_processes("127.0.0.1:1", 2, 0)
+
+
+def test_one_process_agrees_with_itself():
+    assert process_index() == 0
+    assert [any_process(flag) for flag in (True, False)] == [True, False]
+    with pytest.raises(TrainingError, match="mine"), together():
+        raise TrainingError("mine")
+
+
+CONFIG = {
+    "model": {
+        "resolutions": [8],
+        "image_channels": 1,
+        "width": 4,
+        "encoder_middle_width": 4,
+        "decoder_middle_width": 4,
+        "latent_width": 1,
+        "encoder_blocks": 0,
+        "decoder_blocks": 1,
+        "readout": {"width": 4, "middle_width": 4, "blocks": 0},
+    },
+    "likelihood": {"name": "logistic-mixture", "mixtures": 1},
+    "data": "digits",
+    "train": {
+        "batch_size": 512,
+        "accumulate": 2,
+        "steps": 4,
+        "learning_rate": 1e-2,
+        "warmup_steps": 1,
+        "log_steps": 1,
+        "checkpoint_steps": 2,
+        "ema_decay": 0.5,
+        "skip_norm": 0.2935,
+        "validation_images": 32,
+        "sample_epochs": 0,
+        "tensorboard": False,
+    },
+}
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+config, output, join = json.loads(sys.argv[1])
+if join:
+    from hvae_core.backends.processes import join_processes
+    join_processes(*join)
+from hvae_core.config import parse_config
+from hvae_core.training import train
+train(parse_config(config), Path(output), resume=True)
+"""
+
+
+def start(output, devices=1, join=None):
+    flags = (
+        f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+        " --xla_backend_optimization_level=0"
+        # a busy machine may not get to both devices' programs for a while
+        " --xla_cpu_collective_call_terminate_timeout_seconds=300"
+        " --xla_cpu_collective_timeout_seconds=300"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, json.dumps([CONFIG, str(output), join])],
+        env={**os.environ, "XLA_FLAGS": flags},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def records(output):
+    lines = (output / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_the_same(one, other):
+    assert [(r["event"], r["step"]) for r in one] == [(r["event"], r["step"]) for r in other]
+    for a, b in zip(one, other, strict=True):
+        for key in ("loss", "rate", "distortion", "gradient_norm", "skipped", "kl_per_layer"):
+            assert a[key] == pytest.approx(b[key], abs=1e-4), (key, a["step"])
+        if a.get("validation"):
+            assert a["validation"]["elbo"] == pytest.approx(b["validation"]["elbo"], abs=1e-2)
+
+
+@on_jax
+@pytest.mark.slow
+def test_two_devices_and_two_processes_train_like_one(tmp_path):
+    """Two devices from the start; two processes from the middle of the run on one device."""
+    pytest.importorskip("sklearn")
+    from hvae_core.config import parse_config
+    from hvae_core.training import train
+
+    train(parse_config(CONFIG), tmp_path / "one")
+    one = records(tmp_path / "one")
+    skipped = [r["skipped"] for r in one if r["event"] == "step"]
+    assert 0 < sum(skipped) < len(skipped)
+    shutil.copytree(tmp_path / "one", tmp_path / "processes")
+    shutil.rmtree(tmp_path / "processes" / "checkpoints" / "step-00000004")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    started = {
+        "two devices": start(tmp_path / "two", devices=2),
+        "process 0": start(tmp_path / "processes", join=[address, 2, 0]),
+        "process 1": start(tmp_path / "processes", join=[address, 2, 1]),
+    }
+    for name, process in started.items():
+        _, message = process.communicate(timeout=300)
+        assert process.returncode == 0, f"{name}: {message}"
+    assert_the_same(one, records(tmp_path / "two"))
+    assert_the_same(one, records(tmp_path / "processes"))
+    sessions = (tmp_path / "processes" / "sessions.jsonl").read_text().splitlines()
+    starts = [(session["step"], session["processes"]) for session in map(json.loads, sessions)]
+    assert starts == [(0, 1), (2, 2)]
+
+
+@on_jax
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"batch_size": 32}, "train.batch_size is 32, which 3 devices do not divide"),
+        ({"batch_size": 18, "accumulate": 9}, r"do not divide in 9 parts \(train.accumulate\)"),
+        ({"batch_size": 3, "compile": False}, "train.compile is false, which takes one device"),
+    ],
+)
+def test_what_several_devices_cannot_do_is_told(monkeypatch, options, words):
+    device = local_devices()[0]
+    monkeypatch.setattr("hvae_core.backends.devices.local_devices", lambda: [device] * 3)
+    with pytest.raises(ConfigError, match=words), use_devices(TrainConfig(**options)):
+        pass
+
+
+@on_jax
+def test_noise_is_a_standard_normal_of_its_seed():
+    a, b = (np.asarray(spread_normal((64, 50), seed)) for seed in (1, 2))
+    assert np.abs(a - b).max() > 0.1
+    assert abs(a.mean()) < 5 / math.sqrt(a.size)

@@ -1,0 +1,51 @@
+"""Memory for time: the same numbers, with less kept for the backward pass."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from hvae_core.backends.programs import value_and_grad
+from hvae_core.model import Noise
+
+
+def gradients(model, images, noise):
+    variables = model.trainable_variables
+
+    def loss():
+        out = model.forward(images, Noise(noise))
+        return ops.mean(out.kl - out.log_likelihood), ops.stack([layer.kl for layer in out.layers])
+
+    value, kl, found = value_and_grad(loss, variables)
+    return [ops.convert_to_numpy(x) for x in (value, kl, *found)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"attention": "davi"}], ids=str)
+def test_the_bound_and_its_gradient_are_the_same(changes, make_model, images):
+    rng = np.random.default_rng(0)
+    plain = make_model(model=changes)
+    noise = [rng.normal(size=(len(images), *s)).astype("f") for s in plain.latent_shapes]
+    expected = gradients(plain, images, noise)
+    again = gradients(make_model(model=changes, train={"remat": True}), images, noise)
+    for got, wanted in zip(again, expected, strict=True):
+        np.testing.assert_allclose(got, wanted, atol=2e-5 * max(1, np.abs(wanted).max()))
+
+
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="counts what autograd keeps")
+def test_fewer_tensors_are_kept(make_model, images):
+    import torch
+
+    kept = {}
+    for remat in (False, True):
+        model = make_model(train={"remat": remat})
+        noise = [np.zeros((len(images), *s), "f") for s in model.latent_shapes]
+        sizes = []
+
+        def keep(tensor, sizes=sizes):
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            model.forward(images, Noise(noise))
+        kept[remat] = sum(sizes)
+    assert kept[True] < 0.6 * kept[False]

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+from hvae_core.config import parse_config
+from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.runs.checkpoints import Checkpoint
+from hvae_core.runs.folder import RunFolder, find_weights, how_far, is_run_folder
+
+
+def config(**train):
+    return parse_config({"data": "digits", "train": {"epochs": 2, **train}})
+
+
+@pytest.fixture
+def started(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config(), np.array([1, 5]))
+    return folder
+
+
+def save(folder, step, best=None, averaged=True):
+    weights = {"w": np.zeros(1, np.float32)}
+    training = {"ema.w": np.ones(1, np.float32)} if averaged else {}
+    state = {"step": step, "best_step": best, "images": 32 * step, "elapsed": 90.0 * step}
+    folder.checkpoints(keep=5).save(step, Checkpoint(weights, training, state), best)
+
+
+def test_a_folder_with_content_is_refused(started, tmp_path):
+    with pytest.raises(BadInputError, match="is not empty"):
+        started.check_new()
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(BadInputError, match="is a file"):
+        RunFolder(file).check_new()
+    RunFolder(tmp_path / "new").check_new()
+
+
+def test_what_was_saved_is_read_back(started):
+    assert started.read_config().to_dict() == config().to_dict()
+    assert started.validation_indices().tolist() == [1, 5]
+    assert is_run_folder(started.path)
+
+
+def test_a_resumed_run_may_change_its_length_but_not_its_updates(started):
+    started.check_resumed(config(epochs=9, log_steps=7))
+    with pytest.raises(ConfigError, match=r"train\.batch_size is 64 .* with 32"):
+        started.check_resumed(config(batch_size=64))
+
+
+def test_resuming_needs_a_run_or_an_empty_folder(tmp_path):
+    RunFolder(tmp_path / "nothing").check_resumed(config())
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(BadInputError, match="not empty"):
+        RunFolder(tmp_path).check_resumed(config())
+
+
+def test_a_second_process_is_kept_out(started):
+    with started.lock(), pytest.raises(BadInputError, match="Another process"):  # noqa: SIM117
+        with RunFolder(started.path).lock():
+            pass
+    with started.lock():
+        pass
+
+
+def test_a_lock_leaves_no_empty_folder_behind(tmp_path):
+    with RunFolder(tmp_path / "new").lock():
+        pass
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_validation_file_is_named(started):
+    (started.path / "validation.json").write_text("[")
+    with pytest.raises(BadInputError, match=r"validation\.json is damaged"):
+        started.validation_indices()
+
+
+def test_the_best_averaged_weights_are_found(started):
+    with pytest.raises(BadInputError, match="no checkpoint yet"):
+        find_weights(started.path)
+    save(started, 1)
+    assert find_weights(started.path)[1].parent.name == "step-00000001"
+    save(started, 2, best=2)
+    save(started, 3, best=2)
+    found, weights = find_weights(started.path)
+    assert (weights.parent.name, weights.name) == ("step-00000002", "ema.safetensors")
+    assert found.to_dict() == config().to_dict()
+    assert how_far(started.path) == {"images_seen": 64, "updates": 2, "minutes": 3}
+
+
+def test_without_averages_the_weights_themselves_are_found(started):
+    save(started, 1, averaged=False)
+    assert find_weights(started.path)[1].name == "model.safetensors"
+
+
+def test_another_folder_is_no_run(tmp_path):
+    with pytest.raises(BadInputError, match="is not the folder of a training run"):
+        find_weights(tmp_path)
