@@ -6,7 +6,7 @@ imported when a model is built, not when a configuration is read.
 
 What the builders of the kinds take and return is said by the contracts in
 `hvae_core.interfaces`. The builder of a ``preset`` takes nothing and returns the folder that holds
-the preset folders, a `pathlib.Path`. The kind ``cli`` is reserved.
+the preset folders, a `pathlib.Path`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ KINDS = (
     "likelihood",
     "regularizer",
     "dataset",
+    "optimizer",
+    "schedule",
+    "tracker",
     "preset",
-    "cli",
     "export",
+    "import",
+    "command",
 )
 
 
