@@ -57,6 +57,7 @@ def example(tmp_path_factory):
     return install(EXAMPLE, tmp_path_factory.mktemp("example") / "site")
 
 
+@pytest.mark.every_backend
 def test_the_example_is_listed_and_keeps_its_contract(example):
     rows = json.loads(hvae("plugins", "list", "--kind", "flow", "--json", path=example).stdout)
     assert ("planar", "hvae-planar-flow") in {(r["name"], r["distribution"]) for r in rows}
@@ -89,6 +90,7 @@ def test_the_example_trains_and_loads_in_another_process(example, tmp_path):
     assert "Traceback" not in answer
 
 
+@pytest.mark.every_backend
 def test_a_new_package_passes_its_own_tests(tmp_path):
     done = hvae("plugins", "new", "neural-shift", "-o", tmp_path)
     assert done.returncode == 0, done.stderr

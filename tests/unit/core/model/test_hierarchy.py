@@ -8,6 +8,8 @@ from hvae_core.config import Config
 from hvae_core.model import HierarchicalVAE, Noise
 from hvae_core.prob.noise_streams import draw_normal
 
+pytestmark = pytest.mark.every_backend
+
 
 def forward(model, images, seed=0):
     flat = draw_normal(model.latent_shapes, len(images), seed)

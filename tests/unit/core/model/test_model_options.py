@@ -14,6 +14,8 @@ from hvae_core.model import Noise
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 from hvae_core.prob.noise_streams import draw_normal
 
+pytestmark = pytest.mark.every_backend
+
 
 def shapes(model):
     """Shapes of the weights by path, without the model's name."""

@@ -17,6 +17,8 @@ from hvae_core.training.feeding import open_images
 from hvae_core.training.step import TrainStep
 from hvae_core.weights import read_tensors
 
+pytestmark = pytest.mark.every_backend
+
 MODEL = {
     "resolutions": [8, 2, 1],
     "image_channels": 1,

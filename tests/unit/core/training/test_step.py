@@ -6,6 +6,8 @@ from hvae_core.config import Config
 from hvae_core.model import HierarchicalVAE
 from hvae_core.training.step import TrainStep
 
+pytestmark = pytest.mark.every_backend
+
 MODEL = {
     "resolutions": [4, 2, 1],
     "image_channels": 1,

@@ -17,6 +17,8 @@ from hvae_core.interfaces import (
 from hvae_core.model import HierarchicalVAE, Noise
 from hvae_core.prob.noise_streams import draw_normal
 
+pytestmark = pytest.mark.every_backend
+
 MODEL = {
     "resolutions": [4, 2, 1],
     "image_channels": 1,
