@@ -54,12 +54,12 @@ def command(
 
     A run that was killed goes on with the same numbers: the same command with --resume.
     """
-    from hvae_core.api import find_configuration, find_weights_file
     from hvae_core.backends.processes import process_index
     from hvae_core.backends.selection import select_training_backend
     from hvae_core.config import load_config
     from hvae_core.errors import BadInputError
     from hvae_core.runs.folder import is_run_folder
+    from hvae_core.zoo.finding import find_configuration, find_weights_file
 
     if devices is not None:
         overrides = (*overrides, f"train.devices=[{devices}]")
@@ -133,10 +133,10 @@ def _join(coordinator: str | None, processes: int | None, index: int | None) -> 
 def _dry_run(config: Any, as_json: bool) -> None:
     """Say what a run would be."""
     from hvae_core.config import check_against_shape, dump_yaml
-    from hvae_core.model import HierarchicalVAE
     from hvae_core.training import schedules
     from hvae_core.training.feeding import open_images
     from hvae_core.training.memory import estimate_memory
+    from hvae_core.vae import HierarchicalVAE
 
     images = open_images(config)
     check_against_shape(config, images.shape)

@@ -35,6 +35,11 @@ class Component:
         """The plugin's description of this component."""
         return manager().get(self.kind, self.name)
 
+    def with_options(self, **changes: Any) -> Component:
+        """The component with some of its options changed; they are validated again."""
+        values = {**options_to_dict(self.options), **changes}
+        return dataclasses.replace(self, options=validate_options(self.spec.config, values))
+
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Build the component: the options go first, then ``args``."""
         return self.spec.build(self.options, *args, **kwargs)

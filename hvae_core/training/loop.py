@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.backends.devices import use_devices
-from hvae_core.backends.processes import in_each_process, process_index, together
+from hvae_core.backends.processes import all_or_none, in_each_process, process_index
 from hvae_core.config import Config, check_against_shape
 from hvae_core.errors import TrainingError
 from hvae_core.runs.folder import RunFolder
@@ -75,7 +75,7 @@ def train(
     is_main = process_index() == 0
     with ExitStack() as stack:
         stack.enter_context(use_devices(config.train))
-        with together():
+        with all_or_none():
             if is_main and resume:
                 folder.check_resumed(config)
             elif is_main:

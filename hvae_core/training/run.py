@@ -49,8 +49,8 @@ class TrainingRun:
         callbacks: Sequence[Callback],
         weights: Path | None = None,
     ) -> None:
-        from hvae_core.model import HierarchicalVAE
         from hvae_core.training.step import TrainStep
+        from hvae_core.vae import HierarchicalVAE
         from hvae_core.weights import load_weights
 
         self.config = config

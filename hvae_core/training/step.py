@@ -11,15 +11,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.devices import divided, everywhere, spread, spread_normal
+from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded_normal
 from hvae_core.backends.programs import Program, snapshot, value_and_grad
 from hvae_core.config import Config
 from hvae_core.data import open_dataset
 from hvae_core.errors import WeightsError
 from hvae_core.interfaces import LatentOutput, PassOutput, Regularizer, Tensor
-from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.prob.noise_streams import fold_seed, total_size
+from hvae_core.prob.noise import Noise, fold_seed, total_size
 from hvae_core.training.optimizer import Updater
+from hvae_core.vae import HierarchicalVAE
 from hvae_core.weights import weight_names
 
 
@@ -100,7 +100,7 @@ class TrainStep:
         total: list[Tensor] | None = None
         figures: dict[str, Tensor] = {}
         for part in range(count):
-            own, drawn = (divided(self._micro_batch(rows, part)) for rows in (images, noise))
+            own, drawn = (constrain_rows(self._micro_batch(rows, part)) for rows in (images, noise))
             objective = partial(self._objective, own, drawn, beta, balance)
             loss, parts, gradients = value_and_grad(objective, self.updater.weights, self._fixed)
             if total is None:
@@ -153,24 +153,24 @@ class TrainStep:
             nats. Distortion, rate and kl_per_layer are of the images without their copies.
         """
         return self._program(
-            spread(images),
-            self._draw(len(images), step) if noise is None else spread(noise),
-            everywhere(step, "int32"),
-            everywhere(learning_rate, "float32"),
-            everywhere(beta, "float32"),
+            shard(images),
+            self._draw(len(images), step) if noise is None else shard(noise),
+            replicate(step, "int32"),
+            replicate(learning_rate, "float32"),
+            replicate(beta, "float32"),
         )
 
     def _draw(self, rows: int, step: int) -> Tensor:
         """The noise of an update [rows, N]; that of the images is the same with copies or not."""
         seed, shape = self.config.train.seed, (rows // self.copies, self.noise_size)
-        noise = spread_normal(shape, fold_seed(seed, step))
+        noise = sharded_normal(shape, fold_seed(seed, step))
         if self.regularizer is None or self.copies == 1:
             return noise
         others = range(1, self.copies)
         if self.regularizer.shares_noise:
             drawn = [noise for _ in others]
         else:
-            drawn = [spread_normal(shape, fold_seed(seed, step, c)) for c in others]
+            drawn = [sharded_normal(shape, fold_seed(seed, step, c)) for c in others]
         return ops.concatenate([noise, *drawn], axis=0)
 
     def sync(self) -> None:

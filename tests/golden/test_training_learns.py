@@ -21,8 +21,8 @@ MODEL = {
 def trained_and_fresh(root: Path, steps: int) -> tuple[float, float, float]:
     """Mean ELBO, nats, of test images before and after training; bits/dim after."""
     from hvae_core.config import Config
-    from hvae_core.model import HierarchicalVAE
     from hvae_core.training.step import TrainStep
+    from hvae_core.vae import HierarchicalVAE
 
     config = Config.model_validate(
         {

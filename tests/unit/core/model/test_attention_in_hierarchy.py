@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import hvae_core as hvae
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError
 from hvae_core.training.step import TrainStep
@@ -92,7 +92,9 @@ def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(make_
     def passes(x, *noise):
         out = model.forward(x, noise)
         latents = [layer.z for layer in out.layers]
-        followed = [posterior.parameters for posterior in model.follow(out.features, latents)]
+        followed = [
+            posterior.parameters for posterior in model.posteriors_along(out.features, latents)
+        ]
         drawn = [layer.posterior for layer in out.layers]
         return (out.parameters, drawn), (model.generate(noise, 1.0, latents), followed)
 

@@ -6,15 +6,15 @@ from keras import ops
 
 pytest.importorskip("sklearn")
 
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled
 from hvae_core.config import Config
 from hvae_core.data import open_dataset
-from hvae_core.model import HierarchicalVAE
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.feeding import open_images
 from hvae_core.training.step import TrainStep
+from hvae_core.vae import HierarchicalVAE
 from hvae_core.weights import read_tensors
 
 MODEL = {

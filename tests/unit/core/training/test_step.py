@@ -3,8 +3,8 @@ import pytest
 from keras import ops
 
 from hvae_core.config import Config
-from hvae_core.model import HierarchicalVAE
 from hvae_core.training.step import TrainStep
+from hvae_core.vae import HierarchicalVAE
 
 MODEL = {
     "resolutions": [4, 2, 1],

@@ -52,7 +52,7 @@ def test_the_original_s_configurations_have_its_parameters(name):
 def test_the_tensors_listed_are_those_of_the_model():
     """Widths that differ, a scale without bias, one without decoder blocks, a late mixing."""
     from hvae_core.config import parse_config
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import weight_names
     from hvae_plugins.importers.openai_vdvae.configurations import translate
     from hvae_plugins.importers.openai_vdvae.tensors import from_original
