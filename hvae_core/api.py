@@ -222,7 +222,8 @@ def train(
         overrides: ``key=value`` strings, as ``--set`` takes them.
         resume: go on with the run in ``output``.
         callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
-        weights: what to start from in place of fresh weights, see `hvae_core.zoo.finding.find_weights_file`.
+        weights: what to start from in place of fresh weights, see
+            `hvae_core.zoo.finding.find_weights_file`.
         backend: jax, tensorflow or torch, where Keras is not imported yet.
     """
     start = None if weights is None else find_weights_file(weights)

@@ -217,7 +217,7 @@ class ModelConfig(Section):
                 continue
             if not hasattr(self.block.options, key):
                 raise ValueError(
-                    f"model.{key} is {value}, but the block {self.block.name!r} has no option {key!r}"
+                    f"model.{key} is {value}, which the block {self.block.name!r} has no option for"
                 )
             changes[key] = value
         return self.block.with_options(**changes) if changes else self.block

@@ -1,1 +1,1 @@
-"""The network: encoder, latent layers, decoder, readout. It knows no verb and no training option."""
+"""The network alone: encoder, latent layers, decoder, readout. It knows no training option."""

@@ -195,7 +195,6 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
 
 def find_configuration(source: str | Path) -> Config:
     """The configuration that ``source`` means, with or without weights; see `find_source`."""
-
     if is_run_folder(source):
         return RunFolder(source).read_config()
     return find_source(source)[0]
