@@ -109,8 +109,8 @@ class Attention(abc.ABC):
     """Attention across the layers of the hierarchy, a Keras layer with an explicit state.
 
     Builder: ``(options, hierarchy: HierarchyShape, name: str)``. The hierarchy knows nothing of
-    queries and keys. A pass calls `start`; then at each scale on the way down `resize`, and for each
-    of its latent layers `read_prior`, `read_posterior` (in posterior passes) and `write`. The state
+    queries and keys. A pass calls `start`; then at each scale on the way down `resize`, and for
+    each of its latent layers `read_prior`, `read_posterior` (in posterior passes) and `write`. The state
     is a pytree of tensors; no method changes the one it is given. Scales count from the finest,
     latent layers from the coarsest, both from 0; all scales have the same width.
     """
