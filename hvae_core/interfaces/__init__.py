@@ -29,6 +29,14 @@ from hvae_core.interfaces.outputs import (
     Shape3,
     Tensor,
 )
+from hvae_core.interfaces.training import (
+    Optimizer,
+    OptimizerSettings,
+    Progress,
+    Schedule,
+    ScheduleSettings,
+    Tracker,
+)
 
 __all__ = [
     "Attention",
@@ -45,10 +53,16 @@ __all__ = [
     "LatentOutput",
     "LayerPosterior",
     "Likelihood",
+    "Optimizer",
+    "OptimizerSettings",
     "PassOutput",
+    "Progress",
     "Regularizer",
+    "Schedule",
+    "ScheduleSettings",
     "Shape3",
     "Tensor",
+    "Tracker",
 ]
 
 
