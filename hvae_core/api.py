@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hvae_core.config import Config, ModelConfig, Precision
     from hvae_core.exported import ExportedModel
     from hvae_core.interfaces import Dataset, Mode
+    from hvae_core.runs.state import TrainResult
     from hvae_core.vae import HierarchicalVAE
 
 __all__ = [
@@ -213,8 +214,8 @@ def train(
     callbacks: Sequence[Any] = (),
     weights: str | Path | None = None,
     backend: str | None = None,
-) -> Any:
-    """Train a model, see `hvae_core.training.train`.
+) -> TrainResult:
+    """Train a model, see `hvae_core.training.train`, and write its report (``train.report``).
 
     Args:
         config: a `Config`, plain values, a YAML file or a preset's name.
@@ -228,12 +229,10 @@ def train(
     """
     start = None if weights is None else find_weights_file(weights)
     select_training_backend(backend)
+    from hvae_core.report import ReportAtEnd
     from hvae_core.training import train as run
 
-    return run(
-        _as_config(config, overrides),
-        Path(output),
-        resume=resume,
-        callbacks=callbacks,
-        weights=start,
-    )
+    chosen = _as_config(config, overrides)
+    # Last, as it gives the model its best weights.
+    watching = [*callbacks, *([ReportAtEnd()] if chosen.train.report else [])]
+    return run(chosen, Path(output), resume=resume, callbacks=watching, weights=start)

@@ -19,8 +19,16 @@ from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
 
 #: sections that hold a component, which may be given by its name alone
-COMPONENT_KEYS = ("block", "flow", "attention", "likelihood", "regularizer", "data")
-DEFAULT_COMPONENTS = {"block": "bottleneck", "likelihood": "logistic-mixture", "data": "digits"}
+COMPONENT_KEYS = (
+    *("block", "flow", "attention", "likelihood", "regularizer", "data", "optimizer", "schedule"),
+)
+DEFAULT_COMPONENTS = {
+    "block": "bottleneck",
+    "likelihood": "logistic-mixture",
+    "data": "digits",
+    "optimizer": "adamax",
+    "schedule": "cosine",
+}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -43,6 +43,14 @@ from hvae_core.interfaces.outputs import (
     Tensor,
     TensorSpec,
 )
+from hvae_core.interfaces.training import (
+    Optimizer,
+    OptimizerSettings,
+    Progress,
+    Schedule,
+    ScheduleSettings,
+    Tracker,
+)
 
 __all__ = [
     "Attention",
@@ -64,11 +72,17 @@ __all__ = [
     "LayerPosterior",
     "Likelihood",
     "Mode",
+    "Optimizer",
+    "OptimizerSettings",
     "PassOutput",
+    "Progress",
     "Regularizer",
     "Runtime",
     "ScaleShape",
+    "Schedule",
+    "ScheduleSettings",
     "Shape3",
     "Tensor",
     "TensorSpec",
+    "Tracker",
 ]

@@ -24,7 +24,6 @@ from hvae_core.training import schedules
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.feeding import Images
 from hvae_core.training.interruption import InterruptedRun, Interruption
-from hvae_core.training.progress import ProgressDisplay
 
 #: updates whose figures may still be on the device; reading them later keeps the device busy
 _LAG = 2
@@ -84,11 +83,14 @@ class TrainingRun:
         return max(0, self.state.step - 1) // self.steps_per_epoch + 1
 
     def note(self, text: str) -> None:
-        """Tell the user something, on stderr."""
+        """Tell the user something."""
         for callback in self.callbacks:
-            if isinstance(callback, ProgressDisplay):
-                return callback.note(text)
-        return None
+            callback.note(self, text)
+
+    def show(self, name: str, image: np.ndarray) -> None:
+        """Hand a picture, uint8 [H, W, 1 or 3], to the callbacks."""
+        for callback in self.callbacks:
+            callback.image(self, name, image)
 
     def resume(self) -> bool:
         """Go back to the newest checkpoint; False where there is none."""

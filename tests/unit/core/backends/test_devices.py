@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hvae_core.backends.devices import local_devices, sharded_normal, use_devices
-from hvae_core.backends.processes import any_process, join_processes, process_index, together
+from hvae_core.backends.processes import any_process, join_processes, process_index, all_or_none
 from hvae_core.config import TrainConfig
 from hvae_core.errors import BackendError, ConfigError, TrainingError
 
@@ -58,7 +58,7 @@ def test_several_devices_are_refused_and_jax_is_named(monkeypatch):
 def test_one_process_agrees_with_itself():
     assert process_index() == 0
     assert [any_process(flag) for flag in (True, False)] == [True, False]
-    with pytest.raises(TrainingError, match="mine"), together():
+    with pytest.raises(TrainingError, match="mine"), all_or_none():
         raise TrainingError("mine")
 
 
