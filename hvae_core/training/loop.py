@@ -21,7 +21,10 @@ from hvae_core.training.interruption import Interruption
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.run import TrainingRun
 from hvae_core.training.sessions import describe_session
+from hvae_core.training.step import build_step
 from hvae_core.training.tracking import tracking
+from hvae_core.vae import HierarchicalVAE
+from hvae_core.weights import load_weights
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,7 +101,11 @@ def train(
             if is_main:
                 stack.enter_context(folder.lock())
         watching = [*default_callbacks(config, console), *callbacks]
-        run = TrainingRun(config, images, folder, watching, weights)
+        model = HierarchicalVAE(config)
+        if weights is not None:
+            load_weights(model, weights)
+        step = build_step(model, config.train, images.regularizer)
+        run = TrainingRun(config, images, folder, watching, model, step)
         if is_main:
             folder.create(config, images.validation)
         if resume and run.resume():

@@ -217,12 +217,12 @@ def test_eight_training_steps_are_the_original_s(base):
     from keras import ops
 
     from hvae_core.training.schedules import learning_rate
-    from hvae_core.training.step import TrainStep
+    from hvae_core.training.step import build_step
     from hvae_core.weights import model_arrays
 
     model, start = original_model(base, **TRACE)
     tensors = read_tensors(base / "train_trace.safetensors")
-    step = TrainStep(model, model.config)
+    step = build_step(model, model.config.train)
     for index, images in enumerate(tensors["images_uint8"]):
         noise = noise_of(tensors, len(model.latent_shapes), f"step.{index}.")
         flat = np.concatenate([layer.reshape(len(images), -1) for layer in noise], axis=1)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hvae_core.backends.devices import local_devices, sharded_normal, use_devices
-from hvae_core.backends.processes import any_process, join_processes, process_index, all_or_none
+from hvae_core.backends.processes import all_or_none, any_process, join_processes, process_index
 from hvae_core.config import TrainConfig
 from hvae_core.errors import BackendError, ConfigError, TrainingError
 

@@ -306,7 +306,7 @@ def _gaussian(mean, log_std):
 
 
 def test_a_registered_flow_trains_and_is_saved_with_the_model(toy_flow, tmp_path):
-    from hvae_core.training.step import TrainStep
+    from hvae_core.training.step import build_step
     from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import load_weights, save_weights
 
@@ -315,7 +315,7 @@ def test_a_registered_flow_trains_and_is_saved_with_the_model(toy_flow, tmp_path
     images = small_images(8)
     before = model.elbo(images, seed=0)
     flow_before = _flow_weights(model)
-    step = TrainStep(model, config)
+    step = build_step(model, config.train)
     for update in range(20):
         step(images, step=update, learning_rate=0.01, beta=1.0)
     step.sync()
