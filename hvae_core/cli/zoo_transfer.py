@@ -81,11 +81,12 @@ def _publication(
     """What is to be published, with a picture drawn where it has none."""
     import dataclasses
 
-    from hvae_core.api import find_source, load
+    from hvae_core.api import load
     from hvae_core.errors import PresetError
     from hvae_core.images.grids import save_grid
     from hvae_core.runs.folder import how_far, is_run_folder
     from hvae_core.zoo import Publication, find_preset
+    from hvae_core.zoo.finding import find_source
     from hvae_core.zoo.publishing import figures_of
 
     if is_run_folder(source):

@@ -19,8 +19,16 @@ from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
 
 #: sections that hold a component, which may be given by its name alone
-COMPONENT_KEYS = ("block", "flow", "attention", "likelihood", "regularizer", "data")
-DEFAULT_COMPONENTS = {"block": "bottleneck", "likelihood": "logistic-mixture", "data": "digits"}
+COMPONENT_KEYS = (
+    *("block", "flow", "attention", "likelihood", "regularizer", "data", "optimizer", "schedule"),
+)
+DEFAULT_COMPONENTS = {
+    "block": "bottleneck",
+    "likelihood": "logistic-mixture",
+    "data": "digits",
+    "optimizer": "adamax",
+    "schedule": "cosine",
+}
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -240,17 +248,29 @@ def create_component(kind: str, value: Any) -> Component:
         raise ConfigError(message, hint) from None
 
 
-def check_against_shape(config: Config, shape: Sequence[int]) -> None:
-    """Refuse a data set whose images [H, W, C] are not the model's.
+def check_image_shape(
+    shape: Sequence[int], expected: Sequence[int], what: str = "The images"
+) -> None:
+    """Refuse images that are not of the model's shape.
+
+    Args:
+        shape: [H, W, C] of the images.
+        expected: [H, W, C] that the model takes.
+        what: begins the message, such as "The images of data set 'digits'".
 
     Raises:
-        ConfigError: names the options that decide the model's shape.
+        ConfigError: they differ; names the options that decide the model's shape.
     """
-    wanted = config.model.image_shape
-    if tuple(shape) != tuple(wanted):
+    if tuple(shape) != tuple(expected):
         raise ConfigError(
-            f"The images of data set {config.data.name!r} have shape {list(shape)} but the model's "
-            f"are {list(wanted)}.",
-            "model.resolutions[0] times model.patch_size must be the side, and "
-            "model.image_channels the channels.",
+            f"{what} have shape {list(shape)} but the model's are {list(expected)}.",
+            "model.resolutions[0] times model.patch_size must be the side and "
+            "model.image_channels the channels; or set the data set's size options.",
         )
+
+
+def check_against_shape(config: Config, shape: Sequence[int]) -> None:
+    """Refuse a data set whose images [H, W, C] are not the model's; see `check_image_shape`."""
+    check_image_shape(
+        shape, config.model.image_shape, f"The images of data set {config.data.name!r}"
+    )

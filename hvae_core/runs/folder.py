@@ -38,6 +38,8 @@ CHANGEABLE = frozenset(
         "train.evaluate_epochs",
         "train.sample_epochs",
         "train.tensorboard",
+        "train.trackers",
+        "train.report",
         "train.compile",
         "train.devices",
         "train.remat",

@@ -5,8 +5,8 @@ import pytest
 from keras import ops
 
 from hvae_core.config import Config
-from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.prob.noise_streams import draw_normal
+from hvae_core.prob.noise import Noise, draw_normal
+from hvae_core.vae import HierarchicalVAE
 
 pytestmark = pytest.mark.every_backend
 
