@@ -1,5 +1,6 @@
 """Every optimizer: its options are Keras's, it learns, skips, stops and goes on."""
 
+import functools
 import inspect
 
 import keras
@@ -33,7 +34,6 @@ def label(chosen):
     return chosen if isinstance(chosen, str) else "-".join(map(str, chosen.values()))
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("name", NAMES)
 def test_the_options_are_keras_s(name):
     plugin = manager().get("optimizer", name).builder.__self__
@@ -52,7 +52,6 @@ def test_the_options_are_keras_s(name):
     assert set(plugin.settings.values()) <= SHARED
 
 
-@pytest.mark.one_backend
 def test_every_optimizer_of_keras_is_there():
     kinds = {
         name.lower()
@@ -84,6 +83,7 @@ class Problem:
         self.config = TrainConfig(optimizer=optimizer, **values)
         self.updater = Updater(self.config, self.weights)
         self.program = Program(self.step, [*self.weights, *self.updater.variables], compile=True)
+        self.start = self.state()
 
     def predict(self, kernel, bias, matrix, gain):
         return (ops.conv(self.x, kernel, padding="same") + bias) * (1.0 + gain) @ matrix
@@ -120,9 +120,17 @@ class Problem:
             variable.assign(array)
 
 
+@functools.cache
+def problem_of(name):
+    """An optimizer's problem, compiled once for several tests."""
+    return Problem(name)
+
+
+@pytest.mark.every_backend
 @pytest.mark.parametrize("optimizer", [*NAMES, *OTHERS], ids=label)
 def test_it_learns_and_goes_on_from_its_state(optimizer):
-    whole = Problem(optimizer)
+    whole = problem_of(optimizer) if isinstance(optimizer, str) else Problem(optimizer)
+    whole.load(whole.start)
     losses = whole.run(range(5))
     middle = whole.state()
     losses += whole.run(range(5, 10))
@@ -136,9 +144,11 @@ def test_it_learns_and_goes_on_from_its_state(optimizer):
         np.testing.assert_allclose(array, other, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.every_backend
 @pytest.mark.parametrize("optimizer", NAMES)
 def test_a_skipped_update_leaves_weights_state_and_averages(optimizer):
-    problem = Problem(optimizer)
+    problem = problem_of(optimizer)
+    problem.load(problem.start)
     problem.run(range(2))
     before = problem.state()
     problem.run([2], finite=False)
@@ -146,6 +156,7 @@ def test_a_skipped_update_leaves_weights_state_and_averages(optimizer):
         np.testing.assert_array_equal(array, other)
 
 
+@pytest.mark.every_backend
 @pytest.mark.parametrize("optimizer", NAMES)
 def test_weight_decay_shrinks_kernels_alone(optimizer):
     """The first update with and without differs by rate x decay x weight."""
@@ -167,7 +178,6 @@ def test_weight_decay_shrinks_kernels_alone(optimizer):
             assert np.abs(plain - decayed).max() > 1e-4
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("optimizer", [*NAMES, *OTHERS], ids=label)
 def test_as_many_arrays_are_kept_as_is_said(optimizer):
     problem = Problem(optimizer)
@@ -179,6 +189,7 @@ def test_as_many_arrays_are_kept_as_is_said(optimizer):
     assert said * size <= kept < (said + 0.75) * size
 
 
+@pytest.mark.every_backend
 def test_muon_makes_the_steps_of_kernels_orthogonal_and_leaves_the_rest_to_adam():
     problem = Problem("muon", weight_decay=0.0, ema_decay=0.0)
     optimizer = problem.updater.optimizer
@@ -196,13 +207,11 @@ def test_muon_makes_the_steps_of_kernels_orthogonal_and_leaves_the_rest_to_adam(
     np.testing.assert_allclose(np.abs(steps[1]), rate, rtol=1e-3)
 
 
-@pytest.mark.one_backend
 def test_muon_s_excluded_layers_are_adam_s():
     problem = Problem({"name": "muon", "exclude_layers": ["layer/"]})
     assert all(v is not None for v in problem.updater.optimizer.adam_velocities)
 
 
-@pytest.mark.one_backend
 def test_settings_reach_the_optimizer():
     settings = OptimizerSettings(
         learning_rate=0.5, beta_1=0.1, beta_2=0.2, epsilon=0.3, weight_decay=0.4
@@ -217,7 +226,6 @@ def test_settings_reach_the_optimizer():
             assert getattr(built, option) == value, (name, option)
 
 
-@pytest.mark.one_backend
 def test_files_hold_the_plain_name_where_no_option_is_changed():
     def written(value):
         return parse_config({"train": {"optimizer": value}}).to_dict()["train"]["optimizer"]
