@@ -36,6 +36,7 @@ __all__ = [
     "BlockShape",
     "Dataset",
     "DatasetInfo",
+    "Exporter",
     "Flow",
     "FlowOutput",
     "GaussianParameters",
