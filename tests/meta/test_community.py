@@ -53,6 +53,12 @@ def test_the_workflow_runs_every_tox_environment():
     assert environments == expected
 
 
+def test_contributors_find_every_room():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in (ROOT / "hvae_core").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE)) == rooms
+
+
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
 def test_an_issue_form_can_be_filled_in(path):
     form = read(path)
