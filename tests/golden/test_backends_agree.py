@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.every_backend
+
 EXPECTED = Path(__file__).parent.parent / "fixtures" / "agreement.json"
 CASES = {
     "latents": {

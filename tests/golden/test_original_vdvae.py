@@ -16,6 +16,8 @@ from hvae_core.weights import assign, read_tensors, weight_names
 from hvae_plugins.importers.openai_vdvae.configurations import translate
 from hvae_plugins.importers.openai_vdvae.tensors import from_original, to_original
 
+pytestmark = pytest.mark.every_backend
+
 STATISTICS = {"q_mean": 3e-6, "q_logsigma": 3e-6, "p_mean": 3e-6, "p_logsigma": 3e-6, "z": 1e-5}
 #: steps of the recorded training and its rules
 TRACE = {

@@ -8,6 +8,8 @@ from keras import ops
 from hvae_core.backends.programs import value_and_grad
 from hvae_core.prob.noise import Noise
 
+pytestmark = pytest.mark.every_backend
+
 
 def gradients(model, images, noise):
     variables = model.trainable_variables

@@ -9,6 +9,8 @@ from hvae_core.prob.elbo import log_ratio
 from hvae_core.prob.noise import Noise, draw_normal
 from hvae_core.vae import HierarchicalVAE
 
+pytestmark = pytest.mark.every_backend
+
 
 def forward(model, images, seed=0):
     flat = draw_normal(model.latent_shapes, len(images), seed)

@@ -8,6 +8,8 @@ from keras import ops
 from hvae_core.interfaces import GaussianParameters
 from hvae_core.prob import gaussian
 
+pytestmark = pytest.mark.every_backend
+
 
 def as_tensors(*arrays):
     return [ops.convert_to_tensor(np.asarray(a, np.float32)) for a in arrays]

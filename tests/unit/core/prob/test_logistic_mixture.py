@@ -7,6 +7,8 @@ from keras import ops
 
 from hvae_core.prob import logistic_mixture
 
+pytestmark = pytest.mark.every_backend
+
 
 def random_parameters(channels, mixtures, batch=1, side=1, seed=0, spread=1.0):
     rng = np.random.default_rng(seed)

@@ -85,6 +85,7 @@ def unbroken(tmp_path_factory):
     return train(config(), output)
 
 
+@pytest.mark.every_backend
 def test_a_run_leaves_what_it_promises(unbroken):
     output = unbroken.output
     assert unbroken.steps == 8
@@ -129,6 +130,7 @@ def test_weights_of_another_model_start_nothing(unbroken, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.every_backend
 def test_validation_is_of_the_averaged_weights_that_are_saved(unbroken):
     from hvae_core.evaluation import evaluate_batches
     from hvae_core.training.feeding import open_images
@@ -169,6 +171,7 @@ def run_and_kill(output, step, name):
     )
 
 
+@pytest.mark.every_backend
 def test_a_killed_run_resumes_to_the_numbers_of_an_unbroken_one(unbroken, tmp_path):
     output = tmp_path / "killed"
     done = run_and_kill(output, 5, "SIGKILL")

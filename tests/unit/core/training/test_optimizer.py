@@ -7,6 +7,8 @@ from hvae_core.backends.programs import Program
 from hvae_core.config import TrainConfig
 from hvae_core.training.optimizer import Updater, global_norm, is_decayed
 
+pytestmark = pytest.mark.every_backend
+
 
 class Layer(keras.layers.Layer):
     def build(self, _=None):

@@ -17,6 +17,8 @@ from hvae_core.training.step import build_step
 from hvae_core.vae import HierarchicalVAE
 from hvae_core.weights import read_tensors
 
+pytestmark = pytest.mark.every_backend
+
 MODEL = {
     "resolutions": [8, 2, 1],
     "image_channels": 1,

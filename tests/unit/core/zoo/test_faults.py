@@ -34,8 +34,6 @@ from hvae_core.files import folders
 from hvae_core.weights import write_tensors
 from hvae_core.zoo import workplace
 
-pytestmark = pytest.mark.one_backend
-
 WEIGHTS = "/remote/model.safetensors"
 PRESET = "/remote/preset.yaml"
 

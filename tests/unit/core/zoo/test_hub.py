@@ -21,8 +21,6 @@ from hvae_core.errors import MissingDependencyError, PresetError
 from hvae_core.zoo import find_preset, pull
 from hvae_core.zoo.publishing import Publication, push
 
-pytestmark = pytest.mark.one_backend
-
 REPOSITORY = "/owner/some.name"
 #: runs the zoo of this test as the only installed one
 START = """

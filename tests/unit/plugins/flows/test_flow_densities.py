@@ -9,6 +9,8 @@ import hvae_core as hvae
 from hvae_core.backends.programs import Program, value_and_grad
 from hvae_core.plugins.testing.autodiff import jacobian_of
 
+pytestmark = pytest.mark.every_backend
+
 FLOWS = {
     "orthogonal": ("flow.sylvester", {"flows": 2, "orthogonal_vectors": 2}),
     "householder": ("flow.sylvester", {"variant": "householder", "flows": 2, "reflections": 2}),

@@ -3,9 +3,10 @@ import pytest
 
 pytest.importorskip("openvino")
 keras = pytest.importorskip("keras")
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "openvino", reason="traces on the openvino backend"
-)
+pytestmark = [
+    pytest.mark.every_backend,
+    pytest.mark.skipif(keras.config.backend() != "openvino", reason="runs on openvino"),
+]
 
 
 @pytest.fixture
