@@ -13,6 +13,17 @@ from keras import ops
 
 from hvae_core.interfaces import Tensor
 
+__all__ = [
+    "Pointwise",
+    "ScaledUniform",
+    "convolution",
+    "density_dtype",
+    "pool_average",
+    "resize_channels",
+    "unpatch",
+    "upsample_nearest",
+]
+
 
 def density_dtype() -> str:
     """What densities are computed in under the current policy: float32, or float64 if asked for."""

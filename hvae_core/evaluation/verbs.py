@@ -11,7 +11,7 @@ from hvae_core.config import check_image_shape
 from hvae_core.evaluation.elbo import Elbo, elbo
 from hvae_core.evaluation.importance import log_likelihood
 from hvae_core.inference import interpolate, reconstruct, sample
-from hvae_core.inference.engine import Arrays, PixelModel
+from hvae_core.inference.engine import Arrays
 from hvae_core.inference.programs import InferenceProgram
 from hvae_core.interfaces import Shape3
 
@@ -24,7 +24,8 @@ class Verbs:
 
     image_shape: Shape3
     latent_shapes: list[Shape3]
-    likelihood: PixelModel
+    #: a `PixelModel`; a live model's is a whole `Likelihood`
+    likelihood: Any
 
     def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
         """See `Engine.run`."""

@@ -23,8 +23,9 @@ Arrays = Mapping[str, Any]
 class PixelModel(Protocol):
     """What a verb asks of the likelihood."""
 
-    #: ``bits/dim`` or ``nats``
-    unit: str
+    @property
+    def unit(self) -> str:
+        """``bits/dim`` or ``nats``."""
 
     def noise_channels(self) -> int:
         """Uniform(0, 1) numbers wanted for each pixel."""

@@ -60,13 +60,13 @@ def reconstruct(
     for rows, valid in batch_rows(len(images), batch_size):
         normal = latent_noise(engine, rows, seed) if given is None else [z[rows] for z in given]
         pixels = pixel_noise(engine, rows, seed)
-        inputs = {"images": images[rows], "noise": normal, "pixels": pixels}
+        encoded = {"images": images[rows], "noise": normal, "pixels": pixels}
         if count == layers:
-            drawn = engine.run(Infer(("reconstruction",)), inputs)["reconstruction"]
+            drawn = engine.run(Infer(("reconstruction",)), encoded)["reconstruction"]
         else:
             # The noise of the layers that are drawn from the prior did not touch the ones kept.
-            kept = engine.run(Infer(("latent",), count), inputs)["latent"] if count else []
-            latents = {"noise": [*kept, *normal[count:]], "pixels": pixels, "temperature": scale}
-            drawn = engine.run(Generate(("images",), count), latents)["images"]
+            kept = engine.run(Infer(("latent",), count), encoded)["latent"] if count else []
+            inputs = {"noise": [*kept, *normal[count:]], "pixels": pixels, "temperature": scale}
+            drawn = engine.run(Generate(("images",), count), inputs)["images"]
         results.append(drawn[:valid].astype(np.uint8))
     return np.concatenate(results)
