@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.backends.selection import select_backend, select_training_backend
 from hvae_core.errors import BadInputError, did_you_mean
-from hvae_core.exported.folder import is_export_folder
+from hvae_core.exported.manifest import is_export_folder
 from hvae_core.zoo.finding import (
     find_configuration,
     find_weights_file,

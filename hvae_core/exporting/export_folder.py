@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.config import Config
 from hvae_core.errors import BadInputError, HvaeError
-from hvae_core.exported.folder import FORMAT, MANIFEST, VERSION, is_export_folder
+from hvae_core.exported.manifest import FORMAT, MANIFEST, VERSION, is_export_folder
 from hvae_core.fetching.transfer import file_digest
 from hvae_core.inference.programs import Graph
 

@@ -12,7 +12,7 @@ from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.files.places import cache_folder
 from hvae_core.plugins import manager
-from hvae_core.runs.folder import RunFolder, find_weights, is_run_folder
+from hvae_core.runs.run_folder import RunFolder, find_weights, is_run_folder
 from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset, how_to_get, read_preset
 
 #: looks at a folder that is no preset, such as a training run, and may make a preset of it

@@ -75,8 +75,12 @@ TESTED = {
     f"{MODEL}::test_another_block_is_used_everywhere": ("model.block",),
     f"{MODEL}::test_activations": ("model.block_activation", "model.pool_activation"),
     f"{MODEL}::test_channels_change_by_a_projection_or_by_padding": ("model.channel_change",),
-    f"{MODEL}::test_group_norm_has_eight_groups_in_every_block": ("model.norm",),
-    f"{MODEL}::test_depthwise_convolutions_are_in_encoder_decoder_and_readout": ("model.conv",),
+    f"{MODEL}::test_group_norm_has_eight_groups_in_every_block": (
+        "model.norm", "block.bottleneck.norm",
+    ),
+    f"{MODEL}::test_depthwise_convolutions_are_in_encoder_decoder_and_readout": (
+        "model.conv", "block.bottleneck.conv",
+    ),
     f"{MODEL}::test_large_kernels_reach_encoder_and_decoder": ("model.large_kernels",),
     f"{MODEL}::test_streams_start_from_learned_biases": ("model.top", "model.no_bias_above"),
     f"{MODEL}::test_the_standard_deviation_of_a_channel": (
@@ -97,7 +101,7 @@ TESTED = {
     f"{DAVI}::test_queries_and_keys_are_as_wide_and_many_as_asked_for": (
         "attention.davi.query_width", "attention.davi.queries",
     ),
-    "unit/core/model/test_rematerialisation.py::test_fewer_tensors_are_kept": ("train.remat",),
+    "unit/core/backends/test_rematerialisation.py::test_fewer_tensors_are_kept": ("train.remat",),
     "unit/core/model/test_hierarchy.py::test_same_seed_same_weights_other_seed_other_weights": (
         "train.seed",
     ),
@@ -143,7 +147,7 @@ TESTED = {
     f"{STEP}::test_bfloat16_trains_and_keeps_float32_weights": ("train.precision",),
     f"{MODEL}::test_densities_are_float32_in_a_network_of_bfloat16": ("train.precision",),
     f"{STEP}::test_compiled_equals_eager": ("train.compile",),
-    "unit/core/test_devices.py::test_two_devices_and_two_processes_train_like_one": (
+    "unit/core/backends/test_devices.py::test_two_devices_and_two_processes_train_like_one": (
         "train.devices",
     ),
     f"{LOOP}::test_a_killed_run_resumes_to_the_numbers_of_an_unbroken_one": (

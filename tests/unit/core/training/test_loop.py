@@ -15,8 +15,8 @@ pytest.importorskip("sklearn")
 
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError, DataError, TrainingError, WeightsError
-from hvae_core.runs.folder import find_weights
 from hvae_core.runs.metrics import MetricsFile
+from hvae_core.runs.run_folder import find_weights
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.loop import default_callbacks

@@ -6,11 +6,11 @@ import signal
 import types
 
 import pytest
+from hvae_core.training.tensorboard import TensorBoard
 from rich.console import Console
 
 from hvae_core.training.interruption import InterruptedRun, Interruption
 from hvae_core.training.progress import ProgressDisplay
-from hvae_core.training.tensorboard import TensorBoard
 
 STEP = {
     "event": "step", "step": 5, "epoch": 1, "loss": 1.0, "rate": 0.25, "distortion": 0.75,
