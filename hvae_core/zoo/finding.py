@@ -5,15 +5,16 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hvae_core.config import Config, load_config
 from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.files.places import cache_folder
 from hvae_core.plugins import manager
-from hvae_core.runs.run_folder import RunFolder, find_weights, is_run_folder
 from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset, how_to_get, read_preset
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
 
 #: looks at a folder that is no preset, such as a training run, and may make a preset of it
 FolderFinder = Callable[[Path], Preset | None]
@@ -184,6 +185,9 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
     Raises:
         HvaeError: there is no such thing, or it is damaged.
     """
+    from hvae_core.config import load_config
+    from hvae_core.runs.run_folder import find_weights, is_run_folder
+
     path = Path(source)
     if is_run_folder(path) and not (path / "preset.yaml").is_file():
         return find_weights(path)
@@ -195,6 +199,8 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
 
 def find_configuration(source: str | Path) -> Config:
     """The configuration that ``source`` means, with or without weights; see `find_source`."""
+    from hvae_core.runs.run_folder import RunFolder, is_run_folder
+
     if is_run_folder(source):
         return RunFolder(source).read_config()
     return find_source(source)[0]
