@@ -10,7 +10,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hvae_core.api import build, create, evaluate, list_presets, load, load_exported, train
+    from hvae_core.api import (
+        build,
+        create,
+        evaluate,
+        join_processes,
+        list_presets,
+        load,
+        load_exported,
+        train,
+    )
     from hvae_core.errors import HvaeError
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "build",
     "create",
     "evaluate",
+    "join_processes",
     "list_presets",
     "load",
     "load_exported",
