@@ -17,7 +17,9 @@ PACKAGES = {
         "pyarrow",
         "scikit-learn",
         "matplotlib",
-        "tensorboard",
+        "tensorboardX",
+        "wandb",
+        "mlflow-skinny",
         "huggingface_hub",
         "gradio",
         "nncf",
@@ -37,6 +39,7 @@ def _version(package: str) -> str | None:
 def report() -> dict[str, Any]:
     """What `hvae doctor` prints; imports no backend."""
     from hvae_core.backends.selection import installed_backends
+    from hvae_core.cli.main import COMMANDS
     from hvae_core.files.places import cache_folder, offline
     from hvae_core.plugins import manager
     from hvae_core.zoo import list_presets, preset_summary
@@ -52,6 +55,10 @@ def report() -> dict[str, Any]:
     for entry in manager().entries():
         if entry.status in ("broken", "conflict"):
             problems.append(f"plugin {entry.full_name}: {entry.status}, {entry.reason}")
+        elif entry.kind == "command" and entry.name in COMMANDS:
+            problems.append(
+                f"plugin {entry.full_name} of {entry.distribution}: hvae has a command of this name"
+            )
     if not os.access(nearest, os.W_OK):
         problems.append(f"The cache folder {cache} cannot be written to; set HVAE_HOME.")
     return {

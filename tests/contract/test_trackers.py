@@ -1,0 +1,12 @@
+"""Our trackers keep the contract of trackers, without a network."""
+
+import pytest
+
+from hvae_core.plugins.testing import TrackerContract
+
+pytestmark = pytest.mark.one_backend
+
+
+class TestTensorBoard(TrackerContract):
+    pytest.importorskip("tensorboardX")
+    spec = "tracker.tensorboard"
