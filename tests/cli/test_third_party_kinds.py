@@ -209,6 +209,7 @@ def train(hvae, output, *changes):
     return hvae("train", "digits-vdvae", *words, "--output", output)
 
 
+@pytest.mark.every_backend
 def test_a_run_with_all_of_them(hvae, tmp_path):
     run = tmp_path / "run"
     done = train(hvae, run)
@@ -235,6 +236,7 @@ def test_a_run_with_all_of_them(hvae, tmp_path):
     assert not (run / "report.html").exists()
 
 
+@pytest.mark.every_backend
 def test_a_tracker_that_breaks_harms_nothing(hvae, tmp_path):
     broken = "train.trackers=[{name: notebook, breaks: true}]"
     done = train(hvae, tmp_path / "run", broken, "train.sample_epochs=0")
@@ -242,7 +244,6 @@ def test_a_tracker_that_breaks_harms_nothing(hvae, tmp_path):
     assert done.stderr.count("The tracker notebook failed and is left out from here on: the") == 1
 
 
-@pytest.mark.one_backend
 def test_they_are_listed_and_shown(hvae):
     rows = json.loads(hvae("plugins", "list", "--json").stdout)
     found = {(row["kind"], row["name"]) for row in rows if row["distribution"] == "acme-hvae"}
@@ -253,7 +254,6 @@ def test_they_are_listed_and_shown(hvae):
     assert "Greets" in hvae("plugins", "show", "command.greet").stdout
 
 
-@pytest.mark.one_backend
 def test_schedules_and_trackers_keep_their_contracts(hvae):
     for name in ("schedule.stairs", "tracker.notebook"):
         done = hvae("plugins", "check", name, "--json")
@@ -261,13 +261,13 @@ def test_schedules_and_trackers_keep_their_contracts(hvae):
         assert json.loads(done.stdout)["sound"]
 
 
+@pytest.mark.every_backend
 def test_the_optimizer_keeps_its_contract(hvae):
     done = hvae("plugins", "check", "optimizer.signs", "--options", "{gain: 0.5}", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["passed"] > 8
 
 
-@pytest.mark.one_backend
 def test_a_command_is_listed_from_metadata_and_behaves_as_ours(hvae):
     shown = hvae("--help")
     assert shown.returncode == 0, shown.stderr
@@ -287,7 +287,6 @@ def test_a_command_is_listed_from_metadata_and_behaves_as_ours(hvae):
     assert hvae("acme-hvae:greet", "you").stdout == "Hello you.\n"
 
 
-@pytest.mark.one_backend
 def test_a_broken_command_is_told_and_harms_nothing(hvae):
     done = hvae("broken")
     assert done.returncode == 2
@@ -301,7 +300,6 @@ def test_a_broken_command_is_told_and_harms_nothing(hvae):
     assert "plugin command.train of acme-hvae: hvae has a command of this name" in problems
 
 
-@pytest.mark.one_backend
 def test_help_loads_nothing_of_it(site):
     code = (
         "import sys; from hvae_core.cli.main import main\n"

@@ -4,8 +4,6 @@ import pytest
 
 from hvae_core.plugins.testing import ScheduleContract
 
-pytestmark = pytest.mark.one_backend
-
 
 class TestConstant(ScheduleContract):
     spec = "schedule.constant"

@@ -4,8 +4,6 @@ import pytest
 
 from hvae_core.plugins.testing import TrackerContract
 
-pytestmark = pytest.mark.one_backend
-
 
 class TestTensorBoard(TrackerContract):
     pytest.importorskip("tensorboardX")

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.programs import Program, value_and_grad
+from hvae_core.backends.compiling import Program, value_and_grad
 from hvae_core.config import TrainConfig
 from hvae_core.interfaces import OptimizerSettings, Tensor
 from hvae_core.plugins.testing.component import ComponentContract

@@ -33,7 +33,6 @@ def label(chosen):
     return chosen if isinstance(chosen, str) else "-".join(map(str, chosen.values()))
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("name", NAMES)
 def test_the_options_are_keras_s(name):
     plugin = manager().get("optimizer", name).builder.__self__
@@ -52,7 +51,6 @@ def test_the_options_are_keras_s(name):
     assert set(plugin.settings.values()) <= SHARED
 
 
-@pytest.mark.one_backend
 def test_every_optimizer_of_keras_is_there():
     kinds = {
         name.lower()
@@ -137,18 +135,17 @@ def learns_skips_and_goes_on(optimizer):
         np.testing.assert_allclose(array, other, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.every_backend
 @pytest.mark.parametrize("optimizer", NAMES)
 def test_it_learns_skips_and_goes_on_from_its_state(optimizer):
     learns_skips_and_goes_on(optimizer)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("optimizer", OTHERS, ids=label)
 def test_other_options_do_so_too(optimizer):
     learns_skips_and_goes_on(optimizer)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("optimizer", [*NAMES, *OTHERS], ids=label)
 def test_checkpoints_keep_its_variables_by_number(optimizer):
     shapes = [
@@ -178,18 +175,17 @@ def shrinks_kernels_alone(optimizer):
             assert np.abs(plain - decayed).max() > 1e-4
 
 
+@pytest.mark.every_backend
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_weight_decay_shrinks_kernels_alone(optimizer):
     shrinks_kernels_alone(optimizer)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("optimizer", sorted({*NAMES} - {"adamw", "muon"}))
 def test_weight_decay_of_the_others(optimizer):
     shrinks_kernels_alone(optimizer)
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize("optimizer", [*NAMES, *OTHERS], ids=label)
 def test_as_many_arrays_are_kept_as_is_said(optimizer):
     problem = Problem(optimizer)
@@ -201,6 +197,7 @@ def test_as_many_arrays_are_kept_as_is_said(optimizer):
     assert said * size <= kept < (said + 0.75) * size
 
 
+@pytest.mark.every_backend
 def test_muon_makes_the_steps_of_kernels_orthogonal_and_leaves_the_rest_to_adam():
     problem = Problem("muon", weight_decay=0.0, ema_decay=0.0)
     optimizer = problem.updater.optimizer
@@ -218,13 +215,11 @@ def test_muon_makes_the_steps_of_kernels_orthogonal_and_leaves_the_rest_to_adam(
     np.testing.assert_allclose(np.abs(steps[1]), rate, rtol=1e-3)
 
 
-@pytest.mark.one_backend
 def test_muon_s_excluded_layers_are_adam_s():
     problem = Problem({"name": "muon", "exclude_layers": ["layer/"]})
     assert all(v is not None for v in problem.updater.optimizer.adam_velocities)
 
 
-@pytest.mark.one_backend
 def test_settings_reach_the_optimizer():
     settings = OptimizerSettings(
         learning_rate=0.5, beta_1=0.1, beta_2=0.2, epsilon=0.3, weight_decay=0.4
@@ -239,7 +234,6 @@ def test_settings_reach_the_optimizer():
             assert getattr(built, option) == value, (name, option)
 
 
-@pytest.mark.one_backend
 def test_files_hold_the_plain_name_where_no_option_is_changed():
     def written(value):
         return parse_config({"train": {"optimizer": value}}).to_dict()["train"]["optimizer"]

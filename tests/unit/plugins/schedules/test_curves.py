@@ -7,8 +7,6 @@ import pytest
 from hvae_core.config import parse_config
 from hvae_core.training import schedules
 
-pytestmark = pytest.mark.one_backend
-
 
 def rate(schedule, step, warmup=10, total=110):
     train = {"schedule": schedule, "learning_rate": 1e-2, "final_learning_rate": 1e-4,

@@ -10,8 +10,6 @@ import pytest
 from hvae_core.config import create_component, parse_config
 from hvae_core.errors import MissingDependencyError
 from hvae_core.training.loop import default_callbacks
-
-pytestmark = pytest.mark.one_backend
 IMAGE = np.arange(8 * 9 * 3, dtype=np.uint8).reshape(8, 9, 3)
 
 
