@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,10 +22,8 @@ def tracking(train: TrainConfig) -> Iterator[Tracking]:
     """
     if train.tensorboard and all(tracker.name != "tensorboard" for tracker in train.trackers):
         # True by default, it asks for TensorBoard where there is one.
-        try:
+        with contextlib.suppress(MissingDependencyError, PluginError):
             yield Tracking.of(create_component("tracker", "tensorboard"))
-        except (MissingDependencyError, PluginError):
-            pass
     for tracker in train.trackers:
         yield Tracking.of(tracker)
 

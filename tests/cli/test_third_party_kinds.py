@@ -209,7 +209,6 @@ def train(hvae, output, *changes):
     return hvae("train", "digits-vdvae", *words, "--output", output)
 
 
-@pytest.mark.every_backend
 def test_a_run_with_all_of_them(hvae, tmp_path):
     run = tmp_path / "run"
     done = train(hvae, run)
@@ -236,7 +235,6 @@ def test_a_run_with_all_of_them(hvae, tmp_path):
     assert not (run / "report.html").exists()
 
 
-@pytest.mark.every_backend
 def test_a_tracker_that_breaks_harms_nothing(hvae, tmp_path):
     broken = "train.trackers=[{name: notebook, breaks: true}]"
     done = train(hvae, tmp_path / "run", broken, "train.sample_epochs=0")
@@ -261,7 +259,6 @@ def test_schedules_and_trackers_keep_their_contracts(hvae):
         assert json.loads(done.stdout)["sound"]
 
 
-@pytest.mark.every_backend
 def test_the_optimizer_keeps_its_contract(hvae):
     done = hvae("plugins", "check", "optimizer.signs", "--options", "{gain: 0.5}", "--json")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,7 +1,5 @@
 """Our schedules keep the contract of schedules."""
 
-import pytest
-
 from hvae_core.plugins.testing import ScheduleContract
 
 

@@ -10,6 +10,7 @@ import pytest
 from hvae_core.config import create_component, parse_config
 from hvae_core.errors import MissingDependencyError
 from hvae_core.training.loop import default_callbacks
+
 IMAGE = np.arange(8 * 9 * 3, dtype=np.uint8).reshape(8, 9, 3)
 
 
