@@ -6,6 +6,7 @@ This package is the only user of pydantic and never imports Keras.
 from hvae_core.config.component import Component
 from hvae_core.config.loading import (
     check_against_shape,
+    check_image_shape,
     create_component,
     dump_yaml,
     load_config,
@@ -30,6 +31,7 @@ __all__ = [
     "TrainConfig",
     "at_scale",
     "check_against_shape",
+    "check_image_shape",
     "config_schema",
     "create_component",
     "dump_yaml",
