@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError, WeightsError, did_you_mean
-from hvae_core.fetching.download import file_digest
+from hvae_core.files.digests import file_digest
 from hvae_core.zoo.finding import find_preset, list_presets
 from hvae_core.zoo.preset import Preset
 from hvae_core.zoo.writing import write_preset
