@@ -47,8 +47,8 @@ def parser(description: str, batch: int, steps: int, rounds: int) -> argparse.Ar
 
 def configuration(arguments: argparse.Namespace) -> Any:
     """The configuration to compare; no update is skipped, or it would cost less."""
-    from hvae_core.api import find_configuration
     from hvae_core.config import load_config
+    from hvae_core.zoo.finding import find_configuration
 
     overrides = [
         "train.skip_norm=0",

@@ -1,6 +1,6 @@
 """The VDVAE of a configuration in plain, eager PyTorch: what hvae is timed against.
 
-It computes what `hvae_core.model.HierarchicalVAE` computes, and its parameters have the names of
+It computes what `hvae_core.vae.HierarchicalVAE` computes, and its parameters have the names of
 hvae's weights, so that `load_weights` can give it the same ones.
 """
 

@@ -66,11 +66,11 @@ def hvae_subject(task: str, config: Any, images: np.ndarray) -> tuple[Run, int]:
     """The same of hvae, on the active backend."""
     from keras import ops
 
-    from hvae_core.model import HierarchicalVAE
-    from hvae_core.training.step import TrainStep
+    from hvae_core.training.step import build_step
+    from hvae_core.vae import HierarchicalVAE
 
     model, rows, done = HierarchicalVAE(config), len(images), 0
-    step = TrainStep(model, config) if task == "train" else None
+    step = build_step(model, config.train) if task == "train" else None
 
     def run(steps: int) -> None:
         nonlocal done
@@ -97,7 +97,7 @@ def agreement(config: Any, images: np.ndarray) -> float:
     from plain_torch import PlainVDVAE
 
     from hvae_core.inference.engine import latent_noise
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import weight_names
 
     model, plain = HierarchicalVAE(config), PlainVDVAE(config)

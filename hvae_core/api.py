@@ -10,23 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.backends.selection import select_backend, select_training_backend
-from hvae_core.errors import BadInputError, PresetError, did_you_mean
-from hvae_core.zoo import Preset, find_preset, list_presets
-from hvae_core.zoo.preset import how_to_get
+from hvae_core.errors import BadInputError, did_you_mean
+from hvae_core.exported.folder import is_export_folder
+from hvae_core.zoo.finding import (
+    find_configuration,
+    find_weights_file,
+    find_with_weights,
+    list_presets,
+)
+from hvae_core.zoo.preset import Preset
 
 if TYPE_CHECKING:
     from hvae_core.config import Config, ModelConfig, Precision
-    from hvae_core.exported.exported_model import ExportedModel, Mode
-    from hvae_core.interfaces import Dataset
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.exported import ExportedModel
+    from hvae_core.interfaces import Dataset, Mode
+    from hvae_core.runs.state import TrainResult
+    from hvae_core.vae import HierarchicalVAE
 
 __all__ = [
     "build",
     "create",
     "evaluate",
-    "find_configuration",
-    "find_source",
-    "find_weights_file",
     "list_presets",
     "load",
     "load_exported",
@@ -35,45 +39,13 @@ __all__ = [
 ]
 
 
-def find_source(source: str | Path) -> tuple[Config, Path | None]:
-    """The configuration and the weights, if any, that ``source`` means.
-
-    Args:
-        source: a preset's name or folder, a ``.safetensors`` file beside its ``preset.yaml``, a
-            run folder of ``hvae train``, a YAML file, or ``hf://owner/name[@revision]`` once
-            pulled.
-
-    Raises:
-        HvaeError: there is no such thing, or it is damaged.
-    """
-    from hvae_core.config import load_config
-    from hvae_core.runs.folder import find_weights, is_run_folder
-
-    path = Path(source)
-    if is_run_folder(path) and not (path / "preset.yaml").is_file():
-        return find_weights(path)
-    if path.suffix in (".yaml", ".yml"):
-        return load_config(path), None
-    preset = find_preset(source)
-    return preset.config, preset.weights_path
-
-
-def find_configuration(source: str | Path) -> Config:
-    """The configuration that ``source`` means, with or without weights; see `find_source`."""
-    from hvae_core.runs.folder import RunFolder, is_run_folder
-
-    if is_run_folder(source):
-        return RunFolder(source).read_config()
-    return find_source(source)[0]
-
-
 def load(
     source: str | Path | Preset, *, backend: str | None = None, precision: Precision = "float32"
 ) -> HierarchicalVAE:
     """A trained model. The network is never touched.
 
     Args:
-        source: see `find_source`.
+        source: see `hvae_core.zoo.finding.find_source`.
         backend: jax, tensorflow, torch or openvino, where Keras is not imported yet.
         precision: float32 whatever the model was trained in, so that its figures are those of any
             backend and machine; mixed_bfloat16 is faster on accelerators (not on OpenVINO).
@@ -82,49 +54,18 @@ def load(
         PresetError: it has no weights here; the message says how to get them.
         WeightsError: the weights are damaged or another model's.
     """
-    from hvae_core.exported.folder import is_export_folder
-
     if not isinstance(source, Preset) and is_export_folder(source):
         raise BadInputError(
             f"{source} is an exported model, not a preset.", "Open it with hvae.load_exported."
         )
     select_backend(backend)
-    config, weights = _with_weights(source)
-    from hvae_core.model import HierarchicalVAE
+    config, weights = find_with_weights(source)
+    from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import load_weights
 
     model = HierarchicalVAE(config, precision=precision)
     load_weights(model, weights)
     return model
-
-
-def _with_weights(source: str | Path | Preset) -> tuple[Config, Path]:
-    """As `find_source`, or `PresetError` where there are no weights on this machine."""
-    if isinstance(source, Preset):
-        config, weights = source.config, source.weights_path
-    else:
-        config, weights = find_source(source)
-    if weights is None:
-        name = source.name if isinstance(source, Preset) else source
-        is_file = Path(name).suffix in (".yaml", ".yml")
-        hint = f"Train it with: hvae train {name}" if is_file else how_to_get(find_preset(source))
-        raise PresetError(f"{name} has no weights on this machine.", hint)
-    return config, weights
-
-
-def find_weights_file(source: str | Path) -> Path:
-    """The safetensors file that ``source`` means: such a file, or what `load` takes.
-
-    Raises:
-        BadInputError: there is no such file.
-        PresetError: it has no weights on this machine; the message says how to get them.
-    """
-    path = Path(source)
-    if path.suffix == ".safetensors":
-        if not path.is_file():
-            raise BadInputError(f"There is no file {path}.")
-        return path
-    return _with_weights(source)[1]
 
 
 def load_exported(folder: str | Path, mode: Mode = "latency") -> ExportedModel:
@@ -137,7 +78,7 @@ def load_exported(folder: str | Path, mode: Mode = "latency") -> ExportedModel:
     Raises:
         BadInputError: the folder is no export, or damaged.
     """
-    from hvae_core.exported.exported_model import load_exported as run
+    from hvae_core.exported import load_exported as run
 
     return run(folder, mode)
 
@@ -153,8 +94,6 @@ def load_runnable(source: str | Path, mode: Mode | None = None) -> HierarchicalV
         BadInputError: ``mode`` is given and it is no export folder.
         HvaeError: see `load` and `load_exported`.
     """
-    from hvae_core.exported.folder import is_export_folder
-
     if is_export_folder(source):
         return load_exported(source, mode or "latency")
     if mode is not None:
@@ -182,7 +121,7 @@ def build(
         ConfigError: the configuration is not valid.
     """
     select_backend(backend)
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
     return HierarchicalVAE(_as_config(config, overrides))
 
@@ -255,12 +194,13 @@ def evaluate(
     """
     from hvae_core.config import create_component
     from hvae_core.data import open_dataset
+    from hvae_core.evaluation import evaluate as run
 
     if isinstance(model, str | Path):
         model = load_runnable(model)
-    from hvae_core.evaluation import evaluate as run
-
-    if isinstance(dataset, str | Mapping):
+    if dataset is None:
+        dataset = open_dataset(model.config.data)
+    elif isinstance(dataset, str | Mapping):
         dataset = open_dataset(create_component("dataset", dataset))
     return run(model, dataset, split, **options)
 
@@ -274,8 +214,8 @@ def train(
     callbacks: Sequence[Any] = (),
     weights: str | Path | None = None,
     backend: str | None = None,
-) -> Any:
-    """Train a model, see `hvae_core.training.train`.
+) -> TrainResult:
+    """Train a model, see `hvae_core.training.train`, and write its report (``train.report``).
 
     Args:
         config: a `Config`, plain values, a YAML file or a preset's name.
@@ -283,17 +223,16 @@ def train(
         overrides: ``key=value`` strings, as ``--set`` takes them.
         resume: go on with the run in ``output``.
         callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
-        weights: what to start from in place of fresh weights, see `find_weights_file`.
+        weights: what to start from in place of fresh weights, see
+            `hvae_core.zoo.finding.find_weights_file`.
         backend: jax, tensorflow or torch, where Keras is not imported yet.
     """
     start = None if weights is None else find_weights_file(weights)
     select_training_backend(backend)
+    from hvae_core.report import ReportAtEnd
     from hvae_core.training import train as run
 
-    return run(
-        _as_config(config, overrides),
-        Path(output),
-        resume=resume,
-        callbacks=callbacks,
-        weights=start,
-    )
+    chosen = _as_config(config, overrides)
+    # Last, as it gives the model its best weights.
+    watching = [*callbacks, *([ReportAtEnd()] if chosen.train.report else [])]
+    return run(chosen, Path(output), resume=resume, callbacks=watching, weights=start)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -15,6 +17,28 @@ from hvae_core.interfaces import Tensor
 def density_dtype() -> str:
     """What densities are computed in under the current policy: float32, or float64 if asked for."""
     return "float64" if keras.config.dtype_policy().name == "float64" else "float32"
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Layers made inside compute in this precision; restores the global policy after."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Initial weights made inside follow ``seed``; restores Python's generator after."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)
 
 
 class ScaledUniform(keras.initializers.VarianceScaling):

@@ -1,7 +1,8 @@
 """Compiled programs kept on disk, so that a second process need not compile them again.
 
-JAX alone has such a cache. It lies in the cache folder, see `hvae_core.files.places`, under a name of
-this CPU's own: XLA compiles for the CPU's features, and home folders are shared between machines.
+JAX alone has such a cache. It lies in the cache folder, see `hvae_core.files.places`, under a
+name of this CPU's own: XLA compiles for the CPU's features, and home folders are shared between
+machines.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def _data_parallel(local: list[Any], config: TrainConfig) -> Any:
     return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
 
-def spread(rows: np.ndarray) -> Tensor:
+def shard(rows: np.ndarray) -> Tensor:
     """A global batch [B, ...], the same in each process, with its rows divided over the devices."""
     layout = _rows_layout(rows.shape)
     if layout is None:
@@ -127,7 +127,7 @@ def spread(rows: np.ndarray) -> Tensor:
     return jax.make_array_from_callback(rows.shape, layout, lambda index: rows[index])
 
 
-def spread_batches(arrays: Any) -> Any:
+def shard_batches(arrays: Any) -> Any:
     """``spread`` for those of a tree of arrays that the devices divide; the others as they are."""
     distribution = _distribution()
     if distribution is None:
@@ -138,12 +138,12 @@ def spread_batches(arrays: Any) -> Any:
 
     def place(array: Any) -> Any:
         is_batch = isinstance(array, np.ndarray) and array.ndim > 1 and len(array) % count == 0
-        return spread(array) if is_batch else array
+        return shard(array) if is_batch else array
 
     return keras.tree.map_structure(place, arrays)
 
 
-def everywhere(number: float, dtype: str) -> Tensor | np.ndarray:
+def replicate(number: float, dtype: str) -> Tensor | np.ndarray:
     """A number as every device's program can take it."""
     if _distribution() is not None:
         return np.asarray(number, dtype)
@@ -152,7 +152,7 @@ def everywhere(number: float, dtype: str) -> Tensor | np.ndarray:
     return ops.convert_to_tensor(number, dtype=dtype)
 
 
-def spread_normal(shape: tuple[int, int], seed: int) -> Tensor:
+def sharded_normal(shape: tuple[int, int], seed: int) -> Tensor:
     """Standard-normal numbers [B, N], each row drawn where it is needed.
 
     They follow from the seed and their place alone, so they are those of one device.
@@ -174,7 +174,7 @@ def _drawing(shape: tuple[int, int], layout: Any) -> Callable[[np.ndarray], Tens
     return jax.jit(lambda seed: keras.random.normal(shape, seed=seed), out_shardings=layout)
 
 
-def divided(rows: Tensor) -> Tensor:
+def constrain_rows(rows: Tensor) -> Tensor:
     """``rows`` [b, ...], cut out of a batch in a program, divided over the devices again."""
     layout = _rows_layout(rows.shape)
     if layout is None:
@@ -184,7 +184,7 @@ def divided(rows: Tensor) -> Tensor:
     return jax.lax.with_sharding_constraint(rows, layout)
 
 
-def on_all_devices() -> Any:
+def replicated() -> Any:
     """JAX's sharding of what every device holds whole, or None on one device."""
     distribution = _distribution()
     if distribution is None:

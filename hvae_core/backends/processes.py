@@ -78,7 +78,7 @@ def any_process(flag: bool) -> bool:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def all_or_none() -> Iterator[None]:
     """A block that, if it fails in one process, fails in all; no computation belongs in it."""
     try:
         yield

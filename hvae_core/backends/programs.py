@@ -1,4 +1,4 @@
-"""What differs between the backends in a training step: gradients, and the compiled program.
+"""Functions of tensors as compiled programs, and their gradients: what differs by backend.
 
 Everything else is written once, in Keras operations on Keras variables.
 """
@@ -12,8 +12,47 @@ import keras
 from keras import ops
 
 from hvae_core.backends.compilation_cache import keep_compiled_programs
-from hvae_core.backends.devices import on_all_devices
+from hvae_core.backends.devices import replicated, shard_batches
 from hvae_core.interfaces import Tensor
+
+
+def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
+    """``function`` of tensors as one compiled program, without gradients.
+
+    JAX: jitted, with the variables' values as arguments, so that new weights need no new program.
+    TensorFlow: a ``tf.function``. PyTorch: eager, without gradients. OpenVINO: one compiled model,
+    which gives NumPy arrays. Compiled once for each shape of the arguments.
+
+    Args:
+        function: pure in its arguments and in ``variables``; returns a pytree of tensors.
+        variables: the Keras variables it reads.
+    """
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        keep_compiled_programs()
+
+        def pure(values: list[Any], *args: Any) -> Any:
+            mapping = list(zip(variables, values, strict=True))
+            with keras.StatelessScope(state_mapping=mapping):
+                return function(*args)
+
+        jitted = jax.jit(pure, out_shardings=replicated())
+        return lambda *args: jitted(
+            [variable.value for variable in variables], *shard_batches(args)
+        )
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True)
+    if backend == "torch":
+        import torch
+
+        return torch.no_grad()(function)
+    from hvae_core.backends.openvino.tracing import Traced
+
+    return Traced(function, variables)
 
 
 def value_and_grad(
@@ -96,7 +135,7 @@ class Program:
                 return out, [scope.get_current_value(variable) for variable in self._variables]
 
             self._call = (
-                jax.jit(pure, donate_argnums=0, out_shardings=on_all_devices()) if compile else pure
+                jax.jit(pure, donate_argnums=0, out_shardings=replicated()) if compile else pure
             )
         elif backend == "tensorflow" and compile:
             import tensorflow as tf

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
 
 from hvae_core.errors import BackendError, did_you_mean
 
@@ -73,48 +71,3 @@ def select_training_backend(name: str | None = None) -> str:
             "Install one that can with: pip install 'hvae[jax]', and choose it: --backend jax",
         )
     return select_backend(chosen)
-
-
-def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
-    """``function`` of tensors as one compiled program, without gradients.
-
-    JAX: jitted, with the variables' values as arguments, so that new weights need no new program.
-    TensorFlow: a ``tf.function``. PyTorch: eager, without gradients. OpenVINO: one compiled model,
-    which gives NumPy arrays. Compiled once for each shape of the arguments.
-
-    Args:
-        function: pure in its arguments and in ``variables``; returns a pytree of tensors.
-        variables: the Keras variables it reads.
-    """
-    import keras
-
-    from hvae_core.backends.devices import on_all_devices, spread_batches
-
-    backend = keras.config.backend()
-    if backend == "jax":
-        import jax
-
-        from hvae_core.backends.compilation_cache import keep_compiled_programs
-
-        keep_compiled_programs()
-
-        def pure(values: list[Any], *args: Any) -> Any:
-            mapping = list(zip(variables, values, strict=True))
-            with keras.StatelessScope(state_mapping=mapping):
-                return function(*args)
-
-        jitted = jax.jit(pure, out_shardings=on_all_devices())
-        return lambda *args: jitted(
-            [variable.value for variable in variables], *spread_batches(args)
-        )
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return tf.function(function, reduce_retracing=True)
-    if backend == "torch":
-        import torch
-
-        return torch.no_grad()(function)
-    from hvae_core.backends.openvino.tracing import Traced
-
-    return Traced(function, variables)

@@ -20,8 +20,8 @@ def command() -> None:
 @json_option
 def show_command(source: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show a configuration with every default filled in, as YAML."""
-    from hvae_core.api import find_configuration
     from hvae_core.config import dump_yaml, load_config
+    from hvae_core.zoo.finding import find_configuration
 
     config = load_config(find_configuration(source), overrides)
     emit(config.to_dict(), as_json, [dump_yaml(config).rstrip()])

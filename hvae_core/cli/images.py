@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hvae_core.config import Config
     from hvae_core.exported.exported_model import ExportedModel
     from hvae_core.interfaces import Dataset
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
 
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,40 +1,79 @@
-"""``hvae import``: checkpoints of other codebases as preset folders."""
+"""``hvae import``: checkpoints of other implementations as preset folders."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import click
 
 from hvae_core.cli.common import emit, json_option
 
 
-@click.group()
+class Formats(click.Group):
+    """One command a plugin of the kind ``import``; a plugin is loaded when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The formats that are installed."""
+        from hvae_core.plugins import manager
+
+        return manager().names("import")
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of a format."""
+        from hvae_core.errors import PluginError, did_you_mean
+        from hvae_core.plugins import manager
+
+        if name not in self.list_commands(ctx):
+            raise PluginError(
+                f"There is no import format {name!r}.", did_you_mean(name, self.list_commands(ctx))
+            )
+        return _command(name, manager().get("import", name).summary)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the formats without loading them."""
+        with formatter.section("Formats"):
+            formatter.write_dl([(name, "") for name in self.list_commands(ctx)])
+
+
+@click.group(cls=Formats)
 def command() -> None:
-    """Make a preset folder of another codebase's checkpoint."""
+    """Make a preset folder of another implementation's checkpoint."""
 
 
-@command.command("openai-vdvae")
-@click.argument("checkpoint", type=click.Path())
-@click.option("-o", "--output", required=True, metavar="DIR", help="The preset's folder.")
-@click.option(
-    "--config", metavar="NAME|FILE.json",
-    help="A configuration of the original, such as cifar10, or a JSON file with its keys; "
-    "else the one whose tensors the checkpoint has.",
-)  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a preset in DIR.")
-@json_option
-def openai_vdvae(
-    checkpoint: str, output: str, config: str | None, overwrite: bool, as_json: bool
-) -> None:
-    """Import a checkpoint of openai/vdvae, raw or averaged weights.
+def _command(name: str, summary: str) -> click.Command:
+    @click.command(name, help=f"{summary}.\n\nNothing in the file is run.")
+    @click.argument("checkpoint", type=click.Path())
+    @click.option("-o", "--output", required=True, metavar="DIR", help="The preset's folder.")
+    @click.option(
+        "--config", metavar="NAME|FILE",
+        help="A configuration of the original, by its name or as a file with its keys; else the "
+        "one whose tensors the checkpoint has.",
+    )  # fmt: skip
+    @click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="An option of the format.",
+    )  # fmt: skip
+    @click.option("--overwrite", is_flag=True, help="Replace a preset in DIR.")
+    @json_option
+    def run(
+        checkpoint: str,
+        output: str,
+        config: str | None,
+        overrides: tuple[str, ...],
+        overwrite: bool,
+        as_json: bool,
+    ) -> None:
+        from hvae_core.config import apply_overrides
+        from hvae_core.zoo.conversion import import_checkpoint
 
-    Needs PyTorch to read a .th file. Nothing in the file is run.
-    """
-    from hvae_core.zoo.importing import import_openai_vdvae
+        options: dict[str, Any] = apply_overrides({}, overrides)
+        preset = import_checkpoint(
+            name, checkpoint, output, config, options=options, overwrite=overwrite
+        )
+        payload = {
+            "output": str(preset.folder),
+            "parameters": preset.info["parameters"],
+            "sha256": preset.weights.sha256,
+        }
+        emit(payload, as_json, [f"{preset.info['parameters']:,} parameters in {preset.folder}"])
 
-    preset = import_openai_vdvae(checkpoint, output, config, overwrite)
-    payload = {
-        "output": str(preset.folder),
-        "parameters": preset.info["parameters"],
-        "sha256": preset.weights.sha256,
-    }
-    emit(payload, as_json, [f"{preset.info['parameters']:,} parameters in {preset.folder}"])
+    return run

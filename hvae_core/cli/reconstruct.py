@@ -45,7 +45,7 @@ def command(
 
     from hvae_core.api import load_runnable
     from hvae_core.images.saving import check_output, save_images
-    from hvae_core.inference.engine import check_temperature
+    from hvae_core.inference.arguments import check_temperature
 
     output = options["output"]
     temperature = float(check_temperature(options["temperature"]))

@@ -58,7 +58,7 @@ def command(
     from hvae_core.api import load_runnable
     from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
-    from hvae_core.inference.engine import check_temperature
+    from hvae_core.inference.arguments import check_temperature
     from hvae_core.inference.sampling import sample_batches
 
     check_temperature(temperature)

@@ -54,12 +54,13 @@ def command(
 
     A run that was killed goes on with the same numbers: the same command with --resume.
     """
-    from hvae_core.api import find_configuration, find_weights_file
+    from hvae_core.api import train
     from hvae_core.backends.processes import process_index
     from hvae_core.backends.selection import select_training_backend
     from hvae_core.config import load_config
     from hvae_core.errors import BadInputError
     from hvae_core.runs.folder import is_run_folder
+    from hvae_core.zoo.finding import find_configuration, find_weights_file
 
     if devices is not None:
         overrides = (*overrides, f"train.devices=[{devices}]")
@@ -76,13 +77,12 @@ def command(
     if output is None:
         name = Path(source).stem if source.endswith((".yaml", ".yml")) else Path(source).name
         output = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    start = None if weights is None else find_weights_file(weights)
+    if weights is not None:
+        find_weights_file(weights)
     select_training_backend()
     if options["dry_run"]:
         return _dry_run(config, as_json)
-    from hvae_core.training import train
-
-    result = train(config, output, resume=resume, weights=start)
+    result = train(config, output, resume=resume, weights=weights)
     if process_index():
         return None
     payload = {
@@ -133,15 +133,17 @@ def _join(coordinator: str | None, processes: int | None, index: int | None) -> 
 def _dry_run(config: Any, as_json: bool) -> None:
     """Say what a run would be."""
     from hvae_core.config import check_against_shape, dump_yaml
-    from hvae_core.model import HierarchicalVAE
     from hvae_core.training import schedules
     from hvae_core.training.feeding import open_images
     from hvae_core.training.memory import estimate_memory
+    from hvae_core.vae import HierarchicalVAE
 
     images = open_images(config)
     check_against_shape(config, images.shape)
     per_epoch = images.training_batches(config).steps_per_epoch
     total = schedules.total_steps(config.train, per_epoch)
+    for tracker in config.train.trackers:
+        tracker.build()
     model = HierarchicalVAE(config)
     memory = estimate_memory(config, model.count_params(), model.likelihood.parameters)
     facts = {

@@ -5,6 +5,7 @@ This package is the only user of pydantic and never imports Keras.
 
 from hvae_core.config.component import Component
 from hvae_core.config.loading import (
+    apply_overrides,
     check_against_shape,
     check_image_shape,
     create_component,
@@ -29,6 +30,7 @@ __all__ = [
     "ReadoutConfig",
     "StageConfig",
     "TrainConfig",
+    "apply_overrides",
     "at_scale",
     "check_against_shape",
     "check_image_shape",

@@ -35,6 +35,19 @@ class Component:
         """The plugin's description of this component."""
         return manager().get(self.kind, self.name)
 
+    def with_options(self, **changes: Any) -> Component:
+        """The component with some of its options changed; they are validated again."""
+        values = {**options_to_dict(self.options), **changes}
+        return dataclasses.replace(self, options=validate_options(self.spec.config, values))
+
+    @property
+    def has_default_options(self) -> bool:
+        """Whether no option was changed."""
+        try:
+            return bool(self.options == validate_options(self.spec.config, {}))
+        except pydantic.ValidationError:  # an option that is required
+            return False
+
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Build the component: the options go first, then ``args``."""
         return self.spec.build(self.options, *args, **kwargs)
@@ -140,8 +153,14 @@ def parse_scales(value: Any) -> bool | tuple[bool, ...]:
     return value if isinstance(value, bool) else tuple(value)
 
 
-def component_field(kind: str, optional: bool) -> Any:
-    """What makes a pydantic field hold a `Component`: to be unpacked into ``Annotated``."""
+def component_field(kind: str, optional: bool, short: bool = False) -> Any:
+    """What makes a pydantic field hold a `Component`: to be unpacked into ``Annotated``.
+
+    Args:
+        kind: the component's kind.
+        optional: whether there may be none.
+        short: whether one whose options have their defaults is written as its name alone.
+    """
     schema = {
         "anyOf": [
             {"type": "string"},
@@ -153,9 +172,15 @@ def component_field(kind: str, optional: bool) -> Any:
     }
     return (
         pydantic.BeforeValidator(lambda value: parse_component(kind, value, optional)),
-        pydantic.PlainSerializer(lambda c: c.to_dict() if c is not None else None),
+        pydantic.PlainSerializer(lambda c: _plain(c, short) if c is not None else None),
         pydantic.WithJsonSchema(schema),
     )
+
+
+def _plain(component: Component, short: bool) -> dict[str, Any] | str:
+    if short and component.has_default_options:
+        return component.name
+    return component.to_dict()
 
 
 _b, _f, _a = (component_field(kind, kind != "block") for kind in ("block", "flow", "attention"))
@@ -163,9 +188,13 @@ _l, _r, _d = (
     component_field(kind, kind == "regularizer")
     for kind in ("likelihood", "regularizer", "dataset")
 )
+_o, _s, _t = (component_field(kind, False, True) for kind in ("optimizer", "schedule", "tracker"))
 Block = Annotated[pydantic.SkipValidation[Component], *_b]
 Flow = Annotated[pydantic.SkipValidation[Component | None], *_f]
 Attention = Annotated[pydantic.SkipValidation[Component | None], *_a]
 Likelihood = Annotated[pydantic.SkipValidation[Component], *_l]
 Regularizer = Annotated[pydantic.SkipValidation[Component | None], *_r]
 Dataset = Annotated[pydantic.SkipValidation[Component], *_d]
+Optimizer = Annotated[pydantic.SkipValidation[Component], *_o]
+Schedule = Annotated[pydantic.SkipValidation[Component], *_s]
+Tracker = Annotated[pydantic.SkipValidation[Component], *_t]

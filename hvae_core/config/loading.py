@@ -19,8 +19,16 @@ from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
 
 #: sections that hold a component, which may be given by its name alone
-COMPONENT_KEYS = ("block", "flow", "attention", "likelihood", "regularizer", "data")
-DEFAULT_COMPONENTS = {"block": "bottleneck", "likelihood": "logistic-mixture", "data": "digits"}
+COMPONENT_KEYS = (
+    *("block", "flow", "attention", "likelihood", "regularizer", "data", "optimizer", "schedule"),
+)
+DEFAULT_COMPONENTS = {
+    "block": "bottleneck",
+    "likelihood": "logistic-mixture",
+    "data": "digits",
+    "optimizer": "adamax",
+    "schedule": "cosine",
+}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -219,6 +227,6 @@ def check_image_shape(
     wanted = ", ".join(["B"] * batch + [str(size) for size in expected])
     raise kind(
         f"{subject} shape {list(shape)}; the model needs images [{wanted}].",
-        "model.resolutions[0] times model.patch_size is the side, model.image_channels the "
-        "channels.",
+        "model.resolutions[0] times model.patch_size must be the side and model.image_channels "
+        "the channels; or set the data set's size options.",
     )

@@ -168,7 +168,7 @@ class ModelConfig(Section):
                     f"model.mixing_block is {stage.mixing_block} at scale {stage.resolution}, "
                     f"which has {stage.decoder_blocks} decoder blocks; blocks count from 0"
                 )
-        if self.norm == "group":
+        if getattr(self.block_with_options.options, "norm", "none") == "group":
             for key in ("width", "encoder_middle_width", "decoder_middle_width"):
                 for value in expand(getattr(self, key), len(stages), f"model.{key}"):
                     if value % 8:
@@ -202,6 +202,25 @@ class ModelConfig(Section):
     def image_shape(self) -> tuple[int, int, int]:
         """Shape [H, W, C] of an image."""
         return (self.image_size, self.image_size, self.image_channels)
+
+    @cached_property
+    def block_with_options(self) -> Component:
+        """The block, its options ``norm`` and ``conv`` being the model's where those are set.
+
+        Raises:
+            ValueError: one is set, and the block has no such option.
+        """
+        changes = {}
+        for key in ("norm", "conv"):
+            value = getattr(self, key)
+            if value == type(self).model_fields[key].default:
+                continue
+            if not hasattr(self.block.options, key):
+                raise ValueError(
+                    f"model.{key} is {value}, which the block {self.block.name!r} has no option for"
+                )
+            changes[key] = value
+        return self.block.with_options(**changes) if changes else self.block
 
     @cached_property
     def stages(self) -> tuple[StageConfig, ...]:

@@ -30,10 +30,11 @@ class Config(Section):
         return self.model_dump(mode="json", exclude_none=False)
 
     def components(self) -> list[Component]:
-        """The components that it names."""
-        model = self.model
+        """The components that it names: the model's and the data set, then those of training."""
+        model, train = self.model, self.train
         chosen = (model.block, model.flow, model.attention, self.likelihood, self.regularizer)
-        return [component for component in (*chosen, self.data) if component is not None]
+        of_training = (train.optimizer, train.schedule, *train.trackers)
+        return [c for c in (*chosen, self.data, *of_training) if c is not None]
 
     def foreign_plugins(self) -> dict[str, str]:
         """The components of other packages than hvae: ``kind.name`` and "distribution version"."""

@@ -20,7 +20,8 @@ def config_schema() -> dict[str, Any]:
     schema = Config.model_json_schema()
     definitions: dict[str, Any] = schema.setdefault("$defs", {})
     for section in (schema, *definitions.copy().values()):
-        for field in section.get("properties", {}).values():
+        for entry in section.get("properties", {}).values():
+            field = entry.get("items", entry)  # a list of components, or one
             kind = field.pop("x-kind", None)
             if kind:
                 chosen = [_component(kind, name, definitions) for name in manager().names(kind)]

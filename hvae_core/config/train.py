@@ -7,7 +7,9 @@ from typing import Literal
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from hvae_core.config.component import Optimizer, Schedule, Tracker
 from hvae_core.config.model import Section
+from hvae_core.interfaces import OptimizerSettings, ScheduleSettings
 
 Precision = Literal["float32", "mixed_bfloat16"]
 
@@ -30,13 +32,15 @@ class TrainConfig(Section):
         None, description="stop after so many epochs without a better validation ELBO"
     )
 
-    optimizer: Literal["adamax", "adamw", "sgd"] = Field("adamax", description="update rule")
+    optimizer: Optimizer = Field("adamax", description="update rule")  # type: ignore[assignment]
     beta_1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, or momentum")
     beta_2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment")
-    epsilon: PositiveFloat = Field(1e-8, description="of adamax and adamw")
+    epsilon: PositiveFloat = Field(
+        1e-8, description="added to the denominator of an adaptive optimizer's step"
+    )
     learning_rate: PositiveFloat = Field(1e-3, description="after the warm-up")
     final_learning_rate: NonNegativeFloat = Field(1e-6, description="absolute, at the end")
-    schedule: Literal["constant", "exponential", "cosine", "cosine-restarts"] = Field(
+    schedule: Schedule = Field(  # type: ignore[assignment]
         "cosine", description="of the learning rate after the warm-up"
     )
     restarts: PositiveInt = Field(4, description="periods of cosine-restarts")
@@ -93,7 +97,33 @@ class TrainConfig(Section):
     keep_checkpoints: PositiveInt = Field(3, description="newest checkpoints kept, beside the best")
     evaluate_epochs: PositiveInt = Field(1, description="validate every so many epochs")
     sample_epochs: NonNegativeInt = Field(1, description="sample grid every so many epochs; 0 off")
-    tensorboard: bool = Field(True, description="write TensorBoard events where it is installed")
+    tensorboard: bool = Field(
+        True, description="the tracker tensorboard, where its package is installed"
+    )
+    trackers: list[Tracker] = Field(
+        default=[], description="where the figures go beside metrics.jsonl; must be installed"
+    )
+    report: bool = Field(True, description="write report.html at the end, see hvae report")
+
+    @property
+    def optimizer_settings(self) -> OptimizerSettings:
+        """What every optimizer is told."""
+        return OptimizerSettings(
+            learning_rate=self.learning_rate,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+            weight_decay=self.weight_decay,
+        )
+
+    @property
+    def schedule_settings(self) -> ScheduleSettings:
+        """What every schedule is told."""
+        return ScheduleSettings(
+            learning_rate=self.learning_rate,
+            final_learning_rate=self.final_learning_rate,
+            restarts=self.restarts,
+        )
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> TrainConfig:
@@ -115,4 +145,7 @@ class TrainConfig(Section):
             )
         if self.beta_cycles and not self.beta_warmup:
             raise ValueError("train.beta_cycles needs train.beta_warmup, the updates they fill")
+        names = [tracker.name for tracker in self.trackers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"train.trackers names one twice: {', '.join(names)}")
         return self

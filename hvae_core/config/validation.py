@@ -165,7 +165,14 @@ def _field_at(location: Sequence[str | int], root: type[pydantic.BaseModel]) -> 
 
 
 def _holds_component(field: Any) -> bool:
-    return Component in (field.annotation, *typing.get_args(field.annotation))
+    """Whether the field is a component, or a list of them."""
+    pending = [field.annotation]
+    while pending:
+        annotation = pending.pop()
+        if annotation is Component:
+            return True
+        pending += typing.get_args(annotation)
+    return False
 
 
 def _is_component(location: Sequence[str | int], root: type[pydantic.BaseModel]) -> bool:
@@ -194,10 +201,13 @@ def _component_keys(location: Sequence[str | int], values: Mapping[str, Any]) ->
 
     chosen: Any = values
     for step in location:
-        chosen = chosen.get(step, {}) if isinstance(chosen, Mapping) else {}
+        if isinstance(chosen, list) and isinstance(step, int) and step < len(chosen):
+            chosen = chosen[step]
+        else:
+            chosen = chosen.get(step, {}) if isinstance(chosen, Mapping) else {}
     name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
-    part = str(location[-1])
-    kind = {"data": "dataset"}.get(part, part)
+    part = next(str(step) for step in reversed(location) if not isinstance(step, int))
+    kind = {"data": "dataset", "trackers": "tracker"}.get(part, part)
     try:
         config_class = manager().get(kind, str(name)).config
     except Exception:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterator
 import numpy as np
 
 from hvae_core.errors import DataError
-from hvae_core.files.threads import ahead
+from hvae_core.files import threads
 from hvae_core.interfaces import Dataset, ImageSource
 
 Views = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -185,4 +185,4 @@ def prefetch(
         ``(step, images)``.
     """
     steps = itertools.count(start_step) if stop_step is None else range(start_step, stop_step)
-    return ahead(((step, batches.batch(step)) for step in steps), depth)
+    return threads.prefetch(((step, batches.batch(step)) for step in steps), depth)

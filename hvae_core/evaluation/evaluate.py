@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hvae_core.data import evaluation_batches, open_dataset
+from hvae_core.config import check_image_shape
+from hvae_core.data import evaluation_batches
 from hvae_core.errors import BadInputError, did_you_mean
-from hvae_core.evaluation.elbo import posterior_pass
 from hvae_core.evaluation.importance import log_likelihood
-from hvae_core.inference.engine import (
-    DEFAULT_BATCH_SIZE,
-    Runnable,
-    compiled_function,
-    latent_noise,
-    pad_rows,
-)
+from hvae_core.inference.engine import Engine
+from hvae_core.inference.programs import Infer
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, latent_noise, pad_rows
 from hvae_core.prob.elbo import bits_per_dim
 
 if TYPE_CHECKING:
@@ -61,12 +57,12 @@ class _Moments:
 
 
 def evaluate_batches(
-    model: Runnable, batches: Iterable[np.ndarray], seed: int = 0
+    engine: Engine, batches: Iterable[np.ndarray], seed: int = 0
 ) -> dict[str, Any]:
     """Mean figures over images, each image counted once whatever the batches' sizes.
 
     Args:
-        model: the model.
+        engine: runs the model.
         batches: uint8 arrays [b, H, W, C], of one size but for a smaller last one.
         seed: of the noise; image ``i`` of the whole sequence has noise of its own.
 
@@ -78,29 +74,28 @@ def evaluate_batches(
     Raises:
         BadInputError: there is no image.
     """
-    function = compiled_function(
-        model, "evaluate", lambda x, noise: posterior_pass(model, x, noise)
-    )
+    program = Infer(("log_likelihood", "kl_per_layer", "posterior_mean"))
     figures: dict[str, _Moments] = {}
-    means = [_Moments() for _ in model.latent_shapes]
+    means = [_Moments() for _ in engine.latent_shapes]
     size = start = 0
     for images in batches:
         count = len(images)
         size = max(size, count)
         rows = np.arange(start, start + size)
-        out = function(pad_rows(images, size), latent_noise(model, rows, seed))
+        noise = latent_noise(engine, rows, seed)
+        out = engine.run(program, {"images": pad_rows(images, size), "noise": noise})
         kl = out["kl_per_layer"][:count]
         bound = out["log_likelihood"][:count] - kl.sum(axis=-1)
         values = {
             "elbo": bound,
             "log_likelihood": out["log_likelihood"][:count],
             "kl": kl.sum(axis=-1),
-            "bits_per_dim": bits_per_dim(bound, model.image_shape),
+            "bits_per_dim": bits_per_dim(bound, engine.image_shape),
             "kl_per_layer": kl,
         }
         for name, value in values.items():
             figures.setdefault(name, _Moments()).add(value)
-        for moments, mean in zip(means, out["posterior_means"], strict=True):
+        for moments, mean in zip(means, out["posterior_mean"], strict=True):
             moments.add(mean[:count].reshape(count, -1))
         start += count
     if not figures:
@@ -112,7 +107,7 @@ def evaluate_batches(
         "elbo_standard_error": _plain(figures["elbo"].standard_error()),
         "bits_per_dim_standard_error": _plain(figures["bits_per_dim"].standard_error()),
         "active_units": active,
-        "units": [math.prod(shape) for shape in model.latent_shapes],
+        "units": [math.prod(shape) for shape in engine.latent_shapes],
     }
 
 
@@ -121,8 +116,8 @@ def _plain(value: Any) -> Any:
 
 
 def evaluate(
-    model: Runnable,
-    dataset: Dataset | None = None,
+    engine: Engine,
+    dataset: Dataset,
     split: str = "test",
     *,
     importance_samples: int | None = None,
@@ -134,8 +129,8 @@ def evaluate(
     """The figures of a model on a split of a data set.
 
     Args:
-        model: the model.
-        dataset: the data set; by default the one the model's configuration names.
+        engine: runs the model.
+        dataset: the data set.
         split: which of its splits.
         importance_samples: also the importance-weighted bound with so many draws an image.
         seed: of noise and binarization.
@@ -150,21 +145,18 @@ def evaluate(
     Raises:
         BadInputError: there is no such split, or the images do not fit the model.
     """
-    if dataset is None:
-        dataset = open_dataset(model.config.data)
     if split not in dataset.splits:
         raise BadInputError(
             f"The data set has no split {split!r}.", did_you_mean(split, dataset.splits)
         )
     source = dataset.load(split)
-    model.check_images(source.shape)
+    check_image_shape(source.shape, engine.image_shape)
     total = min(limit or len(source), len(source))
     rounds = 1 if importance_samples is None else 2
     done = 0
 
     def batches() -> Iterator[np.ndarray]:
         nonlocal done
-        assert dataset is not None
         for images in evaluation_batches(
             source, dataset, batch_size=batch_size, seed=seed, limit=limit
         ):
@@ -174,12 +166,12 @@ def evaluate(
                 progress(done, total * rounds)
 
     started = time.perf_counter()
-    figures = evaluate_batches(model, batches(), seed)
+    figures = evaluate_batches(engine, batches(), seed)
     if importance_samples is not None:
         bounds = np.concatenate(
             [
                 log_likelihood(
-                    model, images, importance_samples, seed, len(images), index * batch_size
+                    engine, images, importance_samples, seed, len(images), index * batch_size
                 )
                 for index, images in enumerate(batches())
             ]
@@ -187,12 +179,12 @@ def evaluate(
         figures["importance_weighted"] = float(bounds.mean())
         figures["importance_samples"] = importance_samples
         figures["importance_weighted_bits_per_dim"] = float(
-            bits_per_dim(bounds.mean(), model.image_shape)
+            bits_per_dim(bounds.mean(), engine.image_shape)
         )
     return {
         "dataset": dataset.info.title,
         "split": split,
-        "unit": model.likelihood.unit,
+        "unit": engine.likelihood.unit,
         **figures,
         "seconds": time.perf_counter() - started,
     }

@@ -7,35 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from hvae_core.inference.engine import (
-    DEFAULT_BATCH_SIZE,
-    Runnable,
-    batch_rows,
-    check_count,
-    check_images,
-    compiled_function,
-    latent_noise,
-)
+from hvae_core.inference.arguments import check_count, check_images
+from hvae_core.inference.engine import Engine
+from hvae_core.inference.programs import Infer
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, latent_noise
 
 #: more images than any sequence has: where the numbers of the next draw's noise begin
 _DRAW_STRIDE = 2**32
 
 
-def log_weights(model: Runnable, x: Any, noise: list[Any]) -> dict[str, Any]:
-    """``log p(x|z) + sum_l (log p(z_l|.) - log q(z_l|.))`` [B] in nats at one draw, in-graph.
-
-    With a flow, ``log q = log q_0 - log_det``. No analytic KL enters: mixed into the mean of
-    weights it would give no bound.
-    """
-    out = model.forward(x, noise)
-    total = out.log_likelihood
-    for layer in out.layers:
-        total = total + layer.log_ratio
-    return {"log_weights": total}
-
-
 def log_likelihood(
-    model: Runnable,
+    engine: Engine,
     x: Any,
     importance_samples: int = 100,
     seed: int = 0,
@@ -45,7 +27,7 @@ def log_likelihood(
     """``log 1/K sum_k w_k`` [B] in nats: a lower bound that tightens with K.
 
     Args:
-        model: the model.
+        engine: runs the model.
         x: images uint8 [B, H, W, C].
         importance_samples: K, the draws for each image.
         seed: draw ``k`` of image ``i`` depends on the seed, ``k`` and ``i`` alone.
@@ -55,18 +37,17 @@ def log_likelihood(
     Raises:
         BadInputError: the images do not fit the model, or K is below 1.
     """
-    images = check_images(model, x)
+    images = check_images(engine, x)
     draws = check_count(importance_samples, "importance_samples")
-    function = compiled_function(
-        model, "log_weights", lambda x, noise: log_weights(model, x, noise)
-    )
+    program = Infer(("log_weight",))
     # A running log-sum-exp in float64: memory does not grow with K.
     total = np.full(len(images), -math.inf)
     for rows, valid in batch_rows(len(images), batch_size):
         kept = rows[:valid]
         for draw in range(draws):
             # Each draw has image indices of its own, so that no two share their noise.
-            normal = latent_noise(model, first + rows + draw * _DRAW_STRIDE, seed)
-            weights = function(images[rows], normal)["log_weights"][:valid]
+            normal = latent_noise(engine, first + rows + draw * _DRAW_STRIDE, seed)
+            out = engine.run(program, {"images": images[rows], "noise": normal})
+            weights = out["log_weight"][:valid]
             total[kept] = np.logaddexp(total[kept], weights.astype(np.float64))
     return (total - math.log(draws)).astype(np.float32)

@@ -16,10 +16,12 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.images.grids import make_grid
-from hvae_core.inference.engine import check_count, check_images, compiled_function, latent_noise
+from hvae_core.inference.arguments import check_count, check_images
+from hvae_core.inference.programs import Infer
+from hvae_core.inference.rows import latent_noise
 
 if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
 MAX_SAMPLES = 64
 MAX_STEPS = 16
@@ -81,25 +83,16 @@ def reconstruct(
         raise BadInputError(f"The model has {layers} latents, not {latents}.")
     noise = latent_noise(model, [0], seed)
 
-    def encode(x: Any, noise: list[Any]) -> dict[str, Any]:
-        from keras import ops
-
-        out = model.forward(x, noise)
-        return {
-            "noise": [(o.z - o.prior.mean) * ops.exp(-o.prior.log_std) for o in out.layers],
-            "kl": [o.kl for o in out.layers],
-            "log_likelihood": out.log_likelihood,
-        }
-
-    out = compiled_function(model, "explore", encode)(images, noise)
-    kept = [np.asarray(layer, np.float32) for layer in out["noise"][:latents]]
+    program = Infer(("standardised", "kl_per_layer", "log_likelihood"))
+    out = model.run(program, {"images": images, "noise": noise})
+    kept = [np.asarray(layer, np.float32) for layer in out["standardised"][:latents]]
     drawn = model.sample(
         1,
         temperature=[1.0] * latents + [temperature] * (layers - latents),
         seed=seed,
         noise=[*kept, *noise[latents:]],
     )[0]
-    kl = np.concatenate(out["kl"])
+    kl = out["kl_per_layer"][0]
     cost = float(kl.sum() - out["log_likelihood"][0])
     if model.likelihood.unit == "bits/dim":
         cost = cost / (image.size * math.log(2))

@@ -9,7 +9,7 @@ from hvae_core.errors import HvaeError
 from hvae_core.zoo import find_preset, list_presets
 
 if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
 #: more are not kept in memory at once
 KEPT = 2

@@ -24,7 +24,7 @@ from hvae_core.explore.widgets import (
 from hvae_core.images.user_images import FittedImage, as_trained_on
 
 if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
 COLOURS = {"the image": "#2563eb", "the prior": "#c7cdd6"}
 

@@ -1,4 +1,4 @@
-"""Running an exported model: NumPy, and openvino or onnxruntime. No Keras.
+"""Running an exported model: NumPy, and the runtime of its format. No Keras.
 
 The same seeds give the same images and figures as the model it was made from, up to the rounding
 of its arithmetic and of its weights' precision.
@@ -7,33 +7,20 @@ of its arithmetic and of its weights' precision.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 
-from hvae_core.errors import BadInputError, MissingDependencyError, did_you_mean
+from hvae_core.config import Config, create_component, parse_config
+from hvae_core.errors import BadInputError, PluginError
+from hvae_core.evaluation.verbs import Verbs
 from hvae_core.exported.folder import read_manifest
-from hvae_core.interfaces import Shape3
-
-if TYPE_CHECKING:
-    from hvae_core.config import Config
-    from hvae_core.evaluation.elbo import Elbo
-
-#: latency: one batch at a time on all cores; throughput: a batch is divided among the cores
-Mode = Literal["latency", "throughput"]
-
-
-class Runtime(Protocol):
-    """A graph's file in the runtime that reads it."""
-
-    def __call__(
-        self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
-    ) -> list[np.ndarray]:
-        """The outputs of these names."""
+from hvae_core.inference.engine import Arrays
+from hvae_core.inference.programs import LAYERED, Generate, Infer, InferenceProgram
+from hvae_core.interfaces import Exporter, Mode, Runtime, Shape3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +36,7 @@ class LikelihoodFacts:
         return self.channels
 
 
-class ExportedModel:
+class ExportedModel(Verbs):
     """An export folder, opened: samples, reconstructs, interpolates and measures like a model.
 
     Args:
@@ -76,17 +63,15 @@ class ExportedModel:
     @cached_property
     def config(self) -> Config:
         """The configuration of the model it was made from."""
-        from hvae_core.config import parse_config
-
         return parse_config(self.manifest["config"])
 
-    def check_images(self, shape: Sequence[int]) -> None:
-        """Refuse images [..., H, W, C] of another shape, see `check_against_shape`."""
-        from hvae_core.config import check_against_shape
+    def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
+        """See `hvae_core.inference.engine.Engine.run`."""
+        if isinstance(program, Generate):
+            return self._generate(program, inputs)
+        return self._infer(program, inputs)
 
-        check_against_shape(self.config, shape[-3:])
-
-    def run(
+    def run_graph(
         self, graph: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
     ) -> list[np.ndarray]:
         """Outputs of ``generator`` or ``posterior``, see `hvae_core.inference.programs`.
@@ -102,140 +87,51 @@ class ExportedModel:
 
     def _open(self, path: Path) -> Runtime:
         runtime = self.manifest["runtime"]
-        if runtime == "openvino":
-            with _needed("openvino", "openvino"):
-                from hvae_core.exported.openvino_runtime import GraphFile
-            return GraphFile(path, self._mode, self._cache)
-        if runtime == "onnx":
-            with _needed("onnxruntime", "onnx"):
-                from hvae_core.exported.onnx_runtime import OnnxFile
-            return OnnxFile(path)
-        raise BadInputError(
-            f"{self.folder} is for the runtime {runtime!r}, which this hvae does not know.",
-            did_you_mean(runtime, ("openvino", "onnx")),
-        )
+        try:
+            exporter: Exporter = create_component("export", runtime).build()
+        except (BadInputError, PluginError) as error:
+            raise BadInputError(
+                f"{self.folder} is for the runtime {runtime!r}, which cannot be had here: "
+                f"{error.message}",
+                error.hint,
+            ) from error
+        return exporter.open(path, self._mode, self._cache)
 
-    def _named_noise(self, noise: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        return {f"noise_{place}": array for place, array in enumerate(noise)}
-
-    def _generate(
-        self,
-        latents: Sequence[np.ndarray],
-        given: int,
-        temperature: np.ndarray,
-        pixels: np.ndarray | None,
-    ) -> np.ndarray:
-        """Images drawn, or without ``pixels`` the mean; ``given``: so many latents are as given."""
+    def _generate(self, program: Generate, inputs: Arrays) -> dict[str, Any]:
         layers = len(self.latent_shapes)
-        inputs = {
-            **self._named_noise(latents),
-            "given": (np.arange(layers) < given).astype(np.float32),
-            "temperature": np.broadcast_to(temperature, (layers,)).astype(np.float32),
+        temperature = np.asarray(inputs.get("temperature", 1.0), np.float32)
+        named = {
+            **_by_layer(inputs["noise"]),
+            "given": (np.arange(layers) < program.given).astype(np.float32),
+            "temperature": np.array(np.broadcast_to(temperature, (layers,))),
         }
-        if pixels is None:
-            return self.run("generator", inputs, ["mean"])[0]
-        return self.run("generator", {**inputs, "pixels": pixels}, ["images"])[0]
+        if "images" in program.outputs:
+            named["pixels"] = inputs["pixels"]
+        found = self.run_graph("generator", named, program.outputs)
+        return dict(zip(program.outputs, found, strict=True))
 
-    def exported_function(self, key: Hashable) -> Callable[..., dict[str, Any]]:
-        """What `hvae_core.inference.engine.compiled_function` gives for ``key``."""
-        if isinstance(key, tuple):
-            return lambda *arguments: self._reconstruct(key[1], *arguments)
-        functions: dict[Hashable, Callable[..., dict[str, Any]]] = {
-            "sample": lambda noise, pixels, temperature: {
-                "images": self._generate(noise, 0, temperature, pixels)
-            },
-            "decode": lambda noise: {"images": self._generate(noise, 0, np.ones(()), None)},
-            "elbo": lambda x, noise: self._encode(x, noise, "log_likelihood", "kl_per_layer"),
-            "evaluate": lambda x, noise: self._encode(
-                x, noise, "log_likelihood", "kl_per_layer", posterior_means="posterior_mean"
-            ),
-            "log_weights": self._log_weights,
-            "standardised": lambda x, noise: self._encode(x, noise, noise="standardised"),
-        }
-        return functions[key]
-
-    def _encode(
-        self, x: np.ndarray, noise_arrays: Sequence[np.ndarray], *single: str, **layered: str
-    ) -> dict[str, Any]:
-        """Outputs of the posterior pass; ``layered`` ones are lists with an array a layer."""
-        inputs = {"images": x, **self._named_noise(noise_arrays)}
-        layers = range(len(self.latent_shapes))
-        names = [f"{prefix}_{layer}" for prefix in layered.values() for layer in layers]
-        arrays = iter(self.run("posterior", inputs, [*single, *names]))
-        results: dict[str, Any] = {name: next(arrays) for name in single}
-        return {**results, **{name: [next(arrays) for _ in layers] for name in layered}}
-
-    def _log_weights(self, x: np.ndarray, noise: Sequence[np.ndarray]) -> dict[str, Any]:
-        parts = self._encode(x, noise, "log_likelihood", "log_ratio")
-        return {"log_weights": parts["log_likelihood"] + parts["log_ratio"]}
-
-    def _reconstruct(
-        self,
-        count: int,
-        x: np.ndarray,
-        noise: Sequence[np.ndarray],
-        pixels: np.ndarray,
-        temperature: np.ndarray,
-    ) -> dict[str, Any]:
-        if count == len(self.latent_shapes):
-            inputs = {"images": x, "pixels": pixels, **self._named_noise(noise)}
-            return {"images": self.run("posterior", inputs, ["reconstruction"])[0]}
-        names = [f"latent_{layer}" for layer in range(count)]
-        inputs = {"images": x, **self._named_noise(noise)}
-        kept = self.run("posterior", inputs, names) if count else []
-        return {"images": self._generate([*kept, *noise[count:]], count, temperature, pixels)}
-
-    def sample(
-        self,
-        n: int,
-        temperature: float | Sequence[float] | None = 1.0,
-        seed: int = 0,
-        noise: Sequence[np.ndarray] | None = None,
-        batch_size: int | None = None,
-    ) -> np.ndarray:
-        """Images uint8 [n, H, W, C] from the prior, see `hvae_core.inference.sampling.sample`."""
-        from hvae_core.inference.sampling import sample
-
-        return sample(self, n, temperature, seed, noise, batch_size)
-
-    def reconstruct(self, x: np.ndarray, latents: int | None = None, **options: Any) -> np.ndarray:
-        """Images from the first ``latents`` posteriors, see `hvae_core.inference.reconstruct`."""
-        from hvae_core.inference.reconstruction import reconstruct
-
-        return reconstruct(self, x, latents, **options)
-
-    def interpolate(
-        self, a: np.ndarray, b: np.ndarray, steps: int = 8, **options: Any
-    ) -> np.ndarray:
-        """Images between two images, see `hvae_core.inference.interpolate`."""
-        from hvae_core.inference.interpolation import interpolate
-
-        return interpolate(self, a, b, steps, **options)
-
-    def elbo(self, x: np.ndarray, **options: Any) -> Elbo:
-        """The evidence lower bound of images, see `hvae_core.evaluation.elbo`."""
-        from hvae_core.evaluation.elbo import elbo
-
-        return elbo(self, x, **options)
-
-    def log_likelihood(
-        self, x: np.ndarray, importance_samples: int = 100, **options: Any
-    ) -> np.ndarray:
-        """The importance-weighted bound [B] in nats, see `hvae_core.evaluation.log_likelihood`."""
-        from hvae_core.evaluation.importance import log_likelihood
-
-        return log_likelihood(self, x, importance_samples, **options)
+    def _infer(self, program: Infer, inputs: Arrays) -> dict[str, Any]:
+        layers = range(len(self.latent_shapes))[: program.layers]
+        parts = {name: [f"{name}_{layer}" for layer in layers] for name in LAYERED}
+        parts["log_weight"] = ["log_likelihood", "log_ratio"]
+        names = [part for name in program.outputs for part in parts.get(name, [name])]
+        named = {"images": inputs["images"], **_by_layer(inputs["noise"])}
+        if "reconstruction" in names:
+            named["pixels"] = inputs["pixels"]
+        unique = list(dict.fromkeys(names))
+        found = dict(zip(unique, self.run_graph("posterior", named, unique), strict=True))
+        results: dict[str, Any] = {}
+        for name in program.outputs:
+            values = [found[part] for part in parts.get(name, [name])]
+            if name in LAYERED:
+                results[name] = values
+            else:
+                results[name] = values[0] if len(values) == 1 else values[0] + values[1]
+        return results
 
 
-@contextmanager
-def _needed(package: str, extra: str) -> Iterator[None]:
-    """Turn a missing package into the sentence that says how to install it."""
-    try:
-        yield
-    except ImportError as error:
-        if (error.name or "").startswith(package):
-            raise MissingDependencyError.for_extra(package, extra, "This exported model") from error
-        raise
+def _by_layer(noise: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"noise_{place}": array for place, array in enumerate(noise)}
 
 
 def load_exported(

@@ -1,11 +1,20 @@
 """Writing models for other runtimes and codebases. Importing this needs no Keras.
 
-`graphs` says what is exported; `openvino_format`, `onnx_format` and `openai_vdvae` are the formats,
-plugins of the kind ``export``; `folder` is an export folder and its manifest;
-`hvae_core.exported.exported_model` runs one.
+The formats are plugins of the kind ``export``, for which the names below are: what is exported is
+said by `hvae_core.inference.programs.graphs`, and what was exported is run by `hvae_core.exported`.
 """
 
-from hvae_core.exported.folder import is_export_folder
-from hvae_core.exporting.exporting import export_model, export_source
+from hvae_core.exporting.comparison import compare
+from hvae_core.exporting.export_folder import check_output, describe, report, write_folder
+from hvae_core.exporting.exporting import export_model, export_source, open_network
 
-__all__ = ["export_model", "export_source", "is_export_folder"]
+__all__ = [
+    "check_output",
+    "compare",
+    "describe",
+    "export_model",
+    "export_source",
+    "open_network",
+    "report",
+    "write_folder",
+]

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hvae_core.config import Config, check_image_shape
+from hvae_core.data import evaluation_batches, open_dataset
 from hvae_core.errors import HvaeError
-
-if TYPE_CHECKING:
-    from hvae_core.exported.exported_model import ExportedModel
-    from hvae_core.model import HierarchicalVAE
+from hvae_core.evaluation.elbo import elbo
+from hvae_core.inference import sample
+from hvae_core.inference.engine import Engine
 
 #: images that the two are compared on
 COUNT = 64
 
 
-def compare(model: HierarchicalVAE, exported: ExportedModel) -> dict[str, Any]:
+def compare(config: Config, live: Engine, exported: Engine) -> dict[str, Any]:
     """Both bounds on the same images with the same noise.
 
     The images are the first of the test split of the model's data set, or drawn from the model
@@ -27,9 +28,9 @@ def compare(model: HierarchicalVAE, exported: ExportedModel) -> dict[str, Any]:
         ``bits_per_dim_of_the_model``: means over the images; ``largest_difference`` of an image's
         ELBO, in nats.
     """
-    images, source = _images(model)
-    ours = exported.elbo(images, seed=0)
-    reference = model.elbo(images, seed=0)
+    images, source = _images(config, live)
+    ours = elbo(exported, images, seed=0)
+    reference = elbo(live, images, seed=0)
     return {
         "images": len(images),
         "on": source,
@@ -41,17 +42,15 @@ def compare(model: HierarchicalVAE, exported: ExportedModel) -> dict[str, Any]:
     }
 
 
-def _images(model: HierarchicalVAE) -> tuple[np.ndarray, str]:
-    from hvae_core.data import evaluation_batches, open_dataset
-
+def _images(config: Config, live: Engine) -> tuple[np.ndarray, str]:
     try:
-        dataset = open_dataset(model.config.data)
+        dataset = open_dataset(config.data)
         split = "test" if "test" in dataset.splits else dataset.splits[-1]
         source = dataset.load(split)
-        model.check_images(source.shape)
+        check_image_shape(source.shape, live.image_shape)
         images = next(
             iter(evaluation_batches(source, dataset, batch_size=COUNT, seed=0, limit=COUNT))
         )
-        return images, f"{model.config.data.name}, {split}"
+        return images, f"{config.data.name}, {split}"
     except HvaeError:
-        return model.sample(COUNT, seed=0), "images drawn from the model"
+        return sample(live, COUNT, seed=0), "images drawn from the model"

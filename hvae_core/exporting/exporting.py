@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.backends.selection import active_backend, select_backend
+from hvae_core.config import create_component
 from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
-from hvae_core.plugins import manager
-from hvae_core.zoo import Preset
+from hvae_core.interfaces import Exporter
+from hvae_core.runs.folder import is_run_folder
+from hvae_core.weights import load_weights
+from hvae_core.zoo import Preset, find_preset, save_model, write_preset
+from hvae_core.zoo.finding import find_source
+from hvae_core.zoo.writing import Savable
 
 if TYPE_CHECKING:
-    from hvae_core.interfaces import Exporter
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.model.network import HierarchicalNetwork
 
 
 def exporter(format: str, precision: str) -> Exporter:
@@ -26,10 +30,7 @@ def exporter(format: str, precision: str) -> Exporter:
         PluginError: there is no such format.
         BadInputError: it has no such precision.
     """
-    from hvae_core.config.component import validate_options
-
-    spec = manager().get("export", format)
-    chosen: Exporter = spec.build(validate_options(spec.config, {}))
+    chosen: Exporter = create_component("export", format).build()
     if precision not in chosen.precisions:
         raise BadInputError(
             f"The format {format} has no precision {precision!r}.",
@@ -74,14 +75,30 @@ def export_source(
 
 
 def export_model(
-    model: HierarchicalVAE, output: str | Path, format: str = "openvino", precision: str = "float32"
+    model: Savable, output: str | Path, format: str = "openvino", precision: str = "float32"
 ) -> dict[str, Any]:
     """Write a live model in a format; arguments, result and errors as in `export_source`."""
     exporter(format, precision)
     with tempfile.TemporaryDirectory() as folder:
         name = Path(output).resolve().stem
-        model.save(Path(folder) / name)
+        save_model(model, Path(folder) / name)
         return export_source(Path(folder) / name, output, format, precision)
+
+
+def open_network(preset: Preset) -> HierarchicalNetwork:
+    """The network of a preset with its weights, in float32, on the backend of this process.
+
+    Raises:
+        WeightsError: the weights are damaged or another model's.
+    """
+    from hvae_core.model.network import HierarchicalNetwork
+
+    config = preset.config
+    likelihood = config.likelihood.build(config.model.image_shape)
+    network = HierarchicalNetwork(config.model, likelihood, seed=config.train.seed)
+    assert preset.weights_path is not None  # `as_preset` has made sure
+    load_weights(network, preset.weights_path)
+    return network
 
 
 def as_preset(source: str | Path | Preset, folder: Path) -> Preset:
@@ -90,10 +107,6 @@ def as_preset(source: str | Path | Preset, folder: Path) -> Preset:
     Raises:
         PresetError: it has no weights on this machine.
     """
-    from hvae_core.api import find_source
-    from hvae_core.runs.folder import is_run_folder
-    from hvae_core.zoo import find_preset, write_preset
-
     if isinstance(source, str | Path) and is_run_folder(source):
         config, weights = find_source(source)
         return write_preset(folder / Path(source).resolve().name, config, weights)

@@ -25,7 +25,7 @@ class _End:
         self.error = error
 
 
-def ahead(items: Iterator[T], depth: int = 2) -> Generator[T, None, None]:
+def prefetch(items: Iterator[T], depth: int = 2) -> Generator[T, None, None]:
     """The same items, made on a thread of their own.
 
     Closing the generator ends the thread. An exception in the thread is raised here.

@@ -1,15 +1,7 @@
-"""Sampling, reconstruction and interpolation, in batches, and writing their images."""
+"""Sampling, reconstruction and interpolation, written once for every engine."""
 
-from hvae_core.images.saving import check_output, save_images
 from hvae_core.inference.interpolation import interpolate
 from hvae_core.inference.reconstruction import reconstruct
 from hvae_core.inference.sampling import sample, sample_batches
 
-__all__ = [
-    "check_output",
-    "interpolate",
-    "reconstruct",
-    "sample",
-    "sample_batches",
-    "save_images",
-]
+__all__ = ["interpolate", "reconstruct", "sample", "sample_batches"]

@@ -1,54 +1,81 @@
-"""Running a model over many images: one compiled shape, noise that each image owns.
+"""What runs a model's programs: the network itself, compiled, or an export in its own runtime.
 
-Every image has its own stream of random numbers, keyed by the seed and the image's index, so that
-no result depends on how the images are divided into batches.
+A verb (sample, reconstruct, ...) is written once, against `Engine.run`.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hvae_core.errors import BadInputError
+from hvae_core.inference.programs import InferenceProgram
+from hvae_core.interfaces import Shape3
 
-DEFAULT_BATCH_SIZE = 32
+if TYPE_CHECKING:
+    from hvae_core.model.network import HierarchicalNetwork
 
-#: a `HierarchicalVAE`, or an `ExportedModel`, whose graphs stand in for the functions of tensors
-#: that are made of the former
-Runnable: TypeAlias = Any
+#: arrays, and lists of arrays with one a latent layer, by name
+Arrays = Mapping[str, Any]
 
 
-def compiled_function(
-    model: Runnable, key: Hashable, function: Callable[..., dict[str, Any]]
-) -> Callable[..., dict[str, Any]]:
-    """``function`` compiled once for ``model``, with its outputs as NumPy arrays.
+class PixelModel(Protocol):
+    """What a verb asks of the likelihood."""
+
+    @property
+    def unit(self) -> str:
+        """``bits/dim`` or ``nats``."""
+
+    def noise_channels(self) -> int:
+        """Uniform(0, 1) numbers wanted for each pixel."""
+
+
+class Engine(Protocol):
+    """Runs programs of a model on arrays."""
+
+    #: [H, W, C] of an image
+    image_shape: Shape3
+    #: [(h, w, c)] of the latent layers, coarsest first
+    latent_shapes: list[Shape3]
+    likelihood: PixelModel
+
+    def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
+        """The program's outputs by name: NumPy arrays, or lists of them with one a latent layer.
+
+        Args:
+            program: what to compute; see `hvae_core.inference.programs` for its inputs.
+            inputs: arrays of one batch.
+        """
+
+
+class LiveEngine:
+    """A network whose programs are compiled when they are first asked for.
 
     Args:
-        model: the `HierarchicalVAE` whose variables ``function`` uses, or an `ExportedModel`,
-            which has graphs of its own for each key.
-        key: what the function computes; a second call with it returns the first one's result.
-        function: takes tensors, returns a dict of tensors or of lists of tensors.
+        network: the network; new weights of it need no new program.
     """
-    from hvae_core.backends.selection import compiled
 
-    if hasattr(model, "exported_function"):
-        return model.exported_function(key)
-    # Stored past Keras's attribute tracking: these are not parts of the model. On the model, so
-    # that they die with it.
-    cache: dict[Hashable, Callable[..., dict[str, Any]]] = model.__dict__.get("_hvae_compiled", {})
-    if not cache:
-        object.__setattr__(model, "_hvae_compiled", cache)
-    if key not in cache:
-        inner = compiled(function, model.variables)
+    def __init__(self, network: HierarchicalNetwork) -> None:
+        self._network = network
+        self.image_shape: Shape3 = network.image_shape
+        self.latent_shapes: list[Shape3] = network.latent_shapes
+        self.likelihood: PixelModel = network.likelihood
+        self._compiled: dict[InferenceProgram, Callable[[Arrays], dict[str, Any]]] = {}
 
-        def run(*args: Any) -> dict[str, Any]:
-            return {name: _to_numpy(value) for name, value in inner(*args).items()}
+    def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
+        """See `Engine.run`."""
+        from hvae_core.backends.programs import compiled
 
-        cache[key] = run
-    return cache[key]
+        if program not in self._compiled:
+            network = self._network
+
+            def function(inputs: Arrays) -> dict[str, Any]:
+                return program.compute(network, inputs)
+
+            self._compiled[program] = compiled(function, network.variables)
+        outputs = self._compiled[program](dict(inputs))
+        return {name: _to_numpy(value) for name, value in outputs.items()}
 
 
 def _to_numpy(value: Any) -> Any:
@@ -57,140 +84,3 @@ def _to_numpy(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_to_numpy(item) for item in value]
     return np.asarray(ops.convert_to_numpy(value))
-
-
-def batch_rows(count: int, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Divide ``count`` rows into batches of one size.
-
-    Yields:
-        The row numbers of a batch, the last batch filled up with its last row, and how many of
-        them are real.
-    """
-    size = min(check_count(batch_size, "batch_size"), count)
-    for start in range(0, count, size):
-        rows = np.arange(start, start + size)
-        yield np.minimum(rows, count - 1), min(size, count - start)
-
-
-def pad_rows(array: np.ndarray, size: int) -> np.ndarray:
-    """``array`` [b, ...] with its last row repeated until there are ``size`` rows."""
-    missing = size - len(array)
-    return array if missing <= 0 else np.concatenate([array, array[-1:].repeat(missing, axis=0)])
-
-
-def latent_noise(
-    model: Runnable, indices: Sequence[int] | np.ndarray, seed: int
-) -> list[np.ndarray]:
-    """Standard-normal noise of the images at ``indices``: L arrays [B, h, w, c], coarsest first."""
-    from hvae_core.prob.noise_streams import draw_normal, split_layers
-
-    check_seed(seed)
-    return split_layers(draw_normal(model.latent_shapes, indices, seed), model.latent_shapes)
-
-
-def pixel_noise(model: Runnable, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
-    """Uniform(0, 1) noise float32 [B, H, W, n] with which the likelihood draws its pixels."""
-    from hvae_core.prob.noise_streams import draw_uniform
-
-    height, width, _ = model.image_shape
-    shape = (height, width, model.likelihood.noise_channels())
-    check_seed(seed)
-    return draw_uniform(shape, indices, seed)
-
-
-def check_noise(model: Runnable, noise: Sequence[Any], count: int) -> list[np.ndarray]:
-    """Given noise as float32 arrays, one for each latent layer.
-
-    Raises:
-        BadInputError: the number of layers or a shape is wrong.
-    """
-    arrays = [np.asarray(layer, dtype=np.float32) for layer in noise]
-    shapes = list(model.latent_shapes)
-    if len(arrays) != len(shapes):
-        raise BadInputError(
-            f"noise has {len(arrays)} arrays; the model has {len(shapes)} latent layers.",
-            "Give one standard-normal array for each layer, coarsest first.",
-        )
-    for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
-        if array.shape != (count, *shape):
-            raise BadInputError(
-                f"noise[{index}] has shape {list(array.shape)}; "
-                f"layer {index} needs {[count, *shape]}."
-            )
-    return arrays
-
-
-def check_images(model: Runnable, x: Any, name: str = "x") -> np.ndarray:
-    """Images as uint8 [B, H, W, C] of the model's shape.
-
-    Raises:
-        BadInputError: another shape, no image, or values that are no bytes.
-    """
-    images = np.asarray(x)
-    expected = tuple(model.image_shape)
-    if images.ndim != 4 or images.shape[1:] != expected or not len(images):
-        raise BadInputError(
-            f"{name} has shape {list(images.shape)}; the model needs images "
-            f"[B, {', '.join(map(str, expected))}]."
-        )
-    if images.dtype == np.uint8:
-        return images
-    with np.errstate(invalid="ignore"):
-        as_bytes = images.astype(np.uint8)
-    if not np.array_equal(as_bytes, images):
-        raise BadInputError(
-            f"{name} holds {images.dtype} values that are not whole numbers from 0 to 255.",
-            "Give the images as uint8, not scaled.",
-        )
-    return as_bytes
-
-
-def check_count(value: Any, name: str, least: int = 1) -> int:
-    """A whole number of at least ``least``.
-
-    Raises:
-        BadInputError: it is none.
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise BadInputError(f"{name} is {value!r}; it must be a whole number.") from None
-    if number < least:
-        raise BadInputError(f"{name} is {number}; it must be at least {least}.")
-    return number
-
-
-def check_seed(seed: Any) -> int:
-    """A seed from 0 to 2**63 - 1, else `BadInputError`."""
-    number = check_count(seed, "seed", 0)
-    if number >= 2**63:
-        raise BadInputError(f"seed is {number}; it must be below 2**63.")
-    return number
-
-
-def check_temperature(value: Any, layers: int | None = None) -> np.ndarray:
-    """Temperatures as float32: a scalar, or [L] where one is given for each latent layer.
-
-    Args:
-        value: a number, or ``layers`` numbers, coarsest layer first; None is 1.
-        layers: the model's L; None: a number is expected.
-
-    Raises:
-        BadInputError: not finite numbers of at least 0, or of another length.
-    """
-    try:
-        numbers = np.asarray(1.0 if value is None else value, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise BadInputError(f"temperature is {value!r}; it must be a number.") from None
-    if numbers.ndim and (layers is None or numbers.shape != (layers,)):
-        wanted = "a number" if layers is None else f"a number, or {layers} numbers, one a layer"
-        raise BadInputError(f"temperature has shape {list(numbers.shape)}; it must be {wanted}.")
-    wrong = numbers[~((numbers >= 0) & np.isfinite(numbers))]
-    if wrong.size:
-        raise BadInputError(f"temperature is {wrong[0]}; it must be a finite number of at least 0.")
-    return numbers
-
-
-def join_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The batches' arrays one after the other, by name."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -14,15 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.inference.engine import (
-    DEFAULT_BATCH_SIZE,
-    Runnable,
-    batch_rows,
-    check_count,
-    check_images,
-    compiled_function,
-    latent_noise,
-)
+from hvae_core.inference.arguments import check_count, check_images
+from hvae_core.inference.engine import Engine
+from hvae_core.inference.programs import Generate, Infer
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, latent_noise
 
 
 def mix(
@@ -52,7 +47,7 @@ def mix(
 
 
 def interpolate(
-    model: Runnable,
+    engine: Engine,
     a: Any,
     b: Any,
     steps: int = 8,
@@ -66,7 +61,7 @@ def interpolate(
     stays the same along the way. The pixels are the likelihood's mean.
 
     Args:
-        model: the model.
+        engine: runs the model.
         a: an image uint8 [H, W, C], or several [B, H, W, C].
         b: as many images, to which the ways lead.
         steps: images on each way, both ends (reconstructions) included; at least 2.
@@ -81,8 +76,8 @@ def interpolate(
         BadInputError: the images do not fit the model or each other, or ``steps`` is below 2.
     """
     single = np.ndim(a) == 3
-    first = check_images(model, np.asarray(a)[None] if single else a, "a")
-    second = check_images(model, np.asarray(b)[None] if np.ndim(b) == 3 else b, "b")
+    first = check_images(engine, np.asarray(a)[None] if single else a, "a")
+    second = check_images(engine, np.asarray(b)[None] if np.ndim(b) == 3 else b, "b")
     if len(first) != len(second):
         raise BadInputError(
             f"a holds {len(first)} images and b {len(second)}; give as many of each."
@@ -91,51 +86,37 @@ def interpolate(
     if path not in ("spherical", "linear"):
         raise BadInputError(f"path is {path!r}; it must be spherical or linear.")
 
-    start = _standardised(model, first, seed, batch_size)
-    end = _standardised(model, second, seed, batch_size)
+    start = _standardised(engine, first, seed, batch_size)
+    end = _standardised(engine, second, seed, batch_size)
     weights = np.linspace(0, 1, steps)
     noise = [
         np.stack([mix(u, v, w, path) for u, v in zip(zs, ze, strict=True) for w in weights])
         for zs, ze in zip(start, end, strict=True)
     ]
-    images = _decode(model, noise, batch_size)
+    images = _decode(engine, noise, batch_size)
     images = images.reshape(len(first), steps, *images.shape[1:])
     return images[0] if single else images
 
 
 def _standardised(
-    model: Runnable, images: np.ndarray, seed: int, batch_size: int
+    engine: Engine, images: np.ndarray, seed: int, batch_size: int
 ) -> list[np.ndarray]:
     """The noise with which the prior would draw the images' latents: L arrays [B, h, w, c]."""
-
-    def run(x: Any, noise: list[Any]) -> dict[str, Any]:
-        from keras import ops
-
-        layers = model.forward(x, noise).layers
-        return {
-            "noise": [(o.z - o.prior.mean) * ops.exp(-o.prior.log_std) for o in layers],
-        }
-
-    function = compiled_function(model, "standardised", run)
-    parts = [
-        [
-            layer[:valid]
-            for layer in function(images[rows], latent_noise(model, rows, seed))["noise"]
-        ]
-        for rows, valid in batch_rows(len(images), batch_size)
-    ]
+    program = Infer(("standardised",))
+    parts = []
+    for rows, valid in batch_rows(len(images), batch_size):
+        inputs = {"images": images[rows], "noise": latent_noise(engine, rows, seed)}
+        layers = engine.run(program, inputs)["standardised"]
+        parts.append([layer[:valid] for layer in layers])
     return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
 
 
-def _decode(model: Runnable, noise: list[np.ndarray], batch_size: int) -> np.ndarray:
+def _decode(engine: Engine, noise: list[np.ndarray], batch_size: int) -> np.ndarray:
     """The likelihood's mean for given noise, rounded to uint8 [B, H, W, C]."""
-
-    def run(noise: list[Any]) -> dict[str, Any]:
-        return {"images": model.likelihood.mean(model.generate(noise))}
-
-    function = compiled_function(model, "decode", run)
+    program = Generate(("mean",))
     parts = []
     for rows, valid in batch_rows(len(noise[0]), batch_size):
-        means = function([layer[rows].astype(np.float32) for layer in noise])["images"]
+        inputs = {"noise": [layer[rows].astype(np.float32) for layer in noise]}
+        means = engine.run(program, inputs)["mean"]
         parts.append(np.clip(np.rint(means[:valid]), 0, 255).astype(np.uint8))
     return np.concatenate(parts)

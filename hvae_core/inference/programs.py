@@ -1,21 +1,125 @@
-"""What an exported model consists of: two functions of tensors, named inputs, named outputs.
+"""The programs of a model: functions of tensors, with named inputs and outputs.
 
-``generator`` draws images from the prior, or from given latents; ``posterior`` encodes images. All
-that `hvae_core.inference` and `hvae_core.evaluation` compute is made of their outputs, of which a
-runtime computes only those that are asked for.
+`Generate` goes from latents to images, `Infer` from images to latents and densities. Every verb is
+made of their outputs, of which an engine computes only those that are asked for. `graphs` are the
+same two with all their outputs, for export.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hvae_core.interfaces import Tensor
-from hvae_core.interfaces.tensor_spec import TensorSpec
+from hvae_core.interfaces import LatentOutput, PassOutput, Tensor, TensorSpec
 
 if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.model.network import HierarchicalNetwork
+
+
+@dataclasses.dataclass(frozen=True)
+class Generate:
+    """Latents to images.
+
+    Inputs: ``noise``, L arrays [B, h, w, c], coarsest layer first, the first ``given`` of which are
+    themselves the latents to use; ``temperature``, a number or [L] (1 where it is not there);
+    ``pixels`` [B, H, W, n] for the output ``images``.
+
+    Args:
+        outputs: ``images`` uint8, drawn; ``mean`` float32, the likelihood's; both [B, H, W, C].
+        given: so many leading latents are given, not drawn from the prior.
+    """
+
+    outputs: tuple[str, ...]
+    given: int = 0
+
+    def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The outputs, in-graph."""
+        noise = list(inputs["noise"])
+        parameters = network.generate(
+            noise, inputs.get("temperature", 1.0), given=noise[: self.given]
+        )
+        return {name: _IMAGES[name](network, parameters, inputs) for name in self.outputs}
+
+
+@dataclasses.dataclass(frozen=True)
+class Infer:
+    """Images to latents and densities.
+
+    Inputs: ``images`` uint8 [B, H, W, C]; ``noise``, L arrays [B, h, w, c], coarsest layer first;
+    ``pixels`` [B, H, W, n] for the output ``reconstruction``.
+
+    Args:
+        outputs: of an image, in nats: ``log_likelihood`` [B], ``kl_per_layer`` [B, L],
+            ``log_ratio`` [B] (``log p(z) - log q(z|x)``) and ``log_weight`` [B], its sum with the
+            log-likelihood; ``reconstruction`` uint8, drawn from all latents. Lists with an array
+            a layer: ``latent``, ``posterior_mean`` and ``standardised``, the noise with which the
+            prior would have drawn the latent.
+        layers: the lists are of so many leading layers; None: of all.
+    """
+
+    outputs: tuple[str, ...]
+    layers: int | None = None
+
+    def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs, in-graph."""
+        out = network.forward(inputs["images"], list(inputs["noise"]))
+        results: dict[str, Any] = {}
+        for name in self.outputs:
+            if name in LAYERED:
+                results[name] = [LAYERED[name](layer) for layer in out.layers[: self.layers]]
+            elif name == "reconstruction":
+                results[name] = network.likelihood.sample(out.parameters, inputs["pixels"])
+            else:
+                results[name] = _DENSITIES[name](out)
+        return results
+
+
+InferenceProgram: TypeAlias = Generate | Infer
+
+
+def _standardised(layer: LatentOutput) -> Tensor:
+    from keras import ops
+
+    return (layer.z - layer.prior.mean) * ops.exp(-layer.prior.log_std)
+
+
+def _kl_per_layer(out: PassOutput) -> Tensor:
+    from keras import ops
+
+    return ops.stack([layer.kl for layer in out.layers], axis=-1)
+
+
+def _sum(terms: Sequence[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _log_ratios(out: PassOutput) -> list[Tensor]:
+    from hvae_core.prob.elbo import log_ratio
+
+    return [log_ratio(layer) for layer in out.layers]
+
+
+_IMAGES: dict[str, Callable[..., Tensor]] = {
+    "images": lambda network, p, inputs: network.likelihood.sample(p, inputs["pixels"]),
+    "mean": lambda network, parameters, inputs: network.likelihood.mean(parameters),
+}
+_DENSITIES: dict[str, Callable[[PassOutput], Tensor]] = {
+    "log_likelihood": lambda out: out.log_likelihood,
+    "kl_per_layer": _kl_per_layer,
+    "log_ratio": lambda out: _sum(_log_ratios(out)),
+    # No analytic KL enters: mixed into the mean of weights it would give no bound.
+    "log_weight": lambda out: _sum([out.log_likelihood, *_log_ratios(out)]),
+}
+#: outputs with an array a latent layer
+LAYERED: dict[str, Callable[[LatentOutput], Tensor]] = {
+    "latent": lambda layer: layer.z,
+    "posterior_mean": lambda layer: layer.posterior.mean,
+    "standardised": _standardised,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,80 +131,60 @@ class Graph:
     function: Callable[..., dict[str, Tensor]]
 
 
-def graphs(model: HierarchicalVAE) -> tuple[Graph, Graph]:
-    """The two graphs of ``model``."""
-    return generator(model), posterior(model)
+def graphs(network: HierarchicalNetwork) -> tuple[Graph, Graph]:
+    """The two graphs of a network: ``generator`` and ``posterior``."""
+    return generator(network), posterior(network)
 
 
-def noise_inputs(model: HierarchicalVAE) -> list[TensorSpec]:
+def noise_inputs(network: HierarchicalNetwork) -> list[TensorSpec]:
     """``noise_0`` and on: one array for each latent layer, coarsest first."""
     return [
         TensorSpec(f"noise_{layer}", (None, *shape))
-        for layer, shape in enumerate(model.latent_shapes)
+        for layer, shape in enumerate(network.latent_shapes)
     ]
 
 
-def pixel_input(model: HierarchicalVAE) -> TensorSpec:
+def pixel_input(network: HierarchicalNetwork) -> TensorSpec:
     """``pixels``: the uniform numbers with which the likelihood draws."""
-    height, width, _ = model.image_shape
-    return TensorSpec("pixels", (None, height, width, model.likelihood.noise_channels()))
+    height, width, _ = network.image_shape
+    return TensorSpec("pixels", (None, height, width, network.likelihood.noise_channels()))
 
 
-def generator(model: HierarchicalVAE) -> Graph:
-    """Latents to images.
+def generator(network: HierarchicalNetwork) -> Graph:
+    """`Generate` for any number of given latents.
 
     Inputs: ``noise_l``; ``given`` [L], 1 where ``noise_l`` is itself the latent to use, else 0;
-    ``temperature`` [L]; ``pixels``. Outputs: ``images`` uint8, drawn; ``mean`` float32, the
-    likelihood's; both [B, H, W, C].
+    ``temperature`` [L]; ``pixels``. Outputs: ``images`` and ``mean``.
     """
-    layers = len(model.latent_shapes)
+    layers = len(network.latent_shapes)
     vector = (layers,)
 
     def function(*tensors: Tensor) -> dict[str, Tensor]:
         given, temperature, pixels = tensors[layers:]
-        parameters = model.generate(tensors[:layers], temperature, are_given=given)
-        return {
-            "images": model.likelihood.sample(parameters, pixels),
-            "mean": model.likelihood.mean(parameters),
-        }
+        parameters = network.generate(tensors[:layers], temperature, are_given=given)
+        inputs = {"pixels": pixels}
+        return {name: output(network, parameters, inputs) for name, output in _IMAGES.items()}
 
-    inputs = [TensorSpec("given", vector), TensorSpec("temperature", vector), pixel_input(model)]
-    return Graph("generator", (*noise_inputs(model), *inputs), function)
+    inputs = [TensorSpec("given", vector), TensorSpec("temperature", vector), pixel_input(network)]
+    return Graph("generator", (*noise_inputs(network), *inputs), function)
 
 
-def posterior(model: HierarchicalVAE) -> Graph:
-    """Images to latents and densities.
+def posterior(network: HierarchicalNetwork) -> Graph:
+    """`Infer` with all outputs but the ones that are sums of others.
 
-    Inputs: ``images`` uint8 [B, H, W, C], ``noise_l``, ``pixels``. Outputs, in nats:
-    ``log_likelihood`` [B], ``kl_per_layer`` [B, L], ``log_ratio`` [B] (``log p(z) - log q(z|x)``);
-    ``reconstruction`` uint8, drawn from all latents; and for each layer ``latent_l``,
-    ``posterior_mean_l`` and ``standardised_l``, the noise with which the prior would have drawn
-    the latent.
+    Inputs: ``images`` uint8 [B, H, W, C], ``noise_l``, ``pixels``. The lists' arrays are outputs of
+    their own: ``latent_l``, ``posterior_mean_l`` and ``standardised_l``.
     """
-    images = TensorSpec("images", (None, *model.image_shape), "uint8")
+    images = TensorSpec("images", (None, *network.image_shape), "uint8")
+    densities = ("log_likelihood", "kl_per_layer", "log_ratio", "reconstruction")
+    program = Infer((*densities, *LAYERED))
 
     def function(x: Tensor, *tensors: Tensor) -> dict[str, Tensor]:
-        from keras import ops
+        inputs = {"images": x, "noise": tensors[:-1], "pixels": tensors[-1]}
+        results = program.compute(network, inputs)
+        flat = {name: results[name] for name in densities}
+        for layer in range(len(network.latent_shapes)):
+            flat |= {f"{name}_{layer}": results[name][layer] for name in LAYERED}
+        return flat
 
-        out = model.forward(x, tensors[:-1])
-        results = {
-            "log_likelihood": out.log_likelihood,
-            "kl_per_layer": ops.stack([layer.kl for layer in out.layers], axis=-1),
-            "log_ratio": _total([layer.log_ratio for layer in out.layers]),
-            "reconstruction": model.likelihood.sample(out.parameters, tensors[-1]),
-        }
-        for place, layer in enumerate(out.layers):
-            prior = layer.prior
-            results[f"latent_{place}"] = layer.z
-            results[f"posterior_mean_{place}"] = layer.posterior.mean
-            results[f"standardised_{place}"] = (layer.z - prior.mean) * ops.exp(-prior.log_std)
-        return results
-
-    return Graph("posterior", (images, *noise_inputs(model), pixel_input(model)), function)
-
-
-def _total(terms: Sequence[Tensor]) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+    return Graph("posterior", (images, *noise_inputs(network), pixel_input(network)), function)

@@ -8,22 +8,19 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.inference.engine import (
-    DEFAULT_BATCH_SIZE,
-    Runnable,
-    batch_rows,
+from hvae_core.inference.arguments import (
     check_count,
     check_images,
     check_noise,
     check_temperature,
-    compiled_function,
-    latent_noise,
-    pixel_noise,
 )
+from hvae_core.inference.engine import Engine
+from hvae_core.inference.programs import Generate, Infer
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, latent_noise, pixel_noise
 
 
 def reconstruct(
-    model: Runnable,
+    engine: Engine,
     x: Any,
     latents: int | None = None,
     seed: int = 0,
@@ -34,7 +31,7 @@ def reconstruct(
     """Draw images from the latents of ``x``.
 
     Args:
-        model: the model.
+        engine: runs the model.
         x: images uint8 [B, H, W, C].
         latents: so many leading (coarsest) latents come from the posterior, the rest from the
             prior; by default all come from the posterior.
@@ -51,27 +48,25 @@ def reconstruct(
     Raises:
         BadInputError: the images or an argument do not fit the model.
     """
-    images = check_images(model, x)
-    layers = len(model.latent_shapes)
+    images = check_images(engine, x)
+    layers = len(engine.latent_shapes)
     count = layers if latents is None else check_count(latents, "latents", 0)
     if count > layers:
         raise BadInputError(f"latents is {count}; the model has {layers} latent layers.")
     scale = check_temperature(temperature, layers)
-    given = None if noise is None else check_noise(model, noise, len(images))
+    given = None if noise is None else check_noise(engine, noise, len(images))
 
-    def run(x: Any, noise: list[Any], pixels: Any, temperature: Any) -> dict[str, Any]:
-        if count == layers:
-            parameters = model.forward(x, noise).parameters
-        else:
-            # The noise of the layers that are drawn from the prior did not touch the ones kept.
-            kept = [layer.z for layer in model.forward(x, noise).layers[:count]] if count else None
-            parameters = model.generate(noise, temperature, given=kept)
-        return {"images": model.likelihood.sample(parameters, pixels)}
-
-    function = compiled_function(model, ("reconstruct", count), run)
     results = []
     for rows, valid in batch_rows(len(images), batch_size):
-        normal = latent_noise(model, rows, seed) if given is None else [z[rows] for z in given]
-        out = function(images[rows], normal, pixel_noise(model, rows, seed), scale)
-        results.append(out["images"][:valid].astype(np.uint8))
+        normal = latent_noise(engine, rows, seed) if given is None else [z[rows] for z in given]
+        pixels = pixel_noise(engine, rows, seed)
+        encoded = {"images": images[rows], "noise": normal, "pixels": pixels}
+        if count == layers:
+            drawn = engine.run(Infer(("reconstruction",)), encoded)["reconstruction"]
+        else:
+            # The noise of the layers that are drawn from the prior did not touch the ones kept.
+            kept = engine.run(Infer(("latent",), count), encoded)["latent"] if count else []
+            inputs = {"noise": [*kept, *normal[count:]], "pixels": pixels, "temperature": scale}
+            drawn = engine.run(Generate(("images",), count), inputs)["images"]
+        results.append(drawn[:valid].astype(np.uint8))
     return np.concatenate(results)

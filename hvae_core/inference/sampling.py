@@ -8,23 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from hvae_core.files.threads import ahead
-from hvae_core.inference.engine import (
-    DEFAULT_BATCH_SIZE,
-    Runnable,
-    batch_rows,
+from hvae_core.files.threads import prefetch
+from hvae_core.inference.arguments import (
     check_count,
     check_noise,
     check_seed,
     check_temperature,
-    compiled_function,
-    latent_noise,
-    pixel_noise,
 )
+from hvae_core.inference.engine import Engine
+from hvae_core.inference.programs import Generate
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, latent_noise, pixel_noise
 
 
 def sample_batches(
-    model: Runnable,
+    engine: Engine,
     n: int,
     temperature: float | Sequence[float] | None = 1.0,
     seed: int = 0,
@@ -40,31 +37,31 @@ def sample_batches(
     """
     n = check_count(n, "n")
     check_seed(seed)
-    scale = check_temperature(temperature, len(model.latent_shapes))
-    given = None if noise is None else check_noise(model, noise, n)
+    scale = check_temperature(temperature, len(engine.latent_shapes))
+    given = None if noise is None else check_noise(engine, noise, n)
     size = check_count(DEFAULT_BATCH_SIZE if batch_size is None else batch_size, "batch_size")
 
-    def draw(latents: list[Any], pixels: Any, temperature: Any) -> dict[str, Any]:
-        parameters = model.generate(latents, temperature)
-        return {"images": model.likelihood.sample(parameters, pixels)}
+    program = Generate(("images",))
 
     def batches() -> Iterator[np.ndarray]:
-        run = compiled_function(model, "sample", draw)
         # The next batch's noise is drawn while this one is computed.
-        with contextlib.closing(ahead(noises(), depth=1)) as ready:
+        with contextlib.closing(prefetch(noises(), depth=1)) as ready:
             for valid, latents, pixels in ready:
-                yield run(latents, pixels, scale)["images"][:valid].astype(np.uint8)
+                inputs = {"noise": latents, "pixels": pixels, "temperature": scale}
+                yield engine.run(program, inputs)["images"][:valid].astype(np.uint8)
 
     def noises() -> Iterator[tuple[int, list[np.ndarray], np.ndarray]]:
         for rows, valid in batch_rows(n, size):
-            latents = latent_noise(model, rows, seed) if given is None else [z[rows] for z in given]
-            yield valid, latents, pixel_noise(model, rows, seed)
+            latents = (
+                latent_noise(engine, rows, seed) if given is None else [z[rows] for z in given]
+            )
+            yield valid, latents, pixel_noise(engine, rows, seed)
 
     return batches()
 
 
 def sample(
-    model: Runnable,
+    engine: Engine,
     n: int,
     temperature: float | Sequence[float] | None = 1.0,
     seed: int = 0,
@@ -76,7 +73,7 @@ def sample(
     Image ``i`` depends on ``seed`` and ``i`` alone: neither on ``n`` nor on ``batch_size``.
 
     Args:
-        model: the model.
+        engine: runs the model.
         n: number of images.
         temperature: factor of the standard deviation of every layer's prior (Child 2020), or one
             for each layer, coarsest first; None is 1. The pixels are drawn from the likelihood as
@@ -92,4 +89,4 @@ def sample(
     Raises:
         BadInputError: ``n``, ``temperature``, ``seed``, ``noise`` or ``batch_size`` is impossible.
     """
-    return np.concatenate(list(sample_batches(model, n, temperature, seed, noise, batch_size)))
+    return np.concatenate(list(sample_batches(engine, n, temperature, seed, noise, batch_size)))

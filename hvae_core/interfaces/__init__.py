@@ -9,17 +9,30 @@ Shapes are channels-last: B batch, H height, W width, C channels. Densities are 
 A component's builder gets its validated options first, then what its contract's docstring lists.
 """
 
-from __future__ import annotations
-
-import abc
-import dataclasses
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
-
-import numpy as np
-
-from hvae_core.interfaces.dataset_facts import DatasetInfo, Invariance
+from hvae_core.interfaces.components import (
+    Attention,
+    Block,
+    BlockShape,
+    Flow,
+    Hierarchy,
+    HierarchyShape,
+    Likelihood,
+    Regularizer,
+    ScaleShape,
+)
+from hvae_core.interfaces.datasets import (
+    Dataset,
+    DatasetInfo,
+    ImageSource,
+    Invariance,
+)
+from hvae_core.interfaces.formats import (
+    Exporter,
+    Imported,
+    Importer,
+    Mode,
+    Runtime,
+)
 from hvae_core.interfaces.outputs import (
     FlowOutput,
     GaussianParameters,
@@ -28,6 +41,15 @@ from hvae_core.interfaces.outputs import (
     PassOutput,
     Shape3,
     Tensor,
+    TensorSpec,
+)
+from hvae_core.interfaces.training import (
+    Optimizer,
+    OptimizerSettings,
+    Progress,
+    Schedule,
+    ScheduleSettings,
+    Tracker,
 )
 
 __all__ = [
@@ -36,243 +58,31 @@ __all__ = [
     "BlockShape",
     "Dataset",
     "DatasetInfo",
+    "Exporter",
     "Flow",
     "FlowOutput",
     "GaussianParameters",
     "Hierarchy",
+    "HierarchyShape",
     "ImageSource",
+    "Imported",
+    "Importer",
     "Invariance",
     "LatentOutput",
     "LayerPosterior",
     "Likelihood",
+    "Mode",
+    "Optimizer",
+    "OptimizerSettings",
     "PassOutput",
+    "Progress",
     "Regularizer",
+    "Runtime",
+    "ScaleShape",
+    "Schedule",
+    "ScheduleSettings",
     "Shape3",
     "Tensor",
+    "TensorSpec",
+    "Tracker",
 ]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BlockShape:
-    """What the hierarchy tells a block.
-
-    Args:
-        resolution: side of the feature map.
-        in_width: channels in.
-        middle_width: channels inside the bottleneck.
-        out_width: channels out.
-        kernel_size: side of the spatial kernels.
-        residual: whether the input is added to the output; needs equal widths.
-        output_gain: the last convolution's initial weights are scaled by this; 0 makes them zero.
-        activation: name of a Keras activation.
-        norm: ``"none"`` or ``"group"``.
-        conv: ``"dense"`` or ``"depthwise5"``.
-    """
-
-    resolution: int
-    in_width: int
-    middle_width: int
-    out_width: int
-    kernel_size: int = 3
-    residual: bool = False
-    output_gain: float = 1.0
-    activation: str = "silu"
-    norm: str = "none"
-    conv: str = "dense"
-
-
-class Block(abc.ABC):
-    """A residual block, a Keras layer. Builder: ``(options, shape: BlockShape, name: str)``."""
-
-    @abc.abstractmethod
-    def call(self, x: Tensor) -> Tensor:
-        """[B, H, W, in_width] -> [B, H, W, out_width]."""
-
-
-class Flow(abc.ABC):
-    """An invertible map of a latent, a Keras layer.
-
-    Builder: ``(options, latent_shape: Shape3, context_channels: int, name: str)``. The spec's
-    ``context_channels(options, latent_shape)`` says how many extra posterior channels it wants.
-    """
-
-    #: "exact", "iterative" or None where there is no inverse.
-    invertible: ClassVar[Literal["exact", "iterative"] | None] = None
-
-    @abc.abstractmethod
-    def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
-        """Z [B, H, W, C] -> the same shape and log|det dz'/dz| [B] in nats, float32."""
-
-    def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
-        """The preimage of ``z``; its log_det is the *forward's*, at the preimage."""
-        raise NotImplementedError(f"{type(self).__name__} declares no inverse")
-
-
-class Attention(abc.ABC):
-    """Attention across the layers of the hierarchy, a Keras layer with an explicit state.
-
-    Builder: ``(options, model: ModelConfig, name: str)``. The hierarchy knows nothing of queries
-    and keys. A pass calls `start`; then at each scale on the way down `resize`, and for each of
-    its latent layers `read_prior`, `read_posterior` (in posterior passes) and `write`. The state
-    is a pytree of tensors; no method changes the one it is given. Scales count from the finest,
-    latent layers from the coarsest, both from 0; all scales have the same width.
-    """
-
-    @abc.abstractmethod
-    def start(self, features: Sequence[Tensor] | None) -> Any:
-        """The state after the way up.
-
-        Args:
-            features: the encoder's, [B, H, W, width] each, finest scale first; None in a prior
-                pass.
-        """
-
-    @abc.abstractmethod
-    def resize(self, state: Any, scale: int) -> Any:
-        """The state on reaching ``scale`` on the way down, the coarsest one included."""
-
-    @abc.abstractmethod
-    def read_prior(self, state: Any, x: Tensor, layer: int) -> Tensor:
-        """The residual stream ``x`` [B, H, W, width] with what ``layer`` reads of those above."""
-
-    @abc.abstractmethod
-    def read_posterior(self, state: Any, x: Tensor, features: Tensor, layer: int) -> Tensor:
-        """The encoder's ``features`` [B, H, W, width] at ``layer``'s scale with what it reads.
-
-        Args:
-            state: the state.
-            x: the residual stream, as `read_prior` gave it.
-            features: what the posterior would be given without attention.
-            layer: the latent layer.
-        """
-
-    @abc.abstractmethod
-    def write(self, state: Any, h: Tensor, layer: int) -> Any:
-        """The state with ``h`` [B, H, W, width] added, which ``layer``'s prior gives the stream."""
-
-
-class Likelihood(abc.ABC):
-    """p(x | parameters). No weights. Builder: ``(options, image_shape: Shape3)``.
-
-    Images are uint8 [B, H, W, C] (any integer or float dtype with values 0 to 255 is accepted).
-    """
-
-    #: channels wanted from the readout, for each pixel
-    parameters: int
-    #: values a pixel can have; value k of n is round(255 k / (n - 1))
-    levels: int = 256
-    #: unit that results are quoted in
-    unit: ClassVar[Literal["bits/dim", "nats"]] = "bits/dim"
-
-    @abc.abstractmethod
-    def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
-        """Log p(x) [B] in nats for parameters [B, H, W, `parameters`]."""
-
-    @abc.abstractmethod
-    def noise_channels(self) -> int:
-        """Uniform(0, 1) numbers wanted for each pixel by `sample`."""
-
-    @abc.abstractmethod
-    def sample(self, parameters: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        """An image uint8 [B, H, W, C]; ``noise`` is uniform [B, H, W, noise_channels()]."""
-
-    @abc.abstractmethod
-    def mean(self, parameters: Tensor) -> Tensor:
-        """The expected image, float32 [B, H, W, C] with values 0 to 255."""
-
-
-class Hierarchy(Protocol):
-    """What a regularizer may ask of the model."""
-
-    @property
-    def flows(self) -> Sequence[Flow | None]:
-        """The latent layers' flows, coarsest first."""
-
-    def follow(self, features: Sequence[Tensor], latents: Sequence[Tensor]) -> list[LayerPosterior]:
-        """The posteriors of images with these features along given latents, coarsest first."""
-
-
-class Regularizer(abc.ABC):
-    """A further term of the training loss. No weights.
-
-    Builder: ``(options, dataset: Dataset, levels: int)``, levels being the likelihood's. It never
-    enters a reported ELBO.
-    """
-
-    #: rows of a batch for each image: itself and its augmented copies
-    copies: int = 1
-    #: whether a copy's latents are drawn with its image's noise
-    shares_noise: bool = False
-
-    def views(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The batch with its copies after it: uint8 [B, H, W, C] -> [copies B, H, W, C].
-
-        Row i and rows i + B, i + 2 B ... are views of one image. All randomness is ``rng``'s.
-        """
-        return x
-
-    @abc.abstractmethod
-    def penalty(self, out: PassOutput, model: Hierarchy) -> Tensor:
-        """The term [B] in nats, its weight included, for a pass over `views` of B images."""
-
-
-class Exporter(abc.ABC):
-    """A format that models are written in. Builder: ``(options)``."""
-
-    #: the Keras backend that `export` must run on; None: it needs no Keras
-    backend: ClassVar[str | None] = None
-    #: what the weights can be stored in
-    precisions: ClassVar[tuple[str, ...]] = ("float32",)
-
-    @abc.abstractmethod
-    def check_output(self, output: Path) -> None:
-        """Refuse a place that cannot be written to, before anything is computed."""
-
-    @abc.abstractmethod
-    def export(self, preset: Any, output: Path, precision: str) -> dict[str, Any]:
-        """Write the model of a `hvae_core.zoo.Preset`, whole or not at all.
-
-        Returns:
-            ``output``, and what else there is to tell: numbers and strings.
-        """
-
-
-class ImageSource(Protocol):
-    """Random access to the images of a split."""
-
-    shape: Shape3
-
-    def __len__(self) -> int:
-        """Number of images."""
-
-    def batch(self, indices: np.ndarray) -> np.ndarray:
-        """The images at ``indices``: uint8 [len(indices), H, W, C]."""
-
-
-class Dataset(abc.ABC):
-    """A data set. Builder: ``(options)``."""
-
-    info: DatasetInfo
-    splits: tuple[str, ...]
-    #: what an augmentation may do where the user does not say
-    invariance: Invariance = Invariance()
-
-    @property
-    @abc.abstractmethod
-    def shape(self) -> Shape3:
-        """Shape [H, W, C] of an image."""
-
-    @abc.abstractmethod
-    def load(self, split: str) -> ImageSource:
-        """Open a split.
-
-        Raises:
-            hvae_core.errors.DataError: the split is unknown or its files are missing or damaged.
-        """
-
-    def prepare(self) -> None:  # noqa: B027, most data sets have nothing to do
-        """Bring the files to this machine, if they are not here yet."""
-
-    def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
-        """Random augmentation (training only) and binarization: uint8 [B, H, W, C], same shape."""
-        return images

@@ -1,14 +1,24 @@
-"""The typed outputs of the hierarchy and its parts; imported from `hvae_core.interfaces`.
+"""The typed outputs of the hierarchy and its parts: types that compute nothing.
 
 Shapes are channels-last: B batch, H height, W width, C channels. Densities are in nats, float32.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 Tensor = Any
 Shape3 = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """What is known of a tensor before there is one: name, shape (None: any size) and dtype."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
 
 
 class GaussianParameters(NamedTuple):
@@ -40,14 +50,6 @@ class LatentOutput(NamedTuple):
     prior: GaussianParameters
     noise: Tensor
     context: Tensor | None = None
-
-    @property
-    def log_ratio(self) -> Tensor:
-        """``log p(z) - log q(z|x)`` [B] at the drawn z, for importance weighting."""
-        from hvae_core.prob import gaussian
-
-        log_q = gaussian.standard_log_prob(self.noise, self.posterior)
-        return gaussian.sum_event(gaussian.log_prob(self.z, self.prior) - log_q) + self.log_det
 
 
 class LayerPosterior(NamedTuple):

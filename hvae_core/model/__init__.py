@@ -1,6 +1,1 @@
-"""The hierarchical VAE: encoder, latent layers, decoder, readout."""
-
-from hvae_core.model.hierarchy import HierarchicalVAE
-from hvae_core.prob.noise import Noise
-
-__all__ = ["HierarchicalVAE", "Noise"]
+"""The network alone: encoder, latent layers, decoder, readout. It knows no training option."""

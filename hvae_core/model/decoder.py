@@ -11,7 +11,6 @@ from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig, StageConfig
 from hvae_core.interfaces import Attention, LatentOutput, LayerPosterior, Tensor
 from hvae_core.layers import upsample_nearest
-from hvae_core.model.attending import Attending
 from hvae_core.model.encoder import Transition
 from hvae_core.model.latent import LatentLayer
 from hvae_core.prob.noise import Noise
@@ -19,25 +18,70 @@ from hvae_core.prob.noise import Noise
 Visit = Callable[[LatentLayer, Tensor], tuple[Tensor, Tensor | None]]
 
 
+class AttentionPass:
+    """The attention of one pass and its state on the way down; without one it changes nothing.
+
+    Args:
+        attention: the model's, or None.
+        features: the encoder's, finest scale first; None in a prior pass.
+    """
+
+    def __init__(
+        self, attention: Attention | None, features: Sequence[Tensor] | None = None
+    ) -> None:
+        self._attention = attention
+        self._state = None if attention is None else attention.start(features)
+        self._layer = 0
+
+    def enter(self, stage: StageConfig) -> None:
+        """The way down reaches a scale."""
+        if self._attention is not None:
+            self._state = self._attention.resize(self._state, stage.index)
+
+    def stream(self, x: Tensor) -> Tensor:
+        """The residual stream as the next latent layer is given it."""
+        if self._attention is None:
+            return x
+        return self._attention.read_prior(self._state, x, self._layer)
+
+    def features(self, x: Tensor, features: Tensor) -> Tensor:
+        """The encoder's features as the next latent layer's posterior is given them."""
+        if self._attention is None:
+            return features
+        return self._attention.read_posterior(self._state, x, features, self._layer)
+
+    def write(self, h: Tensor | None) -> None:
+        """The layer is done; ``h`` is its prior's part in the stream, None where that ended."""
+        if self._attention is not None and h is not None:
+            self._state = self._attention.write(self._state, h, self._layer)
+        self._layer += 1
+
+
 class Decoder(keras.layers.Layer):
     """Latent layers from the coarsest scale to the finest.
 
     A scale's stream starts as its learned bias; before its first block, or the one that
-    ``model.mixing_block`` names, the coarser stream is upsampled and added. Where the image is read
-    from the latents, the stream ends at the last latent layer.
+    ``model.mixing_block`` names, the coarser stream is upsampled and added. Where the image
+    is read from the latents, the stream ends at the last latent layer.
 
     Args:
         config: the model's options.
         remat: compute latent layers again in the backward pass.
+        ends_at_last_latent: nothing reads the stream past the last latent layer.
         name: the layer's name.
     """
 
-    def __init__(self, config: ModelConfig, remat: bool = False, name: str = "decoder") -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        remat: bool = False,
+        ends_at_last_latent: bool = False,
+        name: str = "decoder",
+    ) -> None:
         super().__init__(name=name)
         self.remat = remat
         self.stages = tuple(reversed(config.stages))
-        if config.readout.kind == "latents":
-            # Nothing reads the stream past the last latent layer.
+        if ends_at_last_latent:
             last = max(i for i, stage in enumerate(self.stages) if stage.decoder_blocks)
             self.stages = self.stages[: last + 1]
         self.top = config.top
@@ -53,7 +97,7 @@ class Decoder(keras.layers.Layer):
             layers = []
             for _ in range(stage.decoder_blocks):
                 built += 1
-                ends = built == depth and config.readout.kind == "latents"
+                ends = built == depth and ends_at_last_latent
                 layers.append(LatentLayer(config, stage, depth, ends, name=f"blocks-{built - 1}"))
             self.layers_by_stage.append(layers)
 
@@ -91,12 +135,12 @@ class Decoder(keras.layers.Layer):
         bias = self.biases.get(stage.resolution)
         return coarser if bias is None else coarser + ops.cast(bias, coarser.dtype)
 
-    def _descend(self, rows: Tensor, attending: Attending, visit: Visit) -> Tensor:
+    def _descend(self, rows: Tensor, attention: AttentionPass, visit: Visit) -> Tensor:
         """Pass the stream through all scales.
 
         Args:
             rows: of the batch.
-            attending: the pass's attention.
+            attention: the pass's attention.
             visit: takes the stream through a latent layer; returns it and the prior's part in it.
 
         Returns:
@@ -105,7 +149,7 @@ class Decoder(keras.layers.Layer):
         coarser: Tensor | None = None
         for index, stage in enumerate(self.stages):
             layers = self.layers_by_stage[index]
-            attending.enter(stage)
+            attention.enter(stage)
             x: Tensor | None = None
             if coarser is None or stage.mixing_block:
                 x = self._start(stage, rows)
@@ -113,8 +157,8 @@ class Decoder(keras.layers.Layer):
                 if coarser is not None and place == stage.mixing_block:
                     x = self._enter(index, x, coarser)
                 if layers:
-                    x, h = visit(layers[place], attending.stream(x))
-                    attending.write(h)
+                    x, h = visit(layers[place], attention.stream(x))
+                    attention.write(h)
             coarser = x
         return coarser
 
@@ -135,35 +179,35 @@ class Decoder(keras.layers.Layer):
             The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first.
         """
         noise = as_tensors(noise)
-        attending = Attending(attention, features)
+        reads = AttentionPass(attention, features)
         outputs: list[LatentOutput] = []
 
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
-            given = attending.features(x, features[layer.stage.index])
+            given = reads.features(x, features[layer.stage.index])
             infer = rematerialised(layer.infer) if self.remat else layer.infer
             x, h, output = infer(x, given, noise[len(outputs)])
             outputs.append(output)
             return x, h
 
-        return self._descend(ops.shape(features[0])[0], attending, visit), outputs
+        return self._descend(ops.shape(features[0])[0], reads, visit), outputs
 
-    def follow(
+    def posteriors_along(
         self,
         features: Sequence[Tensor],
         latents: Sequence[Tensor],
         attention: Attention | None = None,
     ) -> list[LayerPosterior]:
-        """The posteriors along given latents, whosever they are; coarsest first, as ``latents``."""
-        attending = Attending(attention, features)
+        """The posteriors along given latents, whosever they are; coarsest first, as they are."""
+        reads = AttentionPass(attention, features)
         posteriors: list[LayerPosterior] = []
 
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
-            given = attending.features(x, features[layer.stage.index])
-            x, h, posterior = layer.follow(x, given, latents[len(posteriors)])
+            given = reads.features(x, features[layer.stage.index])
+            x, h, posterior = layer.posterior_along(x, given, latents[len(posteriors)])
             posteriors.append(posterior)
             return x, h
 
-        self._descend(ops.shape(features[0])[0], attending, visit)
+        self._descend(ops.shape(features[0])[0], reads, visit)
         return posteriors
 
     def generate(
@@ -199,7 +243,7 @@ class Decoder(keras.layers.Layer):
             latents.append(z)
             return x, h
 
-        return self._descend(ops.shape(noise[0])[0], Attending(attention), visit), latents
+        return self._descend(ops.shape(noise[0])[0], AttentionPass(attention), visit), latents
 
 
 def as_tensors(noise: Noise | Sequence[Tensor]) -> list[Tensor]:

@@ -5,26 +5,10 @@ from __future__ import annotations
 import keras
 
 from hvae_core.backends.rematerialisation import rematerialised
-from hvae_core.config import ModelConfig, StageConfig
-from hvae_core.interfaces import BlockShape, Tensor
+from hvae_core.config import ModelConfig
+from hvae_core.interfaces import Tensor
 from hvae_core.layers import convolution, pool_average, resize_channels
-
-
-def block_shape(
-    config: ModelConfig, stage: StageConfig, middle_width: int, out_width: int, **changes: object
-) -> BlockShape:
-    """What a block at ``stage`` is told; ``changes`` override fields of `BlockShape`."""
-    values: dict[str, object] = {
-        "resolution": stage.resolution,
-        "in_width": stage.width,
-        "middle_width": middle_width,
-        "out_width": out_width,
-        "kernel_size": stage.kernel_size,
-        "activation": config.block_activation,
-        "norm": config.norm,
-        "conv": config.conv,
-    }
-    return BlockShape(**{**values, **changes})  # type: ignore[arg-type]
+from hvae_core.model.shapes import block_shape, build_block
 
 
 class Transition(keras.layers.Layer):
@@ -95,7 +79,7 @@ class Encoder(keras.layers.Layer):
             first = sum(len(blocks) for blocks in self.blocks)
             self.blocks.append(
                 [
-                    config.block.build(shape, name=f"blocks-{first + index}")
+                    build_block(config, shape, f"blocks-{first + index}")
                     for index in range(stage.encoder_blocks)
                 ]
             )

@@ -8,7 +8,7 @@ from keras import ops
 from hvae_core.config import ModelConfig, StageConfig
 from hvae_core.interfaces import GaussianParameters, LatentOutput, LayerPosterior, Tensor
 from hvae_core.layers import convolution
-from hvae_core.model.encoder import block_shape
+from hvae_core.model.shapes import block_shape, build_block
 from hvae_core.prob import gaussian
 
 
@@ -39,11 +39,13 @@ class LatentLayer(keras.layers.Layer):
         if stage.flow is not None:
             channels = stage.flow.spec.context_channels
             context = channels(stage.flow.options, stage.latent_shape) if channels else 0
-        self.posterior = config.block.build(
+        self.posterior = build_block(
+            config,
             block_shape(config, stage, middle, 2 * self.width + context, in_width=2 * stage.width),
-            name="posterior",
+            "posterior",
         )
-        self.prior = config.block.build(
+        self.prior = build_block(
+            config,
             block_shape(
                 config,
                 stage,
@@ -51,7 +53,7 @@ class LatentLayer(keras.layers.Layer):
                 2 * self.width + (0 if ends_stream else stage.width),
                 output_gain=0.0,
             ),
-            name="prior",
+            "prior",
         )
         self.flow = None
         if stage.flow is not None:
@@ -59,9 +61,10 @@ class LatentLayer(keras.layers.Layer):
         if not ends_stream:
             gain = depth**-0.5
             self.projection = convolution(stage.width, 1, gain=gain, name="projection")
-            self.residual = config.block.build(
+            self.residual = build_block(
+                config,
                 block_shape(config, stage, middle, stage.width, residual=True, output_gain=gain),
-                name="residual",
+                "residual",
             )
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
@@ -124,7 +127,7 @@ class LatentLayer(keras.layers.Layer):
         output = LatentOutput(z, kl, log_det, q, p, noise, context)
         return *self._update(x, prior_channels, z), output
 
-    def follow(
+    def posterior_along(
         self, x: Tensor, features: Tensor, z: Tensor
     ) -> tuple[Tensor, Tensor | None, LayerPosterior]:
         """The posterior, and the stream when the latent is ``z`` whatever that is; as `infer`."""

@@ -9,8 +9,9 @@ from keras import ops
 
 from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig
-from hvae_core.interfaces import BlockShape, Tensor
+from hvae_core.interfaces import Tensor
 from hvae_core.layers import convolution, density_dtype, unpatch, upsample_nearest
+from hvae_core.model.shapes import block_shape, build_block
 
 
 class LatentReadout(keras.layers.Layer):
@@ -26,6 +27,9 @@ class LatentReadout(keras.layers.Layer):
         remat: compute blocks again in the backward pass.
         name: the layer's name.
     """
+
+    #: whether the image is read from the latents, and not from the decoder's stream
+    reads_latents = True
 
     def __init__(
         self, config: ModelConfig, parameters: int, remat: bool = False, name: str = "readout"
@@ -51,20 +55,17 @@ class LatentReadout(keras.layers.Layer):
         self.mix = convolution(options.width, 1, name="mix")
         self.activate = keras.activations.get(config.block_activation)
         finest = self.stages[0]
-        shape = BlockShape(
-            resolution=finest.resolution,
+        shape = block_shape(
+            config,
+            finest,
+            options.middle_width,
+            options.width,
             in_width=options.width,
-            middle_width=options.middle_width,
-            out_width=options.width,
-            kernel_size=finest.kernel_size,
             residual=True,
             output_gain=options.blocks**-0.5 if options.blocks else 1.0,
-            activation=config.block_activation,
-            norm=config.norm,
-            conv=config.conv,
         )
         self.blocks = [
-            config.block.build(shape, name=f"blocks-{index}") for index in range(options.blocks)
+            build_block(config, shape, f"blocks-{index}") for index in range(options.blocks)
         ]
         # In full precision: a bfloat16 mean near 1 is only good to half a grey level.
         self.out = convolution(parameters * self.patch**2, 3, dtype=density_dtype(), name="out")
@@ -113,10 +114,16 @@ class FeatureReadout(keras.layers.Layer):
     Args:
         config: the model's options.
         parameters: channels of the likelihood's parameters for each pixel.
+        remat: of no use here, as one convolution keeps little.
         name: the layer's name.
     """
 
-    def __init__(self, config: ModelConfig, parameters: int, name: str = "readout") -> None:
+    #: see `LatentReadout.reads_latents`
+    reads_latents = False
+
+    def __init__(
+        self, config: ModelConfig, parameters: int, remat: bool = False, name: str = "readout"
+    ) -> None:
         super().__init__(name=name)
         self.patch = config.patch_size
         self.width = config.stages[0].width
@@ -135,10 +142,8 @@ class FeatureReadout(keras.layers.Layer):
         return ops.cast(unpatch(self.out(x * self.gain + self.bias), self.patch), "float32")
 
 
-def build_readout(
-    config: ModelConfig, parameters: int, remat: bool = False
-) -> LatentReadout | FeatureReadout:
-    """The readout that ``model.readout.kind`` names; ``remat`` as of `LatentReadout`."""
-    if config.readout.kind == "latents":
-        return LatentReadout(config, parameters, remat)
-    return FeatureReadout(config, parameters)
+#: by `model.readout.kind`
+READOUTS: dict[str, type[LatentReadout] | type[FeatureReadout]] = {
+    "latents": LatentReadout,
+    "features": FeatureReadout,
+}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pluggy
 
-from hvae_core.errors import PluginError, did_you_mean
+from hvae_core.errors import HvaeError, PluginError, did_you_mean
 from hvae_core.plugins.entries import PluginEntry, installed_entries, is_strict
 from hvae_core.plugins.hookspecs import PROJECT, Hooks
 from hvae_core.plugins.specs import API_VERSION, KINDS, ComponentSpec
@@ -154,15 +154,30 @@ class PluginManager:
         Args:
             config: the run's `Config`, handed to the hook `hvae_training_callbacks`.
             specs: of the components that it names.
+
+        Raises:
+            PluginError: the hook of one fails.
         """
         chosen = {id(spec) for spec in specs}
-        asked = set()
+        asked: dict[int, tuple[str, Any]] = {}  # one module may describe several components
         for key, spec in self._specs.items():
             if id(spec) in chosen:
-                asked.add(id(self._loaded.get(key) or self._registered[key[:2]]))
-        others = [plugin for plugin in self._hooks.get_plugins() if id(plugin) not in asked]
-        hook = self._hooks.subset_hook_caller("hvae_training_callbacks", others)
-        return [callback for callbacks in hook(config=config) for callback in callbacks]
+                plugin = self._loaded.get(key) or self._registered[key[:2]]
+                asked.setdefault(id(plugin), (f"{key[0]}.{key[1]} of {key[2]}", plugin))
+        callbacks: list[Any] = []
+        for name, plugin in asked.values():
+            others = [other for other in self._hooks.get_plugins() if other is not plugin]
+            hook = self._hooks.subset_hook_caller("hvae_training_callbacks", others)
+            try:
+                callbacks += [callback for found in hook(config=config) for callback in found]
+            except HvaeError:
+                raise
+            except Exception as error:
+                raise PluginError(
+                    f"The plugin {name} gives no callbacks for training: {error!r}.",
+                    "Update it, or do without the component.",
+                ) from error
+        return callbacks
 
     def _spec_of(self, plugin: Any, name: str, entry: PluginEntry | None) -> ComponentSpec:
         """Ask a plugin for its spec and check it."""

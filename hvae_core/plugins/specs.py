@@ -6,7 +6,7 @@ imported when a model is built, not when a configuration is read.
 
 What the builders of the kinds take and return is said by the contracts in
 `hvae_core.interfaces`. The builder of a ``preset`` takes nothing and returns the folder that holds
-the preset folders, a `pathlib.Path`.
+the preset folders, a `pathlib.Path`. The builder of a ``command`` is the `click.Command` itself.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class ComponentSpec:
         supports: for a regularizer, what it can be combined with, everything if empty: ``"flow"``,
             any posterior flow; ``"invertible-flow"``, flows that do not depend on the image (no
             context) and those with ``inverse_gradient``.
+        state_arrays: for an optimizer, ``(options, settings: OptimizerSettings) -> int``: how many
+            arrays of the weights' size it keeps, for estimates of memory. None: 2, as Adam.
     """
 
     kind: str
@@ -77,6 +79,7 @@ class ComponentSpec:
     enabled: Callable[[Any], bool] | None = None
     inverse_gradient: Callable[[Any], bool] | None = None
     supports: tuple[str, ...] = ()
+    state_arrays: Callable[[Any, Any], int] | None = None
 
     def resolve(self) -> Callable[..., Any]:
         """The builder itself; imports the module that holds it.

@@ -5,14 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hvae_core.interfaces import Tensor
+from hvae_core.interfaces import LatentOutput, Tensor
 
 LN2 = math.log(2.0)
-
-
-def elbo(log_likelihood: Tensor, kl: Tensor) -> Tensor:
-    """Log p(x|z) - KL, [B] in nats."""
-    return log_likelihood - kl
 
 
 def bits_per_dim(nats: Tensor, image_shape: Sequence[int]) -> Tensor:
@@ -20,11 +15,12 @@ def bits_per_dim(nats: Tensor, image_shape: Sequence[int]) -> Tensor:
     return -nats / (math.prod(image_shape) * LN2)
 
 
-def importance_weighted(log_weights: Tensor) -> Tensor:
-    """Log mean exp over the first axis: K log weights [K, B] -> [B] in nats (Burda et al. 2016).
+def log_ratio(layer: LatentOutput) -> Tensor:
+    """``log p(z) - log q(z|x)`` [B] in nats at a layer's drawn z, for importance weighting.
 
-    A log weight is ``log p(x|z) + sum_l (log p(z_l|.) - log q(z_l|.))`` at one draw of z.
+    With a flow ``log q(z|x) = log q(z_0|x) - log_det``.
     """
-    from keras import ops
+    from hvae_core.prob import gaussian
 
-    return ops.logsumexp(log_weights, axis=0) - math.log(log_weights.shape[0])
+    log_q = gaussian.standard_log_prob(layer.noise, layer.posterior)
+    return gaussian.sum_event(gaussian.log_prob(layer.z, layer.prior) - log_q) + layer.log_det

@@ -16,7 +16,7 @@ from hvae_core.runs.folder import find_weights
 from hvae_core.training.feeding import SPLIT
 
 if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0)
 #: images of a grid, as many as `SampleGrids` draws: the same compiled program
@@ -31,7 +31,7 @@ def load_model(facts: RunFacts) -> HierarchicalVAE:
         BadInputError: there is no checkpoint yet.
         WeightsError: it is damaged.
     """
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import load_weights
 
     config, weights = find_weights(facts.path)

@@ -14,7 +14,7 @@ from hvae_core.report.page import render
 from hvae_core.report.picture import Picture
 
 if TYPE_CHECKING:
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
 REPORT_FILE = "report.html"
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import HvaeError, TrainingError, WeightsError
+from hvae_core.files.json_files import read_object
 from hvae_core.files.replacing import remove_folder, replacing_folder
 from hvae_core.weights import read_tensors, write_tensors
 
@@ -155,11 +156,8 @@ def read_state(folder: Path) -> dict[str, Any]:
     """
     path = folder / STATE_FILE
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(state, dict):
-            raise ValueError
-    except (OSError, ValueError) as error:
+        return read_object(path, WeightsError)
+    except WeightsError as error:
         raise WeightsError(
             f"{path} is missing or damaged.", f"Remove {folder} to go on from an older checkpoint."
         ) from error
-    return state

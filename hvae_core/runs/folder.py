@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.files.json_files import read_object
 from hvae_core.files.replacing import disk_errors, replace_file
 from hvae_core.runs.checkpoints import EMA_FILE, MODEL_FILE, Checkpoints, read_state
 
@@ -38,6 +39,8 @@ CHANGEABLE = frozenset(
         "train.evaluate_epochs",
         "train.sample_epochs",
         "train.tensorboard",
+        "train.trackers",
+        "train.report",
         "train.compile",
         "train.devices",
         "train.remat",
@@ -148,8 +151,8 @@ class RunFolder:
         if not path.is_file():
             return None
         try:
-            return np.asarray(json.loads(path.read_text(encoding="utf-8"))["indices"], np.int64)
-        except (ValueError, KeyError, TypeError) as error:
+            return np.asarray(read_object(path, BadInputError)["indices"], np.int64)
+        except (BadInputError, ValueError, KeyError, TypeError) as error:
             raise BadInputError(
                 f"{path} is damaged; it should hold the indices of the validation images.",
                 "Remove it to have them drawn again from train.seed.",

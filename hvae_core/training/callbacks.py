@@ -1,4 +1,4 @@
-"""What may watch a training run: progress, TensorBoard, sample grids, or a caller's own."""
+"""What may watch a training run: progress, trackers, sample grids, a plugin's or a caller's own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
     from hvae_core.config import Config
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
 
 class Run(Protocol):
@@ -30,7 +32,10 @@ class Run(Protocol):
         """The epoch of the last update, from 1."""
 
     def note(self, text: str) -> None:
-        """Tell the user something, on stderr."""
+        """Tell the user something: the callbacks' `Callback.note`."""
+
+    def show(self, name: str, image: np.ndarray) -> None:
+        """Hand a picture, uint8 [H, W, 1 or 3], to the callbacks' `Callback.image`."""
 
 
 class Callback:
@@ -57,6 +62,12 @@ class Callback:
     def evaluated(self, run: Run, record: Mapping[str, Any]) -> None:
         """At the end of an epoch, while the model holds the averaged weights."""
 
+    def note(self, run: Run, text: str) -> None:
+        """What the user is to be told, a sentence."""
+
+    def image(self, run: Run, name: str, image: np.ndarray) -> None:
+        """A picture of the run as it is now, uint8 [H, W, 1 or 3], such as a grid of samples."""
+
     def checkpoint(self, run: Run, folder: Path) -> None:
         """After a checkpoint was written."""
 
@@ -68,7 +79,7 @@ class Callback:
 
 
 class SampleGrids(Callback):
-    """Writes ``samples/step-00001000.png`` every ``train.sample_epochs`` epochs.
+    """Writes ``samples/step-00001000.png`` every ``train.sample_epochs`` epochs, and shows it.
 
     The noise is the same each time, so that the pictures can be compared.
 
@@ -85,7 +96,7 @@ class SampleGrids(Callback):
         every = run.config.train.sample_epochs
         if not every or (run.epoch % every and run.step < run.total_steps):
             return
-        from hvae_core.images.grids import save_grid
+        from hvae_core.images.grids import make_grid, save_grid
 
         images = run.model.sample(
             self.images, temperature=self.temperature, seed=run.config.train.seed
@@ -96,32 +107,4 @@ class SampleGrids(Callback):
             save_grid(images, run.output / "samples" / f"step-{run.step:08d}.png")
         except OSError as error:  # a picture is not worth a run
             run.note(f"The sample grid was not written: {error.strerror or error}.")
-
-
-class ReportAtEnd(Callback):
-    """Writes ``plots/`` and ``report.html`` when the run is over, see `hvae_core.report`.
-
-    Without sample grids (``train.sample_epochs: 0``), and where several processes train together,
-    it leaves out the images of the model. Whatever goes wrong is told and harms nothing.
-    """
-
-    def finished(self, run: Run) -> None:
-        """See `Callback.finished`. The model then holds the best weights."""
-        if not run.is_main:
-            return
-        from hvae_core.backends.processes import process_count
-        from hvae_core.report import write_report
-
-        draws = bool(run.config.train.sample_epochs) and process_count() == 1
-        try:
-            write_report(run.output, samples=draws, model=self._best(run) if draws else None)
-        except Exception as error:  # the run itself is done
-            run.note(f"The report was not written: {error}. Try: hvae report {run.output}")
-
-    def _best(self, run: Run) -> HierarchicalVAE:
-        # The run's own model: its compiled sampling, and no second model in memory.
-        from hvae_core.runs.folder import find_weights
-        from hvae_core.weights import load_weights
-
-        load_weights(run.model, find_weights(run.output)[1])
-        return run.model
+        run.show("samples", make_grid(images))

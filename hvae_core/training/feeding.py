@@ -9,9 +9,8 @@ import numpy as np
 
 from hvae_core.config import Config
 from hvae_core.data import Batches, open_dataset, split_validation
-from hvae_core.data.batches import Views
 from hvae_core.errors import ConfigError, DataError
-from hvae_core.interfaces import Dataset, ImageSource, Shape3
+from hvae_core.interfaces import Dataset, ImageSource, Regularizer, Shape3
 
 #: the split that training and validation images are taken from; "test" is for `hvae evaluate`
 SPLIT = "train"
@@ -26,19 +25,21 @@ class Images:
         source: the training split.
         training: indices of the images trained on.
         validation: indices of those held out; may be empty.
+        regularizer: makes the views of a training batch; None: there is none.
     """
 
     dataset: Dataset
     source: ImageSource
     training: np.ndarray
     validation: np.ndarray
+    regularizer: Regularizer | None = None
 
     @property
     def shape(self) -> Shape3:
         """Shape [H, W, C] of an image."""
         return self.source.shape
 
-    def training_batches(self, config: Config, views: Views | None = None) -> Batches:
+    def training_batches(self, config: Config) -> Batches:
         """The batches to train on.
 
         Raises:
@@ -51,7 +52,7 @@ class Images:
             batch_size=config.train.batch_size,
             seed=config.train.seed,
             training=True,
-            views=views,
+            views=self.regularizer.views if self.regularizer else None,
         )
 
     def validation_batches(self, config: Config) -> Callable[[], Iterator[np.ndarray]] | None:
@@ -107,4 +108,11 @@ def open_images(config: Config, validation: np.ndarray | None = None) -> Images:
                 "Resume with the data the run was started with.",
             )
         training = np.setdiff1d(np.arange(count), validation)
-    return Images(dataset, source, training, validation)
+    return Images(dataset, source, training, validation, _regularizer(config, dataset))
+
+
+def _regularizer(config: Config, dataset: Dataset) -> Regularizer | None:
+    if config.regularizer is None:
+        return None
+    levels = config.likelihood.build(config.model.image_shape).levels
+    return config.regularizer.build(dataset, levels)

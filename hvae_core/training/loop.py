@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.backends.devices import use_devices
-from hvae_core.backends.processes import in_each_process, process_index, together
+from hvae_core.backends.processes import all_or_none, in_each_process, process_index
 from hvae_core.config import Config, check_against_shape
-from hvae_core.errors import TrainingError
+from hvae_core.errors import PluginError, TrainingError
+from hvae_core.plugins import manager
 from hvae_core.runs.folder import RunFolder
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.state import TrainResult
-from hvae_core.training.callbacks import Callback, ReportAtEnd, SampleGrids
+from hvae_core.training.callbacks import Callback, SampleGrids
 from hvae_core.training.feeding import open_images
 from hvae_core.training.interruption import Interruption
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.run import TrainingRun
 from hvae_core.training.sessions import describe_session
-from hvae_core.training.tensorboard import TensorBoard, tensorboard_is_installed
+from hvae_core.training.step import build_step
+from hvae_core.training.tracking import tracking
+from hvae_core.vae import HierarchicalVAE
+from hvae_core.weights import load_weights
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,18 +33,28 @@ __all__ = ["TrainResult", "default_callbacks", "train"]
 
 
 def default_callbacks(config: Config, console: Console | None = None) -> Iterator[Callback]:
-    """Progress on stderr, TensorBoard where it is installed, sample grids, and the report.
+    """Progress on stderr, the trackers, sample grids, and the callbacks of the plugins used.
 
-    Of several processes, only the first shows progress and writes.
+    Of several processes, only the first shows progress and has trackers.
+
+    Raises:
+        MissingDependencyError: a tracker's package is not installed.
+        PluginError: a plugin's hook ``hvae_training_callbacks`` fails.
     """
-    is_main = process_index() == 0
-    if is_main:
+    if process_index() == 0:
         yield ProgressDisplay(console)
-    if is_main and config.train.tensorboard and tensorboard_is_installed():
-        yield TensorBoard()
+        yield from tracking(config.train)
     if config.train.sample_epochs:
         yield SampleGrids()
-    yield ReportAtEnd()
+    specs = [component.spec for component in config.components()]
+    for callback in manager().training_callbacks(config, specs):
+        if not isinstance(callback, Callback):
+            raise PluginError(
+                f"A plugin's hook hvae_training_callbacks returned {callback!r}, which is no "
+                "hvae_core.training.callbacks.Callback.",
+                "Ask its authors to derive it from Callback.",
+            )
+        yield callback
 
 
 def train(
@@ -51,14 +65,14 @@ def train(
     console: Console | None = None,
     weights: Path | None = None,
 ) -> TrainResult:
-    """Train a model.
+    """Train a model. `hvae_core.train` writes the report after it.
 
     Args:
         config: the configuration; ``train.epochs`` or ``train.steps`` says how long.
         output: the run folder: made if it does not exist, and empty unless ``resume`` is set.
         resume: go on with the run in ``output`` from its newest checkpoint, to the same numbers
             as a run that never stopped; start it if there is none.
-        callbacks: watch the run, beside progress, TensorBoard, sample grids and the report.
+        callbacks: watch the run, after progress, trackers, sample grids and plugins' callbacks.
         console: where the progress is shown, by default stderr.
         weights: a safetensors file to start from in place of fresh weights. A run that is gone on
             with from a checkpoint does not read it.
@@ -67,6 +81,8 @@ def train(
         ConfigError: the configuration is impossible, or another one's run is to be resumed.
         DataError: the images cannot be read.
         BadInputError: the folder is not empty, locked, or cannot be written.
+        PluginError: a component that it names, or its callbacks, cannot be loaded.
+        MissingDependencyError: a tracker's package is not installed.
         WeightsError: ``weights`` is damaged or another model's.
         TrainingError: training had to stop; what was done is kept.
         InterruptedRun: it was asked to stop; the last update is in a checkpoint.
@@ -75,7 +91,7 @@ def train(
     is_main = process_index() == 0
     with ExitStack() as stack:
         stack.enter_context(use_devices(config.train))
-        with together():
+        with all_or_none():
             if is_main and resume:
                 folder.check_resumed(config)
             elif is_main:
@@ -85,7 +101,11 @@ def train(
             if is_main:
                 stack.enter_context(folder.lock())
         watching = [*default_callbacks(config, console), *callbacks]
-        run = TrainingRun(config, images, folder, watching, weights)
+        model = HierarchicalVAE(config)
+        if weights is not None:
+            load_weights(model, weights)
+        step = build_step(model, config.train, images.regularizer)
+        run = TrainingRun(config, images, folder, watching, model, step)
         if is_main:
             folder.create(config, images.validation)
         if resume and run.resume():

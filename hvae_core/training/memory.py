@@ -7,8 +7,8 @@ import math
 
 from hvae_core.config import Config
 
-#: arrays of the weights' size that an optimizer keeps
-_MOMENTS = {"adamax": 2, "adamw": 2, "sgd": 1}
+#: arrays of the weights' size that an optimizer keeps which does not say: Adam's two moments
+_MOMENTS = 2
 #: float32 values kept for the backward pass, for each value of a latent and of the likelihood's
 #: parameters: counted in PyTorch's graph
 _LATENT, _LIKELIHOOD = 16, 6
@@ -37,7 +37,10 @@ def estimate_memory(config: Config, parameters: int, likelihood_parameters: int)
         likelihood_parameters: channels that the likelihood takes for a pixel.
     """
     train, model = config.train, config.model
-    copies = 2 + _MOMENTS[train.optimizer] + (train.ema_decay > 0)
+    counted = train.optimizer.spec.state_arrays
+    options, settings = train.optimizer.options, train.optimizer_settings
+    moments = _MOMENTS if counted is None else counted(options, settings)
+    copies = 2 + moments + (train.ema_decay > 0)
     width = 2 if train.precision == "mixed_bfloat16" else 4
     values = exact = 0
     for stage in model.stages:

@@ -12,28 +12,6 @@ from hvae_core.config import TrainConfig
 from hvae_core.interfaces import Tensor
 
 
-def build_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
-    """The Keras optimizer that ``train.optimizer`` names.
-
-    Weight decay is decoupled; `Updater` says which weights it leaves out.
-    """
-    decay = config.weight_decay or None
-    if config.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(
-            config.learning_rate, momentum=config.beta_1, weight_decay=decay
-        )
-    else:
-        kind = {"adamax": keras.optimizers.Adamax, "adamw": keras.optimizers.AdamW}
-        optimizer = kind[config.optimizer](
-            config.learning_rate,
-            beta_1=config.beta_1,
-            beta_2=config.beta_2,
-            epsilon=config.epsilon,
-            weight_decay=decay if config.optimizer == "adamax" else config.weight_decay,
-        )
-    return optimizer
-
-
 def is_decayed(variable: keras.Variable) -> bool:
     """Whether weight decay applies: to kernels alone."""
     return variable.path.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel")
@@ -76,7 +54,7 @@ class Updater:
     def __init__(self, config: TrainConfig, weights: Sequence[keras.Variable]) -> None:
         self.config = config
         self.weights = list(weights)
-        self.optimizer = build_optimizer(config)
+        self.optimizer = config.optimizer.build(config.optimizer_settings)
         fixed = [variable for variable in self.weights if not is_decayed(variable)]
         if config.weight_decay and fixed and not config.decay_all_weights:
             self.optimizer.exclude_from_weight_decay(var_list=fixed)
@@ -122,35 +100,19 @@ class Updater:
         if keras.config.backend() == "torch":
             # Eager: asking costs one number's transfer and saves a copy of all state.
             if bool(accept):
-                self._step(gradients)
+                import torch
+
+                with torch.no_grad():  # not all of Keras's optimizers see to it themselves
+                    self.optimizer.apply(list(gradients), self.weights)
                 self._average()
         else:
             self._apply_where(accept, gradients)
         return norm, accept
 
-    def _step(self, gradients: Sequence[Tensor]) -> None:
-        """One step of the optimizer.
-
-        Keras adds Adam's epsilon to the root of the second moment before its bias is corrected;
-        the paper's algorithm 1 (Kingma & Ba 2015), PyTorch and the original VDVAE after it.
-        """
-        config = self.config
-        if config.optimizer == "adamw":
-            count = ops.cast(self.optimizer.iterations, "float32") + 1.0
-            epsilon = config.epsilon * ops.sqrt(1.0 - ops.power(config.beta_2, count))
-            is_eager = keras.config.backend() == "torch"
-            self.optimizer.epsilon = float(epsilon) if is_eager else epsilon
-        try:
-            self.optimizer.apply(list(gradients), self.weights)
-        finally:
-            # A tensor of a compiled function must not outlive it.
-            if config.optimizer == "adamw":
-                self.optimizer.epsilon = config.epsilon
-
     def _apply_where(self, accept: Tensor, gradients: Sequence[Tensor]) -> None:
         changed = [*self.weights, *self.variables]
         before = [snapshot(variable) for variable in changed]
-        self._step(gradients)
+        self.optimizer.apply(list(gradients), self.weights)
         self._average()
         for variable, old in zip(changed, before, strict=True):
             variable.assign(ops.where(accept, ops.convert_to_tensor(variable), old))

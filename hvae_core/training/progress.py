@@ -80,8 +80,8 @@ class ProgressDisplay(Callback):
         elif self._bar is None:
             self._print(f"{self._position(run)}: {self.text(record)}, {self._time_left(run)} left")
 
-    def note(self, text: str) -> None:
-        """Say something without disturbing the bar."""
+    def note(self, run: Run, text: str) -> None:
+        """See `Callback.note`. Does not disturb the bar."""
         self._print(text)
 
     def close(self, run: Run) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import collections
 import math
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,7 +23,28 @@ from hvae_core.training import schedules
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.feeding import Images
 from hvae_core.training.interruption import InterruptedRun, Interruption
-from hvae_core.training.progress import ProgressDisplay
+
+if TYPE_CHECKING:
+    from hvae_core.vae import HierarchicalVAE
+
+
+class Step(Protocol):
+    """What makes a run's updates: `hvae_core.training.step.TrainStep`, or what stands in for it."""
+
+    def __call__(
+        self, images: np.ndarray, *, step: int, learning_rate: float, beta: float
+    ) -> Mapping[str, Any]:
+        """One update; its figures, which may still be on the device."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The state of optimizer and averages, as a checkpoint keeps it."""
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take back what `state` gave."""
+
+    def ema_weights(self) -> AbstractContextManager[None]:
+        """Inside, the model holds the averaged weights."""
+
 
 #: updates whose figures may still be on the device; reading them later keeps the device busy
 _LAG = 2
@@ -38,7 +58,8 @@ class TrainingRun:
         images: the images of the run.
         folder: where it is kept.
         callbacks: what watches it.
-        weights: a safetensors file with the weights to start from; None: fresh ones.
+        model: the model.
+        train_step: updates it.
     """
 
     def __init__(
@@ -47,12 +68,9 @@ class TrainingRun:
         images: Images,
         folder: RunFolder,
         callbacks: Sequence[Callback],
-        weights: Path | None = None,
+        model: HierarchicalVAE,
+        train_step: Step,
     ) -> None:
-        from hvae_core.model import HierarchicalVAE
-        from hvae_core.training.step import TrainStep
-        from hvae_core.weights import load_weights
-
         self.config = config
         self.output = folder.path
         self.is_main = process_index() == 0
@@ -61,15 +79,11 @@ class TrainingRun:
         self.metrics = MetricsFile(folder.metrics_path)
         self.checkpoints = folder.checkpoints(config.train.keep_checkpoints)
         self.state = TrainState()
-        self.model = HierarchicalVAE(config)
-        if weights is not None:
-            load_weights(self.model, weights)
-        self.train_step = TrainStep(self.model, config)
-        regularizer = self.train_step.regularizer
-        self.batches = images.training_batches(config, regularizer.views if regularizer else None)
+        self.model, self.train_step = model, train_step
+        self.batches = images.training_batches(config)
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.total_steps = schedules.total_steps(config.train, self.steps_per_epoch)
-        self._pending: collections.deque[dict[str, Any]] = collections.deque()
+        self._pending: collections.deque[Mapping[str, Any]] = collections.deque()
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
         self._saved_step: int | None = None
 
@@ -84,11 +98,14 @@ class TrainingRun:
         return max(0, self.state.step - 1) // self.steps_per_epoch + 1
 
     def note(self, text: str) -> None:
-        """Tell the user something, on stderr."""
+        """Tell the user something."""
         for callback in self.callbacks:
-            if isinstance(callback, ProgressDisplay):
-                return callback.note(text)
-        return None
+            callback.note(self, text)
+
+    def show(self, name: str, image: np.ndarray) -> None:
+        """Hand a picture, uint8 [H, W, 1 or 3], to the callbacks."""
+        for callback in self.callbacks:
+            callback.image(self, name, image)
 
     def resume(self) -> bool:
         """Go back to the newest checkpoint; False where there is none."""

@@ -5,23 +5,18 @@ Updates are counted from 0, and nothing here has a state, so a resumed run follo
 
 from __future__ import annotations
 
-import math
-
 from hvae_core.config import TrainConfig
 from hvae_core.errors import ConfigError
+from hvae_core.interfaces import Progress, Schedule
 
 
 def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:
     """The number of updates that ``train.epochs`` or ``train.steps`` asks for.
 
     Raises:
-        ConfigError: neither is given, or the options contradict each other.
+        ConfigError: neither is given, or the schedule cannot follow the options.
     """
-    if config.schedule == "exponential" and not config.final_learning_rate:
-        raise ConfigError(
-            "train.final_learning_rate is 0, which an exponential schedule never reaches.",
-            "Set it above 0, or set train.schedule to cosine.",
-        )
+    _schedule(config)
     if config.steps is not None:
         return config.steps
     if config.epochs is not None:
@@ -44,10 +39,7 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, total: i
     """The learning rate of update ``step``.
 
     During the warm-up of W updates it is ``step / W`` of the full rate, so the first update is
-    made with 0, as in Child (2020). After it, with t going from 0 to 1 between the warm-up's end
-    and ``total``, it goes from ``learning_rate`` to ``final_learning_rate``: by powers
-    (exponential), by half a cosine, or by ``restarts`` equal half cosines, each of which starts at
-    the full rate (Loshchilov & Hutter 2017).
+    made with 0, as in Child (2020). After it ``train.schedule`` decides, see `Schedule`.
 
     Args:
         config: the training options.
@@ -55,18 +47,16 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, total: i
         steps_per_epoch: updates in an epoch.
         total: updates of the whole run.
     """
-    full, final = config.learning_rate, config.final_learning_rate
     warmup = warmup_steps(config, steps_per_epoch)
     if step < warmup:
-        return full * step / warmup
-    if config.schedule == "constant":
-        return full
-    done = min(1.0, (step - warmup) / max(1, total - warmup))
-    if config.schedule == "exponential":
-        return float(full * (final / full) ** done)
-    if config.schedule == "cosine-restarts" and done < 1.0:
-        done = (done * config.restarts) % 1.0
-    return final + (full - final) * 0.5 * (1.0 + math.cos(math.pi * done))
+        return config.learning_rate * step / warmup
+    done, steps = step - warmup, max(1, total - warmup)
+    return _schedule(config).rate(Progress(min(1.0, done / steps), done, steps, warmup))
+
+
+def _schedule(config: TrainConfig) -> Schedule:
+    schedule: Schedule = config.schedule.build(config.schedule_settings)
+    return schedule
 
 
 def beta(config: TrainConfig, step: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -11,81 +10,66 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.devices import divided, everywhere, spread, spread_normal
+from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded_normal
 from hvae_core.backends.programs import Program, snapshot, value_and_grad
-from hvae_core.config import Config
-from hvae_core.data import open_dataset
+from hvae_core.config import TrainConfig
 from hvae_core.errors import WeightsError
-from hvae_core.interfaces import LatentOutput, PassOutput, Regularizer, Tensor
-from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.prob.noise_streams import fold_seed, total_size
+from hvae_core.interfaces import Regularizer, Tensor
+from hvae_core.model.network import HierarchicalNetwork
+from hvae_core.prob.noise import Noise, fold_seed, total_size
+from hvae_core.training.objective import Loss, Objective
 from hvae_core.training.optimizer import Updater
 from hvae_core.weights import weight_names
 
 
-def balanced_kl(layers: list[LatentOutput]) -> Tensor:
-    """Efficient-VDVAE's early KL, [B] in nats (Hazami et al. 2022; from NVAE).
+def build_step(
+    network: HierarchicalNetwork, config: TrainConfig, regularizer: Regularizer | None = None
+) -> TrainStep:
+    """The step that the training options describe.
 
-    ``sum_i stop_gradient(alpha_i) KL_i`` with ``alpha_i = L k_i / sum k``, k_i the batch's mean.
+    Args:
+        network: its weights are changed.
+        config: the training options.
+        regularizer: a further term of the loss.
     """
-    kl = ops.stack([layer.kl for layer in layers], axis=-1)
-    mean = ops.mean(kl, axis=0)
-    alpha = len(layers) * mean / ops.maximum(ops.sum(mean), 1e-12)
-    return ops.sum(ops.stop_gradient(alpha) * kl, axis=-1)
+    objective = Objective(network, regularizer, balances=bool(config.kl_balancing_steps))
+    return TrainStep(network, objective, Updater(config, network.trainable_variables), config)
 
 
 class TrainStep:
     """One update of a model, compiled.
 
-    The loss is ``(beta KL - log p(x|z)) / D + penalty / D``, averaged over the batch, in nats per
-    dimension: gradient norms and thresholds mean the same for every data set. Where a regularizer
-    makes copies of the images, their first part is added to their image's.
-
     Args:
-        model: the model; its weights are changed.
-        config: gives `train` and `regularizer`.
+        network: its weights are changed.
+        objective: the loss.
+        updater: the update rule.
+        config: gives ``seed`` (of the noise), ``accumulate``, ``kl_balancing_steps``, ``compile``.
     """
 
-    def __init__(self, model: HierarchicalVAE, config: Config) -> None:
-        self.model = model
+    def __init__(
+        self,
+        network: HierarchicalNetwork,
+        objective: Objective,
+        updater: Updater,
+        config: TrainConfig,
+    ) -> None:
+        self.network, self.objective, self.updater = network, objective, updater
         self.config = config
-        self.dimensions = math.prod(model.image_shape)
-        self.noise_size = total_size(model.latent_shapes)
-        self.regularizer: Regularizer | None = None
-        if config.regularizer is not None:
-            dataset = open_dataset(config.data)
-            self.regularizer = config.regularizer.build(dataset, model.likelihood.levels)
-        self.copies = self.regularizer.copies if self.regularizer else 1
-        self.updater = Updater(config.train, model.trainable_variables)
-        self._fixed = [v for v in model.variables if not v.trainable]
-        self._program = Program(self._step, self._variables, config.train.compile)
+        self.noise_size = total_size(network.latent_shapes)
+        self.copies = objective.copies
+        self._fixed = [v for v in network.variables if not v.trainable]
+        self._program = Program(self._step, self._variables, config.compile)
 
     @property
     def _variables(self) -> list[keras.Variable]:
         return [*self.updater.weights, *self._fixed, *self.updater.variables]
 
-    def _objective(
-        self, images: Tensor, noise: Tensor, beta: Tensor, balance: Tensor
+    def _loss(
+        self, images: Tensor, noise: Tensor, beta: Tensor, balanced: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a micro-batch and its parts, which are of the images without copies."""
-        out: PassOutput = self.model.forward(
-            images, Noise.from_flat(noise, self.model.latent_shapes)
-        )
-        kl = out.kl
-        if self.config.train.kl_balancing_steps:
-            kl = ops.where(balance, balanced_kl(out.layers), kl)
-        # Summed over an image's rows, averaged over the images.
-        loss = ops.mean(beta * kl - out.log_likelihood) / (self.dimensions / self.copies)
-        own = slice(images.shape[0] // self.copies)
-        parts = {
-            "distortion": ops.mean(-out.log_likelihood[own]) / self.dimensions,
-            "rate": ops.mean(out.kl[own]) / self.dimensions,
-            "kl_per_layer": ops.stack([ops.mean(layer.kl[own]) for layer in out.layers]),
-        }
-        if self.regularizer is not None:
-            term = ops.mean(self.regularizer.penalty(out, self.model)) / self.dimensions
-            loss, parts["regularizer"] = loss + term, term
-        return loss, parts
+        drawn = Noise.from_flat(noise, self.network.latent_shapes)
+        loss: Loss = self.objective(images, drawn, beta, balanced)
+        return loss.total, loss.terms
 
     def _step(
         self,
@@ -95,19 +79,19 @@ class TrainStep:
         learning_rate: Tensor,
         beta: Tensor,
     ) -> dict[str, Tensor]:
-        count = self.config.train.accumulate
-        balance = step < self.config.train.kl_balancing_steps
+        count = self.config.accumulate
+        balanced = step < self.config.kl_balancing_steps
         total: list[Tensor] | None = None
         figures: dict[str, Tensor] = {}
         for part in range(count):
-            own, drawn = (divided(self._micro_batch(rows, part)) for rows in (images, noise))
-            objective = partial(self._objective, own, drawn, beta, balance)
-            loss, parts, gradients = value_and_grad(objective, self.updater.weights, self._fixed)
+            own, drawn = (constrain_rows(self._micro_batch(rows, part)) for rows in (images, noise))
+            loss_of = partial(self._loss, own, drawn, beta, balanced)
+            loss, terms, gradients = value_and_grad(loss_of, self.updater.weights, self._fixed)
             if total is None:
-                total, figures = list(gradients), {"loss": loss, **parts}
+                total, figures = list(gradients), {"loss": loss, **terms}
             else:
                 total = [a + b for a, b in zip(total, gradients, strict=True)]
-                new = {"loss": loss, **parts}
+                new = {"loss": loss, **terms}
                 figures = {key: value + new[key] for key, value in figures.items()}
         assert total is not None
         if count > 1:
@@ -123,7 +107,7 @@ class TrainStep:
 
     def _micro_batch(self, rows: Tensor, part: int) -> Tensor:
         """A part of the batch: so many of its images, then their copies in the same order."""
-        count = rows.shape[0] // (self.config.train.accumulate * self.copies)
+        count = rows.shape[0] // (self.config.accumulate * self.copies)
         starts = range(part * count, rows.shape[0], rows.shape[0] // self.copies)
         cuts = [rows[start : start + count] for start in starts]
         return cuts[0] if len(cuts) == 1 else ops.concatenate(cuts, axis=0)
@@ -153,24 +137,25 @@ class TrainStep:
             nats. Distortion, rate and kl_per_layer are of the images without their copies.
         """
         return self._program(
-            spread(images),
-            self._draw(len(images), step) if noise is None else spread(noise),
-            everywhere(step, "int32"),
-            everywhere(learning_rate, "float32"),
-            everywhere(beta, "float32"),
+            shard(images),
+            self._draw(len(images), step) if noise is None else shard(noise),
+            replicate(step, "int32"),
+            replicate(learning_rate, "float32"),
+            replicate(beta, "float32"),
         )
 
     def _draw(self, rows: int, step: int) -> Tensor:
         """The noise of an update [rows, N]; that of the images is the same with copies or not."""
-        seed, shape = self.config.train.seed, (rows // self.copies, self.noise_size)
-        noise = spread_normal(shape, fold_seed(seed, step))
-        if self.regularizer is None or self.copies == 1:
+        seed, shape = self.config.seed, (rows // self.copies, self.noise_size)
+        noise = sharded_normal(shape, fold_seed(seed, step))
+        if self.copies == 1:
             return noise
         others = range(1, self.copies)
-        if self.regularizer.shares_noise:
+        regularizer = self.objective.regularizer
+        if regularizer is not None and regularizer.shares_noise:
             drawn = [noise for _ in others]
         else:
-            drawn = [spread_normal(shape, fold_seed(seed, step, c)) for c in others]
+            drawn = [sharded_normal(shape, fold_seed(seed, step, c)) for c in others]
         return ops.concatenate([noise, *drawn], axis=0)
 
     def sync(self) -> None:
@@ -178,7 +163,7 @@ class TrainStep:
         self._program.sync()
 
     def _state_variables(self) -> dict[str, keras.Variable]:
-        names = {id(variable): name for name, variable in weight_names(self.model).items()}
+        names = {id(variable): name for name, variable in weight_names(self.network).items()}
         weights = [names[id(variable)] for variable in self.updater.weights]
         named = {
             f"optimizer.{index}": v for index, v in enumerate(self.updater.optimizer.variables)

@@ -167,6 +167,7 @@ def _citation(preset: Preset) -> str:
     papers = dict.fromkeys(
         reference
         for component in preset.config.components()
+        if component.kind not in ("optimizer", "schedule", "tracker")
         for reference in component.spec.references
     )
     listed = "\n".join(f"- {paper}" for paper in papers)
@@ -185,9 +186,9 @@ def _training(preset: Preset) -> str:
     )
     clip = f", gradients clipped to {train.clip_norm:g}" if train.clip_norm else ""
     text = (
-        f"{train.optimizer}, learning rate {train.learning_rate:g} ({train.schedule}), weight "
-        f"decay {train.weight_decay:g}, batches of {train.batch_size}, {length}, averaged weights "
-        f"with decay {train.ema_decay:g}{clip}{skip}."
+        f"{train.optimizer.name}, learning rate {train.learning_rate:g} ({train.schedule.name}), "
+        f"weight decay {train.weight_decay:g}, batches of {train.batch_size}, {length}, averaged "
+        f"weights with decay {train.ema_decay:g}{clip}{skip}."
     )
     if how:
         text = f"{how}\n\n`hvae train {preset.name}` trains it anew: {text}"

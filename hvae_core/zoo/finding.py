@@ -1,4 +1,4 @@
-"""Finding presets on this machine: installed, pulled, or in a folder. No network, no Keras."""
+"""Finding presets and runs on this machine by what names them. No network, no Keras."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hvae_core.errors import HvaeError, PresetError, did_you_mean
+from hvae_core.config import Config, load_config
+from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.files.places import cache_folder
 from hvae_core.plugins import manager
-from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset, read_preset
+from hvae_core.runs.folder import RunFolder, find_weights, is_run_folder
+from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset, how_to_get, read_preset
 
 #: looks at a folder that is no preset, such as a training run, and may make a preset of it
 FolderFinder = Callable[[Path], Preset | None]
@@ -169,3 +171,59 @@ def _find_address(address: str) -> Preset:
 def _broken_hint() -> str:
     broken = [e.name for e in manager().entries("preset") if e.status in ("broken", "conflict")]
     return f" Presets of these plugins are not available: {', '.join(broken)}." if broken else ""
+
+
+def find_source(source: str | Path) -> tuple[Config, Path | None]:
+    """The configuration and the weights, if any, that ``source`` means.
+
+    Args:
+        source: a preset's name or folder, a ``.safetensors`` file beside its ``preset.yaml``, a
+            run folder of ``hvae train``, a YAML file, or ``hf://owner/name[@revision]`` once
+            pulled.
+
+    Raises:
+        HvaeError: there is no such thing, or it is damaged.
+    """
+    path = Path(source)
+    if is_run_folder(path) and not (path / "preset.yaml").is_file():
+        return find_weights(path)
+    if path.suffix in (".yaml", ".yml"):
+        return load_config(path), None
+    preset = find_preset(source)
+    return preset.config, preset.weights_path
+
+
+def find_configuration(source: str | Path) -> Config:
+    """The configuration that ``source`` means, with or without weights; see `find_source`."""
+    if is_run_folder(source):
+        return RunFolder(source).read_config()
+    return find_source(source)[0]
+
+
+def find_with_weights(source: str | Path | Preset) -> tuple[Config, Path]:
+    """As `find_source`, or `PresetError` where there are no weights on this machine."""
+    if isinstance(source, Preset):
+        config, weights = source.config, source.weights_path
+    else:
+        config, weights = find_source(source)
+    if weights is None:
+        name = source.name if isinstance(source, Preset) else source
+        is_file = Path(name).suffix in (".yaml", ".yml")
+        hint = f"Train it with: hvae train {name}" if is_file else how_to_get(find_preset(source))
+        raise PresetError(f"{name} has no weights on this machine.", hint)
+    return config, weights
+
+
+def find_weights_file(source: str | Path) -> Path:
+    """The safetensors file that ``source`` means: such a file, or what `load` takes.
+
+    Raises:
+        BadInputError: there is no such file.
+        PresetError: it has no weights on this machine; the message says how to get them.
+    """
+    path = Path(source)
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise BadInputError(f"There is no file {path}.")
+        return path
+    return find_with_weights(source)[1]

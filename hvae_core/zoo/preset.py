@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
 from hvae_core.files.yaml_files import read_mapping
+from hvae_core.importing import formats_that_describe
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -150,8 +151,6 @@ def _weights_info(raw: Any, path: Path) -> WeightsInfo:
 
 def how_to_get(preset: Preset) -> str:
     """The commands that bring weights where there are none yet, as a sentence without its end."""
-    from hvae_plugins.importers.openai_vdvae.tensors import require_original
-
     if preset.weights.sources:
         return f"Pull them with: hvae zoo pull {preset.name}"
     if preset.weights.sha256:
@@ -159,12 +158,9 @@ def how_to_get(preset: Preset) -> str:
             "They lie in hvae's repository; from a clone of it: "
             f"hvae zoo pull CLONE/zoo/{preset.name}"
         )
-    ways = f"Train it with: hvae train {preset.name}"
-    try:
-        require_original(preset.config)
-    except ConfigError:
-        return ways
-    return (
-        f"{ways}, or import a checkpoint of the original with: "
-        f"hvae import openai-vdvae CHECKPOINT -o {preset.name}"
-    )
+    ways = [f"Train it with: hvae train {preset.name}"]
+    ways += [
+        f"import a checkpoint of the original with: hvae import {name} CHECKPOINT -o {preset.name}"
+        for name in formats_that_describe(preset.config)
+    ]
+    return ", or ".join(ways)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hvae_core.config.preset_keys import PRESET_KEYS
 from hvae_core.errors import PresetError
@@ -27,7 +27,13 @@ from hvae_core.zoo.preset import (
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
-    from hvae_core.model import HierarchicalVAE
+
+
+class Savable(Protocol):
+    """A built Keras model that knows its configuration."""
+
+    config: Config
+
 
 #: an existing weights file, or what writes one to the path it is given
 WeightsWriter = Path | Callable[[Path], object] | None
@@ -84,9 +90,7 @@ def write_preset(
     return read_preset(target, content["name"])
 
 
-def save_model(
-    model: HierarchicalVAE, folder: Path, *, overwrite: bool = True, **options: Any
-) -> Path:
+def save_model(model: Savable, folder: Path, *, overwrite: bool = True, **options: Any) -> Path:
     """Write a model as a preset folder: what `HierarchicalVAE.save` does.
 
     Args:

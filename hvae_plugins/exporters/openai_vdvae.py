@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import BadInputError
+from hvae_core.importing import write_state_dict
 from hvae_core.interfaces import Exporter
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
+from hvae_core.weights import read_tensors
+from hvae_plugins.importers.openai_vdvae.tensors import to_original
 
 if TYPE_CHECKING:
     from hvae_core.zoo import Preset
 
 
 class OpenAIVDVAEExporter(Exporter):
-    """Writes a state dict (.th), or a .safetensors file, see `export_openai_vdvae`."""
+    """Writes a state dict (.th), as the original's ``torch.load`` reads it, or .safetensors."""
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -27,9 +30,9 @@ class OpenAIVDVAEExporter(Exporter):
 
     def export(self, preset: Preset, output: Path, precision: str = "float32") -> dict[str, Any]:
         """See `Exporter.export`."""
-        from hvae_core.zoo.importing import export_openai_vdvae
-
-        path = export_openai_vdvae(preset, output)
+        assert preset.weights_path is not None  # `hvae_core.exporting` has made sure
+        arrays = to_original(read_tensors(preset.weights_path), preset.config)
+        path = write_state_dict(arrays, output)
         return {"output": str(path), "format": "openai-vdvae"}
 
 

@@ -78,11 +78,10 @@ def figures(case: str) -> dict:
     import keras
     from keras import ops
 
-    from hvae_core.backends.programs import Program, value_and_grad
-    from hvae_core.backends.selection import compiled
+    from hvae_core.backends.programs import Program, compiled, value_and_grad
     from hvae_core.config import Config
-    from hvae_core.model import HierarchicalVAE, Noise
-    from hvae_core.prob.noise_streams import draw_normal, draw_uniform
+    from hvae_core.prob.noise import Noise, draw_normal, draw_uniform
+    from hvae_core.vae import HierarchicalVAE
 
     config = Config.model_validate(CASES[case])
     model = HierarchicalVAE(config)

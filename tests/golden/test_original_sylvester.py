@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.model.hierarchy import dtype_policy
+from hvae_core.layers import dtype_policy
 from hvae_core.weights import read_tensors
 from hvae_plugins.flows.sylvester import SylvesterConfig
 from hvae_plugins.flows.sylvester.layer import Sylvester

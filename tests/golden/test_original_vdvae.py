@@ -38,7 +38,7 @@ def base(shared_folder) -> Path:
 
 
 def original_model(folder: Path, **train):
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
     config = translate(json.loads((folder / "config.json").read_text()))
     config = parse_config({**config, "train": {**config["train"], **train}})
@@ -74,8 +74,8 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, atol: float, what: st
 def test_every_layer_computes_the_original_s_numbers(golden):
     from keras import ops
 
-    from hvae_core.backends.selection import compiled
-    from hvae_core.model import Noise
+    from hvae_core.backends.programs import compiled
+    from hvae_core.prob.noise import Noise
 
     model, _ = original_model(golden)
     tensors = recorded(golden)
@@ -141,7 +141,7 @@ def test_gradients_are_the_original_s(golden):
     from keras import ops
 
     from hvae_core.backends.programs import Program, value_and_grad
-    from hvae_core.model import Noise
+    from hvae_core.prob.noise import Noise
 
     model, _ = original_model(golden)
     tensors = recorded(golden)
@@ -171,8 +171,8 @@ def test_gradients_are_the_original_s(golden):
 def test_sampled_images_are_the_original_s(base):
     from keras import ops
 
-    from hvae_core.backends.selection import compiled
-    from hvae_core.model import Noise
+    from hvae_core.backends.programs import compiled
+    from hvae_core.prob.noise import Noise
 
     model, _ = original_model(base)
     tensors = read_tensors(base / "sampling.safetensors")
@@ -217,12 +217,12 @@ def test_eight_training_steps_are_the_original_s(base):
     from keras import ops
 
     from hvae_core.training.schedules import learning_rate
-    from hvae_core.training.step import TrainStep
+    from hvae_core.training.step import build_step
     from hvae_core.weights import model_arrays
 
     model, start = original_model(base, **TRACE)
     tensors = read_tensors(base / "train_trace.safetensors")
-    step = TrainStep(model, model.config)
+    step = build_step(model, model.config.train)
     for index, images in enumerate(tensors["images_uint8"]):
         noise = noise_of(tensors, len(model.latent_shapes), f"step.{index}.")
         flat = np.concatenate([layer.reshape(len(images), -1) for layer in noise], axis=1)

@@ -21,8 +21,8 @@ MODEL = {
 def trained_and_fresh(root: Path, steps: int) -> tuple[float, float, float]:
     """Mean ELBO, nats, of test images before and after training; bits/dim after."""
     from hvae_core.config import Config
-    from hvae_core.model import HierarchicalVAE
-    from hvae_core.training.step import TrainStep
+    from hvae_core.training.step import build_step
+    from hvae_core.vae import HierarchicalVAE
 
     config = Config.model_validate(
         {
@@ -37,7 +37,7 @@ def trained_and_fresh(root: Path, steps: int) -> tuple[float, float, float]:
     held_out = test.batch(np.arange(min(64, len(test))))
     model = HierarchicalVAE(config)
     before = float(model.elbo(held_out, seed=0).elbo.mean())
-    step = TrainStep(model, config)
+    step = build_step(model, config.train)
     rng = np.random.default_rng(0)
     for index in range(steps):
         rows = np.sort(rng.choice(len(train), 16, replace=False))

@@ -18,7 +18,7 @@ from keras import ops, tree
 
 from hvae_core.backends.openvino.layout import without_transposes
 from hvae_core.backends.openvino.running import Program
-from hvae_core.interfaces.tensor_spec import TensorSpec
+from hvae_core.interfaces import TensorSpec
 
 
 def trace(function: Callable[..., Any], arguments: Any) -> tuple[openvino.Model, Any]:

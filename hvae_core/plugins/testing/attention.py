@@ -9,10 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Attention, Tensor
-from hvae_core.model.hierarchy import dtype_policy
+from hvae_core.layers import dtype_policy
+from hvae_core.model.shapes import hierarchy_shape
 from hvae_core.plugins.testing.layer import LayerContract
 
 _WIDTHS = {"width": 8, "encoder_middle_width": 4, "decoder_middle_width": 4, "latent_width": 2}
@@ -38,7 +39,9 @@ class AttentionContract(LayerContract):
 
     def make(self, config: dict[str, Any], case: ModelConfig) -> Any:
         """An attention, built as the hierarchy builds it."""
-        attention = self.component.build(self.options(config), case, name="attention")
+        attention = self.component.build(
+            self.options(config), hierarchy_shape(case), name="attention"
+        )
         attention.build(None)
         return attention
 

@@ -11,15 +11,13 @@ import numpy as np
 from keras import ops
 
 from hvae_core.interfaces import Block, BlockShape, Tensor
-from hvae_core.model.hierarchy import dtype_policy
+from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.layer import LayerContract
 
 SHAPES = (
     BlockShape(resolution=8, in_width=8, middle_width=8, out_width=16),
     BlockShape(resolution=4, in_width=8, middle_width=8, out_width=8, residual=True),
-    BlockShape(resolution=8, in_width=16, middle_width=16, out_width=16, norm="group"),
-    BlockShape(resolution=8, in_width=8, middle_width=4, out_width=8, conv="depthwise5"),
-    BlockShape(resolution=4, in_width=4, middle_width=4, out_width=6, conv="depthwise5"),
+    BlockShape(resolution=8, in_width=16, middle_width=16, out_width=16),
     BlockShape(
         resolution=1, in_width=4, middle_width=2, out_width=6, kernel_size=1, activation="gelu"
     ),

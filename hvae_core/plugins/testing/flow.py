@@ -20,7 +20,7 @@ from keras import ops
 
 from hvae_core.backends.programs import Program, value_and_grad
 from hvae_core.interfaces import Flow, Shape3, Tensor
-from hvae_core.model.hierarchy import dtype_policy
+from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of
 from hvae_core.plugins.testing.layer import LayerContract
 

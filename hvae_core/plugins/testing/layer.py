@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program, value_and_grad
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import Program, compiled, value_and_grad
 from hvae_core.interfaces import Tensor
-from hvae_core.model.hierarchy import seeded
+from hvae_core.layers import seeded
 from hvae_core.plugins.testing.component import ComponentContract
 from hvae_core.weights import load_weights, save_weights, weight_names
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import value_and_grad
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled, value_and_grad
 from hvae_core.interfaces import Likelihood, Shape3
 from hvae_core.plugins.testing.component import ComponentContract
 

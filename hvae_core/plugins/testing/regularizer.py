@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled
 from hvae_core.config import Config
 from hvae_core.interfaces import Dataset, DatasetInfo, ImageSource, Invariance, Regularizer, Shape3
-from hvae_core.model import HierarchicalVAE
 from hvae_core.plugins.testing.component import ComponentContract
-from hvae_core.prob.noise import Noise
-from hvae_core.prob.noise_streams import draw_normal
+from hvae_core.prob.noise import Noise, draw_normal
+from hvae_core.vae import HierarchicalVAE
 
 MODEL = {
     "model": {

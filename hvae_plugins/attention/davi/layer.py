@@ -8,8 +8,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from hvae_core.config import ModelConfig, StageConfig
-from hvae_core.interfaces import Attention, BlockShape, Tensor
+from hvae_core.interfaces import Attention, BlockShape, HierarchyShape, ScaleShape, Tensor
 from hvae_core.layers import convolution
 from hvae_plugins.attention.davi import DaviConfig
 from hvae_plugins.attention.davi.sources import (
@@ -38,37 +37,40 @@ class Reader(keras.layers.Layer):
 
     Args:
         config: the attention's options.
-        model: the model's options.
-        stage: the scale the layer is at.
+        hierarchy: makes the block that queries come from.
+        scale: the scale the layer is at.
         sources: how many there are; of one there is no choice, and so no query.
         name: the layer's name.
     """
 
     def __init__(
-        self, config: DaviConfig, model: ModelConfig, stage: StageConfig, sources: int, name: str
+        self,
+        config: DaviConfig,
+        hierarchy: HierarchyShape,
+        scale: ScaleShape,
+        sources: int,
+        name: str,
     ) -> None:
         super().__init__(name=name)
-        self.stage, self.queries, self.query_width = stage, config.queries, config.query_width
+        self.scale, self.queries, self.query_width = scale, config.queries, config.query_width
         self.query = self.merge = None
         if sources > 1:
             shape = BlockShape(
-                resolution=stage.resolution,
-                in_width=stage.width,
-                middle_width=stage.decoder_middle_width,
+                resolution=scale.resolution,
+                in_width=scale.width,
+                middle_width=scale.middle_width,
                 out_width=config.queries * config.query_width,
-                kernel_size=stage.kernel_size,
-                activation=model.block_activation,
-                norm=model.norm,
-                conv=model.conv,
+                kernel_size=scale.kernel_size,
+                activation=hierarchy.activation,
             )
-            self.query = model.block.build(shape, name="query")
+            self.query = hierarchy.block(shape, "query")
             if config.queries > 1:
-                self.merge = convolution(stage.width, 1, name="merge")
+                self.merge = convolution(scale.width, 1, name="merge")
         self.norm = keras.layers.LayerNormalization(axis=-1, epsilon=1e-5, name="norm")
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
-        side, width = self.stage.resolution, self.stage.width
+        side, width = self.scale.resolution, self.scale.width
         if self.query is not None:
             self.query.build((None, side, side, width))
         if self.merge is not None:
@@ -80,7 +82,7 @@ class Reader(keras.layers.Layer):
         """The attention weights [B, H, W, Q, n] of the stream ``x`` [B, H, W, C], float32."""
         if self.query is None:
             return ops.ones_like(x[..., :1, None], dtype="float32")
-        side = self.stage.resolution
+        side = self.scale.resolution
         query = ops.reshape(self.query(x), (-1, side, side, self.queries, self.query_width))
         return attention_weights(query, sources)
 
@@ -88,8 +90,8 @@ class Reader(keras.layers.Layer):
         """``y`` [B, H, W, C] with what the query from ``x`` [B, H, W, C] finds."""
         weights = ops.cast(self.weights_over(x, sources), self.compute_dtype)
         found = weighted_sum(weights, sources)
-        side = self.stage.resolution
-        found = ops.reshape(found, (-1, side, side, found.shape[3] * self.stage.width))
+        side = self.scale.resolution
+        found = ops.reshape(found, (-1, side, side, found.shape[3] * self.scale.width))
         if self.merge is not None:
             found = self.merge(found)
         found = found + ops.gelu(self.norm(found), approximate=False)
@@ -110,36 +112,40 @@ class Davi(Attention, keras.layers.Layer):
 
     Args:
         config: the options.
-        model: the model's options; all scales have one width.
+        hierarchy: its scales, all of one width.
         name: the layer's name.
     """
 
-    def __init__(self, config: DaviConfig, model: ModelConfig, name: str = "attention") -> None:
+    def __init__(
+        self, config: DaviConfig, hierarchy: HierarchyShape, name: str = "attention"
+    ) -> None:
         super().__init__(name=name)
-        self.stages = model.stages
-        places = [s for s in reversed(model.stages) for _ in range(s.decoder_blocks)]
+        self.scales = hierarchy.scales
+        places = hierarchy.layers
         self.depth = len(places)
         # Scales finer than some latent layer's. They, or the layers, need keys where one reads
         # several.
-        self.read = max(stage.index for stage in places)
+        self.read = max(scale.index for scale in places)
         self.priors: dict[int, Reader] = {}
         self.posteriors: dict[int, Reader] = {}
-        for layer, stage in enumerate(places):
+        for layer, scale in enumerate(places):
             if layer:
-                self.priors[layer] = Reader(config, model, stage, layer, f"layers-{layer}-prior")
-            if stage.index:
-                self.posteriors[layer] = Reader(
-                    config, model, stage, stage.index, f"layers-{layer}-posterior"
+                self.priors[layer] = Reader(
+                    config, hierarchy, scale, layer, f"layers-{layer}-prior"
                 )
-        self.activate = keras.activations.get(model.block_activation)
+            if scale.index:
+                self.posteriors[layer] = Reader(
+                    config, hierarchy, scale, scale.index, f"layers-{layer}-posterior"
+                )
+        self.activate = keras.activations.get(hierarchy.activation)
         width = config.query_width
         self.layer_keys = [
             convolution(width, 1, name=f"layers-{layer}-key")
             for layer in range(self.depth - 1 if self.depth > 2 else 0)
         ]
         self.scale_keys = [
-            convolution(width, 1, name=f"scales-{stage.resolution}-key")
-            for stage in self.stages[: self.read if self.read > 1 else 0]
+            convolution(width, 1, name=f"scales-{scale.resolution}-key")
+            for scale in self.scales[: self.read if self.read > 1 else 0]
         ]
         self.places = places
 
@@ -147,10 +153,10 @@ class Davi(Attention, keras.layers.Layer):
         """Create the weights."""
         for reader in (*self.priors.values(), *self.posteriors.values()):
             reader.build()
-        for key, stage in zip(self.layer_keys, self.places, strict=False):
-            key.build((None, stage.resolution, stage.resolution, stage.width))
-        for key, stage in zip(self.scale_keys, self.stages, strict=False):
-            key.build((None, stage.resolution, stage.resolution, stage.width))
+        for key, scale in zip(self.layer_keys, self.places, strict=False):
+            key.build((None, scale.resolution, scale.resolution, scale.width))
+        for key, scale in zip(self.scale_keys, self.scales, strict=False):
+            key.build((None, scale.resolution, scale.resolution, scale.width))
         self.built = True
 
     def _key(self, keys: Sequence[keras.layers.Layer], place: int, value: Tensor) -> Tensor | None:
@@ -162,13 +168,13 @@ class Davi(Attention, keras.layers.Layer):
             return DaviState((), Sources())
         stack: Stack | None = None
         encoder: list[Stack | None] = []
-        for stage in self.stages[: self.read + 1]:
+        for scale in self.scales[: self.read + 1]:
             if stack is not None:
-                stack = pool(stack, self.stages[stage.index - 1].resolution // stage.resolution)
+                stack = pool(stack, self.scales[scale.index - 1].resolution // scale.resolution)
             encoder.append(stack)
-            if stage.index < self.read:
-                value = features[stage.index]
-                stack = append(stack, self._key(self.scale_keys, stage.index, value), value)
+            if scale.index < self.read:
+                value = features[scale.index]
+                stack = append(stack, self._key(self.scale_keys, scale.index, value), value)
         return DaviState(tuple(encoder), Sources())
 
     def resize(self, state: DaviState, scale: int) -> DaviState:

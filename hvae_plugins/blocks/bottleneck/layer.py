@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from hvae_core.interfaces import Block, BlockShape, Tensor
 from hvae_core.layers import ScaledUniform, convolution
+from hvae_plugins.blocks.bottleneck import BottleneckConfig
 
 GROUPS = 8
 #: the depthwise kernel of NVAE, and the side from which it is used
@@ -22,15 +21,16 @@ class Bottleneck(Block, keras.layers.Layer):
     preceded by a group normalisation with 8 groups.
 
     Args:
-        shape: widths, kernel size and options, see `hvae_core.interfaces.BlockShape`.
+        options: norm and kind of convolution.
+        shape: widths and kernel size, see `hvae_core.interfaces.BlockShape`.
         name: the layer's name.
     """
 
-    def __init__(self, shape: BlockShape, name: str) -> None:
+    def __init__(self, options: BottleneckConfig, shape: BlockShape, name: str) -> None:
         super().__init__(name=name)
         self.shape = shape
         self.activate = keras.activations.get(shape.activation)
-        depthwise = shape.conv == "depthwise5"
+        depthwise = options.conv == "depthwise5"
         kernel = shape.kernel_size
         spatial: list[keras.layers.Layer]
         if depthwise and shape.resolution >= DEPTHWISE_FROM:
@@ -52,7 +52,7 @@ class Bottleneck(Block, keras.layers.Layer):
         ]
         self.norms = [
             keras.layers.GroupNormalization(GROUPS, name=f"norm{i + 1}")
-            for i in range(len(self.convolutions) if shape.norm == "group" else 0)
+            for i in range(len(self.convolutions) if options.norm == "group" else 0)
         ]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -72,8 +72,3 @@ class Bottleneck(Block, keras.layers.Layer):
                 h = self.norms[index](h)
             h = layer(self.activate(h))
         return x + h if self.shape.residual else h
-
-
-def build(options: Any, shape: BlockShape, name: str) -> Bottleneck:
-    """The component's builder."""
-    return Bottleneck(shape, name)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import MissingDependencyError
-from hvae_core.exported.folder import check_output, describe, report, write_folder
-from hvae_core.interfaces import Exporter
+from hvae_core.exporting import check_output, compare, describe, open_network, report, write_folder
+from hvae_core.interfaces import Exporter, Mode, Runtime
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -36,27 +36,41 @@ class OnnxExporter(Exporter):
         check_output(output)
 
     def export(self, preset: Preset, output: Path, precision: str = "float32") -> dict[str, Any]:
-        """See `Exporter.export`; adds what `hvae_core.exporting.comparison.compare` gives."""
-        from hvae_core.api import load
-        from hvae_core.exported.exported_model import load_exported
-        from hvae_core.exporting.comparison import compare
+        """See `Exporter.export`; adds what `hvae_core.exporting.compare` gives."""
+        from hvae_core.exported import load_exported
+        from hvae_core.inference.engine import LiveEngine
         from hvae_core.inference.programs import graphs
         from hvae_plugins.exporters.onnx.graph_files import save_graph
 
-        model = load(preset)
+        network = open_network(preset)
 
         def write(folder: Path) -> Mapping[str, Any]:
             saved = []
-            for graph in graphs(model):
+            for graph in graphs(network):
                 file = f"{graph.name}.onnx"
-                saved.append((graph, file, save_graph(graph, model, folder / file, precision)))
+                saved.append((graph, file, save_graph(graph, network, folder / file, precision)))
             manifest = describe(
-                model, saved, runtime="onnx", precision=precision, preset=preset.name
+                preset.config,
+                network,
+                saved,
+                runtime="onnx",
+                precision=precision,
+                preset=preset.name,
             )
-            manifest["figures"] = compare(model, load_exported(folder, manifest=manifest))
+            manifest["figures"] = compare(
+                preset.config, LiveEngine(network), load_exported(folder, manifest=manifest)
+            )
             return manifest
 
         return report(output, "onnx", write_folder(output, write))
+
+    def open(self, path: Path, mode: Mode = "latency", cache: bool = True) -> Runtime:
+        """See `Exporter.open`; onnxruntime has one mode, and keeps nothing."""
+        if importlib.util.find_spec("onnxruntime") is None:
+            raise MissingDependencyError.for_extra("onnxruntime", "onnx", "This exported model")
+        from hvae_core.exported.onnx_runtime import OnnxFile
+
+        return OnnxFile(path)
 
 
 @hookimpl

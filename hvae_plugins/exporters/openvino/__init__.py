@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import MissingDependencyError
-from hvae_core.exported.folder import check_output, describe, report, write_folder
-from hvae_core.interfaces import Exporter
+from hvae_core.exporting import check_output, compare, describe, open_network, report, write_folder
+from hvae_core.interfaces import Exporter, Mode, Runtime
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -30,36 +31,43 @@ class OpenVINOExporter(Exporter):
         check_output(output)
 
     def export(self, preset: Preset, output: Path, precision: str = "float32") -> dict[str, Any]:
-        """See `Exporter.export`; adds what `hvae_core.exporting.comparison.compare` gives."""
-        from hvae_core.api import load
-        from hvae_core.exported.exported_model import load_exported
-        from hvae_core.exporting.comparison import compare
+        """See `Exporter.export`; adds what `hvae_core.exporting.compare` gives."""
+        from hvae_core.exported import load_exported
+        from hvae_core.inference.engine import LiveEngine
         from hvae_core.inference.programs import graphs
         from hvae_plugins.exporters.openvino.graph_files import save_graph
 
-        if precision == "int8":
-            _check_nncf()
-        model = load(preset)
+        if precision == "int8" and importlib.util.find_spec("nncf") is None:
+            raise MissingDependencyError.for_extra("nncf", "int8", "The precision int8")
+        network = open_network(preset)
 
         def write(folder: Path) -> Mapping[str, Any]:
             saved = []
-            for graph in graphs(model):
+            for graph in graphs(network):
                 file = f"{graph.name}.xml"
                 saved.append((graph, file, save_graph(graph, folder / file, precision)))
             manifest = describe(
-                model, saved, runtime="openvino", precision=precision, preset=preset.name
+                preset.config,
+                network,
+                saved,
+                runtime="openvino",
+                precision=precision,
+                preset=preset.name,
             )
-            manifest["figures"] = compare(model, load_exported(folder, manifest=manifest))
+            manifest["figures"] = compare(
+                preset.config, LiveEngine(network), load_exported(folder, manifest=manifest)
+            )
             return manifest
 
         return report(output, "openvino", write_folder(output, write))
 
+    def open(self, path: Path, mode: Mode = "latency", cache: bool = True) -> Runtime:
+        """See `Exporter.open`."""
+        if importlib.util.find_spec("openvino") is None:
+            raise MissingDependencyError.for_extra("openvino", "openvino", "This exported model")
+        from hvae_core.exported.openvino_runtime import GraphFile
 
-def _check_nncf() -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("nncf") is None:
-        raise MissingDependencyError.for_extra("nncf", "int8", "The precision int8")
+        return GraphFile(path, mode, cache)
 
 
 @hookimpl

@@ -52,7 +52,7 @@ class CrVae(Regularizer):
         rows = ops.shape(out.kl)[0] // 2
         if self.config.mode == "exact":
             features = [feature[:rows] for feature in out.features]
-            posteriors = model.follow(features, [layer.z[rows:] for layer in out.layers])
+            posteriors = model.posteriors_along(features, [layer.z[rows:] for layer in out.layers])
         else:
             posteriors = [first(layer, rows) for layer in out.layers]
         total = ops.zeros_like(out.kl[:rows])

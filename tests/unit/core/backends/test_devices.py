@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pytest
 
-from hvae_core.backends.devices import local_devices, spread_normal, use_devices
-from hvae_core.backends.processes import any_process, join_processes, process_index, together
+from hvae_core.backends.devices import local_devices, sharded_normal, use_devices
+from hvae_core.backends.processes import all_or_none, any_process, join_processes, process_index
 from hvae_core.config import TrainConfig
 from hvae_core.errors import BackendError, ConfigError, TrainingError
 
@@ -39,7 +39,7 @@ def test_a_device_is_named_once():
 
 def test_one_device_is_chosen_and_left():
     with use_devices(TrainConfig(devices=[0])):
-        assert keras.ops.convert_to_numpy(spread_normal((2, 3), 5)).shape == (2, 3)
+        assert keras.ops.convert_to_numpy(sharded_normal((2, 3), 5)).shape == (2, 3)
     assert keras.distribution.distribution() is None
 
 
@@ -58,7 +58,7 @@ def test_several_devices_are_refused_and_jax_is_named(monkeypatch):
 def test_one_process_agrees_with_itself():
     assert process_index() == 0
     assert [any_process(flag) for flag in (True, False)] == [True, False]
-    with pytest.raises(TrainingError, match="mine"), together():
+    with pytest.raises(TrainingError, match="mine"), all_or_none():
         raise TrainingError("mine")
 
 
@@ -185,6 +185,6 @@ def test_what_several_devices_cannot_do_is_told(monkeypatch, options, words):
 
 @on_jax
 def test_noise_is_a_standard_normal_of_its_seed():
-    a, b = (np.asarray(spread_normal((64, 50), seed)) for seed in (1, 2))
+    a, b = (np.asarray(sharded_normal((64, 50), seed)) for seed in (1, 2))
     assert np.abs(a - b).max() > 0.1
     assert abs(a.mean()) < 5 / math.sqrt(a.size)

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from hvae_core.backends.programs import value_and_grad
-from hvae_core.model import Noise
+from hvae_core.prob.noise import Noise
 
 
 def gradients(model, images, noise):

@@ -43,7 +43,25 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         ({"model": {"decoder_blocks": 0}}, "model.decoder_blocks is 0 at every scale"),
         ({"model": {"norm": "group", "width": 12}}, "model.width is 12; .* multiple of 8"),
         ({"model": {"channel_change": "pad", "width": [9, 8, 8, 8, 8]}}, "use projection"),
-        ({"train": {"optimizer": "adam"}}, "train.optimizer is 'adam'; expected 'adamax'"),
+        (
+            {"train": {"optimizer": "adamm"}},
+            "train.optimizer: There is no optimizer named 'adamm'. Did you mean 'adam'",
+        ),
+        (
+            {"train": {"optimizer": {"name": "muon", "momentun": 0.9}}},
+            "Unknown key 'train.optimizer.momentun'. Did you mean 'train.optimizer.momentum'",
+        ),
+        (
+            {"train": {"schedule": {"name": "warmup-stable-decay", "decay": "steep"}}},
+            "train.schedule.decay is 'steep'; expected 'sqrt', 'linear' or 'cosine'",
+        ),
+        ({"train": {"trackers": ["wandbb"]}}, "train.trackers.0: There is no tracker named"),
+        (
+            {"train": {"trackers": [{"name": "wandb", "projct": "x"}]}},
+            "Unknown key 'train.trackers.0.projct'. Did you mean 'train.trackers.0.project'",
+        ),
+        ({"train": {"trackers": ["wandb", "wandb"]}}, "train.trackers names one twice"),
+        ({"train": {"trackers": "wandb"}}, "train.trackers is 'wandb'; expected a list"),
         ({"train": {"batch_size": 10, "accumulate": 3}}, "does not divide train.batch_size"),
         ({"train": {"epochs": 1, "steps": 1}}, "train.epochs and train.steps are both given"),
         ({"train": {"final_learning_rate": 1.0}}, "is above train.learning_rate"),

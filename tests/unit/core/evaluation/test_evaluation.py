@@ -8,7 +8,7 @@ from hvae_core.data import ArraySource
 from hvae_core.errors import BadInputError
 from hvae_core.evaluation import elbo, evaluate_batches, log_likelihood
 from hvae_core.interfaces import Dataset, DatasetInfo
-from hvae_core.prob.noise_streams import draw_normal, split_layers
+from hvae_core.prob.noise import draw_normal, split_layers
 
 CONFIG = {
     "model": {

@@ -4,7 +4,8 @@ import pytest
 
 from hvae_core.errors import BadInputError
 from hvae_core.exported.exported_model import load_exported
-from hvae_core.exported.folder import MANIFEST, read_manifest, write_folder
+from hvae_core.exported.folder import MANIFEST, read_manifest
+from hvae_core.exporting import write_folder
 
 FACTS = {
     "format": "hvae-export", "version": 1, "image_shape": [4, 4, 1], "latent_shapes": [[1, 1, 2]],

@@ -8,8 +8,8 @@ import pytest
 from export_cases import assert_all_the_same, assert_the_same, random_model
 
 from hvae_core.errors import BadInputError, PluginError
+from hvae_core.exported import is_export_folder
 from hvae_core.exported.exported_model import load_exported
-from hvae_core.exporting import is_export_folder
 
 pytest.importorskip("openvino")
 keras = pytest.importorskip("keras")

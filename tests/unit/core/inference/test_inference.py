@@ -50,7 +50,7 @@ def test_an_image_depends_on_the_seed_and_its_number_alone(model):
 
 
 def test_temperature_zero_leaves_only_the_pixels_noise(model):
-    from hvae_core.prob.noise_streams import draw_normal, split_layers
+    from hvae_core.prob.noise import draw_normal, split_layers
 
     noise = [
         split_layers(draw_normal(model.latent_shapes, 4, seed), model.latent_shapes)

@@ -30,7 +30,7 @@ def make_model():
     """Builds a tiny model whose weights are far from their start, so that nothing is zero."""
     from keras import ops
 
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
 
     def make(random_weights=True, **changes):
         model = HierarchicalVAE(merged(changes))

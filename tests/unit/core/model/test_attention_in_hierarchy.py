@@ -6,10 +6,10 @@ import pytest
 from keras import ops
 
 import hvae_core as hvae
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError
-from hvae_core.training.step import TrainStep
+from hvae_core.training.step import build_step
 from hvae_core.weights import weight_names
 
 DAVI = {"name": "davi", "query_width": 4, "queries": 2}
@@ -65,7 +65,7 @@ def test_gates_move_and_gradients_reach_all_queries_and_keys(make_model, images)
     train = {"batch_size": 4, "steps": 10, "weight_decay": 0}
     model = make_model(random_weights=False, model={"attention": DAVI}, train=train)
     mine = {n: v for n, v in weight_names(model).items() if n.startswith("attention.")}
-    step = TrainStep(model, model.config)
+    step = build_step(model, model.config.train)
 
     def update(numbers):
         for number in numbers:
@@ -92,7 +92,9 @@ def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(make_
     def passes(x, *noise):
         out = model.forward(x, noise)
         latents = [layer.z for layer in out.layers]
-        followed = [posterior.parameters for posterior in model.follow(out.features, latents)]
+        followed = [
+            posterior.parameters for posterior in model.posteriors_along(out.features, latents)
+        ]
         drawn = [layer.posterior for layer in out.layers]
         return (out.parameters, drawn), (model.generate(noise, 1.0, latents), followed)
 

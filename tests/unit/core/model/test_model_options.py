@@ -10,9 +10,8 @@ from keras import ops
 
 from hvae_core.interfaces import Block
 from hvae_core.layers import convolution
-from hvae_core.model import Noise
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
-from hvae_core.prob.noise_streams import draw_normal
+from hvae_core.prob.noise import Noise, draw_normal
 
 
 def shapes(model):

@@ -258,8 +258,8 @@ def test_a_registered_flow_s_kl_is_the_monte_carlo_estimate(toy_flow, conditiona
 
     An affine flow of a Gaussian is Gaussian, so the expected value is known in closed form.
     """
-    from hvae_core.model import HierarchicalVAE, Noise
-    from hvae_core.prob.noise_streams import draw_normal
+    from hvae_core.prob.noise import Noise, draw_normal
+    from hvae_core.vae import HierarchicalVAE
 
     model = HierarchicalVAE(small_config({"name": toy_flow, "conditional": conditional}))
     rng = np.random.default_rng(1)
@@ -306,8 +306,8 @@ def _gaussian(mean, log_std):
 
 
 def test_a_registered_flow_trains_and_is_saved_with_the_model(toy_flow, tmp_path):
-    from hvae_core.model import HierarchicalVAE
-    from hvae_core.training.step import TrainStep
+    from hvae_core.training.step import build_step
+    from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import load_weights, save_weights
 
     config = small_config(toy_flow)
@@ -315,7 +315,7 @@ def test_a_registered_flow_trains_and_is_saved_with_the_model(toy_flow, tmp_path
     images = small_images(8)
     before = model.elbo(images, seed=0)
     flow_before = _flow_weights(model)
-    step = TrainStep(model, config)
+    step = build_step(model, config.train)
     for update in range(20):
         step(images, step=update, learning_rate=0.01, beta=1.0)
     step.sync()

@@ -131,8 +131,8 @@ def test_weights_of_another_model_start_nothing(unbroken, tmp_path):
 
 def test_validation_is_of_the_averaged_weights_that_are_saved(unbroken):
     from hvae_core.evaluation import evaluate_batches
-    from hvae_core.model import HierarchicalVAE
     from hvae_core.training.feeding import open_images
+    from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import load_weights
 
     found, weights = find_weights(unbroken.output)

@@ -4,8 +4,8 @@ import pytest
 from keras import ops
 
 from hvae_core.config import parse_config
-from hvae_core.model import HierarchicalVAE
 from hvae_core.training.memory import estimate_memory
+from hvae_core.vae import HierarchicalVAE
 
 CONFIG = {
     "model": {

@@ -6,15 +6,15 @@ from keras import ops
 
 pytest.importorskip("sklearn")
 
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled
 from hvae_core.config import Config
 from hvae_core.data import open_dataset
-from hvae_core.model import HierarchicalVAE
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.feeding import open_images
-from hvae_core.training.step import TrainStep
+from hvae_core.training.step import build_step
+from hvae_core.vae import HierarchicalVAE
 from hvae_core.weights import read_tensors
 
 MODEL = {
@@ -50,7 +50,7 @@ def make(regularizer=None, **train):
     for variable in model.trainable_variables:
         value = ops.convert_to_numpy(variable.value)
         variable.assign(value + rng.normal(0, 0.7, value.shape).astype("f"))
-    return model, TrainStep(model, config)
+    return model, build_step(model, config.train, open_images(config).regularizer)
 
 
 def update(step, images, beta=1.0, rate=0.0):
@@ -75,7 +75,7 @@ def step():
 
 
 def views_of(step, images):
-    return step.regularizer.views(images, np.random.default_rng(0))
+    return step.objective.regularizer.views(images, np.random.default_rng(0))
 
 
 def test_an_image_and_its_copy_share_their_noise_pairwise():

@@ -3,8 +3,8 @@ import pytest
 from keras import ops
 
 from hvae_core.config import Config
-from hvae_core.model import HierarchicalVAE
-from hvae_core.training.step import TrainStep
+from hvae_core.training.step import build_step
+from hvae_core.vae import HierarchicalVAE
 
 MODEL = {
     "resolutions": [4, 2, 1],
@@ -33,7 +33,7 @@ def make(**train):
         }
     )
     model = HierarchicalVAE(config)
-    return model, TrainStep(model, config)
+    return model, build_step(model, config.train)
 
 
 def run(step, images, count, start=0, rate=1e-2):

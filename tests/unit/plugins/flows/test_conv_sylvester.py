@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled
 from hvae_core.errors import ConfigError
-from hvae_core.model.hierarchy import dtype_policy
+from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of
 from hvae_plugins.flows.conv_sylvester import ConvSylvesterConfig
 from hvae_plugins.flows.conv_sylvester.convolutions import autoregressive_mask

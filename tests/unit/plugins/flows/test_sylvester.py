@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from hvae_core.errors import ConfigError
-from hvae_core.model.hierarchy import dtype_policy
+from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of
 from hvae_plugins.flows.householder import reflect
 from hvae_plugins.flows.sylvester import SylvesterConfig

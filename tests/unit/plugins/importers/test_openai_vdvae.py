@@ -4,15 +4,26 @@ import json
 import math
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hvae_core.errors import ConfigError, HvaeError, PresetError, WeightsError
+from hvae_core.exporting import export_source
 from hvae_core.weights import read_tensors, write_tensors
 from hvae_core.zoo import find_preset, read_preset
-from hvae_core.zoo.importing import export_openai_vdvae, import_openai_vdvae
+from hvae_core.zoo.conversion import import_checkpoint
 from hvae_plugins.importers.openai_vdvae.tensors import tensor_pairs
+
+
+def import_openai_vdvae(checkpoint, output, config=None, overwrite=False):
+    return import_checkpoint("openai-vdvae", checkpoint, output, config, overwrite=overwrite)
+
+
+def export_openai_vdvae(source, output):
+    return Path(export_source(source, output, "openai-vdvae")["output"])
+
 
 #: parameters, tensors, encoder and decoder blocks of the original's configurations
 COUNTS = {
@@ -52,7 +63,7 @@ def test_the_original_s_configurations_have_its_parameters(name):
 def test_the_tensors_listed_are_those_of_the_model():
     """Widths that differ, a scale without bias, one without decoder blocks, a late mixing."""
     from hvae_core.config import parse_config
-    from hvae_core.model import HierarchicalVAE
+    from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import weight_names
     from hvae_plugins.importers.openai_vdvae.configurations import translate
     from hvae_plugins.importers.openai_vdvae.tensors import from_original

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.selection import compiled
+from hvae_core.backends.programs import compiled
 from hvae_core.config import Config, create_component, parse_config
 from hvae_core.data import open_dataset
 from hvae_core.errors import ConfigError
@@ -14,8 +14,8 @@ from hvae_core.interfaces import (
     LayerPosterior,
     PassOutput,
 )
-from hvae_core.model import HierarchicalVAE, Noise
-from hvae_core.prob.noise_streams import draw_normal
+from hvae_core.prob.noise import Noise, draw_normal
+from hvae_core.vae import HierarchicalVAE
 
 MODEL = {
     "resolutions": [4, 2, 1],
@@ -189,7 +189,7 @@ def test_exact_agrees_with_the_densities_of_the_hierarchy():
         log_q = []
         for half in (slice(rows, None), slice(rows)):
             total = 0.0
-            posteriors = model.follow([f[half] for f in out.features], latents)
+            posteriors = model.posteriors_along([f[half] for f in out.features], latents)
             for (q, _), z in zip(posteriors, latents, strict=True):
                 log_prob = -0.5 * ((z - q.mean) / ops.exp(q.log_std)) ** 2 - q.log_std
                 total = total + ops.sum(log_prob, axis=(1, 2, 3))

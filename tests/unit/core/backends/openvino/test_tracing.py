@@ -24,7 +24,7 @@ def test_a_block_keeps_few_transposes_and_its_numbers(layer):
 
     from hvae_core.backends.openvino.running import Program
     from hvae_core.backends.openvino.tracing import trace
-    from hvae_core.interfaces.tensor_spec import TensorSpec
+    from hvae_core.interfaces import TensorSpec
 
     def function(x):
         # Two blocks with a concatenation, a slice and a sum between them.
@@ -47,7 +47,7 @@ def test_a_block_keeps_few_transposes_and_its_numbers(layer):
 
 
 def test_new_weights_make_a_new_program(layer):
-    from hvae_core.backends.selection import compiled
+    from hvae_core.backends.programs import compiled
 
     x = np.ones((1, 4, 4, 6), "f")
     program = compiled(lambda x: {"out": [layer(x), x]}, layer.variables)

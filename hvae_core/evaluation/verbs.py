@@ -1,0 +1,90 @@
+"""What can be asked of a model, live or exported, as its methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hvae_core.config import check_image_shape
+from hvae_core.evaluation.elbo import Elbo, elbo
+from hvae_core.evaluation.importance import log_likelihood
+from hvae_core.inference import interpolate, reconstruct, sample
+from hvae_core.inference.engine import Arrays
+from hvae_core.inference.programs import InferenceProgram
+from hvae_core.interfaces import Shape3
+
+
+class Verbs:
+    """The verbs of an `Engine`, which a subclass is by its `run` and these attributes.
+
+    They take and give NumPy arrays; images are uint8 [B, H, W, C].
+    """
+
+    image_shape: Shape3
+    latent_shapes: list[Shape3]
+    #: a `PixelModel`; a live model's is a whole `Likelihood`
+    likelihood: Any
+
+    def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
+        """See `Engine.run`."""
+        raise NotImplementedError
+
+    def elbo(
+        self,
+        x: np.ndarray,
+        noise: Sequence[np.ndarray] | None = None,
+        seed: int = 0,
+        batch_size: int = 32,
+    ) -> Elbo:
+        """The evidence lower bound of images, see `hvae_core.evaluation.elbo.elbo`."""
+        return elbo(self, x, noise=noise, seed=seed, batch_size=batch_size)
+
+    def log_likelihood(
+        self, x: np.ndarray, importance_samples: int = 100, seed: int = 0, **options: Any
+    ) -> np.ndarray:
+        """The importance-weighted bound [B] in nats (Burda et al. 2016)."""
+        return log_likelihood(self, x, importance_samples, seed, **options)
+
+    def sample(
+        self,
+        n: int,
+        temperature: float | Sequence[float] | None = 1.0,
+        seed: int = 0,
+        noise: Sequence[np.ndarray] | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
+        """Images from the prior, see `hvae_core.inference.sampling.sample`."""
+        return sample(self, n, temperature, seed, noise, batch_size)
+
+    def reconstruct(
+        self,
+        x: np.ndarray,
+        latents: int | None = None,
+        seed: int = 0,
+        temperature: float | Sequence[float] | None = 1.0,
+        **options: Any,
+    ) -> np.ndarray:
+        """Images from the first ``latents`` posteriors, the rest from the prior.
+
+        See `hvae_core.inference.reconstruction.reconstruct`.
+        """
+        return reconstruct(self, x, latents, seed, temperature, **options)
+
+    def interpolate(
+        self, a: np.ndarray, b: np.ndarray, steps: int = 8, **options: Any
+    ) -> np.ndarray:
+        """Images between two images [steps, H, W, C], see `hvae_core.inference.interpolation`."""
+        return interpolate(self, a, b, steps, **options)
+
+    def check_images(self, shape: Sequence[int]) -> None:
+        """Refuse images of another shape.
+
+        Args:
+            shape: [..., H, W, C].
+
+        Raises:
+            ConfigError: it does not end in the model's image shape.
+        """
+        check_image_shape(shape[-3:], self.image_shape)

@@ -1,0 +1,36 @@
+"""The formats that checkpoints can be imported from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hvae_core.config import Config, create_component
+from hvae_core.errors import HvaeError
+from hvae_core.interfaces import Importer
+from hvae_core.plugins import manager
+
+
+def find_importer(format: str, options: Mapping[str, Any] | None = None) -> Importer:
+    """The importer of a format, a plugin of the kind ``import``.
+
+    Args:
+        format: its name.
+        options: its options.
+
+    Raises:
+        ConfigError: there is no such format, or an option is not valid.
+    """
+    return create_component("import", {**(options or {}), "name": format}).build()
+
+
+def formats_that_describe(config: Config) -> list[str]:
+    """The formats whose checkpoints may hold a model of this configuration."""
+    names = []
+    for name in manager().names("import"):
+        try:
+            if find_importer(name).describes(config):
+                names.append(name)
+        except HvaeError:  # `hvae plugins list` says what is broken
+            continue
+    return names

@@ -1,0 +1,103 @@
+"""What a caller of a verb gives, checked before anything is computed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hvae_core.config import check_image_shape
+from hvae_core.errors import BadInputError
+from hvae_core.inference.engine import Engine
+
+
+def check_noise(engine: Engine, noise: Sequence[Any], count: int) -> list[np.ndarray]:
+    """Given noise as float32 arrays, one for each latent layer.
+
+    Raises:
+        BadInputError: the number of layers or a shape is wrong.
+    """
+    arrays = [np.asarray(layer, dtype=np.float32) for layer in noise]
+    shapes = list(engine.latent_shapes)
+    if len(arrays) != len(shapes):
+        raise BadInputError(
+            f"noise has {len(arrays)} arrays; the model has {len(shapes)} latent layers.",
+            "Give one standard-normal array for each layer, coarsest first.",
+        )
+    for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        if array.shape != (count, *shape):
+            raise BadInputError(
+                f"noise[{index}] has shape {list(array.shape)}; "
+                f"layer {index} needs {[count, *shape]}."
+            )
+    return arrays
+
+
+def check_images(engine: Engine, x: Any, name: str = "x") -> np.ndarray:
+    """Images as uint8 [B, H, W, C] of the model's shape.
+
+    Raises:
+        BadInputError: another shape, no image, or values that are no bytes.
+    """
+    images = np.asarray(x)
+    check_image_shape(
+        images.shape, engine.image_shape, f"{name} has", batch=True, kind=BadInputError
+    )
+    if images.dtype == np.uint8:
+        return images
+    with np.errstate(invalid="ignore"):
+        as_bytes = images.astype(np.uint8)
+    if not np.array_equal(as_bytes, images):
+        raise BadInputError(
+            f"{name} holds {images.dtype} values that are not whole numbers from 0 to 255.",
+            "Give the images as uint8, not scaled.",
+        )
+    return as_bytes
+
+
+def check_count(value: Any, name: str, least: int = 1) -> int:
+    """A whole number of at least ``least``.
+
+    Raises:
+        BadInputError: it is none.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise BadInputError(f"{name} is {value!r}; it must be a whole number.") from None
+    if number < least:
+        raise BadInputError(f"{name} is {number}; it must be at least {least}.")
+    return number
+
+
+def check_seed(seed: Any) -> int:
+    """A seed from 0 to 2**63 - 1, else `BadInputError`."""
+    number = check_count(seed, "seed", 0)
+    if number >= 2**63:
+        raise BadInputError(f"seed is {number}; it must be below 2**63.")
+    return number
+
+
+def check_temperature(value: Any, layers: int | None = None) -> np.ndarray:
+    """Temperatures as float32: a scalar, or [L] where one is given for each latent layer.
+
+    Args:
+        value: a number, or ``layers`` numbers, coarsest layer first; None is 1.
+        layers: the model's L; None: a number is expected.
+
+    Raises:
+        BadInputError: not finite numbers of at least 0, or of another length.
+    """
+    try:
+        numbers = np.asarray(1.0 if value is None else value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise BadInputError(f"temperature is {value!r}; it must be a number.") from None
+    if numbers.ndim and (layers is None or numbers.shape != (layers,)):
+        wanted = "a number" if layers is None else f"a number, or {layers} numbers, one a layer"
+        raise BadInputError(f"temperature has shape {list(numbers.shape)}; it must be {wanted}.")
+    wrong = numbers[~((numbers >= 0) & np.isfinite(numbers))]
+    if wrong.size:
+        raise BadInputError(f"temperature is {wrong[0]}; it must be a finite number of at least 0.")
+    return numbers

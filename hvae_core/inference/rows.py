@@ -1,0 +1,57 @@
+"""The rows of a batch: one compiled size for any number of images, and the noise each image owns.
+
+Every image has its own stream of random numbers, keyed by the seed and the image's index, so that
+no result depends on how the images are divided into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from hvae_core.inference.arguments import check_count, check_seed
+from hvae_core.inference.engine import Engine
+from hvae_core.prob.noise import draw_normal, draw_uniform, split_layers
+
+DEFAULT_BATCH_SIZE = 32
+
+
+def batch_rows(count: int, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Divide ``count`` rows into batches of one size.
+
+    Yields:
+        The row numbers of a batch, the last batch filled up with its last row, and how many of
+        them are real.
+    """
+    size = min(check_count(batch_size, "batch_size"), count)
+    for start in range(0, count, size):
+        rows = np.arange(start, start + size)
+        yield np.minimum(rows, count - 1), min(size, count - start)
+
+
+def pad_rows(array: np.ndarray, size: int) -> np.ndarray:
+    """``array`` [b, ...] with its last row repeated until there are ``size`` rows."""
+    missing = size - len(array)
+    return array if missing <= 0 else np.concatenate([array, array[-1:].repeat(missing, axis=0)])
+
+
+def latent_noise(
+    engine: Engine, indices: Sequence[int] | np.ndarray, seed: int
+) -> list[np.ndarray]:
+    """Standard-normal noise of the images at ``indices``: L arrays [B, h, w, c], coarsest first."""
+    check_seed(seed)
+    return split_layers(draw_normal(engine.latent_shapes, indices, seed), engine.latent_shapes)
+
+
+def pixel_noise(engine: Engine, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
+    """Uniform(0, 1) noise float32 [B, H, W, n] with which the likelihood draws its pixels."""
+    height, width, _ = engine.image_shape
+    shape = (height, width, engine.likelihood.noise_channels())
+    check_seed(seed)
+    return draw_uniform(shape, indices, seed)
+
+
+def join_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The batches' arrays one after the other, by name."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,215 @@
+"""The contracts of a model's parts: blocks, flows, attention, likelihoods, regularizers."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from hvae_core.interfaces.outputs import FlowOutput, LayerPosterior, PassOutput, Tensor
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BlockShape:
+    """What the hierarchy tells a block.
+
+    Args:
+        resolution: side of the feature map.
+        in_width: channels in.
+        middle_width: channels inside the bottleneck.
+        out_width: channels out.
+        kernel_size: side of the spatial kernels.
+        residual: whether the input is added to the output; needs equal widths.
+        output_gain: the last convolution's initial weights are scaled by this; 0 makes them zero.
+        activation: name of a Keras activation.
+    """
+
+    resolution: int
+    in_width: int
+    middle_width: int
+    out_width: int
+    kernel_size: int = 3
+    residual: bool = False
+    output_gain: float = 1.0
+    activation: str = "silu"
+
+
+class Block(abc.ABC):
+    """A residual block, a Keras layer. Builder: ``(options, shape: BlockShape, name: str)``."""
+
+    @abc.abstractmethod
+    def call(self, x: Tensor) -> Tensor:
+        """[B, H, W, in_width] -> [B, H, W, out_width]."""
+
+
+class Flow(abc.ABC):
+    """An invertible map of a latent, a Keras layer.
+
+    Builder: ``(options, latent_shape: Shape3, context_channels: int, name: str)``. The spec's
+    ``context_channels(options, latent_shape)`` says how many extra posterior channels it wants.
+    """
+
+    #: "exact", "iterative" or None where there is no inverse.
+    invertible: ClassVar[Literal["exact", "iterative"] | None] = None
+
+    @abc.abstractmethod
+    def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
+        """Z [B, H, W, C] -> the same shape and log|det dz'/dz| [B] in nats, float32."""
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
+        """The preimage of ``z``; its log_det is the *forward's*, at the preimage."""
+        raise NotImplementedError(f"{type(self).__name__} declares no inverse")
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleShape:
+    """One scale of a hierarchy.
+
+    Args:
+        index: its number, from the finest, from 0.
+        resolution: side of its feature maps.
+        width: channels of the residual stream.
+        middle_width: channels inside the decoder's bottlenecks.
+        kernel_size: side of the spatial kernels.
+        latent_layers: how many latent layers it has.
+    """
+
+    index: int
+    resolution: int
+    width: int
+    middle_width: int
+    kernel_size: int
+    latent_layers: int
+
+
+@dataclasses.dataclass(frozen=True)
+class HierarchyShape:
+    """What a part that sees the whole hierarchy is told of it.
+
+    Args:
+        scales: finest first.
+        activation: name of the Keras activation inside blocks.
+        block: ``(shape, name) -> Block``: makes the model's residual block.
+    """
+
+    scales: tuple[ScaleShape, ...]
+    activation: str
+    block: Callable[[BlockShape, str], Any]
+
+    @property
+    def layers(self) -> list[ScaleShape]:
+        """The scale of each latent layer, coarsest first."""
+        return [scale for scale in reversed(self.scales) for _ in range(scale.latent_layers)]
+
+
+class Attention(abc.ABC):
+    """Attention across the layers of the hierarchy, a Keras layer with an explicit state.
+
+    Builder: ``(options, hierarchy: HierarchyShape, name: str)``. The hierarchy knows nothing of
+    queries and keys. A pass calls `start`; then at each scale on the way down `resize`, and for
+    each of its latent layers `read_prior`, `read_posterior` (in posterior passes) and `write`. The state
+    is a pytree of tensors; no method changes the one it is given. Scales count from the finest,
+    latent layers from the coarsest, both from 0; all scales have the same width.
+    """
+
+    @abc.abstractmethod
+    def start(self, features: Sequence[Tensor] | None) -> Any:
+        """The state after the way up.
+
+        Args:
+            features: the encoder's, [B, H, W, width] each, finest scale first; None in a prior
+                pass.
+        """
+
+    @abc.abstractmethod
+    def resize(self, state: Any, scale: int) -> Any:
+        """The state on reaching ``scale`` on the way down, the coarsest one included."""
+
+    @abc.abstractmethod
+    def read_prior(self, state: Any, x: Tensor, layer: int) -> Tensor:
+        """The residual stream ``x`` [B, H, W, width] with what ``layer`` reads of those above."""
+
+    @abc.abstractmethod
+    def read_posterior(self, state: Any, x: Tensor, features: Tensor, layer: int) -> Tensor:
+        """The encoder's ``features`` [B, H, W, width] at ``layer``'s scale with what it reads.
+
+        Args:
+            state: the state.
+            x: the residual stream, as `read_prior` gave it.
+            features: what the posterior would be given without attention.
+            layer: the latent layer.
+        """
+
+    @abc.abstractmethod
+    def write(self, state: Any, h: Tensor, layer: int) -> Any:
+        """The state with ``h`` [B, H, W, width] added, which ``layer``'s prior gives the stream."""
+
+
+class Likelihood(abc.ABC):
+    """p(x | parameters). No weights. Builder: ``(options, image_shape: Shape3)``.
+
+    Images are uint8 [B, H, W, C] (any integer or float dtype with values 0 to 255 is accepted).
+    """
+
+    #: channels wanted from the readout, for each pixel
+    parameters: int
+    #: values a pixel can have; value k of n is round(255 k / (n - 1))
+    levels: int = 256
+    #: unit that results are quoted in
+    unit: ClassVar[Literal["bits/dim", "nats"]] = "bits/dim"
+
+    @abc.abstractmethod
+    def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
+        """Log p(x) [B] in nats for parameters [B, H, W, `parameters`]."""
+
+    @abc.abstractmethod
+    def noise_channels(self) -> int:
+        """Uniform(0, 1) numbers wanted for each pixel by `sample`."""
+
+    @abc.abstractmethod
+    def sample(self, parameters: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        """An image uint8 [B, H, W, C]; ``noise`` is uniform [B, H, W, noise_channels()]."""
+
+    @abc.abstractmethod
+    def mean(self, parameters: Tensor) -> Tensor:
+        """The expected image, float32 [B, H, W, C] with values 0 to 255."""
+
+
+class Hierarchy(Protocol):
+    """What a regularizer may ask of the model."""
+
+    @property
+    def flows(self) -> Sequence[Flow | None]:
+        """The latent layers' flows, coarsest first."""
+
+    def posteriors_along(
+        self, features: Sequence[Tensor], latents: Sequence[Tensor]
+    ) -> list[LayerPosterior]:
+        """The posteriors of images with these features along given latents, coarsest first."""
+
+
+class Regularizer(abc.ABC):
+    """A further term of the training loss. No weights.
+
+    Builder: ``(options, dataset: Dataset, levels: int)``, levels being the likelihood's. It never
+    enters a reported ELBO.
+    """
+
+    #: rows of a batch for each image: itself and its augmented copies
+    copies: int = 1
+    #: whether a copy's latents are drawn with its image's noise
+    shares_noise: bool = False
+
+    def views(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The batch with its copies after it: uint8 [B, H, W, C] -> [copies B, H, W, C].
+
+        Row i and rows i + B, i + 2 B ... are views of one image. All randomness is ``rng``'s.
+        """
+        return x
+
+    @abc.abstractmethod
+    def penalty(self, out: PassOutput, model: Hierarchy) -> Tensor:
+        """The term [B] in nats, its weight included, for a pass over `views` of B images."""

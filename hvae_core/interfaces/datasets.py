@@ -1,0 +1,82 @@
+"""The contract of data sets, and what one says of itself."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+import numpy as np
+
+from hvae_core.interfaces.outputs import Shape3
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """Where a data set comes from."""
+
+    title: str
+    origin: str
+    version: str
+    licence: str
+    citation: str = ""
+    sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    download_bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Invariance:
+    """Which changes leave an image of a data set one that could belong to it.
+
+    Args:
+        range: how far it may be turned, moved and scaled: ``"small"`` or ``"large"``.
+        mirrored: whether left and right may be exchanged.
+        background: value of the pixels around what is shown, or None where images fill their
+            frame and something has to be made up when they are moved.
+    """
+
+    range: Literal["small", "large"] = "small"
+    mirrored: bool = False
+    background: int | None = None
+
+
+class ImageSource(Protocol):
+    """Random access to the images of a split."""
+
+    shape: Shape3
+
+    def __len__(self) -> int:
+        """Number of images."""
+
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        """The images at ``indices``: uint8 [len(indices), H, W, C]."""
+
+
+class Dataset(abc.ABC):
+    """A data set. Builder: ``(options)``."""
+
+    info: DatasetInfo
+    splits: tuple[str, ...]
+    #: what an augmentation may do where the user does not say
+    invariance: Invariance = Invariance()
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> Shape3:
+        """Shape [H, W, C] of an image."""
+
+    @abc.abstractmethod
+    def load(self, split: str) -> ImageSource:
+        """Open a split.
+
+        Raises:
+            hvae_core.errors.DataError: the split is unknown or its files are missing or damaged.
+        """
+
+    def prepare(self) -> None:  # noqa: B027, most data sets have nothing to do
+        """Bring the files to this machine, if they are not here yet."""
+
+    def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
+        """Random augmentation (training only) and binarization: uint8 [B, H, W, C], same shape."""
+        return images

@@ -1,0 +1,139 @@
+"""The network of a hierarchical VAE: encoder, latent layers, readout and likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from hvae_core.config import ModelConfig, Precision
+from hvae_core.interfaces import (
+    Flow,
+    LayerPosterior,
+    Likelihood,
+    PassOutput,
+    Shape3,
+    Tensor,
+)
+from hvae_core.layers import dtype_policy, seeded
+from hvae_core.model.decoder import Decoder
+from hvae_core.model.encoder import Encoder
+from hvae_core.model.readout import READOUTS
+from hvae_core.model.shapes import hierarchy_shape
+from hvae_core.prob.noise import Noise
+
+
+class HierarchicalNetwork(keras.Model):
+    """The network of a hierarchical VAE with L latent layers (Child 2020), built and ready to use.
+
+    ``forward`` and ``generate`` work on tensors inside a compiled function, with their noise as an
+    argument.
+
+    Args:
+        options: the architecture.
+        likelihood: p(x | parameters).
+        precision: what the network computes in; densities are float32 always.
+        remat: compute blocks again in the backward pass, for less memory.
+        seed: of the initial weights.
+        name: the network's name; not part of the names in weights files.
+    """
+
+    def __init__(
+        self,
+        options: ModelConfig,
+        likelihood: Likelihood,
+        *,
+        precision: Precision = "float32",
+        remat: bool = False,
+        seed: int = 0,
+        name: str = "hvae",
+    ) -> None:
+        super().__init__(name=name)
+        self.options = options
+        self.image_shape: Shape3 = options.image_shape
+        self.latent_shapes: list[Shape3] = options.latent_shapes
+        self.likelihood = likelihood
+        # OpenVINO only runs models, on processors that gain nothing from bfloat16 layers.
+        trains = keras.config.backend() != "openvino"
+        with dtype_policy(precision if trains else "float32"), seeded(seed):
+            readout = READOUTS[options.readout.kind]
+            self.encoder = Encoder(options, remat)
+            self.decoder = Decoder(options, remat, ends_at_last_latent=readout.reads_latents)
+            self.readout = readout(options, likelihood.parameters, remat)
+            # Last, so that the others' initial weights are those of a model without it.
+            attention = options.attention
+            self.attention = (
+                attention.build(hierarchy_shape(options), name="attention") if attention else None
+            )
+            self.build()
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Create the weights; called by the constructor."""
+        self.encoder.build()
+        self.decoder.build()
+        self.readout.build()
+        if self.attention is not None:
+            self.attention.build(None)
+        self.built = True
+
+    def call(self, x: Tensor) -> Tensor:
+        """The likelihood's parameters at the posterior's means: uint8 image -> [B, H, W, P]."""
+        rows = ops.shape(x)[0]
+        zeros = [ops.zeros((rows, *shape)) for shape in self.latent_shapes]
+        return self.forward(x, Noise(zeros)).parameters
+
+    def forward(self, x: Tensor, noise: Noise | Sequence[Tensor]) -> PassOutput:
+        """The posterior pass.
+
+        Args:
+            x: images [B, H, W, C], values 0 to 255.
+            noise: L standard-normal arrays [B, h, w, c], coarsest layer first.
+        """
+        x = ops.cast(x, "float32")
+        options = self.options
+        features = self.encoder((x - options.input_mean) * (1.0 / options.input_scale))
+        stream, layers = self.decoder.infer(features, noise, self.attention)
+        parameters = self.readout([layer.z for layer in layers], stream)
+        log_likelihood = self.likelihood.log_prob(x, parameters)
+        kl = layers[0].kl
+        for layer in layers[1:]:
+            kl = kl + layer.kl
+        return PassOutput(log_likelihood, kl, layers, parameters, features)
+
+    @property
+    def flows(self) -> list[Flow | None]:
+        """The latent layers' posterior flows, coarsest layer first."""
+        return [layer.flow for group in self.decoder.layers_by_stage for layer in group]
+
+    def posteriors_along(
+        self, features: Sequence[Tensor], latents: Sequence[Tensor]
+    ) -> list[LayerPosterior]:
+        """The posteriors of images along latents that need not be theirs.
+
+        Args:
+            features: the encoder's features of the images, finest scale first.
+            latents: one [B, h, w, c] a layer, coarsest first.
+        """
+        return self.decoder.posteriors_along(features, latents, self.attention)
+
+    def generate(
+        self,
+        noise: Noise | Sequence[Tensor],
+        temperature: Tensor | float = 1.0,
+        given: Sequence[Tensor] | None = None,
+        are_given: Tensor | None = None,
+    ) -> Tensor:
+        """The likelihood's parameters [B, H, W, P] at latents drawn from the prior.
+
+        Args:
+            noise: L standard-normal arrays [B, h, w, c], coarsest layer first.
+            temperature: scales the priors' standard deviations; a number, or one a layer [L].
+            given: latents for the first, coarsest layers, used instead of draws.
+            are_given: [L], 1 where a layer's ``noise`` is itself the latent to use, else 0: what
+                ``given`` says by its length, in-graph.
+        """
+        stream, latents = self.decoder.generate(
+            noise, temperature, given, self.attention, are_given
+        )
+        return self.readout(latents, stream)

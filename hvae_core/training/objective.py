@@ -1,0 +1,93 @@
+"""The training loss of a hierarchical VAE, term by term as the papers write it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from keras import ops
+
+from hvae_core.interfaces import LatentOutput, Regularizer, Tensor
+from hvae_core.model.network import HierarchicalNetwork
+from hvae_core.prob.noise import Noise
+
+
+class Loss(NamedTuple):
+    """The loss, a scalar in nats per dimension, and its terms by name.
+
+    The terms are of the images without a regularizer's copies: ``distortion``, ``rate`` and, where
+    there is one, ``regularizer`` in nats per dimension, and ``kl_per_layer`` [L] in nats.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+class Objective:
+    """``loss = (beta R + D + C) / dim``, averaged over the images of a batch.
+
+    ``dim`` is the number of values of an image, so that gradient norms and thresholds mean the
+    same for every data set. Where a regularizer makes copies of the images, D and R are summed over
+    an image's rows.
+
+    Args:
+        network: the model.
+        regularizer: gives C; None: there is none.
+        balances: whether R may be balanced, see `balanced_rate`.
+    """
+
+    def __init__(
+        self,
+        network: HierarchicalNetwork,
+        regularizer: Regularizer | None = None,
+        balances: bool = False,
+    ) -> None:
+        self.network, self.regularizer, self.balances = network, regularizer, balances
+        self.copies = regularizer.copies if regularizer else 1
+        self.dimensions = math.prod(network.image_shape)
+
+    def __call__(self, images: Tensor, noise: Noise, beta: Tensor, balanced: Tensor) -> Loss:
+        """The loss of a batch.
+
+        Args:
+            images: uint8 [B, H, W, C]; with a regularizer its `Regularizer.views` of the images.
+            noise: standard-normal numbers for each latent layer and row.
+            beta: weight of the rate.
+            balanced: whether the rate is balanced in this update, where it may be.
+        """
+        out = self.network.forward(images, noise)
+
+        # 1. Distortion: D = -log p(x | z), at z drawn from the posterior.
+        distortion = -out.log_likelihood
+
+        # 2. Rate: R = sum_l KL(q(z_l | z_<l, x) || p(z_l | z_<l)).
+        rate = out.kl
+        if self.balances:
+            rate = ops.where(balanced, balanced_rate(out.layers), rate)
+
+        loss = ops.mean(beta * rate + distortion) / (self.dimensions / self.copies)
+        own = slice(images.shape[0] // self.copies)
+        terms = {
+            "distortion": ops.mean(distortion[own]) / self.dimensions,
+            "rate": ops.mean(out.kl[own]) / self.dimensions,
+            "kl_per_layer": ops.stack([ops.mean(layer.kl[own]) for layer in out.layers]),
+        }
+
+        # 3. Regularizer: C, of the posteriors; beta does not touch it, no bound contains it.
+        if self.regularizer is not None:
+            penalty = self.regularizer.penalty(out, self.network)
+            terms["regularizer"] = ops.mean(penalty) / self.dimensions
+            loss = loss + terms["regularizer"]
+        return Loss(loss, terms)
+
+
+def balanced_rate(layers: Sequence[LatentOutput]) -> Tensor:
+    """Efficient-VDVAE's rate early in training, [B] in nats (Hazami et al. 2022; from NVAE).
+
+    ``sum_i stop_gradient(alpha_i) KL_i`` with ``alpha_i = L k_i / sum k``, k_i the batch's mean.
+    """
+    kl = ops.stack([layer.kl for layer in layers], axis=-1)
+    mean = ops.mean(kl, axis=0)
+    alpha = len(layers) * mean / ops.maximum(ops.sum(mean), 1e-12)
+    return ops.sum(ops.stop_gradient(alpha) * kl, axis=-1)

@@ -1,0 +1,1 @@
+"""Optimizers: those of Keras, with their options."""

@@ -1,0 +1,1 @@
+"""Learning rates after the warm-up."""

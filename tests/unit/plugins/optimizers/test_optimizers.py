@@ -1,0 +1,230 @@
+"""Every optimizer: its options are Keras's, it learns, skips, stops and goes on."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from hvae_core.backends.programs import Program
+from hvae_core.config import TrainConfig, parse_config
+from hvae_core.interfaces import OptimizerSettings
+from hvae_core.plugins import manager
+from hvae_core.training.optimizer import Updater
+
+NAMES = sorted(entry.name for entry in manager().entries("optimizer"))
+#: options that change an optimizer's state or rule, beside its defaults
+OTHERS = [
+    {"name": "adamw", "amsgrad": True},
+    {"name": "sgd", "nesterov": True},
+    {"name": "rmsprop", "momentum": 0.9, "centered": True},
+    {"name": "adafactor", "relative_step": False},
+    {"name": "muon", "rms_rate": None, "nesterov": False},
+]
+SHARED = {"learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon"}
+#: Keras's arguments for things that the training step does itself
+STEP = {"clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "name", "kwargs",
+        "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps"}  # fmt: skip
+RATES = {"sgd": 0.1, "adadelta": 30.0, "adagrad": 0.3, "ftrl": 0.5, "lamb": 0.1, "lion": 0.01}
+
+
+def label(chosen):
+    return chosen if isinstance(chosen, str) else "-".join(map(str, chosen.values()))
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("name", NAMES)
+def test_the_options_are_keras_s(name):
+    plugin = manager().get("optimizer", name).builder.__self__
+    signature = inspect.signature(getattr(keras.optimizers, plugin.keras_name).__init__)
+    theirs = {
+        key: parameter.default
+        for key, parameter in signature.parameters.items()
+        if key not in {"self", *SHARED, *STEP, *plugin.settings}
+    }
+    ours = dict(plugin.options())
+    if name == "muon":  # which layers of this model are Adam's; it has no embeddings
+        assert theirs.pop("exclude_layers") is None
+        assert theirs.pop("exclude_embeddings") is True
+        assert ours.pop("exclude_layers") == ("encoder/stem/", "readout/out/")
+    assert ours == theirs
+    assert set(plugin.settings.values()) <= SHARED
+
+
+@pytest.mark.one_backend
+def test_every_optimizer_of_keras_is_there():
+    kinds = {
+        name.lower()
+        for name, kind in vars(keras.optimizers).items()
+        if inspect.isclass(kind) and issubclass(kind, keras.optimizers.Optimizer)
+    }
+    # No rule of their own; and one whose weights are not those to be evaluated.
+    others = {"optimizer", "lossscaleoptimizer", "multioptimizer", "schedulefreeadamw"}
+    assert kinds - others == set(NAMES)
+
+
+class Problem:
+    """A convolution, a bias and a dense matrix that are to reproduce another's output."""
+
+    def __init__(self, optimizer, **options):
+        rng = np.random.default_rng(0)
+        self.weights = []
+        with keras.name_scope("layer"):
+            for name, shape in (
+                ("kernel", (3, 3, 2, 4)), ("bias", (4,)), ("kernel", (4, 3)), ("gain", (4,)),
+            ):  # fmt: skip
+                value = rng.normal(0.0, 0.3, shape).astype("f")
+                self.weights.append(keras.Variable(value, name=name))
+        self.x = rng.normal(size=(8, 5, 5, 2)).astype("f")
+        target = [rng.normal(0.0, 0.3, tuple(v.shape)).astype("f") for v in self.weights]
+        self.y = ops.convert_to_numpy(self.predict(*map(ops.convert_to_tensor, target)))
+        name = optimizer if isinstance(optimizer, str) else optimizer["name"]
+        values = {"learning_rate": RATES.get(name, 0.03), "ema_decay": 0.5, **options}
+        self.config = TrainConfig(optimizer=optimizer, **values)
+        self.updater = Updater(self.config, self.weights)
+        self.program = Program(self.step, [*self.weights, *self.updater.variables], compile=True)
+
+    def predict(self, kernel, bias, matrix, gain):
+        return (ops.conv(self.x, kernel, padding="same") + bias) * (1.0 + gain) @ matrix
+
+    def step(self, step, rate, finite):
+        from hvae_core.backends.programs import value_and_grad
+
+        def loss():
+            found = self.predict(*(v.value for v in self.weights))
+            return ops.mean(ops.square(ops.subtract(found, self.y))), ()
+
+        value, _, gradients = value_and_grad(loss, self.weights)
+        _, applied = self.updater.apply(gradients, step, rate, finite)
+        return value, applied
+
+    def run(self, steps, finite=True):
+        losses = []
+        for step in steps:
+            value, _ = self.program(
+                ops.convert_to_tensor(step, "int32"),
+                ops.convert_to_tensor(self.config.learning_rate, "float32"),
+                ops.convert_to_tensor(finite),
+            )
+            losses.append(float(value))
+        self.program.sync()
+        return losses
+
+    def state(self):
+        variables = [*self.weights, *self.updater.variables]
+        return [ops.convert_to_numpy(variable.value).copy() for variable in variables]
+
+    def load(self, arrays):
+        for variable, array in zip([*self.weights, *self.updater.variables], arrays, strict=True):
+            variable.assign(array)
+
+
+@pytest.mark.parametrize("optimizer", [*NAMES, *OTHERS], ids=label)
+def test_it_learns_and_goes_on_from_its_state(optimizer):
+    whole = Problem(optimizer)
+    losses = whole.run(range(5))
+    middle = whole.state()
+    losses += whole.run(range(5, 10))
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.9 * losses[0]
+    assert len({len(whole.updater.optimizer.variables), len(middle) - len(whole.weights) - 4}) == 1
+    resumed = Problem(optimizer)
+    resumed.load(middle)
+    resumed.run(range(5, 10))
+    for array, other in zip(whole.state(), resumed.state(), strict=True):
+        np.testing.assert_allclose(array, other, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("optimizer", NAMES)
+def test_a_skipped_update_leaves_weights_state_and_averages(optimizer):
+    problem = Problem(optimizer)
+    problem.run(range(2))
+    before = problem.state()
+    problem.run([2], finite=False)
+    for array, other in zip(before, problem.state(), strict=True):
+        np.testing.assert_array_equal(array, other)
+
+
+@pytest.mark.parametrize("optimizer", NAMES)
+def test_weight_decay_shrinks_kernels_alone(optimizer):
+    """The first update with and without differs by rate x decay x weight."""
+    with_decay, without = (
+        Problem(optimizer, weight_decay=decay, learning_rate=0.01) for decay in (0.5, 0.0)
+    )
+    start = [ops.convert_to_numpy(v.value).copy() for v in without.weights]
+    for problem in (with_decay, without):
+        problem.run([0])
+    for index, value in enumerate(start):
+        decayed, plain = (
+            ops.convert_to_numpy(p.weights[index].value) for p in (with_decay, without)
+        )
+        if index in (1, 3):
+            np.testing.assert_array_equal(decayed, plain)
+        elif optimizer not in ("lamb", "adafactor", "ftrl"):  # whose step depends on the weight
+            np.testing.assert_allclose(plain - decayed, 0.005 * value, atol=1e-6)
+        else:
+            assert np.abs(plain - decayed).max() > 1e-4
+
+
+@pytest.mark.one_backend
+@pytest.mark.parametrize("optimizer", [*NAMES, *OTHERS], ids=label)
+def test_as_many_arrays_are_kept_as_is_said(optimizer):
+    problem = Problem(optimizer)
+    chosen = problem.config.optimizer
+    said = chosen.spec.state_arrays(chosen.options, problem.config.optimizer_settings)
+    size = sum(np.prod(v.shape) for v in problem.weights)
+    kept = sum(np.prod(v.shape) for v in problem.updater.optimizer.variables)
+    # beside counters, factors of rows and columns, and Muon's second moment of the few
+    assert said * size <= kept < (said + 0.75) * size
+
+
+def test_muon_makes_the_steps_of_kernels_orthogonal_and_leaves_the_rest_to_adam():
+    problem = Problem("muon", weight_decay=0.0, ema_decay=0.0)
+    optimizer = problem.updater.optimizer
+    assert [v is None for v in optimizer.adam_velocities] == [True, False, True, False]
+    before = problem.state()[:4]
+    problem.run([0])
+    steps = [new - old for new, old in zip(problem.state()[:4], before, strict=True)]
+    rate = problem.config.learning_rate
+    for step in (steps[0].reshape(18, 4), steps[2]):
+        singular = np.linalg.svd(step, compute_uv=False) / (rate * 0.2 * max(step.shape) ** 0.5)
+        singular = singular[:3]  # the gradient comes through three outputs
+        assert (singular > 0.5).all()
+        assert (singular < 1.3).all()
+    # Adam's first step is the rate.
+    np.testing.assert_allclose(np.abs(steps[1]), rate, rtol=1e-3)
+
+
+@pytest.mark.one_backend
+def test_muon_s_excluded_layers_are_adam_s():
+    problem = Problem({"name": "muon", "exclude_layers": ["layer/"]})
+    assert all(v is not None for v in problem.updater.optimizer.adam_velocities)
+
+
+@pytest.mark.one_backend
+def test_settings_reach_the_optimizer():
+    settings = OptimizerSettings(
+        learning_rate=0.5, beta_1=0.1, beta_2=0.2, epsilon=0.3, weight_decay=0.4
+    )
+    for name in NAMES:
+        plugin = manager().get("optimizer", name).builder.__self__
+        built = plugin.build(plugin.options(), settings)
+        for argument, setting in plugin.settings.items():
+            assert getattr(built, argument) == getattr(settings, setting), (name, argument)
+        assert built.weight_decay == 0.4
+        for option, value in dict(plugin.options()).items():
+            assert getattr(built, option) == value, (name, option)
+
+
+@pytest.mark.one_backend
+def test_files_hold_the_plain_name_where_no_option_is_changed():
+    def written(value):
+        return parse_config({"train": {"optimizer": value}}).to_dict()["train"]["optimizer"]
+
+    assert written("adamw") == "adamw"
+    assert written({"name": "adamw", "amsgrad": False}) == "adamw"
+    assert written({"name": "adamw", "amsgrad": True}) == {"name": "adamw", "amsgrad": True}
+    changed = parse_config({}, ["train.optimizer.name=sgd", "train.optimizer.nesterov=true"])
+    assert changed.train.optimizer.options.nesterov
+    assert parse_config(changed.to_dict()) == changed
