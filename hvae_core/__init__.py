@@ -48,12 +48,9 @@ _MOVED = {
 def __getattr__(name: str) -> Any:
     """Fetch a public name on first use (PEP 562)."""
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+        from hvae_core.files.versions import hvae_version
 
-        try:
-            return version("hvae")
-        except PackageNotFoundError:
-            return "0+unknown"
+        return hvae_version()
     if name == "HvaeError":
         from hvae_core.errors import HvaeError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.errors import BadInputError, HvaeError
-from hvae_core.images.grids import replace_file
+from hvae_core.files.replacing import replace_file
 from hvae_core.report.collect import RunFacts, collect
 from hvae_core.report.curves import draw_curves, plots_are_possible
 from hvae_core.report.html import render
@@ -49,8 +49,8 @@ def write_report(
     try:
         for picture in pictures:
             for name, png in picture.files.items():
-                replace_file(facts.path / "plots" / name, png)
-        return replace_file(target, render(facts, pictures, notes).encode())
+                replace_file(facts.path / "plots" / name, png, flush=False)
+        return replace_file(target, render(facts, pictures, notes), flush=False)
     except OSError as error:
         raise BadInputError(
             f"The report cannot be written to {target}: {error.strerror or error}.",

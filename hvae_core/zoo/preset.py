@@ -110,7 +110,9 @@ def read_preset(folder: str | Path, name: str | None = None, origin: str = "fold
     """
     folder = Path(folder)
     path = folder / PRESET_FILE
-    info = read_mapping(path)
+    info = read_mapping(path, PresetError)
+    if not info:
+        raise PresetError(f"{path} is empty; expected the keys of a preset.")
     recorded = info.get("name")
     if recorded is not None:
         check_name(recorded, str(path))

@@ -57,6 +57,7 @@ TWINS: dict[str, str] = {
     "graph_files": "an exporter's writing of graphs, once for each format",
     "layer": "the Keras layer of a component, whose package describes it without Keras",
     "logistic_mixture": "the density, and the likelihood made of it",
+    "optimizer": "the contract of optimizers, and the update rule around one",
     "parquet": "reading the files, and the data set made of them",
     "train": "the options, and the command",
 }

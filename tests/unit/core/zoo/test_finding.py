@@ -60,7 +60,8 @@ def test_a_bad_key_names_the_file(zoo: Path) -> None:
     ("content", "match"),
     [
         ("a: [", "line 1 is not valid YAML"),
-        ("- 1", "holds no keys"),
+        ("- 1", "holds a list"),
+        ("", "is empty"),
         ("name: ../x", "cannot be a preset's name"),
         ("weights: 3", "must be a mapping"),
         ("weights: {sha256: 12}", "64 hexadecimal digits"),
