@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hvae_core.config.preset_keys import PRESET_KEYS
+from hvae_core.config import PRESET_KEYS
 from hvae_core.errors import ConfigError, HvaeError, MissingDependencyError, PresetError
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.fetching.hub import hub_reason
