@@ -22,6 +22,7 @@ INDIRECT = {
     "alembic": "mlflow, for its store in a file",
     "onnxscript": "torch.onnx.export",
     "pytest-xdist": "pytest, by -n",
+    "setuptools": "pip, where a test installs a package without a network",
     "sqlalchemy": "mlflow, for its store in a file",
 }
 #: extras of those who work on hvae, whose tools are run and not imported
