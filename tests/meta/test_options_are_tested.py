@@ -27,6 +27,10 @@ DAVI = "unit/plugins/attention/test_davi.py"
 REGULARIZED = "unit/core/training/test_regularized_step.py"
 REGULARIZERS = "unit/plugins/regularizers"
 SETS = "unit/plugins/datasets"
+OPTIMIZERS = "unit/plugins/optimizers/test_keras_optimizers.py"
+CURVES = "unit/plugins/schedules/test_curves.py"
+TRACKED = "unit/plugins/trackers/test_tracked_runs.py"
+KINDS = "cli/test_third_party_kinds.py"
 
 #: tests, and the options whose effect they show
 TESTED = {
@@ -158,6 +162,38 @@ TESTED = {
         "train.sample_epochs",
     ),
     f"{LOOP}::test_the_default_callbacks_follow_the_options": ("train.tensorboard",),
+    f"{KINDS}::test_a_run_with_all_of_them": ("train.trackers",),
+    f"{LOOP}::test_the_report_may_be_left_out": ("train.report",),
+    f"{OPTIMIZERS}::test_muon_makes_the_steps_of_kernels_orthogonal_and_leaves_the_rest_to_adam": (
+        "optimizer.muon.rms_rate",
+    ),
+    f"{OPTIMIZERS}::test_muon_s_excluded_layers_are_adam_s": ("optimizer.muon.exclude_layers",),
+    f"{OPTIMIZERS}::test_an_option_changes_the_updates": (
+        "optimizer.adam.amsgrad", "optimizer.adamw.amsgrad", "optimizer.sgd.nesterov",
+        "optimizer.rmsprop.rho", "optimizer.rmsprop.momentum", "optimizer.rmsprop.centered",
+        "optimizer.adafactor.beta_2_decay", "optimizer.adafactor.epsilon_1",
+        "optimizer.adafactor.epsilon_2", "optimizer.adafactor.clip_threshold",
+        "optimizer.adagrad.initial_accumulator_value",
+        "optimizer.adadelta.rho", "optimizer.ftrl.learning_rate_power",
+        "optimizer.ftrl.initial_accumulator_value", "optimizer.ftrl.l1_regularization_strength",
+        "optimizer.ftrl.l2_regularization_strength",
+        "optimizer.ftrl.l2_shrinkage_regularization_strength", "optimizer.ftrl.beta",
+        "optimizer.muon.muon_a", "optimizer.muon.muon_b", "optimizer.muon.muon_c",
+        "optimizer.muon.adam_lr_ratio", "optimizer.muon.momentum", "optimizer.muon.ns_steps",
+        "optimizer.muon.nesterov", "optimizer.muon.rms_rate",
+    ),
+    f"{CURVES}::test_the_curve_follows_its_closed_form": (
+        "schedule.inverse-sqrt.timescale", "schedule.warmup-stable-decay.decay",
+        "schedule.warmup-stable-decay.decay_fraction",
+    ),
+    f"{TRACKED}::test_wandb_offline": ("tracker.wandb.project", "tracker.wandb.tags"),
+    f"{TRACKED}::test_wandb_is_offline_where_the_network_is_forbidden": (
+        "tracker.wandb.mode", "tracker.wandb.entity", "tracker.wandb.group",
+    ),
+    f"{TRACKED}::test_mlflow_in_a_database_of_the_run_folder": (
+        "tracker.mlflow.experiment", "tracker.mlflow.tags",
+    ),
+    f"{TRACKED}::test_mlflow_goes_where_it_is_told": ("tracker.mlflow.tracking_uri",),
     f"{SETS}/test_cifar10.py::test_parquet": ("dataset.cifar10.root",),
     f"{SETS}/test_cifar10.py::test_flips_in_training_only": ("dataset.cifar10.flip",),
     f"{SETS}/test_downloads.py::test_mnist_is_downloaded_once": ("dataset.mnist.url",),

@@ -28,7 +28,7 @@ import pytest
 import yaml
 
 from hvae_core.cli.main import main
-from hvae_core.fetching import sources, transfer
+from hvae_core.fetching import hub, transfer
 from hvae_core.fetching.download import fetch
 from hvae_core.files import replacing
 from hvae_core.weights import write_tensors

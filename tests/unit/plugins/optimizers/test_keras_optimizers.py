@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.compiling import Program
+from hvae_core.backends.programs import Program
 from hvae_core.config import TrainConfig, parse_config
 from hvae_core.interfaces import OptimizerSettings
 from hvae_core.plugins import manager
@@ -19,7 +19,7 @@ OTHERS = [
     {"name": "adamw", "amsgrad": True},
     {"name": "sgd", "nesterov": True},
     {"name": "rmsprop", "momentum": 0.9, "centered": True},
-    {"name": "adafactor", "relative_step": False},
+    {"name": "adafactor", "clip_threshold": 0.5},
     {"name": "muon", "rms_rate": None, "nesterov": False},
 ]
 SHARED = {"learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon"}
@@ -47,6 +47,8 @@ def test_the_options_are_keras_s(name):
         assert theirs.pop("exclude_layers") is None
         assert theirs.pop("exclude_embeddings") is True
         assert ours.pop("exclude_layers") == ("encoder/stem/", "readout/out/")
+    if name == "adafactor":  # min(min(lr, 1 / sqrt(n)), 1 / sqrt(n)), with it and without
+        assert theirs.pop("relative_step") is True
     assert ours == theirs
     assert set(plugin.settings.values()) <= SHARED
 
@@ -87,7 +89,7 @@ class Problem:
         return (ops.conv(self.x, kernel, padding="same") + bias) * (1.0 + gain) @ matrix
 
     def step(self, step, rate, finite):
-        from hvae_core.backends.compiling import value_and_grad
+        from hvae_core.backends.programs import value_and_grad
 
         def loss():
             found = self.predict(*(v.value for v in self.weights))
@@ -232,6 +234,37 @@ def test_settings_reach_the_optimizer():
         assert built.weight_decay == 0.4
         for option, value in dict(plugin.options()).items():
             assert getattr(built, option) == value, (name, option)
+
+
+#: another value of each option, that the updates are to show
+CHANGES = {
+    "amsgrad": True, "nesterov": None, "rho": 0.5, "momentum": 0.5, "centered": True,
+    "beta_2_decay": -0.3, "epsilon_1": 1.0, "epsilon_2": 2.0, "clip_threshold": 0.1,
+    "initial_accumulator_value": 3.0, "learning_rate_power": -0.2,
+    "l1_regularization_strength": 0.1, "l2_regularization_strength": 0.5,
+    "l2_shrinkage_regularization_strength": 0.5, "beta": 1.0, "muon_a": 3.0, "muon_b": -4.0,
+    "muon_c": 1.5, "adam_lr_ratio": 0.5, "ns_steps": 2, "rms_rate": 0.7,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        (name, option)
+        for name in NAMES
+        for option in manager().get("optimizer", name).config.model_fields
+        if option != "exclude_layers"
+    ],
+)
+def test_an_option_changes_the_updates(name, option):
+    value = CHANGES[option]
+    if value is None:  # it is on or off, by the optimizer
+        value = not manager().get("optimizer", name).config.model_fields[option].default
+    problems = Problem(name), Problem({"name": name, option: value})
+    for problem in problems:
+        problem.run(range(6))
+    plain, changed = (problem.state()[0] for problem in problems)
+    assert np.abs(plain - changed).max() > 1e-6
 
 
 def test_files_hold_the_plain_name_where_no_option_is_changed():
