@@ -120,7 +120,7 @@ def weights(tmp_path: Path) -> bytes:
 def site(weights: bytes, zoo: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """The server; retries are few and soon, and silence counts as a cut soon."""
     monkeypatch.setattr(transfer, "BACKOFF", 0.001)
-    monkeypatch.setattr(sources, "fetch", functools.partial(fetch, timeout=0.4, retries=1))
+    monkeypatch.setattr(hub, "fetch", functools.partial(fetch, timeout=0.4, retries=1))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     info = yaml.safe_load((zoo / "untrained" / "preset.yaml").read_text())
     with Site({key: value for key, value in info.items() if key != "name"}) as site:

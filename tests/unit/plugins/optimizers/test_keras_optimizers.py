@@ -5,9 +5,9 @@ import inspect
 import keras
 import numpy as np
 import pytest
+from hvae_core.backends.programs import Program
 from keras import ops
 
-from hvae_core.backends.programs import Program
 from hvae_core.config import TrainConfig, parse_config
 from hvae_core.interfaces import OptimizerSettings
 from hvae_core.plugins import manager
