@@ -10,7 +10,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hvae_core.api import build, create, evaluate, list_presets, load, load_exported, train
+    from hvae_core.api import (
+        build,
+        create,
+        evaluate,
+        join_processes,
+        list_presets,
+        load,
+        load_exported,
+        train,
+    )
     from hvae_core.errors import HvaeError
 
 __all__ = [
@@ -19,6 +28,7 @@ __all__ = [
     "build",
     "create",
     "evaluate",
+    "join_processes",
     "list_presets",
     "load",
     "load_exported",
@@ -38,12 +48,9 @@ _MOVED = {
 def __getattr__(name: str) -> Any:
     """Fetch a public name on first use (PEP 562)."""
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
+        from hvae_core.files.versions import hvae_version
 
-        try:
-            return version("hvae")
-        except PackageNotFoundError:
-            return "0+unknown"
+        return hvae_version()
     if name == "HvaeError":
         from hvae_core.errors import HvaeError
 

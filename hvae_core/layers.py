@@ -18,8 +18,10 @@ __all__ = [
     "ScaledUniform",
     "convolution",
     "density_dtype",
+    "dtype_policy",
     "pool_average",
     "resize_channels",
+    "seeded",
     "unpatch",
     "upsample_nearest",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from typing import Any
 
 import click
@@ -17,7 +16,9 @@ PACKAGES = {
         "pyarrow",
         "scikit-learn",
         "matplotlib",
-        "tensorboard",
+        "tensorboardX",
+        "wandb",
+        "mlflow-skinny",
         "huggingface_hub",
         "gradio",
         "nncf",
@@ -27,17 +28,12 @@ PACKAGES = {
 }
 
 
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def report() -> dict[str, Any]:
     """What `hvae doctor` prints; imports no backend."""
     from hvae_core.backends.selection import installed_backends
+    from hvae_core.cli.main import COMMANDS
     from hvae_core.files.places import cache_folder, offline
+    from hvae_core.files.versions import package_version
     from hvae_core.plugins import manager
     from hvae_core.zoo import list_presets, preset_summary
 
@@ -52,16 +48,20 @@ def report() -> dict[str, Any]:
     for entry in manager().entries():
         if entry.status in ("broken", "conflict"):
             problems.append(f"plugin {entry.full_name}: {entry.status}, {entry.reason}")
+        elif entry.kind == "command" and entry.name in COMMANDS:
+            problems.append(
+                f"plugin {entry.full_name} of {entry.distribution}: hvae has a command of this name"
+            )
     if not os.access(nearest, os.W_OK):
         problems.append(f"The cache folder {cache} cannot be written to; set HVAE_HOME.")
     return {
-        "hvae": _version("hvae"),
+        "hvae": package_version("hvae"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "keras": _version("keras"),
-        "backends": {name: _version(name) for name in PACKAGES["backends"]},
+        "keras": package_version("keras"),
+        "backends": {name: package_version(name) for name in PACKAGES["backends"]},
         "backend": os.environ.get("KERAS_BACKEND") or (installed[0] if installed else None),
-        "extras": {name: _version(name) for name in PACKAGES["extras"]},
+        "extras": {name: package_version(name) for name in PACKAGES["extras"]},
         "cache": str(cache),
         "offline": offline(),
         "presets": {name: preset_summary(name)["weights"] for name in list_presets()},

@@ -129,18 +129,13 @@ def check_command(name: str, configs: tuple[str, ...], as_json: bool) -> None:
 
 
 def _mapping(text: str) -> dict[str, Any]:
-    import yaml
-
     from hvae_core.errors import BadInputError
+    from hvae_core.files.yaml_files import parse_yaml
 
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = None
+    hint = "Write it like --options '{layers: 4}'"
+    value = parse_yaml(text, f"--options {text!r}", BadInputError, hint)
     if not isinstance(value, dict):
-        raise BadInputError(
-            f"--options {text!r} is no YAML mapping.", "Write it like --options '{layers: 4}'"
-        )
+        raise BadInputError(f"--options {text!r} is no YAML mapping.", hint)
     return value
 
 

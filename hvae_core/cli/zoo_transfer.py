@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,8 +82,9 @@ def _publication(
 
     from hvae_core.api import load
     from hvae_core.errors import PresetError
+    from hvae_core.files.json_files import read_object
     from hvae_core.images.grids import save_grid
-    from hvae_core.runs.folder import how_far, is_run_folder
+    from hvae_core.runs.run_folder import how_far, is_run_folder
     from hvae_core.zoo import Publication, find_preset
     from hvae_core.zoo.finding import find_source
     from hvae_core.zoo.publishing import figures_of
@@ -99,8 +99,8 @@ def _publication(
     info = {**found.info, **{key: text for key, text in said.items() if text and key != "summary"}}
     if figures is not None:
         try:
-            info["figures"] = figures_of(json.loads(figures.read_text(encoding="utf-8")))
-        except (ValueError, PresetError) as error:
+            info["figures"] = figures_of(read_object(figures, PresetError))
+        except PresetError as error:
             raise PresetError(
                 f"{figures} holds no figures of an evaluation.",
                 f"Make it with: hvae evaluate {source} --json > {figures}",

@@ -8,16 +8,27 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import pydantic
-import yaml
 
 from hvae_core.config.component import Component, component_field
-from hvae_core.config.preset_keys import PRESET_KEYS
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
-from hvae_core.errors import ConfigError, did_you_mean
+from hvae_core.errors import ConfigError, HvaeError, did_you_mean
+from hvae_core.files import yaml_files
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
 
+#: the keys of a preset.yaml beside those of a configuration
+PRESET_KEYS = (
+    "name",
+    "licence",
+    "cite",
+    "parameters",
+    "figures",
+    "trained",
+    "notes",
+    "plugins",
+    "weights",
+)
 #: sections that hold a component, which may be given by its name alone
 COMPONENT_KEYS = (
     *("block", "flow", "attention", "likelihood", "regularizer", "data", "optimizer", "schedule"),
@@ -31,71 +42,15 @@ DEFAULT_COMPONENTS = {
 }
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, but a key given twice is an error rather than lost."""
-
-
-def _construct_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if isinstance(key, (list, dict)) or key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} is given twice", key_node.start_mark
-            )
-        seen.add(key)
-    loader.flatten_mapping(node)
-    return {
-        loader.construct_object(key, deep=True): loader.construct_object(value, deep=True)
-        for key, value in node.value
-    }
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_mapping)
-
-
-class _InlineLists(yaml.SafeDumper):
-    """YAML's safe dumper, with a list on one line as in ``width: [8, 16, 32]``."""
-
-
-_InlineLists.add_representer(
-    list,
-    lambda dumper, values: dumper.represent_sequence(
-        yaml.resolver.BaseResolver.DEFAULT_SEQUENCE_TAG, values, flow_style=True
-    ),
-)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping.
 
     Raises:
-        ConfigError: the file is missing, no YAML, or no mapping; names the file and the line.
+        ConfigError: the file is missing, not valid, or no mapping; names the file and the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"There is no file {path}.", "Give a YAML file or a preset's name."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from None
-    try:
-        content = yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f" line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line} is not valid YAML: {error.problem}.") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}.") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path} holds a {type(content).__name__}, but a configuration is a mapping "
-            "with the sections model, likelihood, data and train."
-        )
-    return content
+    if not path.exists():
+        raise ConfigError(f"There is no file {path}.", "Give a YAML file or a preset's name.")
+    return yaml_files.read_mapping(path, ConfigError)
 
 
 def split_preset(mapping: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -117,10 +72,8 @@ def parse_override(text: str) -> tuple[list[str], Any]:
             f"The override {text!r} is not of the form key=value.",
             "Write it like --set train.batch_size=64",
         )
-    try:
-        return path, yaml.safe_load(value) if value.strip() else None
-    except yaml.YAMLError:
-        raise ConfigError(f"The value of the override {text!r} is not valid YAML.") from None
+    name = f"The value of the override {text!r}"
+    return path, yaml_files.parse_yaml(value, name, ConfigError)
 
 
 def apply_overrides(mapping: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -228,7 +181,7 @@ def dump_yaml(config: Config | Mapping[str, Any]) -> str:
         values = {**config.to_dict(), **({"plugins": plugins} if plugins else {})}
     else:
         values = dict(config)
-    return yaml.dump(values, Dumper=_InlineLists, sort_keys=False, allow_unicode=True)
+    return yaml_files.dump_yaml(values)
 
 
 def create_component(kind: str, value: Any) -> Component:
@@ -248,29 +201,43 @@ def create_component(kind: str, value: Any) -> Component:
         raise ConfigError(message, hint) from None
 
 
-def check_image_shape(
-    shape: Sequence[int], expected: Sequence[int], what: str = "The images"
-) -> None:
-    """Refuse images that are not of the model's shape.
-
-    Args:
-        shape: [H, W, C] of the images.
-        expected: [H, W, C] that the model takes.
-        what: begins the message, such as "The images of data set 'digits'".
+def check_against_shape(config: Config, shape: Sequence[int]) -> None:
+    """Refuse a data set whose images [..., H, W, C] are not the model's.
 
     Raises:
-        ConfigError: they differ; names the options that decide the model's shape.
+        ConfigError: names the options that decide the model's shape.
     """
-    if tuple(shape) != tuple(expected):
-        raise ConfigError(
-            f"{what} have shape {list(shape)} but the model's are {list(expected)}.",
-            "model.resolutions[0] times model.patch_size must be the side and "
-            "model.image_channels the channels; or set the data set's size options.",
-        )
-
-
-def check_against_shape(config: Config, shape: Sequence[int]) -> None:
-    """Refuse a data set whose images [H, W, C] are not the model's; see `check_image_shape`."""
     check_image_shape(
-        shape, config.model.image_shape, f"The images of data set {config.data.name!r}"
+        shape, config.model.image_shape, f"The images of data set {config.data.name!r} have"
+    )
+
+
+def check_image_shape(
+    shape: Sequence[int],
+    expected: Sequence[int],
+    subject: str = "The images have",
+    *,
+    batch: bool = False,
+    kind: type[HvaeError] = ConfigError,
+) -> None:
+    """Refuse images of another shape than the model's: the one place where they are compared.
+
+    Args:
+        shape: of the images, [..., H, W, C].
+        expected: the model's [H, W, C].
+        subject: what has this shape, for the message, with its verb.
+        batch: whether it must be a batch [B, H, W, C] of at least one image.
+        kind: of the error.
+
+    Raises:
+        HvaeError: of this kind.
+    """
+    is_batch = len(shape) == len(expected) + 1 and shape[0] > 0
+    if tuple(shape[-len(expected) :]) == tuple(expected) and (is_batch or not batch):
+        return
+    wanted = ", ".join(["B"] * batch + [str(size) for size in expected])
+    raise kind(
+        f"{subject} shape {list(shape)}; the model needs images [{wanted}].",
+        "model.resolutions[0] times model.patch_size must be the side and model.image_channels "
+        "the channels; or set the data set's size options.",
     )

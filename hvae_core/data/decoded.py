@@ -6,15 +6,14 @@ import contextlib
 import hashlib
 import io
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from hvae_core.files.places import cache_folder
+from hvae_core.files.replacing import replacing
 from hvae_core.interfaces import Shape3
 
 
@@ -41,16 +40,10 @@ def decoded_images(
     path = cache_folder() / "data" / "decoded" / f"{_key(files, recipe, shape)}.npy"
     with contextlib.suppress(OSError, ValueError):
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        if _write(partial, shape, chunks()):
-            os.replace(partial, path)
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError:
-        pass
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        with replacing(path) as temporary:
+            _write(temporary, shape, chunks())
+        return np.load(path, mmap_mode="r", allow_pickle=False)
     parts = list(chunks())
     return np.concatenate(parts) if parts else np.empty((0, *shape), np.uint8)
 
@@ -62,36 +55,22 @@ def _key(files: Sequence[Path], recipe: Any, shape: Shape3) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def _write(path: Path, shape: Shape3, chunks: Iterable[np.ndarray]) -> bool:
-    """Write all chunks to ``path``; False where the disk does not let us.
+def _write(path: Path, shape: Shape3, chunks: Iterable[np.ndarray]) -> None:
+    """Write all chunks to ``path``.
 
     Plain writes, no memory map: a full disk is then an error to be caught and not a signal.
+
+    Raises:
+        OSError: the disk does not let us.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file: BinaryIO = path.open("wb")
-    except OSError:
-        return False
-    with file:
+    with path.open("wb") as file:
         count = 0
-        try:
-            file.write(_header(0, shape))
-        except OSError:
-            return False
+        file.write(_header(0, shape))
         for chunk in chunks:
-            try:
-                file.write(np.ascontiguousarray(chunk).data)
-            except OSError:
-                return False
+            file.write(np.ascontiguousarray(chunk).data)
             count += len(chunk)
-        try:
-            file.seek(0)
-            file.write(_header(count, shape))
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            return False
-    return True
+        file.seek(0)
+        file.write(_header(count, shape))
 
 
 def _header(count: int, shape: Shape3) -> bytes:

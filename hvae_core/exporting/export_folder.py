@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.config import Config
-from hvae_core.errors import BadInputError, HvaeError
-from hvae_core.exported.folder import FORMAT, MANIFEST, VERSION, is_export_folder
-from hvae_core.fetching.transfer import file_digest
+from hvae_core.errors import BadInputError
+from hvae_core.exported.manifest import FORMAT, MANIFEST, VERSION, is_export_folder
+from hvae_core.files.digests import file_digest
+from hvae_core.files.replacing import disk_errors, replacing_folder
+from hvae_core.files.versions import hvae_version
 from hvae_core.inference.programs import Graph
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ def describe(
         graphs: each with the name of its main file and its outputs.
         more: further keys: runtime, precision, preset.
     """
-    from hvae_core.weights.model_weights import hvae_version
-
     likelihood = network.likelihood
     return {
         "format": FORMAT,
@@ -78,12 +76,8 @@ def write_folder(output: Path, write: Callable[[Path], Mapping[str, Any]]) -> di
         BadInputError: ``output`` holds something else.
         HvaeError: it cannot be written; ``output`` is as it was.
     """
-    from hvae_core.files.folders import swap_in
-
     check_output(output)
-    work = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        work.mkdir(parents=True)
+    with disk_errors(f"write the export {output}"), replacing_folder(output) as work:
         manifest = dict(write(work))
         manifest["files"] = {
             path.name: {"size": path.stat().st_size, "sha256": file_digest(path)}
@@ -91,14 +85,6 @@ def write_folder(output: Path, write: Callable[[Path], Mapping[str, Any]]) -> di
         }
         text = json.dumps(manifest, indent=1) + "\n"
         (work / MANIFEST).write_text(text, encoding="utf-8")
-        swap_in(work, output)
-    except OSError as error:
-        raise HvaeError(
-            f"Cannot write the export {output}: {error.strerror or error}.",
-            "Make room or choose another folder.",
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return manifest
 
 

@@ -16,8 +16,8 @@ from hvae_core.fetching.transfer import (
     Promise,
     Transfer,
     disk_errors,
-    file_digest,
 )
+from hvae_core.files.digests import file_digest
 from hvae_core.files.places import offline
 
 __all__ = ["MissingFileError", "Progress", "fetch", "file_digest"]

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import http.client
 import json
 import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from hvae_core.errors import DownloadError
-from hvae_core.fetching.redirects import open_url
+from hvae_core.fetching.addresses import open_url
+from hvae_core.files import replacing
+from hvae_core.files.digests import file_digest
 
 Progress = Callable[[int, int | None], None]
 
@@ -39,12 +40,6 @@ class _InterruptedTransferError(Exception):
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
-
-
-def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """The checksum of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +117,7 @@ class Transfer:
                 "Try again later, or fetch it from another source.",
             )
         with disk_errors(self.target):
-            os.replace(self.part, self.target)
+            replacing.move_into_place(self.part, self.target)
             self.note.unlink(missing_ok=True)
 
     def _transfer_with_retries(self) -> None:
@@ -251,16 +246,13 @@ class Transfer:
             self.note.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def disk_errors(target: Path) -> Iterator[None]:
-    """Full disks and refused permissions as one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise DownloadError(
-            f"Cannot write {target}: {_reason(error)}.",
-            "Make room or choose another folder; HVAE_HOME sets where downloads go.",
-        ) from error
+def disk_errors(target: Path) -> contextlib.AbstractContextManager[None]:
+    """Full disks and refused permissions as one `DownloadError`."""
+    return replacing.disk_errors(
+        f"write {target}",
+        "Make room or choose another folder; HVAE_HOME sets where downloads go.",
+        DownloadError,
+    )
 
 
 def _version(headers: http.client.HTTPMessage) -> str | None:

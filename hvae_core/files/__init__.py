@@ -1,1 +1,1 @@
-"""Files: atomic replacement, digests, places, YAML with limits, threads."""
+"""Files: atomic replacement, digests, versions, places, YAML and JSON with limits, threads."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import math
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from hvae_core.errors import BadInputError
+from hvae_core.files.replacing import replace_file
 
 #: pixels of an enlarged image's side that a grid aims at
 _TARGET_SIDE = 64
@@ -111,23 +111,7 @@ def encode_png(image: np.ndarray) -> bytes:
 
 def save_png(image: np.ndarray, path: str | os.PathLike[str]) -> Path:
     """Write one image uint8 [H, W, 1 or 3] as PNG; an older file is replaced atomically."""
-    return replace_file(path, encode_png(image))
-
-
-def replace_file(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write a file, whole or not at all; its folder is made, an older file is replaced."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        _share(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    return replace_file(path, encode_png(image), flush=False)
 
 
 def save_grid(
@@ -143,10 +127,3 @@ def save_grid(
         OSError: the file cannot be written.
     """
     return save_png(make_grid(images, columns, scale), path)
-
-
-def _share(path: str) -> None:
-    """Give a temporary file the permissions that a plainly created one would have."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from hvae_core.errors import BadInputError
+from hvae_core.files.replacing import replacing
 from hvae_core.images.grids import save_grid, save_png
 
 OutputKind = Literal["png", "npz", "folder"]
@@ -119,9 +119,8 @@ def save_npz(batches: Iterable[np.ndarray], path: Path, total: int) -> None:
     Raises:
         ValueError: the batches do not hold ``total`` images.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        temporary, count = Path(folder) / "images.npz", 0
+    count = 0
+    with replacing(path, flush=False) as temporary:
         with (
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
             archive.open("images.npy", "w", force_zip64=True) as member,
@@ -135,4 +134,3 @@ def save_npz(batches: Iterable[np.ndarray], path: Path, total: int) -> None:
                 count += len(batch)
         if count != total:
             raise ValueError(f"{count} images came, {total} were announced")
-        os.replace(temporary, path)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import MissingDependencyError, WeightsError
-from hvae_core.weights.tensors import read_tensors, replacing
+from hvae_core.files.replacing import disk_errors, replacing
+from hvae_core.weights.tensors import read_tensors
 
 #: what PyTorch's data-parallel wrapper writes before every name
 WRAPPER = "module."
@@ -56,7 +57,7 @@ def write_state_dict(arrays: Mapping[str, np.ndarray], path: str | Path) -> Path
     torch = _torch("Writing a PyTorch file")
     # A copy each: an array may be a read-only view, which torch warns of.
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-    with replacing(path) as temporary:
+    with disk_errors(f"write {path}"), replacing(path) as temporary:
         torch.save(tensors, temporary)
     return path
 

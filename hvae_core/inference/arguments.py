@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hvae_core.config import check_image_shape
 from hvae_core.errors import BadInputError
 from hvae_core.inference.engine import Engine
 
@@ -41,12 +42,9 @@ def check_images(engine: Engine, x: Any, name: str = "x") -> np.ndarray:
         BadInputError: another shape, no image, or values that are no bytes.
     """
     images = np.asarray(x)
-    expected = tuple(engine.image_shape)
-    if images.ndim != 4 or images.shape[1:] != expected or not len(images):
-        raise BadInputError(
-            f"{name} has shape {list(images.shape)}; the model needs images "
-            f"[B, {', '.join(map(str, expected))}]."
-        )
+    check_image_shape(
+        images.shape, engine.image_shape, f"{name} has", batch=True, kind=BadInputError
+    )
     if images.dtype == np.uint8:
         return images
     with np.errstate(invalid="ignore"):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import string
-import tempfile
 from importlib import resources
 from pathlib import Path
 
-from hvae_core.errors import BadInputError, HvaeError
+from hvae_core.errors import BadInputError
+from hvae_core.files.replacing import disk_errors, replacing_folder
 from hvae_core.plugins.manager import manager
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -57,20 +56,15 @@ def new_package(name: str, parent: Path) -> Path:
     if target.exists():
         raise BadInputError(f"{target} exists already.", "Choose another name or folder.")
     template = resources.files("hvae_core.plugins") / "template"
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent, prefix=f".{target.name}-") as folder:
-            work = Path(folder) / target.name
-            for source, place in FILES.items():
-                path = work / fill(place, words)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                text = (template / source).read_text(encoding="utf-8")
-                path.write_text(fill(text, words), encoding="utf-8")
-            shutil.move(work, target)
-    except OSError as error:
-        raise HvaeError(
-            f"Cannot write {target}: {error.strerror or error}.", "Choose another folder."
-        ) from error
+    with (
+        disk_errors(f"write {target}", "Choose another folder."),
+        replacing_folder(target) as work,
+    ):
+        for source, place in FILES.items():
+            path = work / fill(place, words)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = (template / source).read_text(encoding="utf-8")
+            path.write_text(fill(text, words), encoding="utf-8")
     return target
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import HvaeError, TrainingError, WeightsError
+from hvae_core.files.json_files import read_object
+from hvae_core.files.replacing import remove_folder, replacing_folder
 from hvae_core.weights import read_tensors, write_tensors
 
 MODEL_FILE = "model.safetensors"
@@ -83,15 +84,9 @@ class Checkpoints:
             TrainingError: it cannot be written; the older ones are as they were.
         """
         target = self.path(step)
-        work = self.folder / f".{target.name}.{os.getpid()}.tmp"
         try:
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir(parents=True)
-            self._write(work, checkpoint)
-            if target.exists():
-                self._remove(target)
-            os.replace(work, target)
-            _flush_folder(self.folder)
+            with replacing_folder(target) as work:
+                self._write(work, checkpoint)
         except (HvaeError, OSError) as error:
             reason = error.message if isinstance(error, HvaeError) else error.strerror or str(error)
             older = self.steps()
@@ -100,8 +95,6 @@ class Checkpoints:
                 f"The checkpoint of step {step} cannot be written ({reason.rstrip('.')}); {kept}.",
                 "Make room, then go on with --resume.",
             ) from error
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
         self.prune(best)
         return target
 
@@ -131,8 +124,9 @@ class Checkpoints:
         steps = self.steps()
         for step in steps[: -self.keep]:
             if step != best:
-                self._remove(self.path(step))
-        for leftover in self.folder.glob(".step-*.tmp"):
+                with contextlib.suppress(OSError):
+                    remove_folder(self.path(step))
+        for leftover in self.folder.glob(".step-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
     def _write(self, folder: Path, checkpoint: Checkpoint) -> None:
@@ -151,19 +145,7 @@ class Checkpoints:
             write_tensors(whole, folder / EMA_FILE, about)
         write_tensors(optimizer, folder / OPTIMIZER_FILE, about)
         text = json.dumps({**checkpoint.state, "averaged": sorted(average)}, indent=1)
-        with (folder / STATE_FILE).open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        _flush_folder(folder)
-
-    def _remove(self, path: Path) -> None:
-        # Renamed first: a crash while files are being removed leaves no half checkpoint.
-        trash = path.with_name(f".{path.name}.old.tmp")
-        with contextlib.suppress(OSError):
-            shutil.rmtree(trash, ignore_errors=True)
-            os.replace(path, trash)
-            shutil.rmtree(trash, ignore_errors=True)
+        (folder / STATE_FILE).write_text(text, encoding="utf-8")
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -174,21 +156,8 @@ def read_state(folder: Path) -> dict[str, Any]:
     """
     path = folder / STATE_FILE
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(state, dict):
-            raise ValueError
-    except (OSError, ValueError) as error:
+        return read_object(path, WeightsError)
+    except WeightsError as error:
         raise WeightsError(
             f"{path} is missing or damaged.", f"Remove {folder} to go on from an older checkpoint."
         ) from error
-    return state
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make renames in ``folder`` survive a power cut, where the platform can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

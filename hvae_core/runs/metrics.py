@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import TrainingError
+from hvae_core.files.replacing import disk_errors, replace_file
 
 #: figures that are counted instead of averaged
 COUNTED = ("skipped", "nonfinite")
@@ -107,14 +107,12 @@ class MetricsFile:
             TrainingError: it cannot be written.
         """
         line = json.dumps(plain(record)) + "\n"
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
-        except OSError as error:
-            raise TrainingError(
-                f"Cannot write {self.path}: {error.strerror or error}.",
-                "Make room, then go on from the last checkpoint with --resume.",
-            ) from error
+        hint = "Make room, then go on from the last checkpoint with --resume."
+        with (
+            disk_errors(f"write {self.path}", hint, TrainingError),
+            self.path.open("a", encoding="utf-8") as file,
+        ):
+            file.write(line)
 
     def read(self) -> list[dict[str, Any]]:
         """The records; a line that was cut short by a crash is passed over."""
@@ -131,6 +129,4 @@ class MetricsFile:
     def truncate(self, step: int) -> None:
         """Drop the records of updates after ``step``, which a resumed run makes again."""
         kept = [record for record in self.read() if record.get("step", 0) <= step]
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        temporary.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
-        os.replace(temporary, self.path)
+        replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from hvae_core.backends.devices import devices_in_use
 from hvae_core.backends.processes import process_count
-from hvae_core.fetching.download import file_digest
+from hvae_core.files.digests import file_digest
+from hvae_core.files.versions import hvae_version, package_version
 
 
 def describe_session(step: int, weights: Path | None = None) -> dict[str, Any]:
@@ -37,17 +37,10 @@ def describe_session(step: int, weights: Path | None = None) -> dict[str, Any]:
         "step": step,
         "device": devices_in_use(),
         "processes": process_count(),
-        "backend": f"{backend} {_version(backend)}",
+        "backend": f"{backend} {package_version(backend) or '?'}",
         "keras": keras.__version__,
-        "hvae": _version("hvae"),
+        "hvae": hvae_version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         **start,
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "?"

@@ -3,15 +3,28 @@
 Importing this package imports no Keras; the model is handed in.
 """
 
-from hvae_core.weights.header import Header, TensorEntry, read_header
-from hvae_core.weights.model_weights import assign, load_weights, model_arrays, save_weights
-from hvae_core.weights.naming import weight_names
-from hvae_core.weights.tensors import read_metadata, read_tensors, write_tensors
+from hvae_core.weights.model_weights import (
+    assign,
+    load_weights,
+    model_arrays,
+    save_weights,
+    weight_names,
+)
+from hvae_core.weights.tensors import (
+    Header,
+    TensorEntry,
+    copy_weights,
+    read_header,
+    read_metadata,
+    read_tensors,
+    write_tensors,
+)
 
 __all__ = [
     "Header",
     "TensorEntry",
     "assign",
+    "copy_weights",
     "load_weights",
     "model_arrays",
     "read_header",

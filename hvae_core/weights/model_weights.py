@@ -1,18 +1,59 @@
-"""A model's weights to and from a file, checked as a whole before anything is changed."""
+"""A model's weights by name: to and from a file, checked as a whole before anything is changed.
+
+Importing this module imports no Keras; the model is handed in.
+"""
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hvae_core.errors import WeightsError
-from hvae_core.weights.fit import misfits
-from hvae_core.weights.naming import weight_names
+from hvae_core.files.versions import hvae_version
 from hvae_core.weights.tensors import read_tensors, write_tensors
+
+#: how many names an error lists
+LISTED = 4
+
+Shape = tuple[int, ...]
+
+
+def weight_names(model: Any) -> dict[str, Any]:
+    """The model's weights by name, in the model's order.
+
+    A name is the Keras variable's path without the model's own name, with dots:
+    ``hvae/decoder/blocks-3/prior/kernel`` is ``decoder.blocks.3.prior.kernel``. Seed generators and
+    metrics are left out.
+
+    Args:
+        model: a built `keras.Model` or layer.
+
+    Returns:
+        Names to `keras.Variable`.
+
+    Raises:
+        WeightsError: the model has no weights yet, or two weights have one name.
+    """
+    named: dict[str, Any] = {}
+    for variable in model.weights:
+        first, _, rest = variable.path.partition("/")
+        path = rest if rest and first == model.name else variable.path
+        # Torch forbids a dot in a name, so numbered layers are called "blocks-3".
+        name = path.replace("/", ".").replace("-", ".")
+        if name in named:
+            raise WeightsError(
+                f"Two weights of the model {model.name!r} are both named {name!r}.",
+                "Give each of its layers an explicit name= that no sibling has.",
+            )
+        named[name] = variable
+    if not named:
+        raise WeightsError(
+            f"The model {model.name!r} has no weights yet.", "Build it before saving or loading."
+        )
+    return named
 
 
 def model_arrays(model: Any, dtype: str = "float32") -> dict[str, np.ndarray]:
@@ -109,9 +150,40 @@ def file_metadata(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {"format": "hvae", "hvae_version": hvae_version(), **(more or {})}
 
 
-def hvae_version() -> str:
-    """The installed version of hvae, or "unknown" where it is not installed."""
-    try:
-        return importlib.metadata.version("hvae")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+def listed(names: Sequence[str]) -> str:
+    """The first names and how many more there are."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{', '.join(names[:LISTED])}{more}"
+
+
+def misfits(
+    found: Mapping[str, Sequence[int]], expected: Mapping[str, Sequence[int]], noun: str = ""
+) -> list[str]:
+    """What is missing, unexpected or of another shape; empty where all fits.
+
+    Args:
+        found: shapes by name.
+        expected: shapes by name.
+        noun: what is counted, as in "2 tensors missing"; none for "2 missing".
+    """
+    shapes: list[tuple[str, Shape, Shape]] = [
+        (name, tuple(found[name]), tuple(shape))
+        for name, shape in expected.items()
+        if name in found and tuple(found[name]) != tuple(shape)
+    ]
+    kinds = {
+        "missing": [name for name in expected if name not in found],
+        "unexpected": [name for name in found if name not in expected],
+        "of another shape": [
+            f"{name} {list(shape)}, expected {list(wanted)}" for name, shape, wanted in shapes
+        ],
+    }
+    return [
+        f"{_count(len(names), noun)} {kind} ({listed(names)})"
+        for kind, names in kinds.items()
+        if names
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number > 1)}" if noun else str(number)

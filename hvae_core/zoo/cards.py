@@ -61,9 +61,9 @@ def hub_card(preset: Preset) -> str:
         "pipeline_tag": "unconditional-image-generation",
         "tags": ["hvae", "keras", "variational-autoencoder", "hierarchical-vae"],
     }
-    import yaml
+    from hvae_core.files.yaml_files import dump_yaml
 
-    return f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n{model_card(preset)}"
+    return f"---\n{dump_yaml(head, inline=None)}---\n\n{model_card(preset)}"
 
 
 def _section(title: str, body: str) -> str:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hvae_core.errors import HvaeError, PresetError, did_you_mean
+from hvae_core.errors import PresetError, did_you_mean
+from hvae_core.files.replacing import LEFTOVER, disk_errors, remove_folder
 from hvae_core.zoo.finding import installed_presets, presets_folder, pulled_presets
 from hvae_core.zoo.preset import WEIGHTS_FILE, read_preset
 from hvae_core.zoo.workplace import lock_path, pulling_folder
-
-#: what `hvae_core.files.folders.swap_in` and `prune` leave where they are killed
-_LEFTOVER = re.compile(r"\..+\.\d+\.old")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +69,8 @@ def _unused() -> Iterator[Pruned]:
             yield _item(path.name, path, "interrupted pull")
     installed = installed_presets()
     for path in _folders(presets_folder()):
-        if _LEFTOVER.fullmatch(path.name):
-            yield _item(path.name.split(".")[1], path, "left over by a process that was killed")
+        if leftover := LEFTOVER.fullmatch(path.name):
+            yield _item(leftover["name"], path, "left over by a process that was killed")
         elif path.name.startswith("."):
             continue
         elif not (path / WEIGHTS_FILE).is_file():
@@ -114,15 +109,7 @@ def _item(name: str, folder: Path, reason: str) -> Pruned:
 
 
 def _remove(folder: Path) -> None:
-    """Out of sight by one rename first, so that no half of a preset is ever found."""
-    hidden = folder.with_name(f".{folder.name.lstrip('.')}.{os.getpid()}.old")
-    try:
-        if folder.is_symlink():
-            folder.unlink()
-            return
-        os.replace(folder, hidden)
-        shutil.rmtree(hidden)
-    except OSError as error:
-        raise HvaeError(f"Cannot remove {folder}: {error.strerror or error}.") from error
+    with disk_errors(f"remove {folder}", ""):
+        remove_folder(folder)
     with contextlib.suppress(OSError):
         lock_path(folder.name).unlink()

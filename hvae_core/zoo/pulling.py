@@ -16,11 +16,11 @@ from typing import Any
 
 from hvae_core.errors import DownloadError, HvaeError, PresetError, WeightsError
 from hvae_core.fetching.addresses import HubAddress, check_source, is_address
-from hvae_core.fetching.sources import fetch_file
+from hvae_core.fetching.hub import fetch_file
 from hvae_core.fetching.transfer import Promise
-from hvae_core.files.folders import swap_in
+from hvae_core.files.replacing import swap_in
 from hvae_core.files.yaml_files import MAX_BYTES
-from hvae_core.weights.header import read_header
+from hvae_core.weights.tensors import read_header
 from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
 from hvae_core.zoo.preset import (
     CARD_FILE,

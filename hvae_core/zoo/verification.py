@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import PresetError, WeightsError
-from hvae_core.fetching.download import file_digest
-from hvae_core.weights.header import read_header
+from hvae_core.files.digests import file_digest
+from hvae_core.weights.tensors import read_header
 from hvae_core.zoo.finding import find_preset
 from hvae_core.zoo.preset import Preset, how_to_get
 

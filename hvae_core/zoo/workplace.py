@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvae_core.errors import DownloadError
+from hvae_core.files.replacing import disk_errors
 from hvae_core.zoo.finding import presets_folder
 
 ORIGIN_FILE = "origin.json"
@@ -42,7 +43,8 @@ def workplace(name: str, waiting: Callable[[], None] | None = None) -> Iterator[
     import filelock
 
     work = pulling_folder() / name
-    try:
+    hint = "Make room or choose another folder; HVAE_HOME sets where presets go."
+    with disk_errors(f"write in {presets_folder()}", hint, DownloadError):
         work.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(lock_path(name))
         try:
@@ -58,11 +60,6 @@ def workplace(name: str, waiting: Callable[[], None] | None = None) -> Iterator[
             yield work
         finally:
             lock.release()
-    except OSError as error:
-        raise DownloadError(
-            f"Cannot write in {presets_folder()}: {error.strerror or error}.",
-            "Make room or choose another folder; HVAE_HOME sets where presets go.",
-        ) from error
 
 
 def note_origin(folder: Path, origin: str) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hvae_core.config.preset_keys import PRESET_KEYS
-from hvae_core.errors import HvaeError, PresetError
-from hvae_core.fetching.download import file_digest
-from hvae_core.files.folders import swap_in
-from hvae_core.weights.header import copy_weights, read_header
+from hvae_core.config import PRESET_KEYS
+from hvae_core.errors import PresetError
+from hvae_core.files.digests import file_digest
+from hvae_core.files.replacing import disk_errors, replacing_folder
+from hvae_core.files.yaml_files import dump_yaml
+from hvae_core.weights.tensors import copy_weights, read_header
 from hvae_core.zoo.cards import model_card
 from hvae_core.zoo.preset import (
     CARD_FILE,
@@ -74,9 +74,7 @@ def write_preset(
     target = Path(folder)
     content = _content(target, config, figures, info)
     _refuse_to_clobber(target, overwrite)
-    work = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        work.mkdir(parents=True)
+    with disk_errors(f"write the preset {target}"), replacing_folder(target) as work:
         if target.is_dir():
             for path in target.iterdir():
                 if path.name not in FILES:
@@ -85,17 +83,10 @@ def write_preset(
             shutil.copyfile(samples, work / SAMPLES_FILE)
         if weights is not None:
             _add_weights(work / WEIGHTS_FILE, weights, content)
-        _write_yaml(work / PRESET_FILE, content)
+        text = dump_yaml(content, inline="leaves", width=100)
+        (work / PRESET_FILE).write_text(text, encoding="utf-8")
         preset = read_preset(work, content["name"])
         (work / CARD_FILE).write_text(model_card(preset), encoding="utf-8")
-        swap_in(work, target)
-    except OSError as error:
-        raise HvaeError(
-            f"Cannot write the preset {target}: {error.strerror or error}.",
-            "Make room or choose another folder.",
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return read_preset(target, content["name"])
 
 
@@ -166,15 +157,6 @@ def _add_weights(path: Path, weights: WeightsWriter, content: dict[str, Any]) ->
     content["parameters"] = read_header(path).parameters
     record = {"sha256": file_digest(path), "size": path.stat().st_size}
     content["weights"] = {**record, **content.get("weights", {})}
-
-
-def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
-    import yaml
-
-    text = yaml.safe_dump(
-        dict(content), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
-    )
-    path.write_text(text, encoding="utf-8")
 
 
 def _refuse_to_clobber(target: Path, overwrite: bool) -> None:

@@ -12,8 +12,8 @@ FILES = sorted(
 CORE = [path for path in FILES if path.is_relative_to(ROOT / "hvae_core")]
 BACKENDS = {"keras", "jax", "tensorflow", "torch", "openvino"}
 KERAS_FREE = (
-    "cli", "report", "exporting", "zoo", "exported", "images", "importing", "runs", "data", "fetching",
-    "weights", "config", "plugins", "files", "interfaces",
+    "cli", "report", "exporting", "zoo", "exported", "images", "importing", "runs", "data",
+    "fetching", "weights", "config", "plugins", "files", "interfaces",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program, value_and_grad
+from hvae_core.backends.compiling import Program, value_and_grad
 from hvae_core.interfaces import Flow, Shape3, Tensor
 from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of

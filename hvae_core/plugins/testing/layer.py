@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program, compiled, value_and_grad
+from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.interfaces import Tensor
 from hvae_core.layers import seeded
 from hvae_core.plugins.testing.component import ComponentContract

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program, compiled, value_and_grad
+from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.interfaces import Likelihood, Shape3
 from hvae_core.plugins.testing.component import ComponentContract
 

@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hvae_core.config import Config, parse_config
 from hvae_core.errors import ConfigError, WeightsError, did_you_mean
-from hvae_core.fetching.transfer import file_digest
+from hvae_core.files.digests import file_digest
+from hvae_core.files.json_files import read_object
 from hvae_core.importing import read_state_dict
 from hvae_core.interfaces import Imported, Importer
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_plugins.importers.openai_vdvae.configurations import translate
-from hvae_plugins.importers.openai_vdvae.tensors import (
+from hvae_plugins.importers.openai_vdvae.original_tensors import (
     from_original,
     mismatches,
     require_original,
@@ -89,14 +89,7 @@ def find_configuration(name: str, known: Mapping[str, Config]) -> Config:
             f"The original has no configuration {name!r}.",
             f"{did_you_mean(name, known)} A JSON file with its keys will do, too.",
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is not valid JSON.") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no keys; expected those of the original's configuration.")
+    content = read_object(path, ConfigError, "Give a file with the original's configuration.")
     try:
         return parse_config(translate(content))
     except ConfigError as error:

@@ -30,7 +30,7 @@ def forward():
     """A model's pass along seeded noise, in one program: JAX would compile each operation."""
     from keras import ops
 
-    from hvae_core.backends.programs import compiled
+    from hvae_core.backends.compiling import compiled
     from hvae_core.prob.noise import Noise, draw_normal
 
     def run(model, images, seed=0):

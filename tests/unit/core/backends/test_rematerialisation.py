@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program, value_and_grad
+from hvae_core.backends.compiling import Program, value_and_grad
 from hvae_core.prob.noise import Noise
 
 pytestmark = pytest.mark.every_backend

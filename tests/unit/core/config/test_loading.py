@@ -12,13 +12,14 @@ from hvae_core.config import (
     PerScale,
     at_scale,
     check_against_shape,
+    check_image_shape,
     create_component,
     dump_yaml,
     load_config,
     parse_config,
 )
 from hvae_core.config.model import Activation
-from hvae_core.errors import ConfigError
+from hvae_core.errors import BadInputError, ConfigError
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 
 
@@ -179,9 +180,47 @@ def test_large_kernels_grow_with_the_resolution():
 
 
 def test_images_of_another_shape_are_refused():
-    with pytest.raises(ConfigError, match=r"\[8, 8, 1\] but the model's are \[32, 32, 3\]"):
+    sentence = r"'digits' have shape \[8, 8, 1\]; the model needs images \[32, 32, 3\]"
+    with pytest.raises(ConfigError, match=sentence):
         check_against_shape(Config(), (8, 8, 1))
     check_against_shape(Config(), (32, 32, 3))
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (5, 8, 8, 1), (2, 3, 8, 8, 1)])
+def test_images_of_the_model_s_shape_pass_whatever_is_before_it(shape):
+    check_image_shape(shape, (8, 8, 1))
+
+
+@pytest.mark.parametrize("shape", [(), (8, 1), (8, 1, 8), (5, 8, 8, 3), (8, 8, 1, 1)])
+def test_images_of_another_shape_are_named(shape):
+    with pytest.raises(ConfigError, match=r"^The images have shape .* \[8, 8, 1\]\. model\."):
+        check_image_shape(shape, (8, 8, 1))
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (0, 8, 8, 1), (1, 1, 8, 8, 1), (1, 8, 8, 3)])
+def test_a_batch_has_images_of_the_model_s_shape(shape):
+    with pytest.raises(BadInputError, match=r"^x has shape .*the model needs images \[B, 8, 8, 1"):
+        check_image_shape(shape, (8, 8, 1), "x has", batch=True, kind=BadInputError)
+    check_image_shape((1, 8, 8, 1), (8, 8, 1), "x has", batch=True, kind=BadInputError)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[1", "2020-99-99", "!!int abc", "!!bool abc", "9" * 5_000, "[" * 5_000, "{a: 1, a: 2}"],
+)
+def test_a_malformed_value_of_an_override_is_one_sentence(value):
+    with pytest.raises(ConfigError, match=r"The value of the override .* is not valid YAML"):
+        parse_config({}, [f"train.seed={value}"])
+
+
+@pytest.mark.parametrize(
+    "raw", [b"train: {seed: \xff}", b"train: {seed: !!int abc}", b"? [1]\n: 2"]
+)
+def test_whatever_is_wrong_in_a_file_names_file_and_line(tmp_path, raw):
+    path = tmp_path / "a.yaml"
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError, match=r"a\.yaml line 1 is not valid YAML"):
+        load_config(path)
 
 
 def test_per_scale_options_of_a_plugin_are_taken_apart():

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import hvae_core as hvae
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError
 from hvae_core.training.step import build_step

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 import hvae_core as hvae
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.data import open_dataset
 from hvae_core.errors import ConfigError
 from hvae_core.evaluation import evaluate

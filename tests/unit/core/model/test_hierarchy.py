@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program, compiled, value_and_grad
+from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.config import Config
 from hvae_core.prob.elbo import log_ratio
 from hvae_core.prob.noise import Noise, draw_normal
@@ -76,30 +76,45 @@ def test_temperature_zero_ignores_the_noise(make_model):
     assert np.abs(warm[0] - warm[1]).max() > 1e-3
 
 
+OPTIONS = [
+    {"readout": {"kind": "features"}},
+    {"readout": {"width": 8, "middle_width": 4, "blocks": 0, "upsampling": "bilinear"}},
+    # Eight groups of two channels at 1x1 would be normalised to constants.
+    {
+        "norm": "group",
+        "resolutions": [8, 4, 2],
+        "width": 16,
+        "encoder_middle_width": 16,
+        "decoder_middle_width": 16,
+        "readout": {"width": 16, "middle_width": 16},
+    },
+    {"conv": "depthwise5"},
+    {"top": "zeros"},
+    {"channel_change": "pad", "width": [4, 8, 8]},
+    {"width": [4, 8, 12], "latent_width": [1, 2, 3]},
+    {"standard_deviation": "exp", "block_activation": "gelu"},
+    {"patch_size": 2, "resolutions": [4, 2, 1]},
+    {"encoder_blocks": 0},
+    {"decoder_blocks": [0, 2, 1]},
+    {"no_bias_above": 0},
+]
+#: each option again, several in a model: what takes long to compile is compiled four times
+TOGETHER = [
+    {**OPTIONS[5], **OPTIONS[0], **OPTIONS[7], **OPTIONS[9]},
+    {**OPTIONS[1], **OPTIONS[3], **OPTIONS[4], **OPTIONS[10]},
+    OPTIONS[2],
+    {**OPTIONS[6], **OPTIONS[8], **OPTIONS[11]},
+]
+
+
+def test_every_option_is_in_one_of_the_four_models():
+    alone = [item for changes in OPTIONS for item in changes.items()]
+    assert all(any(item in changes.items() for changes in TOGETHER) for item in alone)
+
+
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"readout": {"kind": "features"}},
-        {"readout": {"width": 8, "middle_width": 4, "blocks": 0, "upsampling": "bilinear"}},
-        # Eight groups of two channels at 1x1 would be normalised to constants.
-        {
-            "norm": "group",
-            "resolutions": [8, 4, 2],
-            "width": 16,
-            "encoder_middle_width": 16,
-            "decoder_middle_width": 16,
-            "readout": {"width": 16, "middle_width": 16},
-        },
-        {"conv": "depthwise5"},
-        {"top": "zeros"},
-        {"channel_change": "pad", "width": [4, 8, 8]},
-        {"width": [4, 8, 12], "latent_width": [1, 2, 3]},
-        {"standard_deviation": "exp", "block_activation": "gelu"},
-        {"patch_size": 2, "resolutions": [4, 2, 1]},
-        {"encoder_blocks": 0},
-        {"decoder_blocks": [0, 2, 1]},
-        {"no_bias_above": 0},
-    ],
+    OPTIONS if keras.config.backend() == "torch" else TOGETHER,
     ids=lambda changes: "-".join(changes),
 )
 def test_every_option_builds_runs_and_passes_gradients(make_model, images, changes):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.interfaces import Block
 from hvae_core.layers import convolution
 from hvae_core.plugins import ComponentSpec, hookimpl, manager

@@ -79,7 +79,7 @@ def test_densities_are_float32_from_half_precision_outputs():
 
 def flow_case(rows, bend):
     """A posterior, its prior, noise, and a flow z + bend tanh(z) that is exact by hand."""
-    from hvae_core.backends.programs import Program, value_and_grad
+    from hvae_core.backends.compiling import Program, value_and_grad
 
     rng = np.random.default_rng(0)
     parts = [keras.Variable(rng.normal(0, 0.5, (1, 3)).astype("f")) for _ in range(4)]

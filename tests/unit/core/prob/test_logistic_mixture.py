@@ -55,7 +55,7 @@ def test_samples_follow_the_density():
 
 
 def test_extreme_parameters_give_finite_values_and_gradients():
-    from hvae_core.backends.programs import value_and_grad
+    from hvae_core.backends.compiling import value_and_grad
 
     parameters = random_parameters(3, 4, side=3, spread=30.0)
     variable = keras.Variable(parameters)

@@ -6,7 +6,7 @@ from keras import ops
 
 pytest.importorskip("sklearn")
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.config import Config
 from hvae_core.data import open_dataset
 from hvae_core.runs.metrics import MetricsFile

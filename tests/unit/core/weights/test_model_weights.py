@@ -16,7 +16,6 @@ from hvae_core.weights import (
     read_metadata,
     read_tensors,
     save_weights,
-    tensors,
     weight_names,
 )
 
@@ -124,7 +123,7 @@ def test_a_full_disk_keeps_the_older_file(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tensors.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(HvaeError, match="No space left on device") as caught:
         save_weights(make(), path)
     assert caught.value.exit_code == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hvae_core.errors import ConfigError, PresetError
-from hvae_core.zoo import Preset, find_preset, list_presets, preset_summary, read_preset
+from hvae_core.zoo import find_preset, list_presets, preset_summary, read_preset
 
 
 def test_listing(zoo: Path) -> None:
@@ -60,7 +60,8 @@ def test_a_bad_key_names_the_file(zoo: Path) -> None:
     ("content", "match"),
     [
         ("a: [", "line 1 is not valid YAML"),
-        ("- 1", "holds no keys"),
+        ("- 1", "holds a list"),
+        ("", "is empty"),
         ("name: ../x", "cannot be a preset's name"),
         ("weights: 3", "must be a mapping"),
         ("weights: {sha256: 12}", "64 hexadecimal digits"),
@@ -85,14 +86,6 @@ def test_places_without_a_preset(zoo: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(PresetError, match=match):
             find_preset(source)
-
-
-def test_a_run_folder_is_left_to_whoever_knows_it(zoo: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    known = Preset("run", run, {})
-    finders = [lambda path: None, lambda path: known if path == run else None]
-    assert find_preset(run, folder_finders=finders) is known
 
 
 @pytest.mark.parametrize("address", ["hf://owner/name", "https://host/p"])

@@ -27,12 +27,12 @@ START = """
 import sys, types
 from pathlib import Path
 from hvae_core.plugins.specs import ComponentSpec
-from hvae_core.zoo import index
+from hvae_core.zoo import finding
 spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: Path(sys.argv.pop(1)))
 folder = spec.build()
 spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: folder)
 entry = types.SimpleNamespace(kind="preset", name="zoo", status="available")
-index.manager = lambda: types.SimpleNamespace(
+finding.manager = lambda: types.SimpleNamespace(
     entries=lambda kind: [entry], get=lambda kind, name: spec
 )
 from hvae_core.cli.main import main

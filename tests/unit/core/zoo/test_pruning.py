@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hvae_core.errors import HvaeError, PresetError
-from hvae_core.zoo import prune, pruning
+from hvae_core.zoo import prune
 from hvae_core.zoo.workplace import lock_path
 
 
@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_removed(pulled: Path, monkeypatch: pytest.Monke
     def refused(*_: object) -> None:
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr(pruning.os, "replace", refused)
+    monkeypatch.setattr(os, "replace", refused)
     with pytest.raises(HvaeError, match=r"Cannot remove .*Permission denied"):
         prune(["mine"])
     assert yaml.safe_load((pulled / "mine" / "preset.yaml").read_text())["name"] == "trained"

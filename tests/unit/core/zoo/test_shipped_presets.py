@@ -9,7 +9,7 @@ from pathlib import Path
 import hvae_zoo
 import pytest
 
-from hvae_core.weights.header import read_header
+from hvae_core.weights.tensors import read_header
 from hvae_core.zoo import read_preset, verify
 from hvae_core.zoo.cards import model_card
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.errors import ConfigError
 from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of

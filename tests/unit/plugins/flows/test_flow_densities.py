@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import hvae_core as hvae
-from hvae_core.backends.programs import Program, compiled, value_and_grad
+from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.plugins.testing.autodiff import jacobian_of
 
 pytestmark = pytest.mark.every_backend

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.config import Config, create_component, parse_config
 from hvae_core.data import open_dataset
 from hvae_core.errors import ConfigError

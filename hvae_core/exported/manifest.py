@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import BadInputError
+from hvae_core.files.json_files import read_object
 
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "hvae-export", 1
@@ -26,13 +26,8 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         BadInputError: it is missing, damaged or of a later version, or a file is.
     """
     path = Path(folder) / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInputError(f"Cannot read {path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise BadInputError(f"{path} is not valid JSON.", "Export the model again.") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+    manifest = read_object(path, BadInputError, "Export the model again.")
+    if manifest.get("format") != FORMAT:
         raise BadInputError(f"{path} is no manifest of an exported model.")
     if manifest.get("version") != VERSION:
         raise BadInputError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from hvae_core.fetching.addresses import HubAddress
 from hvae_core.fetching.download import MissingFileError, Progress, fetch
 from hvae_core.fetching.transfer import Promise, disk_errors
 from hvae_core.files.places import offline
+from hvae_core.files.replacing import move_into_place
 
 #: in the workplace: what the Hub's client notes, and the bytes it has so far
 HUB_FOLDER = ".hub"
@@ -52,7 +52,7 @@ def fetch_file(
                 f"{target.name} of hf://{address.repository} is not the file that was promised: "
                 f"{fault}."
             )
-        os.replace(local, target)
+        move_into_place(local, target)
     return target
 
 

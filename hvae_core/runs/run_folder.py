@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hvae_core.errors import BadInputError, ConfigError, HvaeError
+from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.files.json_files import read_object
+from hvae_core.files.replacing import disk_errors, replace_file
 from hvae_core.runs.checkpoints import EMA_FILE, MODEL_FILE, Checkpoints, read_state
 
 if TYPE_CHECKING:
@@ -134,13 +135,11 @@ class RunFolder:
         from hvae_core.config import dump_yaml
 
         held_out = {"split": "train", "indices": [int(index) for index in validation]}
-        try:
+        with _disk_errors(self.path):
             for name in ("checkpoints", "samples"):
                 (self.path / name).mkdir(parents=True, exist_ok=True)
-            replace_text(self.config_path, dump_yaml(config))
-            replace_text(self.path / VALIDATION_FILE, json.dumps(held_out) + "\n")
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+            replace_file(self.config_path, dump_yaml(config))
+            replace_file(self.path / VALIDATION_FILE, json.dumps(held_out) + "\n")
 
     def validation_indices(self) -> np.ndarray | None:
         """The indices in ``validation.json``, or None where there is no such file yet.
@@ -152,8 +151,8 @@ class RunFolder:
         if not path.is_file():
             return None
         try:
-            return np.asarray(json.loads(path.read_text(encoding="utf-8"))["indices"], np.int64)
-        except (ValueError, KeyError, TypeError) as error:
+            return np.asarray(read_object(path, BadInputError)["indices"], np.int64)
+        except (BadInputError, ValueError, KeyError, TypeError) as error:
             raise BadInputError(
                 f"{path} is damaged; it should hold the indices of the validation images.",
                 "Remove it to have them drawn again from train.seed.",
@@ -169,17 +168,16 @@ class RunFolder:
         import filelock
 
         existed = self.path.is_dir()
-        try:
+        with _disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.path / LOCK_FILE, timeout=0)
-            lock.acquire()
-        except filelock.Timeout as error:
-            raise BadInputError(
-                f"Another process is training in {self.path}.",
-                "Wait for it, end it, or choose another --output.",
-            ) from error
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:  # an OSError, too
+                raise BadInputError(
+                    f"Another process is training in {self.path}.",
+                    "Wait for it, end it, or choose another --output.",
+                ) from error
         try:
             yield
         finally:
@@ -245,21 +243,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: OSError) -> HvaeError:
-    return BadInputError(
-        f"Cannot write to the output folder {path}: {error.strerror or error}.",
-        "Choose another folder with --output.",
-    )
+def _disk_errors(path: Path) -> AbstractContextManager[None]:
+    hint = "Choose another folder with --output."
+    return disk_errors(f"write to the output folder {path}", hint, BadInputError)
 
 
 def _remove_if_unused(path: Path, existed: bool) -> None:

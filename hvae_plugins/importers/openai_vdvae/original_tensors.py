@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from hvae_core.errors import ConfigError, WeightsError
-from hvae_core.weights.fit import listed, misfits
+from hvae_core.weights.model_weights import listed, misfits
 from hvae_plugins.importers.openai_vdvae.configurations import ORIGINAL_MODEL
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.errors import BadInputError, HvaeError
-from hvae_core.images.grids import replace_file
+from hvae_core.files.replacing import replace_file
 from hvae_core.report.collect import RunFacts, collect
 from hvae_core.report.curves import draw_curves, plots_are_possible
-from hvae_core.report.page import render
+from hvae_core.report.html import render
 from hvae_core.report.picture import Picture
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def write_report(
     try:
         for picture in pictures:
             for name, png in picture.files.items():
-                replace_file(facts.path / "plots" / name, png)
-        return replace_file(target, render(facts, pictures, notes).encode())
+                replace_file(facts.path / "plots" / name, png, flush=False)
+        return replace_file(target, render(facts, pictures, notes), flush=False)
     except OSError as error:
         raise BadInputError(
             f"The report cannot be written to {target}: {error.strerror or error}.",
@@ -75,15 +75,15 @@ def draw(
         pictures += draw_curves(facts)
     if not samples:
         return pictures, notes
-    from hvae_core.report import images
+    from hvae_core.report import model_images
 
     try:
-        model = images.load_model(facts) if model is None else model
+        model = model_images.load_model(facts) if model is None else model
     except HvaeError as error:
         return pictures, [*notes, f"There are no images of the model: {error}"]
     drawings: list[Callable[[RunFacts, HierarchicalVAE], Picture]] = [
-        images.draw_samples,
-        images.draw_hierarchy,
+        model_images.draw_samples,
+        model_images.draw_hierarchy,
     ]
     for drawing in drawings:
         try:

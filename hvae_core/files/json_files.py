@@ -1,0 +1,31 @@
+"""Reading a JSON file that somebody else may have written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hvae_core.errors import HvaeError
+
+
+def read_object(path: Path, kind: type[HvaeError], hint: str = "") -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+        path: the file.
+        kind: of the error.
+        hint: how to mend it.
+
+    Raises:
+        HvaeError: of this kind: it cannot be read, is not valid, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise kind(f"Cannot read {path}: {error.strerror or error}.", hint) from error
+    except (ValueError, RecursionError) as error:
+        raise kind(f"{path} is not valid JSON.", hint) from error
+    if not isinstance(content, dict):
+        raise kind(f"{path} holds no keys; expected a JSON object.", hint)
+    return content

@@ -1,0 +1,183 @@
+"""Writing a file or a folder whole or not at all.
+
+What is written goes to a hidden name beside the target, is flushed to the disk, and takes the
+target's place by one rename: nobody ever finds half of it, and where it fails the older one is as
+it was. What fails is an `OSError`; `disk_errors` makes a sentence of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from hvae_core.errors import HvaeError
+
+#: the name of what gave way to a newer folder, or was being removed, when its process was killed
+LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.old")
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str], *, flush: bool = True) -> Iterator[Path]:
+    """A hidden name beside ``path``, for a file that takes its place if the block succeeds.
+
+    Args:
+        path: the file; its folder is made, an older file is replaced.
+        flush: wait until it is on the disk, so that it survives a power cut. Off for what is
+            easily made again, such as pictures.
+
+    Raises:
+        OSError: it cannot be written; an older file is as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path, "tmp")
+    try:
+        temporary.touch()
+        plain = temporary.stat().st_mode
+        yield temporary
+        # A library may have replaced the file by one that only its owner may read.
+        if temporary.stat().st_mode != plain:
+            temporary.chmod(plain & 0o7777)
+        move_into_place(temporary, path, flush=flush)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def replace_file(path: str | os.PathLike[str], content: bytes | str, *, flush: bool = True) -> Path:
+    """Write ``content`` to a file, text as UTF-8; arguments and errors as in `replacing`.
+
+    Returns:
+        The file's path.
+    """
+    with replacing(path, flush=flush) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Path(path)
+
+
+def move_into_place(finished: Path, target: Path, *, flush: bool = True) -> None:
+    """Rename a finished file to ``target``, replacing an older one.
+
+    Raises:
+        OSError: it cannot be flushed or renamed; the older file is as it was.
+    """
+    if flush:
+        _flush(finished)
+    os.replace(finished, target)
+    if flush:
+        flush_folder(target.parent)
+
+
+@contextlib.contextmanager
+def replacing_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """An empty hidden folder beside ``target``, which takes its place if the block succeeds.
+
+    Args:
+        target: the folder; those above it are made, an older one gives way.
+
+    Raises:
+        OSError: it cannot be written; an older folder is as it was.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = _beside(target, "tmp")
+    try:
+        work.mkdir()
+        yield work
+        for path in work.rglob("*"):
+            if path.is_dir():
+                flush_folder(path)
+            elif path.is_file() and not path.is_symlink():
+                _flush(path)
+        flush_folder(work)
+        swap_in(work, target)
+        flush_folder(target.parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def swap_in(finished: Path, target: Path) -> None:
+    """Rename the folder ``finished`` to ``target``; an older ``target`` gives way and is removed.
+
+    Raises:
+        OSError: it cannot be renamed; the older ``target`` is as it was.
+    """
+    if not os.path.lexists(target):
+        os.replace(finished, target)
+        return
+    old = _beside(target, "old")
+    os.replace(target, old)
+    try:
+        os.replace(finished, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        old.unlink()
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, out of sight by one rename first, so that no half of it is ever found.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    hidden = _beside(folder, "old")
+    os.replace(folder, hidden)
+    shutil.rmtree(hidden)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make renames in ``folder`` survive a power cut, where the platform can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def disk_errors(
+    action: str,
+    hint: str = "Make room or choose another folder.",
+    kind: type[HvaeError] = HvaeError,
+) -> Iterator[None]:
+    """Full disks and refused permissions as one sentence.
+
+    Args:
+        action: what was tried, such as ``write model.safetensors``.
+        hint: how to mend it.
+        kind: of the error.
+
+    Raises:
+        HvaeError: of this kind, "Cannot <action>: <what the system says>."
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"Cannot {action}: {error.strerror or error}.", hint) from error
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """A hidden name that no other process or thread has."""
+    return path.with_name(f".{path.name.lstrip('.')}.{secrets.token_hex(4)}.{suffix}")
+
+
+def _flush(path: Path) -> None:
+    # Windows flushes what is open for writing only; elsewhere a copied file may be read-only.
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
