@@ -33,7 +33,13 @@ CONFIG = {
     },
     "likelihood": {"name": "logistic-mixture", "mixtures": 2, "levels": 17},
     "data": "digits",
-    "train": {"steps": 2, "batch_size": 64, "sample_epochs": 0, "tensorboard": False},
+    "train": {
+        "steps": 2,
+        "batch_size": 64,
+        "sample_epochs": 0,
+        "tensorboard": False,
+        "report": False,
+    },
 }
 
 

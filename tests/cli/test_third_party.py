@@ -19,6 +19,7 @@ SETTINGS = [
     "model.readout.blocks=0", "likelihood.mixtures=2", "train.epochs=null",
     "train.steps=4", "train.batch_size=8",
     "train.warmup_steps=0", "train.validation_images=16", "train.tensorboard=false",
+    "train.report=false",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(

@@ -24,8 +24,11 @@ class TestConvSylvester(FlowContract):
     spec = conv_sylvester.hvae_component()
     latent_shapes = ((4, 4, 2),)
     configs = [  # noqa: RUF012 - as a third party writes it
-        {"channels": 4, "repeats": 2, "split_first": True, "levels": 2, "terms": 9},
-        {"channels": 12, "spectral_norm": False, "context_channels": 0, "reflections": 2},
-    ]
+        {"channels": 4, "split_first": True, "levels": 2, "terms": 9},
+        {
+            "channels": 12, "levels": 1, "repeats": 2, "spectral_norm": False,
+            "context_channels": 0, "reflections": 2,
+        },
+    ]  # fmt: skip
     log_det_tolerance = 1e-4
     inverse_tolerance = 1e-4

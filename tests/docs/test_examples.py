@@ -47,7 +47,13 @@ TINY = " ".join(
     )
 )  # fmt: skip
 SHORT = " --set ".join(
-    ("train.epochs=null", "train.steps=2", "train.sample_epochs=0", "train.validation_images=8")
+    (
+        "train.epochs=null",
+        "train.steps=2",
+        "train.sample_epochs=0",
+        "train.validation_images=8",
+        "train.report=false",
+    )
 )
 COMMENT = r"<!-- (?P<key>not run|run|first|fails|file): (?P<text>.*?) -->\n"
 BLOCK = re.compile(rf"(?P<comments>(?:{COMMENT})*)```(?P<kind>\w+)\n(?P<code>.*?)\n```", re.DOTALL)

@@ -5,6 +5,7 @@ statistic) lies in the fixtures; all of them in the reference data, whose README
 tolerances, measured on the original in float32 against float64.
 """
 
+import functools
 import json
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def golden(request) -> Path:
 @pytest.fixture
 def base(shared_folder) -> Path:
     return shared_folder / "goldens" / "vdvae" / "base"
+
+
+@functools.cache
+def original(folder: Path):
+    """The model, for all tests that leave its weights as they are, and the tensors."""
+    return original_model(folder)
 
 
 def original_model(folder: Path, **train):
@@ -79,7 +86,7 @@ def test_every_layer_computes_the_original_s_numbers(golden):
     from hvae_core.backends.compiling import compiled
     from hvae_core.prob.noise import Noise
 
-    model, _ = original_model(golden)
+    model, _ = original(golden)
     tensors = recorded(golden)
     images = tensors["input_uint8_nhwc"]
     layers = len(model.latent_shapes)
@@ -117,7 +124,7 @@ def test_every_layer_computes_the_original_s_numbers(golden):
 
 
 def test_the_bound_is_the_original_s(golden):
-    model, _ = original_model(golden)
+    model, _ = original(golden)
     tensors = recorded(golden)
     images = tensors["input_uint8_nhwc"]
     out = model.elbo(images, noise=noise_of(tensors, len(model.latent_shapes)))
@@ -129,7 +136,7 @@ def test_the_bound_is_the_original_s(golden):
 def test_weights_go_back_bit_for_bit(golden):
     from hvae_core.weights import model_arrays
 
-    model, tensors = original_model(golden)
+    model, tensors = original(golden)
     back = to_original(model_arrays(model), model.config)
     assert set(back) == set(tensors)
     for name, array in tensors.items():
@@ -145,7 +152,7 @@ def test_gradients_are_the_original_s(golden):
     from hvae_core.backends.compiling import Program, value_and_grad
     from hvae_core.prob.noise import Noise
 
-    model, _ = original_model(golden)
+    model, _ = original(golden)
     tensors = recorded(golden)
     images = tensors["input_uint8_nhwc"]
     noise = noise_of(tensors, len(model.latent_shapes))
@@ -157,7 +164,9 @@ def test_gradients_are_the_original_s(golden):
         )
         return ops.mean(out.kl - out.log_likelihood) / images[0].size, ()
 
-    gradients = Program(lambda: value_and_grad(loss, weights)[2], weights, compile=True)()
+    program = Program(lambda: value_and_grad(loss, weights)[2], weights, compile=True)
+    gradients = program()
+    program.sync()
     names = {id(variable): name for name, variable in weight_names(model).items()}
     by_name = {
         names[id(weight)]: ops.convert_to_numpy(gradient)
@@ -176,7 +185,7 @@ def test_sampled_images_are_the_original_s(base):
     from hvae_core.backends.compiling import compiled
     from hvae_core.prob.noise import Noise
 
-    model, _ = original_model(base)
+    model, _ = original(base)
     tensors = read_tensors(base / "sampling.safetensors")
     prefix = "uncond_t0.85."
     layers = len(model.latent_shapes)
@@ -204,7 +213,7 @@ def test_sampled_images_are_the_original_s(base):
 
 
 def test_a_temperature_for_each_layer(base):
-    model, _ = original_model(base)
+    model, _ = original(base)
     layers = len(model.latent_shapes)
     one = model.sample(2, temperature=0.85, seed=3)
     np.testing.assert_array_equal(model.sample(2, temperature=[0.85] * layers, seed=3), one)

@@ -79,6 +79,7 @@ def configuration(convolutions, readout, flow, attention, regularizer, likelihoo
             "validation_images": 8,
             "ema_decay": 0.5,
             "tensorboard": False,
+            "report": False,
             "sample_epochs": 0,
         },
     }
