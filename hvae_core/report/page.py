@@ -10,8 +10,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-import hvae_core
 from hvae_core.config import dump_yaml
+from hvae_core.files.versions import hvae_version
 from hvae_core.report.collect import RunFacts
 from hvae_core.report.picture import Picture
 from hvae_core.runs.metrics import unit_key
@@ -45,7 +45,7 @@ def render(facts: RunFacts, pictures: Sequence[Picture], notes: Sequence[str] = 
         status=escape(facts.status),
         summary=escape(facts.config.summary),
         body="\n".join(part for part in body if part),
-        version=escape(hvae_core.__version__),
+        version=escape(hvae_version()),
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )
 
