@@ -80,7 +80,7 @@ def compare_convolutions(arguments) -> None:
     from keras import ops
 
     import hvae_core as hvae
-    from hvae_core.backends.programs import value_and_grad
+    from hvae_core.backends.compiling import value_and_grad
 
     shape, terms, hidden = (32, 32, 16), 9, 64
     options = {"channels": hidden, "levels": 1, "terms": terms, "context_channels": 0}

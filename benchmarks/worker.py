@@ -96,7 +96,7 @@ def agreement(config: Any, images: np.ndarray) -> float:
     from keras import ops
     from plain_torch import PlainVDVAE
 
-    from hvae_core.inference.engine import latent_noise
+    from hvae_core.inference.rows import latent_noise
     from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import weight_names
 

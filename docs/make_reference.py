@@ -13,17 +13,18 @@ from types import ModuleType
 
 #: what a user, or the author of a plugin, works with
 MODULES = (
+    "hvae",
+    "hvae.config",
+    "hvae.errors",
+    "hvae.interfaces",
+    "hvae.layers",
+    "hvae.plugins",
+    "hvae.plugins.testing",
     "hvae_core",
-    "hvae_core.config",
     "hvae_core.data",
-    "hvae_core.errors",
     "hvae_core.evaluation",
     "hvae_core.inference",
-    "hvae_core.interfaces",
     "hvae_core.model",
-    "hvae_core.plugins",
-    "hvae_core.plugins.specs",
-    "hvae_core.plugins.testing",
     "hvae_core.prob",
     "hvae_core.training",
     "hvae_core.weights",
@@ -45,7 +46,7 @@ def make(folder: Path) -> Path:
     with warnings.catch_warnings():
         # Names imported for type checking alone stay text.
         warnings.filterwarnings("ignore", message="Error parsing type annotation")
-        pdoc.pdoc(MODULES[0], output_directory=folder)  # it lists the others
+        pdoc.pdoc("hvae", "hvae_core", output_directory=folder)  # they list the others
     return folder / "index.html"
 
 

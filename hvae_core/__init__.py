@@ -6,10 +6,20 @@ first use, and Keras is imported only when a model is built or loaded.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hvae_core.api import build, create, evaluate, list_presets, load, load_exported, train
+    from hvae_core.api import (
+        build,
+        create,
+        evaluate,
+        join_processes,
+        list_presets,
+        load,
+        load_exported,
+        train,
+    )
     from hvae_core.errors import HvaeError
 
 __all__ = [
@@ -18,11 +28,21 @@ __all__ = [
     "build",
     "create",
     "evaluate",
+    "join_processes",
     "list_presets",
     "load",
     "load_exported",
     "train",
 ]
+
+#: modules that pages and plugins named, and where they are now
+_MOVED = {
+    "backend": "backends.selection",
+    "download": "fetching.download",
+    "paths": "files.places",
+    "plotting": "images.grids",
+    "processes": "backends.processes",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -45,3 +65,22 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """The public names, fetched or not."""
     return sorted(set(globals()) | set(__all__))
+
+
+def _alias(old: str, new: str) -> None:
+    """Let the module ``old`` be imported still; a name asked of it is that of ``new``."""
+
+    def fetch(name: str) -> Any:
+        from importlib import import_module
+
+        if name.startswith("__"):
+            raise AttributeError(f"module {__name__}.{old} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{new}"), name)
+
+    module = type(sys)(f"{__name__}.{old}", f"Moved to `{__name__}.{new}`.")
+    module.__dict__["__getattr__"] = fetch
+    sys.modules[module.__name__] = module
+
+
+for _names in _MOVED.items():
+    _alias(*_names)

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hvae_core.backends.processes import join_processes
 from hvae_core.backends.selection import select_backend, select_training_backend
 from hvae_core.errors import BadInputError, did_you_mean
-from hvae_core.exported.folder import is_export_folder
+from hvae_core.exported.manifest import is_export_folder
 from hvae_core.zoo.finding import (
     find_configuration,
     find_weights_file,
@@ -31,6 +32,7 @@ __all__ = [
     "build",
     "create",
     "evaluate",
+    "join_processes",
     "list_presets",
     "load",
     "load_exported",

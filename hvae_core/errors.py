@@ -10,6 +10,21 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+__all__ = [
+    "BackendError",
+    "BadInputError",
+    "ConfigError",
+    "DataError",
+    "DownloadError",
+    "HvaeError",
+    "MissingDependencyError",
+    "PluginError",
+    "PresetError",
+    "TrainingError",
+    "WeightsError",
+    "did_you_mean",
+]
+
 
 class HvaeError(Exception):
     """An error with a sentence for the user.

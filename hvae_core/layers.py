@@ -13,6 +13,19 @@ from keras import ops
 
 from hvae_core.interfaces import Tensor
 
+__all__ = [
+    "Pointwise",
+    "ScaledUniform",
+    "convolution",
+    "density_dtype",
+    "dtype_policy",
+    "pool_average",
+    "resize_channels",
+    "seeded",
+    "unpatch",
+    "upsample_nearest",
+]
+
 
 def density_dtype() -> str:
     """What densities are computed in under the current policy: float32, or float64 if asked for."""

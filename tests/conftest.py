@@ -1,4 +1,11 @@
-"""Fixtures that all tests share."""
+"""Which tests run on which backend, and fixtures that all tests share.
+
+A test marked ``every_backend`` is run with each backend, by the environments of ``tox.ini``: what
+is computed there (numbers, gradients, densities, compiled programs, weights, resumption, devices,
+exports). All others say the same whatever the backend and are run once, with PyTorch, or where
+``KERAS_BACKEND`` names none. So ``KERAS_BACKEND=jax pytest`` runs the marked ones alone.
+``tests/meta/test_every_backend.py`` holds the marks against what the tests import.
+"""
 
 import os
 from pathlib import Path
@@ -8,13 +15,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What no backend takes part in is run with one of them, PyTorch, or where none is named."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, with a backend other than PyTorch, what is run once."""
     if os.environ.get("KERAS_BACKEND", "torch") == "torch":
         return
-    for item in items:
-        if item.get_closest_marker("one_backend"):
-            item.add_marker(pytest.mark.skip(reason="the same on every backend; run with torch"))
+    once = [item for item in items if not item.get_closest_marker("every_backend")]
+    if once:
+        config.hook.pytest_deselected(items=once)
+        items[:] = [item for item in items if item.get_closest_marker("every_backend")]
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,9 @@ PACKAGES = {
         "pyarrow",
         "scikit-learn",
         "matplotlib",
-        "tensorboard",
+        "tensorboardX",
+        "wandb",
+        "mlflow-skinny",
         "huggingface_hub",
         "gradio",
         "nncf",
@@ -29,6 +31,7 @@ PACKAGES = {
 def report() -> dict[str, Any]:
     """What `hvae doctor` prints; imports no backend."""
     from hvae_core.backends.selection import installed_backends
+    from hvae_core.cli.main import COMMANDS
     from hvae_core.files.places import cache_folder, offline
     from hvae_core.files.versions import package_version
     from hvae_core.plugins import manager
@@ -45,6 +48,10 @@ def report() -> dict[str, Any]:
     for entry in manager().entries():
         if entry.status in ("broken", "conflict"):
             problems.append(f"plugin {entry.full_name}: {entry.status}, {entry.reason}")
+        elif entry.kind == "command" and entry.name in COMMANDS:
+            problems.append(
+                f"plugin {entry.full_name} of {entry.distribution}: hvae has a command of this name"
+            )
     if not os.access(nearest, os.W_OK):
         problems.append(f"The cache folder {cache} cannot be written to; set HVAE_HOME.")
     return {

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hvae_core.errors import BadInputError, HvaeError, did_you_mean
+from hvae_core.errors import BadInputError, HvaeError, PluginError, did_you_mean
 
 #: command: module and its one line in ``hvae --help``
 COMMANDS = {
@@ -32,32 +32,80 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands' names and imports one when it is called."""
+    """A group that knows its commands' names and imports one when it is called.
+
+    Beside those of `COMMANDS` there are the components of the kind ``command``, of which only the
+    metadata is read until one is called. None of them can take a name of `COMMANDS`.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of `COMMANDS`."""
-        return list(COMMANDS)
+        """All commands: those of `COMMANDS` in their order, then other packages'."""
+        return [*COMMANDS, *foreign_commands()]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a command."""
-        if name not in COMMANDS:
-            return None
-        return importlib.import_module(COMMANDS[name][0]).command
+        """Import a command.
+
+        Raises:
+            PluginError: another package's cannot be loaded.
+        """
+        if name in COMMANDS:
+            return importlib.import_module(COMMANDS[name][0]).command
+        if name.rpartition(":")[2] in foreign_commands():
+            return _load_foreign(name)
+        return None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one is nearest."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise BadInputError(
-                f"There is no command {args[0]!r}.", did_you_mean(args[0], COMMANDS)
-            )
+            foreign = foreign_commands()
+            if args[0].rpartition(":")[2] not in foreign:
+                hint = did_you_mean(args[0], [*COMMANDS, *foreign])
+                raise BadInputError(f"There is no command {args[0]!r}.", hint)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        foreign = foreign_commands()
+        if foreign:
+            with formatter.section("Commands of other packages"):
+                formatter.write_dl([(name, f"from {origin}") for name, origin in foreign.items()])
+
+
+def foreign_commands() -> dict[str, str]:
+    """The commands of other packages and their distributions, from metadata alone."""
+    from hvae_core.plugins import manager
+
+    found: dict[str, list[str]] = {}
+    for entry in manager().entries("command"):
+        if entry.status != "disabled" and entry.name and entry.name not in COMMANDS:
+            origin = f"{entry.distribution} {entry.version}".strip()
+            found.setdefault(entry.name, []).append(origin)
+    return {name: " and ".join(origins) for name, origins in found.items()}
+
+
+def _load_foreign(name: str) -> click.Command:
+    from hvae_core.plugins import manager
+
+    spec = manager().get("command", name)
+    entry = manager().find("command", name)
+    try:
+        command = spec.resolve()
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"The command {name!r} of {entry.distribution} cannot be loaded: {error!r}.",
+            f"Update or uninstall {entry.distribution}.",
+        ) from error
+    if not isinstance(command, click.Command):
+        raise PluginError(
+            f"The command {name!r} of {entry.distribution} is of type {type(command).__name__}; "
+            "expected a click.Command.",
+            f"Update or uninstall {entry.distribution}.",
+        )
+    return command
 
 
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -59,7 +59,7 @@ def command(
     from hvae_core.backends.selection import select_training_backend
     from hvae_core.config import load_config
     from hvae_core.errors import BadInputError
-    from hvae_core.runs.folder import is_run_folder
+    from hvae_core.runs.run_folder import is_run_folder
     from hvae_core.zoo.finding import find_configuration, find_weights_file
 
     if devices is not None:

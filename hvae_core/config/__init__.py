@@ -5,6 +5,7 @@ This package is the only user of pydantic and never imports Keras.
 
 from hvae_core.config.component import Component
 from hvae_core.config.loading import (
+    PRESET_KEYS,
     apply_overrides,
     check_against_shape,
     check_image_shape,
@@ -22,6 +23,7 @@ from hvae_core.config.schema import config_schema
 from hvae_core.config.train import Precision, TrainConfig
 
 __all__ = [
+    "PRESET_KEYS",
     "Component",
     "Config",
     "ModelConfig",

@@ -10,7 +10,6 @@ from typing import Annotated, Any, cast
 import pydantic
 
 from hvae_core.config.component import Component, component_field
-from hvae_core.config.preset_keys import PRESET_KEYS
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
 from hvae_core.errors import ConfigError, HvaeError, did_you_mean
@@ -18,6 +17,18 @@ from hvae_core.files import yaml_files
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
 
+#: the keys of a preset.yaml beside those of a configuration
+PRESET_KEYS = (
+    "name",
+    "licence",
+    "cite",
+    "parameters",
+    "figures",
+    "trained",
+    "notes",
+    "plugins",
+    "weights",
+)
 #: sections that hold a component, which may be given by its name alone
 COMPONENT_KEYS = (
     *("block", "flow", "attention", "likelihood", "regularizer", "data", "optimizer", "schedule"),

@@ -3,9 +3,9 @@
 The data sets themselves are plugins (`hvae_plugins.datasets`); what they share is here.
 """
 
+from hvae_core.data.arrays import ArraySource
 from hvae_core.data.batches import Batches, evaluation_batches, prefetch, split_validation
 from hvae_core.data.opening import open_dataset
-from hvae_core.data.sources import ArraySource
 
 __all__ = [
     "ArraySource",

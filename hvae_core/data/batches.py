@@ -102,11 +102,6 @@ class Batches:
             return len(self.indices) // self.batch_size
         return math.ceil(len(self.indices) / self.batch_size)
 
-    @property
-    def images_per_epoch(self) -> int:
-        """Images in one pass, without a regularizer's copies."""
-        return self.steps_per_epoch * self.batch_size if self.training else len(self.indices)
-
     def batch(self, step: int) -> np.ndarray:
         """Batch number ``step``, counted from 0 over all epochs: uint8 [B, H, W, C]."""
         epoch, within = divmod(step, self.steps_per_epoch)

@@ -12,7 +12,7 @@ import numpy as np
 from hvae_core.config import check_image_shape
 from hvae_core.data import evaluation_batches
 from hvae_core.errors import BadInputError, did_you_mean
-from hvae_core.evaluation.importance import log_likelihood
+from hvae_core.evaluation.bounds import log_likelihood
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, latent_noise, pad_rows

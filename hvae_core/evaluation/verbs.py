@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from hvae_core.config import check_image_shape
-from hvae_core.evaluation.elbo import Elbo, elbo
-from hvae_core.evaluation.importance import log_likelihood
+from hvae_core.evaluation.bounds import Elbo, elbo, log_likelihood
 from hvae_core.inference import interpolate, reconstruct, sample
 from hvae_core.inference.engine import Arrays
 from hvae_core.inference.programs import InferenceProgram
@@ -38,7 +37,7 @@ class Verbs:
         seed: int = 0,
         batch_size: int = 32,
     ) -> Elbo:
-        """The evidence lower bound of images, see `hvae_core.evaluation.elbo.elbo`."""
+        """The evidence lower bound of images, see `hvae_core.evaluation.bounds.elbo`."""
         return elbo(self, x, noise=noise, seed=seed, batch_size=batch_size)
 
     def log_likelihood(

@@ -17,7 +17,7 @@ import numpy as np
 from hvae_core.config import Config, create_component, parse_config
 from hvae_core.errors import BadInputError, PluginError
 from hvae_core.evaluation.verbs import Verbs
-from hvae_core.exported.folder import read_manifest
+from hvae_core.exported.manifest import read_manifest
 from hvae_core.inference.engine import Arrays
 from hvae_core.inference.programs import LAYERED, Generate, Infer, InferenceProgram
 from hvae_core.interfaces import Exporter, Mode, Runtime, Shape3

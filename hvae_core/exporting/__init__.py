@@ -7,6 +7,7 @@ said by `hvae_core.inference.programs.graphs`, and what was exported is run by `
 from hvae_core.exporting.comparison import compare
 from hvae_core.exporting.export_folder import check_output, describe, report, write_folder
 from hvae_core.exporting.exporting import export_model, export_source, open_network
+from hvae_core.inference.programs import graphs
 
 __all__ = [
     "check_output",
@@ -14,6 +15,7 @@ __all__ = [
     "describe",
     "export_model",
     "export_source",
+    "graphs",
     "open_network",
     "report",
     "write_folder",

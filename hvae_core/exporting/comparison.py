@@ -9,7 +9,7 @@ import numpy as np
 from hvae_core.config import Config, check_image_shape
 from hvae_core.data import evaluation_batches, open_dataset
 from hvae_core.errors import HvaeError
-from hvae_core.evaluation.elbo import elbo
+from hvae_core.evaluation.bounds import elbo
 from hvae_core.inference import sample
 from hvae_core.inference.engine import Engine
 

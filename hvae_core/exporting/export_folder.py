@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.config import Config
 from hvae_core.errors import BadInputError
-from hvae_core.exported.folder import FORMAT, MANIFEST, VERSION, is_export_folder
+from hvae_core.exported.manifest import FORMAT, MANIFEST, VERSION, is_export_folder
 from hvae_core.files.digests import file_digest
 from hvae_core.files.replacing import disk_errors, replacing_folder
 from hvae_core.files.versions import hvae_version

@@ -13,7 +13,8 @@ from hvae_core.backends.selection import active_backend, select_backend
 from hvae_core.config import create_component
 from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
 from hvae_core.interfaces import Exporter
-from hvae_core.runs.folder import is_run_folder
+from hvae_core.plugins import manager
+from hvae_core.runs.run_folder import is_run_folder
 from hvae_core.weights import load_weights
 from hvae_core.zoo import Preset, find_preset, save_model, write_preset
 from hvae_core.zoo.finding import find_source
@@ -30,6 +31,7 @@ def exporter(format: str, precision: str) -> Exporter:
         PluginError: there is no such format.
         BadInputError: it has no such precision.
     """
+    manager().find("export", format)
     chosen: Exporter = create_component("export", format).build()
     if precision not in chosen.precisions:
         raise BadInputError(

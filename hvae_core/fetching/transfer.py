@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hvae_core.errors import DownloadError
-from hvae_core.fetching.redirects import open_url
+from hvae_core.fetching.addresses import open_url
 from hvae_core.files import replacing
 from hvae_core.files.digests import file_digest
 

@@ -19,8 +19,10 @@ def find_importer(format: str, options: Mapping[str, Any] | None = None) -> Impo
         options: its options.
 
     Raises:
-        ConfigError: there is no such format, or an option is not valid.
+        PluginError: there is no such format.
+        ConfigError: an option is not valid.
     """
+    manager().find("import", format)
     return create_component("import", {**(options or {}), "name": format}).build()
 
 

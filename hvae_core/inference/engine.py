@@ -65,7 +65,7 @@ class LiveEngine:
 
     def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
         """See `Engine.run`."""
-        from hvae_core.backends.programs import compiled
+        from hvae_core.backends.compiling import compiled
 
         if program not in self._compiled:
             network = self._network

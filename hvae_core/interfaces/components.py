@@ -110,9 +110,9 @@ class Attention(abc.ABC):
 
     Builder: ``(options, hierarchy: HierarchyShape, name: str)``. The hierarchy knows nothing of
     queries and keys. A pass calls `start`; then at each scale on the way down `resize`, and for
-    each of its latent layers `read_prior`, `read_posterior` (in posterior passes) and `write`. The state
-    is a pytree of tensors; no method changes the one it is given. Scales count from the finest,
-    latent layers from the coarsest, both from 0; all scales have the same width.
+    each of its latent layers `read_prior`, `read_posterior` (in posterior passes) and `write`. The
+    state is a pytree of tensors; no method changes the one it is given. Scales count from the
+    finest, latent layers from the coarsest, both from 0; all scales have the same width.
     """
 
     @abc.abstractmethod

@@ -42,12 +42,6 @@ class Noise:
     def __len__(self) -> int:
         return len(self.layers)
 
-    def tiled(self, copies: int) -> Noise:
-        """The same numbers for rows i, i + B, i + 2B...: a batch followed by its copies."""
-        from keras import ops
-
-        return Noise([ops.concatenate([layer] * copies, axis=0) for layer in self.layers])
-
 
 def split_layers(flat: Tensor, shapes: Sequence[Shape3]) -> list[Tensor]:
     """Cut [B, N], a tensor or a NumPy array, into the layers' arrays [B, h, w, c]."""

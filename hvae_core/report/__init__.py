@@ -2,6 +2,6 @@
 
 from hvae_core.report.at_end import ReportAtEnd
 from hvae_core.report.collect import RunFacts, collect
-from hvae_core.report.writing import REPORT_FILE, write_report
+from hvae_core.report.reporting import REPORT_FILE, write_report
 
 __all__ = ["REPORT_FILE", "ReportAtEnd", "RunFacts", "collect", "write_report"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hvae_core.backends.processes import process_count
-from hvae_core.report.writing import write_report
-from hvae_core.runs.folder import find_weights
+from hvae_core.report.reporting import write_report
+from hvae_core.runs.run_folder import find_weights
 from hvae_core.training.callbacks import Callback, Run
 
 if TYPE_CHECKING:

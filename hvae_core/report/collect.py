@@ -9,8 +9,8 @@ from typing import Any
 from hvae_core.config import Config
 from hvae_core.errors import BadInputError, HvaeError
 from hvae_core.runs.checkpoints import read_state
-from hvae_core.runs.folder import RunFolder, is_run_folder
 from hvae_core.runs.metrics import MetricsFile
+from hvae_core.runs.run_folder import RunFolder, is_run_folder
 
 Record = dict[str, Any]
 

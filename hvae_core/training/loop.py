@@ -12,8 +12,8 @@ from hvae_core.backends.processes import all_or_none, in_each_process, process_i
 from hvae_core.config import Config, check_against_shape
 from hvae_core.errors import PluginError, TrainingError
 from hvae_core.plugins import manager
-from hvae_core.runs.folder import RunFolder
 from hvae_core.runs.metrics import MetricsFile
+from hvae_core.runs.run_folder import RunFolder
 from hvae_core.runs.state import TrainResult
 from hvae_core.training.callbacks import Callback, SampleGrids
 from hvae_core.training.feeding import open_images

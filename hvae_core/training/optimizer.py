@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from hvae_core.backends.programs import snapshot
+from hvae_core.backends.compiling import snapshot
 from hvae_core.config import TrainConfig
 from hvae_core.interfaces import Tensor
 

@@ -16,8 +16,8 @@ from hvae_core.config import Config
 from hvae_core.data import prefetch
 from hvae_core.errors import TrainingError
 from hvae_core.runs.checkpoints import Checkpoint
-from hvae_core.runs.folder import RunFolder
 from hvae_core.runs.metrics import MetricsFile, in_unit, unit_key
+from hvae_core.runs.run_folder import RunFolder
 from hvae_core.runs.state import TrainResult, TrainState
 from hvae_core.training import schedules
 from hvae_core.training.callbacks import Callback

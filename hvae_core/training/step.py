@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from hvae_core.backends.compiling import Program, snapshot, value_and_grad
 from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded_normal
-from hvae_core.backends.programs import Program, snapshot, value_and_grad
 from hvae_core.config import TrainConfig
 from hvae_core.errors import WeightsError
 from hvae_core.interfaces import Regularizer, Tensor

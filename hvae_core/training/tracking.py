@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from hvae_core.config import Component, TrainConfig, create_component
-from hvae_core.errors import MissingDependencyError, PluginError
+from hvae_core.errors import ConfigError, MissingDependencyError
 from hvae_core.interfaces import Tracker
 from hvae_core.training.callbacks import Callback, Run
 
@@ -21,10 +22,8 @@ def tracking(train: TrainConfig) -> Iterator[Tracking]:
     """
     if train.tensorboard and all(tracker.name != "tensorboard" for tracker in train.trackers):
         # True by default, it asks for TensorBoard where there is one.
-        try:
+        with suppress(MissingDependencyError, ConfigError):
             yield Tracking.of(create_component("tracker", "tensorboard"))
-        except (MissingDependencyError, PluginError):
-            pass
     for tracker in train.trackers:
         yield Tracking.of(tracker)
 

@@ -102,7 +102,7 @@ def _usage(preset: Preset) -> str:
     return (
         f"{train}```\nhvae sample {preset.name} -n 16 --seed 0 -o samples.png\n"
         f"hvae evaluate {preset.name}\n```\n\n"
-        f'```python\nimport hvae_core as hvae\n\nmodel = hvae.load("{preset.name}")\n'
+        f'```python\nimport hvae\n\nmodel = hvae.load("{preset.name}")\n'
         "images = model.sample(16, seed=0)  # uint8, channels last\n```"
     )
 

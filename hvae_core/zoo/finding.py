@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hvae_core.config import Config, load_config
 from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.files.places import cache_folder
 from hvae_core.plugins import manager
-from hvae_core.runs.folder import RunFolder, find_weights, is_run_folder
 from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset, how_to_get, read_preset
 
-#: looks at a folder that is no preset, such as a training run, and may make a preset of it
-FolderFinder = Callable[[Path], Preset | None]
+if TYPE_CHECKING:
+    from hvae_core.config import Config
 
 
 def list_presets(pattern: str = "*") -> list[str]:
@@ -28,15 +25,12 @@ def list_presets(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter({*installed_presets(), *pulled_presets()}, pattern))
 
 
-def find_preset(
-    source: str | Path | Preset, *, folder_finders: Sequence[FolderFinder] = ()
-) -> Preset:
+def find_preset(source: str | Path | Preset) -> Preset:
     """Find a preset on this machine; the network is never touched.
 
     Args:
         source: a name, a preset folder, a ``.safetensors`` file beside a ``preset.yaml``, or
             ``hf://owner/name[@revision]`` where that was pulled.
-        folder_finders: asked in turn about a folder that has no ``preset.yaml``.
 
     Raises:
         PresetError: there is no such preset; the hint has the nearest name.
@@ -47,7 +41,7 @@ def find_preset(
     if isinstance(source, str) and is_address(text):
         return _find_address(text)
     if isinstance(source, Path) or "/" in text or "\\" in text or text.startswith((".", "~")):
-        return _find_path(Path(source).expanduser(), folder_finders)
+        return _find_path(Path(source).expanduser())
     installed = installed_presets().get(text, [])
     if len(installed) > 1:
         places = " and ".join(str(folder) for folder in installed)
@@ -64,7 +58,7 @@ def find_preset(
     if cached is not None:
         return read_preset(cached, text, "pulled")
     if Path(text).exists():
-        return _find_path(Path(text), folder_finders)
+        return _find_path(Path(text))
     raise PresetError(
         f"There is no preset named {text!r}.", did_you_mean(text, list_presets()) + _broken_hint()
     )
@@ -134,7 +128,7 @@ def _with_pulled_weights(installed: Preset, cached: Path) -> Preset:
     return pulled if same and pulled.weights_path is not None else installed
 
 
-def _find_path(path: Path, folder_finders: Sequence[FolderFinder]) -> Preset:
+def _find_path(path: Path) -> Preset:
     if path.suffix == ".safetensors" and path.is_file():
         if path.name != WEIGHTS_FILE:
             raise PresetError(
@@ -144,10 +138,6 @@ def _find_path(path: Path, folder_finders: Sequence[FolderFinder]) -> Preset:
     if (path / PRESET_FILE).is_file():
         return read_preset(path)
     if path.is_dir():
-        for finder in folder_finders:
-            preset = finder(path)
-            if preset is not None:
-                return preset
         raise PresetError(f"The folder {path} is no preset: it has no {PRESET_FILE}.")
     if path.exists():
         raise PresetError(f"{path} is no preset; expected a folder with a {PRESET_FILE}.")
@@ -184,6 +174,9 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
     Raises:
         HvaeError: there is no such thing, or it is damaged.
     """
+    from hvae_core.config import load_config
+    from hvae_core.runs.run_folder import find_weights, is_run_folder
+
     path = Path(source)
     if is_run_folder(path) and not (path / "preset.yaml").is_file():
         return find_weights(path)
@@ -195,6 +188,8 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
 
 def find_configuration(source: str | Path) -> Config:
     """The configuration that ``source`` means, with or without weights; see `find_source`."""
+    from hvae_core.runs.run_folder import RunFolder, is_run_folder
+
     if is_run_folder(source):
         return RunFolder(source).read_config()
     return find_source(source)[0]

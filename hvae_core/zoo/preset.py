@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
 from hvae_core.files.yaml_files import read_mapping
-from hvae_core.importing import formats_that_describe
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -158,6 +157,8 @@ def how_to_get(preset: Preset) -> str:
             "They lie in hvae's repository; from a clone of it: "
             f"hvae zoo pull CLONE/zoo/{preset.name}"
         )
+    from hvae_core.importing import formats_that_describe
+
     ways = [f"Train it with: hvae train {preset.name}"]
     ways += [
         f"import a checkpoint of the original with: hvae import {name} CHECKPOINT -o {preset.name}"

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hvae_core.config.preset_keys import PRESET_KEYS
+from hvae_core.config import PRESET_KEYS
 from hvae_core.errors import ConfigError, HvaeError, MissingDependencyError, PresetError
 from hvae_core.fetching.addresses import HubAddress, is_address
-from hvae_core.fetching.sources import hub_reason
+from hvae_core.fetching.hub import hub_reason
 from hvae_core.files.places import offline
 from hvae_core.zoo.cards import hub_card
 from hvae_core.zoo.preset import (

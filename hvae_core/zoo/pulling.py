@@ -16,7 +16,7 @@ from typing import Any
 
 from hvae_core.errors import DownloadError, HvaeError, PresetError, WeightsError
 from hvae_core.fetching.addresses import HubAddress, check_source, is_address
-from hvae_core.fetching.sources import fetch_file
+from hvae_core.fetching.hub import fetch_file
 from hvae_core.fetching.transfer import Promise
 from hvae_core.files.replacing import swap_in
 from hvae_core.files.yaml_files import MAX_BYTES

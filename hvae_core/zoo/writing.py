@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hvae_core.config.preset_keys import PRESET_KEYS
+from hvae_core.config import PRESET_KEYS
 from hvae_core.errors import PresetError
 from hvae_core.files.digests import file_digest
 from hvae_core.files.replacing import disk_errors, replacing_folder

@@ -8,10 +8,10 @@ import numpy as np
 import pydantic
 
 from hvae_core.data import cifar_binary, parquet
+from hvae_core.data.arrays import ArraySource
 from hvae_core.data.decode import decode_chunks, decode_image
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.files import DownloadOptions, FileDataset, data_folder, horizontal_flip
-from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pydantic
 
+from hvae_core.data.arrays import ArraySource
 from hvae_core.data.binarize import BINARIZATION_HELP, Binarization, binarize_once, draw
 from hvae_core.data.files import DatasetOptions, FileDataset
-from hvae_core.data.sources import ArraySource
 from hvae_core.errors import MissingDependencyError
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl

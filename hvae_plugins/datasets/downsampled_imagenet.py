@@ -11,11 +11,10 @@ import numpy as np
 import pydantic
 
 from hvae_core.data import image_files
-from hvae_core.data.arrays import open_npy, read_npz
+from hvae_core.data.arrays import ArraySource, open_npy, read_npz
 from hvae_core.data.decode import decode_chunks, decode_image
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.files import FileDataset, RootOptions, data_folder, horizontal_flip
-from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 

@@ -10,11 +10,11 @@ import numpy as np
 import pydantic
 
 from hvae_core.data import image_files
+from hvae_core.data.arrays import ArraySource
 from hvae_core.data.batches import split_validation
 from hvae_core.data.decode import Crop, decode_chunks, decode_image
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.files import DatasetOptions, FileDataset, data_folder, horizontal_flip
-from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl

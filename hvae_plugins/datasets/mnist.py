@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pydantic
 
+from hvae_core.data.arrays import ArraySource
 from hvae_core.data.binarize import BINARIZATION_HELP, Binarization, binarize_once, draw
 from hvae_core.data.files import DownloadOptions, FileDataset, data_folder
 from hvae_core.data.idx import read_idx_images
-from hvae_core.data.sources import ArraySource
 from hvae_core.errors import DataError, DownloadError
 from hvae_core.files.places import offline
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3

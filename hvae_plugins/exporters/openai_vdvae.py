@@ -11,7 +11,7 @@ from hvae_core.interfaces import Exporter
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_core.weights import read_tensors
-from hvae_plugins.importers.openai_vdvae.tensors import to_original
+from hvae_plugins.importers.openai_vdvae.original_tensors import to_original
 
 if TYPE_CHECKING:
     from hvae_core.zoo import Preset

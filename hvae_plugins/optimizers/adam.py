@@ -14,13 +14,15 @@ from hvae_plugins.optimizers.options import AdamOptions
 
 
 @functools.cache
-def with_the_paper_s_epsilon(base: type) -> type:
+def with_the_paper_s_epsilon(base: Any) -> type:
     """A class of Keras's Adam whose epsilon is added after the correction of the bias."""
     import keras
     from keras import ops
 
-    class Adam(base):  # type: ignore[misc]
+    class Adam(base):
         """Adam as in algorithm 1 of Kingma & Ba 2015."""
+
+        epsilon: Any
 
         def _backend_update_step(
             self, grads: Any, trainable_variables: Any, learning_rate: Any

@@ -40,7 +40,7 @@ class KerasOptimizer:
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     state_arrays: Callable[[Any, OptimizerSettings], int] = lambda options, settings: 2
     references: tuple[str, ...] = ()
-    subclass: Callable[[type], type] | None = None
+    subclass: Callable[[Any], type] | None = None
 
     @hookimpl
     def hvae_component(self) -> ComponentSpec:

@@ -18,11 +18,11 @@ from hvae_plugins.optimizers.options import MuonOptions
 
 
 @functools.cache
-def with_kernels_as_matrices(base: type) -> type:
+def with_kernels_as_matrices(base: Any) -> type:
     """A class of Keras's Muon that takes the kernels of convolutions as matrices."""
     from keras import ops
 
-    class Muon(base):  # type: ignore[misc]
+    class Muon(base):
         """Muon; the momentum of a kernel is made orthogonal as a matrix [h w in, out]."""
 
         def _should_use_adamw(self, variable: Any) -> bool:

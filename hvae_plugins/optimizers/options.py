@@ -42,7 +42,7 @@ class RMSpropOptions(Options):
 
 
 class AdafactorOptions(Options):
-    """Of adafactor."""
+    """Of adafactor. Keras's ``relative_step`` is left out: it changes nothing there."""
 
     beta_2_decay: float = Field(
         -0.8, lt=0, description="power of the update's number by which the second moment forgets"
@@ -51,9 +51,6 @@ class AdafactorOptions(Options):
     epsilon_2: PositiveFloat = Field(1e-3, description="least root mean square of a weight")
     clip_threshold: PositiveFloat = Field(
         1.0, description="a step's root mean square is at most this"
-    )
-    relative_step: bool = Field(
-        True, description="the learning rate is at most one by the root of the update's number"
     )
 
 

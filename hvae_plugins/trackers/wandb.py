@@ -31,8 +31,8 @@ class WandbOptions(pydantic.BaseModel):
     tags: tuple[str, ...] = Field((), description="of the run")
     mode: Literal["online", "offline"] | None = Field(
         None,
-        description="offline: files in the run folder, for `wandb sync`; none: what WANDB_MODE says, "
-        "or offline under HVAE_OFFLINE",
+        description="offline: files in the run folder, for `wandb sync`; none: what WANDB_MODE "
+        "says, or offline under HVAE_OFFLINE",
     )
 
 

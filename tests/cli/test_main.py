@@ -87,6 +87,7 @@ def test_configuration_errors_name_the_key(capsys, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.every_backend
 def test_doctor(capsys):
     code, out, _ = run(capsys, "doctor", "--json")
     report = json.loads(out)

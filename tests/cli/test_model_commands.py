@@ -43,6 +43,7 @@ def run(capsys, *arguments):
     return captured.out
 
 
+@pytest.mark.every_backend
 def test_sample_is_what_python_samples(preset, capsys, tmp_path):
     out = run(capsys, "sample", preset, "-n", 5, "--seed", 3, "-o", tmp_path / "a.npz", "--json")
     assert json.loads(out)["images"] == 5
@@ -52,6 +53,7 @@ def test_sample_is_what_python_samples(preset, capsys, tmp_path):
     assert Image.open(tmp_path / "grid.png").size[0] >= 16
 
 
+@pytest.mark.every_backend
 def test_evaluate(preset, capsys):
     out = json.loads(run(capsys, "evaluate", preset, "--limit", 40, "--json"))
     assert out["images"] == 40
@@ -61,6 +63,7 @@ def test_evaluate(preset, capsys):
     assert "importance-weighted, 2 draws" in text
 
 
+@pytest.mark.every_backend
 def test_reconstruct_files_and_data(preset, capsys, tmp_path):
     photo = tmp_path / "photo.png"
     Image.fromarray(np.full((20, 30, 3), 99, np.uint8)).save(photo)
@@ -71,6 +74,7 @@ def test_reconstruct_files_and_data(preset, capsys, tmp_path):
     assert (tmp_path / "r.png").is_file()
 
 
+@pytest.mark.every_backend
 def test_interpolate(preset, capsys, tmp_path):
     run(capsys, "interpolate", preset, "--steps", 3, "-o", tmp_path / "i.npz")
     with np.load(tmp_path / "i.npz") as archive:

@@ -11,9 +11,10 @@ from hvae_core.errors import BackendError
 
 pytest.importorskip("openvino")
 keras = pytest.importorskip("keras")
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "openvino", reason="of the openvino backend"
-)
+pytestmark = [
+    pytest.mark.every_backend,
+    pytest.mark.skipif(keras.config.backend() != "openvino", reason="of the openvino backend"),
+]
 
 CONFIG = {
     "model": {

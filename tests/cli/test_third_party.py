@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -38,15 +39,15 @@ def hvae(*arguments, path=None):
     return call("-m", "hvae_core.cli.main", *arguments, path=path)
 
 
-def install(package, folder):
-    # From a copy: a build leaves files beside the source.
-    import shutil
-
-    copy = folder.parent / f"{folder.name}-source"
-    shutil.copytree(package, copy)
+def install(folder, *packages):
+    """Install packages into a folder."""
+    # From copies: a build leaves files beside the source.
+    copies = [folder.parent / f"{package.name}-source" for package in packages]
+    for package, copy in zip(packages, copies, strict=True):
+        shutil.copytree(package, copy)
     done = call(
         "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
-        "--target", folder, copy,
+        "--target", folder, *copies,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder
@@ -54,7 +55,7 @@ def install(package, folder):
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory):
-    return install(EXAMPLE, tmp_path_factory.mktemp("example") / "site")
+    return install(tmp_path_factory.mktemp("example") / "site", EXAMPLE)
 
 
 def test_the_example_is_listed_and_keeps_its_contract(example):
@@ -89,15 +90,24 @@ def test_the_example_trains_and_loads_in_another_process(example, tmp_path):
     assert "Traceback" not in answer
 
 
-def test_a_new_package_passes_its_own_tests(tmp_path):
+def test_a_package_is_written_once(tmp_path):
     done = hvae("plugins", "new", "neural-shift", "-o", tmp_path)
     assert done.returncode == 0, done.stderr
-    package = tmp_path / "hvae-neural-shift-flow"
     again = hvae("plugins", "new", "neural-shift", "-o", tmp_path)
     assert again.returncode == 2
     assert "exists already" in again.stderr
-    site = install(package, tmp_path / "site")
-    done = call("-m", "pytest", "-q", "-p", "no:cacheprovider", path=site, cwd=package)
+
+
+@pytest.mark.every_backend
+def test_a_new_package_and_the_example_pass_their_own_tests(tmp_path):
+    done = hvae("plugins", "new", "neural-shift", "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    packages = tmp_path / "hvae-neural-shift-flow", EXAMPLE
+    site = install(tmp_path / "site", *packages)
+    tests = [package / "tests" for package in packages]
+    assert all(folder.is_dir() for folder in tests)
+    arguments = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", tmp_path)
+    done = call("-m", "pytest", *arguments, *tests, path=site, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "passed" in done.stdout
 

@@ -1,7 +1,11 @@
 """Our attention keeps the contract of attention."""
 
+import pytest
+
 from hvae_core.plugins.testing import AttentionContract
 from hvae_plugins.attention import davi
+
+pytestmark = pytest.mark.every_backend
 
 
 class TestDavi(AttentionContract):

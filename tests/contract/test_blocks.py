@@ -1,5 +1,9 @@
+import pytest
+
 from hvae_core.interfaces import BlockShape
 from hvae_core.plugins.testing import BlockContract
+
+pytestmark = pytest.mark.every_backend
 
 
 class TestBottleneck(BlockContract):

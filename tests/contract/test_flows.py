@@ -1,7 +1,11 @@
 """Our flows keep the contract of flows."""
 
+import pytest
+
 from hvae_core.plugins.testing import FlowContract
 from hvae_plugins.flows import conv_sylvester, sylvester
+
+pytestmark = pytest.mark.every_backend
 
 
 class TestSylvester(FlowContract):

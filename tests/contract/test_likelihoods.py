@@ -1,4 +1,8 @@
+import pytest
+
 from hvae_core.plugins.testing import LikelihoodContract
+
+pytestmark = pytest.mark.every_backend
 
 
 class TestLogisticMixture(LikelihoodContract):

@@ -1,7 +1,11 @@
 """Our regularizer keeps the contract of regularizers."""
 
+import pytest
+
 from hvae_core.plugins.testing import RegularizerContract
 from hvae_plugins.regularizers import cr_vae
+
+pytestmark = pytest.mark.every_backend
 
 
 class TestCrVae(RegularizerContract):

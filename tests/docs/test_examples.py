@@ -35,8 +35,8 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "examples").glob("*/README.md")),
 ]
-#: packages that a page's examples need; it is run where they are, the others with one backend
-#: pages for the backend OpenVINO; the others are for any
+#: packages that a page's examples need; it is run where they are: pages for the backend
+#: OpenVINO; the others are for any and are run once
 NEEDS = {"export.md": ("openvino", "nncf")}
 #: a model of any scales that trains in a moment
 TINY = " ".join(
@@ -132,7 +132,7 @@ def run_words(words: list[str], where: str) -> int:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=() if page.name in NEEDS else pytest.mark.one_backend)
+        pytest.param(page, marks=pytest.mark.every_backend if page.name in NEEDS else ())
         for page in PAGES
     ],
     ids=lambda path: str(path.relative_to(ROOT)),

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.every_backend
+
 EXPECTED = Path(__file__).parent.parent / "fixtures" / "agreement.json"
 CASES = {
     "latents": {
@@ -78,7 +80,7 @@ def figures(case: str) -> dict:
     import keras
     from keras import ops
 
-    from hvae_core.backends.programs import Program, compiled, value_and_grad
+    from hvae_core.backends.compiling import Program, compiled, value_and_grad
     from hvae_core.config import Config
     from hvae_core.prob.noise import Noise, draw_normal, draw_uniform
     from hvae_core.vae import HierarchicalVAE

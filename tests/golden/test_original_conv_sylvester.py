@@ -18,6 +18,8 @@ from hvae_plugins.flows.conv_sylvester.steps import (
 )
 from hvae_plugins.flows.householder import reflect_all
 
+pytestmark = pytest.mark.every_backend
+
 TERMS = 20  # the originals'
 NETWORK = {
     "first": "nn0", "second": "nn1", "shift1": "t1", "scale1": "s1", "shift2": "t2", "scale2": "s2",

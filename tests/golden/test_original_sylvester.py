@@ -10,6 +10,8 @@ from hvae_core.weights import read_tensors
 from hvae_plugins.flows.sylvester import SylvesterConfig
 from hvae_plugins.flows.sylvester.layer import Sylvester
 
+pytestmark = pytest.mark.every_backend
+
 HEADS = {
     "triangles": "amor_d", "diagonal1": "amor_diag1", "diagonal2": "amor_diag2",
     "shifts": "amor_b", "basis": "amor_q",

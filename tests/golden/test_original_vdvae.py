@@ -14,7 +14,9 @@ import pytest
 from hvae_core.config import parse_config
 from hvae_core.weights import assign, read_tensors, weight_names
 from hvae_plugins.importers.openai_vdvae.configurations import translate
-from hvae_plugins.importers.openai_vdvae.tensors import from_original, to_original
+from hvae_plugins.importers.openai_vdvae.original_tensors import from_original, to_original
+
+pytestmark = pytest.mark.every_backend
 
 STATISTICS = {"q_mean": 3e-6, "q_logsigma": 3e-6, "p_mean": 3e-6, "p_logsigma": 3e-6, "z": 1e-5}
 #: steps of the recorded training and its rules
@@ -74,7 +76,7 @@ def assert_close(actual: np.ndarray, expected: np.ndarray, atol: float, what: st
 def test_every_layer_computes_the_original_s_numbers(golden):
     from keras import ops
 
-    from hvae_core.backends.programs import compiled
+    from hvae_core.backends.compiling import compiled
     from hvae_core.prob.noise import Noise
 
     model, _ = original_model(golden)
@@ -140,7 +142,7 @@ def test_gradients_are_the_original_s(golden):
         pytest.skip("gradients are of four images, the fixture has one")
     from keras import ops
 
-    from hvae_core.backends.programs import Program, value_and_grad
+    from hvae_core.backends.compiling import Program, value_and_grad
     from hvae_core.prob.noise import Noise
 
     model, _ = original_model(golden)
@@ -171,7 +173,7 @@ def test_gradients_are_the_original_s(golden):
 def test_sampled_images_are_the_original_s(base):
     from keras import ops
 
-    from hvae_core.backends.programs import compiled
+    from hvae_core.backends.compiling import compiled
     from hvae_core.prob.noise import Noise
 
     model, _ = original_model(base)

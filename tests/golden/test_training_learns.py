@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.every_backend
+
 MODEL = {
     "resolutions": [8, 4, 1],
     "patch_size": 4,

@@ -44,11 +44,22 @@ LOOSE = {"__init__", "api", "vae", "layers", "errors"}
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 #: files over 300 lines, and why each is one idea
-LONG: dict[str, str] = {}
+LONG: dict[str, str] = {
+    "hvae_core/training/run.py": "a run under way: its updates, records, validation, checkpoints",
+}
 #: base names that stand in two rooms, and why
 TWINS: dict[str, str] = {
+    "bernoulli": "the density, and the likelihood made of it",
+    "component": "a configuration's choice of one, and what every one promises",
+    "evaluate": "the figures, and their command",
+    "exponential": "a schedule, and the exponential of a convolution",
+    "flow": "the contract of flows, and a flow",
     "graph_files": "an exporter's writing of graphs, once for each format",
     "layer": "the Keras layer of a component, whose package describes it without Keras",
+    "logistic_mixture": "the density, and the likelihood made of it",
+    "optimizer": "the contract of optimizers, and the update rule around one",
+    "parquet": "reading the files, and the data set made of them",
+    "train": "the options, and the command",
 }
 
 

@@ -29,6 +29,7 @@ def test_the_default_is_the_code_s(option, default):
 def test_every_option_of_training_and_of_the_model_s_size_has_a_source():
     named = {option for option, _ in ROWS}
     kept = {"log_steps", "checkpoint_steps", "checkpoint_minutes", "keep_checkpoints",
-            "evaluate_epochs", "sample_epochs", "tensorboard", "max_nonfinite_steps", "seed",
+            "evaluate_epochs", "sample_epochs", "tensorboard", "trackers", "report",
+            "max_nonfinite_steps", "seed",
             "validation_fraction", "validation_images", "beta_1", "beta_2", "epsilon"}  # fmt: skip
     assert {f"train.{name}" for name in TrainConfig.model_fields if name not in kept} <= named

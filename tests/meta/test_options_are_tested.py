@@ -27,6 +27,10 @@ DAVI = "unit/plugins/attention/test_davi.py"
 REGULARIZED = "unit/core/training/test_regularized_step.py"
 REGULARIZERS = "unit/plugins/regularizers"
 SETS = "unit/plugins/datasets"
+OPTIMIZERS = "unit/plugins/optimizers/test_keras_optimizers.py"
+CURVES = "unit/plugins/schedules/test_curves.py"
+TRACKED = "unit/plugins/trackers/test_tracked_runs.py"
+KINDS = "cli/test_third_party_kinds.py"
 
 #: tests, and the options whose effect they show
 TESTED = {
@@ -75,8 +79,12 @@ TESTED = {
     f"{MODEL}::test_another_block_is_used_everywhere": ("model.block",),
     f"{MODEL}::test_activations": ("model.block_activation", "model.pool_activation"),
     f"{MODEL}::test_channels_change_by_a_projection_or_by_padding": ("model.channel_change",),
-    f"{MODEL}::test_group_norm_has_eight_groups_in_every_block": ("model.norm",),
-    f"{MODEL}::test_depthwise_convolutions_are_in_encoder_decoder_and_readout": ("model.conv",),
+    f"{MODEL}::test_group_norm_has_eight_groups_in_every_block": (
+        "model.norm", "block.bottleneck.norm",
+    ),
+    f"{MODEL}::test_depthwise_convolutions_are_in_encoder_decoder_and_readout": (
+        "model.conv", "block.bottleneck.conv",
+    ),
     f"{MODEL}::test_large_kernels_reach_encoder_and_decoder": ("model.large_kernels",),
     f"{MODEL}::test_streams_start_from_learned_biases": ("model.top", "model.no_bias_above"),
     f"{MODEL}::test_the_standard_deviation_of_a_channel": (
@@ -97,7 +105,7 @@ TESTED = {
     f"{DAVI}::test_queries_and_keys_are_as_wide_and_many_as_asked_for": (
         "attention.davi.query_width", "attention.davi.queries",
     ),
-    "unit/core/model/test_rematerialisation.py::test_fewer_tensors_are_kept": ("train.remat",),
+    "unit/core/backends/test_rematerialisation.py::test_fewer_tensors_are_kept": ("train.remat",),
     "unit/core/model/test_hierarchy.py::test_same_seed_same_weights_other_seed_other_weights": (
         "train.seed",
     ),
@@ -143,7 +151,7 @@ TESTED = {
     f"{STEP}::test_bfloat16_trains_and_keeps_float32_weights": ("train.precision",),
     f"{MODEL}::test_densities_are_float32_in_a_network_of_bfloat16": ("train.precision",),
     f"{STEP}::test_compiled_equals_eager": ("train.compile",),
-    "unit/core/test_devices.py::test_two_devices_and_two_processes_train_like_one": (
+    "unit/core/backends/test_devices.py::test_two_devices_and_two_processes_train_like_one": (
         "train.devices",
     ),
     f"{LOOP}::test_a_killed_run_resumes_to_the_numbers_of_an_unbroken_one": (
@@ -154,6 +162,38 @@ TESTED = {
         "train.sample_epochs",
     ),
     f"{LOOP}::test_the_default_callbacks_follow_the_options": ("train.tensorboard",),
+    f"{KINDS}::test_a_run_with_all_of_them": ("train.trackers",),
+    f"{LOOP}::test_the_report_may_be_left_out": ("train.report",),
+    f"{OPTIMIZERS}::test_muon_makes_the_steps_of_kernels_orthogonal_and_leaves_the_rest_to_adam": (
+        "optimizer.muon.rms_rate",
+    ),
+    f"{OPTIMIZERS}::test_muon_s_excluded_layers_are_adam_s": ("optimizer.muon.exclude_layers",),
+    f"{OPTIMIZERS}::test_an_option_changes_the_updates": (
+        "optimizer.adam.amsgrad", "optimizer.adamw.amsgrad", "optimizer.sgd.nesterov",
+        "optimizer.rmsprop.rho", "optimizer.rmsprop.momentum", "optimizer.rmsprop.centered",
+        "optimizer.adafactor.beta_2_decay", "optimizer.adafactor.epsilon_1",
+        "optimizer.adafactor.epsilon_2", "optimizer.adafactor.clip_threshold",
+        "optimizer.adagrad.initial_accumulator_value",
+        "optimizer.adadelta.rho", "optimizer.ftrl.learning_rate_power",
+        "optimizer.ftrl.initial_accumulator_value", "optimizer.ftrl.l1_regularization_strength",
+        "optimizer.ftrl.l2_regularization_strength",
+        "optimizer.ftrl.l2_shrinkage_regularization_strength", "optimizer.ftrl.beta",
+        "optimizer.muon.muon_a", "optimizer.muon.muon_b", "optimizer.muon.muon_c",
+        "optimizer.muon.adam_lr_ratio", "optimizer.muon.momentum", "optimizer.muon.ns_steps",
+        "optimizer.muon.nesterov", "optimizer.muon.rms_rate",
+    ),
+    f"{CURVES}::test_the_curve_follows_its_closed_form": (
+        "schedule.inverse-sqrt.timescale", "schedule.warmup-stable-decay.decay",
+        "schedule.warmup-stable-decay.decay_fraction",
+    ),
+    f"{TRACKED}::test_wandb_offline": ("tracker.wandb.project", "tracker.wandb.tags"),
+    f"{TRACKED}::test_wandb_is_offline_where_the_network_is_forbidden": (
+        "tracker.wandb.mode", "tracker.wandb.entity", "tracker.wandb.group",
+    ),
+    f"{TRACKED}::test_mlflow_in_a_database_of_the_run_folder": (
+        "tracker.mlflow.experiment", "tracker.mlflow.tags",
+    ),
+    f"{TRACKED}::test_mlflow_goes_where_it_is_told": ("tracker.mlflow.tracking_uri",),
     f"{SETS}/test_cifar10.py::test_parquet": ("dataset.cifar10.root",),
     f"{SETS}/test_cifar10.py::test_flips_in_training_only": ("dataset.cifar10.flip",),
     f"{SETS}/test_downloads.py::test_mnist_is_downloaded_once": ("dataset.mnist.url",),

@@ -17,7 +17,7 @@ WEIGHTS = sorted((ROOT / "zoo").glob("*/model.safetensors"))
 def test_every_package_is_listed():
     found = {
         ".".join(path.parent.relative_to(ROOT).parts)
-        for name in ("hvae_core", "hvae_plugins")
+        for name in ("hvae", "hvae_core", "hvae_plugins")
         for pattern in ("__init__.py", "__init__.py.txt")
         for path in (ROOT / name).rglob(pattern)
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pydantic
 
-from hvae_core.config import PerScale
-from hvae_core.plugins import ComponentSpec, hookimpl
+from hvae.config import PerScale
+from hvae.plugins import ComponentSpec, hookimpl
 
 
 class PlanarConfig(pydantic.BaseModel):

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from hvae_core.config import single
-from hvae_core.interfaces import Flow, FlowOutput
-from hvae_core.layers import ScaledUniform
+from hvae.config import single
+from hvae.interfaces import Flow, FlowOutput
+from hvae.layers import ScaledUniform
 from hvae_planar_flow import PlanarConfig
 
 
@@ -57,7 +57,7 @@ class Planar(Flow, keras.layers.Layer):
         self.built = True
 
     def forward(self, z: Any, context: Any | None = None) -> FlowOutput:
-        """See `hvae_core.interfaces.Flow.forward`."""
+        """See `hvae.interfaces.Flow.forward`."""
         h = ops.reshape(ops.cast(context, "float32"), (-1, self.context_size))
         shape = (-1, self.count, self.size)
         u, w, b = (

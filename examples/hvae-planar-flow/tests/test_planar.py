@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-import hvae_core as hvae
-from hvae_core.plugins.testing import FlowContract
+import hvae
+from hvae.plugins.testing import FlowContract
 
 
 class TestPlanar(FlowContract):

@@ -17,6 +17,7 @@ import pytest
 pytest.register_assert_rewrite(
     *(f"{__name__}.{part}" for part in ("component", "layer", "block", "flow", "attention")),
     *(f"{__name__}.{part}" for part in ("likelihood", "dataset", "regularizer")),
+    *(f"{__name__}.{part}" for part in ("optimizer", "schedule", "tracker")),
 )
 
 from hvae_core.plugins.testing.attention import AttentionContract  # noqa: E402
@@ -26,7 +27,10 @@ from hvae_core.plugins.testing.dataset import DatasetContract  # noqa: E402
 from hvae_core.plugins.testing.flow import FlowContract  # noqa: E402
 from hvae_core.plugins.testing.layer import LayerContract  # noqa: E402
 from hvae_core.plugins.testing.likelihood import LikelihoodContract  # noqa: E402
+from hvae_core.plugins.testing.optimizer import OptimizerContract  # noqa: E402
 from hvae_core.plugins.testing.regularizer import RegularizerContract  # noqa: E402
+from hvae_core.plugins.testing.schedule import ScheduleContract  # noqa: E402
+from hvae_core.plugins.testing.tracker import TrackerContract  # noqa: E402
 
 __all__ = [
     "AttentionContract",
@@ -36,5 +40,8 @@ __all__ = [
     "FlowContract",
     "LayerContract",
     "LikelihoodContract",
+    "OptimizerContract",
     "RegularizerContract",
+    "ScheduleContract",
+    "TrackerContract",
 ]

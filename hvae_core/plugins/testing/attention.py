@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.programs import compiled
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Attention, Tensor
 from hvae_core.layers import dtype_policy
@@ -76,21 +75,15 @@ class AttentionContract(LayerContract):
         case = next(case for case in self.cases() if _fits(case, inputs))
         return tuple(tensor for given in self._pass(layer, case, inputs) for tensor in given)
 
-    def compute(self, layer: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """`apply` from arrays to arrays, in one program: JAX would compile each operation."""
-        program = compiled(lambda *tensors: self.apply(layer, *tensors), layer.variables)
-        outputs = program(*(ops.convert_to_tensor(array) for array in inputs))
-        return [np.asarray(ops.convert_to_numpy(output)) for output in outputs]
-
     def test_it_is_an_attention_that_keeps_the_shapes(
         self, config: dict[str, Any], case: Any
     ) -> None:
         """An `Attention` and a Keras layer; what it gives has the shapes of what it is given."""
-        attention = self.make_random(config, case)
+        trial = self.trial(config, case)
+        attention, outputs = trial.layer, trial.outputs
         assert isinstance(attention, Attention)
         assert isinstance(attention, keras.layers.Layer)
         assert attention.name == "attention", "it must keep the name it is given"
-        outputs = self.compute(attention, self.inputs(config, case))
         expected = [
             (self.rows, stage.resolution, stage.resolution, stage.width)
             for stage in _places(case)
@@ -101,14 +94,14 @@ class AttentionContract(LayerContract):
 
     def test_the_prior_does_not_see_the_image(self, config: dict[str, Any], case: Any) -> None:
         """The streams of a prior pass are those of a posterior pass."""
-        attention = self.make_random(config, case)
-        tensors = [ops.convert_to_tensor(array) for array in self.inputs(config, case)]
-        both = self._pass(attention, case, tensors)
-        alone = self._pass(attention, case, tensors, prior_only=True)
-        for (x, _), (same,) in zip(both, alone, strict=True):
-            np.testing.assert_allclose(
-                ops.convert_to_numpy(same), ops.convert_to_numpy(x), atol=self.tolerance
-            )
+        trial = self.trial(config, case)
+
+        def prior_pass(layer: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+            return tuple(x for (x,) in self._pass(layer, case, inputs, prior_only=True))
+
+        streams = trial.outputs[::2]
+        for same, x in zip(trial.run(trial.inputs, prior_pass), streams, strict=True):
+            np.testing.assert_allclose(same, x, atol=self.tolerance)
 
     def test_it_computes_in_the_policy_s_precision(self, config: dict[str, Any], case: Any) -> None:
         """Under mixed_bfloat16 what it gives is bfloat16 and the weights stay float32."""
@@ -119,8 +112,7 @@ class AttentionContract(LayerContract):
             ops.cast(ops.convert_to_tensor(array), "bfloat16")
             for array in self.inputs(config, case)
         ]
-        program = compiled(lambda *tensors: self.apply(attention, *tensors), attention.variables)
-        for tensor in program(*inputs):
+        for tensor in self.compute_at_once(attention, *inputs):
             assert keras.backend.standardize_dtype(tensor.dtype) == "bfloat16"
 
 

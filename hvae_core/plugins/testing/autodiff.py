@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.interfaces import Tensor
 
 

@@ -19,7 +19,10 @@ CONTRACTS = {
     "dataset": "DatasetContract",
     "flow": "FlowContract",
     "likelihood": "LikelihoodContract",
+    "optimizer": "OptimizerContract",
     "regularizer": "RegularizerContract",
+    "schedule": "ScheduleContract",
+    "tracker": "TrackerContract",
 }
 
 _MODULE = """from hvae_core.plugins.testing import {contract}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -15,45 +14,7 @@ import pytest
 from hvae_core.config.component import options_to_dict, validate_options
 from hvae_core.plugins import ComponentSpec, manager
 from hvae_core.plugins.specs import API_VERSION
-
-# What importing a plugin must leave as it was, printed before and after.
-_PROBE = """
-import importlib, importlib.util, json, os, random, sys
-import numpy as np
-modules, with_keras = json.loads(sys.argv[1]), sys.argv[2] == "1"
-if with_keras:
-    import keras, hvae_core.layers, hvae_core.prob.gaussian
-
-def state():
-    found = {
-        "the environment": dict(os.environ),
-        "sys.path": list(sys.path),
-        "Python's random state": random.getstate(),
-        "NumPy's random state": str(np.random.get_state()),
-        "the working folder": os.getcwd(),
-    }
-    if with_keras:
-        found["Keras's dtype policy"] = keras.config.dtype_policy().name
-        found["Keras's data format"] = keras.config.image_data_format()
-        found["Keras's float type"] = keras.config.floatx()
-    if with_keras and keras.config.backend() == "torch":
-        import torch
-        found["torch's random state"] = torch.get_rng_state().tolist()
-    return found
-
-before = state()
-for name, file in modules:
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError:
-        if not file:
-            raise
-        spec = importlib.util.spec_from_file_location(name, file)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-after = state()
-print("changed:" + ", ".join(key for key in before if before[key] != after[key]))
-"""
+from hvae_core.plugins.testing.importing import changed_by_import
 
 
 class ComponentContract:
@@ -122,16 +83,8 @@ class ComponentContract:
 
     def test_importing_it_changes_nothing(self) -> None:
         """No environment variable, search path, random state or Keras setting is touched."""
-        modules = [[name, _file_of(name)] for name in self._modules()]
-        done = subprocess.run(
-            [sys.executable, "-c", _PROBE, json.dumps(modules), "01"[self.needs_keras]],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        changed = done.stdout.rsplit("changed:", 1)[-1].strip()
+        modules = [(name, _file_of(name)) for name in self._modules()]
+        changed = ", ".join(changed_by_import(modules, self.needs_keras))
         assert not changed, f"importing {self.component.name!r} changes {changed}"
 
     def _modules(self) -> list[str]:

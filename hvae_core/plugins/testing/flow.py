@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program, value_and_grad
+from hvae_core.backends.compiling import Program, value_and_grad
 from hvae_core.interfaces import Flow, Shape3, Tensor
 from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of
@@ -71,12 +71,12 @@ class FlowContract(LayerContract):
 
     def test_it_is_a_flow_that_keeps_the_shape(self, config: dict[str, Any], case: Any) -> None:
         """A `Flow` and a Keras layer; z keeps its shape, log_det is [B]; both float32, finite."""
-        flow = self.make_random(config, case)
+        trial = self.trial(config, case)
+        flow, (z, log_det) = trial.layer, trial.outputs
         assert isinstance(flow, Flow)
         assert isinstance(flow, keras.layers.Layer)
         assert flow.name == "flow", "it must keep the name it is given"
         assert flow.invertible in ("exact", "iterative", None)
-        z, log_det = self.compute(flow, self.inputs(config, case))
         assert z.shape == (self.rows, *case)
         assert log_det.shape == (self.rows,), f"log_det has shape {log_det.shape}, not [B]"
         for array in (z, log_det):
@@ -88,14 +88,14 @@ class FlowContract(LayerContract):
         with dtype_policy("mixed_bfloat16"):
             flow = self.make(config, case)
         z, *context = (ops.convert_to_tensor(array) for array in self.inputs(config, case))
-        output = flow.forward(z, *(ops.cast(c, "bfloat16") for c in context))
-        for tensor in output:
+        given = (ops.cast(c, "bfloat16") for c in context)
+        for tensor in self.compute_at_once(flow, z, *given):
             assert keras.backend.standardize_dtype(tensor.dtype) == "float32"
 
     def test_log_det_is_the_jacobian_s(self, config: dict[str, Any], case: Any) -> None:
         """Against slogdet of autodiff's Jacobian, row by row, with random weights."""
-        flow, inputs = self.make_random(config, case), self.inputs(config, case)
-        _, log_det = self.compute(flow, inputs)
+        trial = self.trial(config, case)
+        flow, inputs, (_, log_det) = trial.layer, trial.inputs, trial.outputs
         jacobian = jacobian_of(lambda z, *context: flow.forward(z, *context).z, flow.variables)
         for row in range(self.rows):
             sign, expected = np.linalg.slogdet(jacobian(*(a[row : row + 1] for a in inputs)))
@@ -107,22 +107,24 @@ class FlowContract(LayerContract):
 
     def test_the_inverse_undoes_it(self, config: dict[str, Any], case: Any) -> None:
         """Where an inverse is declared: back at the start, with the forward's log_det."""
-        flow, inputs = self.make_random(config, case), self.inputs(config, case)
-        z, log_det = self.compute(flow, inputs)
-        arguments = [ops.convert_to_tensor(array) for array in (z, *inputs[1:])]
-        if flow.invertible is None:
+        trial = self.trial(config, case)
+        inputs, (z, log_det) = trial.inputs, trial.outputs
+        arguments = [z, *inputs[1:]]
+        if trial.layer.invertible is None:
             with pytest.raises(NotImplementedError):
-                flow.inverse(*arguments)
+                trial.layer.inverse(*(ops.convert_to_tensor(array) for array in arguments))
             return
-        back = flow.inverse(*arguments)
+
+        def inverse(flow: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+            return tuple(flow.inverse(*tensors))
+
+        start, its_log_det = trial.run(arguments, inverse)
         for got, wanted, message in (
-            (back.z, inputs[0], "the inverse does not lead back"),
-            (back.log_det, log_det, "the inverse's log_det must be the forward's, at the preimage"),
+            (start, inputs[0], "the inverse does not lead back"),
+            (its_log_det, log_det, "the inverse's log_det must be the forward's, at the preimage"),
         ):
             bound = self.inverse_tolerance
-            np.testing.assert_allclose(
-                ops.convert_to_numpy(got), wanted, atol=bound, rtol=bound, err_msg=message
-            )
+            np.testing.assert_allclose(got, wanted, atol=bound, rtol=bound, err_msg=message)
 
     def test_the_inverse_has_its_gradient(self, config: dict[str, Any], case: Any) -> None:
         """Where it is declared: back at the start whatever weights, latent and context are.
@@ -133,7 +135,8 @@ class FlowContract(LayerContract):
         declared = self.component.inverse_gradient
         if declared is None or not declared(self.options(config)):
             pytest.skip("its inverse is not declared to have a gradient")
-        flow, arrays = self.make_random(config, case), self.inputs(config, case)
+        trial = self.trial(config, case)
+        flow, arrays = trial.layer, trial.inputs
         variables = [*flow.trainable_variables, *(keras.Variable(array) for array in arrays)]
         given = variables[len(flow.trainable_variables) :]
         rng = np.random.default_rng(7)
@@ -153,7 +156,9 @@ class FlowContract(LayerContract):
             return [value_and_grad(partial(loss, trip), variables)[2] for trip in (False, True)]
 
         # One program: it takes the variables' buffers.
-        found = Program(gradients, variables, on_jax)()
+        program = Program(gradients, variables, on_jax)
+        found = program()
+        program.sync()
         for variable, forward, both in zip(variables, *found, strict=True):
             size = np.abs(ops.convert_to_numpy(forward)).max()
             error = np.abs(ops.convert_to_numpy(both)).max()
@@ -167,14 +172,15 @@ class FlowContract(LayerContract):
         width = self.context_width(config, case)
         assert isinstance(width, int)
         assert width >= 0
-        flow, inputs = self.make_random(config, case), self.inputs(config, case)
+        trial = self.trial(config, case)
+        inputs, before = trial.inputs, trial.outputs
         if not width:
-            assert self.compute(flow, inputs[:1])[0].shape == inputs[0].shape
+            assert len(inputs) == 1
+            assert before[0].shape == inputs[0].shape
             return
-        before = self.compute(flow, inputs)
         for channel in range(width):
             changed = np.array(inputs[1])
             changed[..., channel] += 0.5
-            after = self.compute(flow, [inputs[0], changed])
+            after = trial.run([inputs[0], changed])
             moved = max(np.abs(a - b).max() for a, b in zip(after, before, strict=True))
             assert moved > 0, f"channel {channel} of the context changes nothing"

@@ -1,8 +1,13 @@
-"""What components with weights promise: names, files, gradients, determinism, compilation."""
+"""What components with weights promise: names, files, gradients, determinism, compilation.
+
+A layer of a configuration and a case is built and compiled once, in a `Trial` that all tests of a
+class share: building and compiling take nearly all of the time. No test may leave it changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,11 +16,59 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program, compiled, value_and_grad
+from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.interfaces import Tensor
 from hvae_core.layers import seeded
 from hvae_core.plugins.testing.component import ComponentContract
 from hvae_core.weights import load_weights, save_weights, weight_names
+
+
+class Trial:
+    """A layer with random weights, and what it computes, compiled once for each shape.
+
+    Args:
+        contract: makes the layer and its inputs, and applies it.
+        config: the options.
+        case: the shape.
+    """
+
+    def __init__(self, contract: LayerContract, config: dict[str, Any], case: Any) -> None:
+        self.contract = contract
+        self.layer = contract.make_random(config, case)
+        self.inputs = contract.inputs(config, case)
+        self.tensors = [ops.convert_to_tensor(array) for array in self.inputs]
+        self._programs: dict[str, Callable[..., Any]] = {}
+
+    def run(
+        self, inputs: Sequence[np.ndarray], function: Callable[..., Any] | None = None
+    ) -> list[np.ndarray]:
+        """`LayerContract.apply`, or another ``function`` of the layer, from arrays to arrays.
+
+        Args:
+            inputs: its arguments.
+            function: of the layer and tensors; one that is passed again has its program already.
+        """
+        function = function or self.contract.apply
+        name = getattr(function, "__qualname__", "")
+        if name not in self._programs:
+            applied = functools.partial(function, self.layer)
+            self._programs[name] = compiled(lambda *t: tuple(applied(*t)), self.layer.variables)
+        outputs = self._programs[name](*(ops.convert_to_tensor(array) for array in inputs))
+        return [np.asarray(ops.convert_to_numpy(output)) for output in outputs]
+
+    @functools.cached_property
+    def outputs(self) -> list[np.ndarray]:
+        """What the compiled layer gives for its inputs."""
+        return self.run(self.inputs)
+
+    @functools.cached_property
+    def eager_outputs(self) -> list[np.ndarray]:
+        """What the layer gives for its inputs, operation by operation."""
+        return self.contract.compute(self.layer, self.inputs)
+
+
+#: by class of contract: the component and the options and case of each of its trials
+_trials: dict[type, dict[tuple[int, str, str], tuple[Any, Trial]]] = {}
 
 
 class LayerContract(ComponentContract):
@@ -65,17 +118,35 @@ class LayerContract(ComponentContract):
             variable.assign(value + rng.normal(0.0, self.weight_noise, value.shape).astype("f"))
         return layer
 
+    def trial(self, config: dict[str, Any], case: Any) -> Trial:
+        """The layer that this class's tests share for ``config`` and ``case``."""
+        component, mine = self.component, _trials.setdefault(type(self), {})
+        key = id(component), repr(config), repr(case)
+        if key not in mine:
+            mine[key] = component, Trial(self, config, case)
+        return mine[key][1]
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Let the trials go; called by pytest."""
+        _trials.pop(cls, None)
+
     def compute(self, layer: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """`apply` from arrays to arrays."""
+        """`apply` from arrays to arrays, operation by operation."""
         outputs = self.apply(layer, *(ops.convert_to_tensor(array) for array in inputs))
         return [np.asarray(ops.convert_to_numpy(output)) for output in outputs]
 
+    def compute_at_once(self, layer: Any, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """`apply` in one program: for a single pass, JAX would compile each operation."""
+        program = compiled(lambda *tensors: tuple(self.apply(layer, *tensors)), layer.variables)
+        return tuple(program(*inputs))
+
     def test_any_number_of_rows(self, config: dict[str, Any], case: Any) -> None:
         """Rows do not see each other, and a batch of unknown size can be traced."""
-        layer, inputs = self.make_random(config, case), self.inputs(config, case)
-        whole = self.compute(layer, inputs)
+        trial = self.trial(config, case)
+        layer, inputs, whole = trial.layer, trial.inputs, trial.outputs
         for row in range(self.rows):
-            alone = self.compute(layer, [array[row : row + 1] for array in inputs])
+            alone = trial.run([array[row : row + 1] for array in inputs])
             for together, single in zip(whole, alone, strict=True):
                 np.testing.assert_allclose(
                     single[0], together[row], atol=self.tolerance, rtol=self.tolerance,
@@ -88,19 +159,18 @@ class LayerContract(ComponentContract):
 
     def test_every_weight_gets_a_gradient(self, config: dict[str, Any], case: Any) -> None:
         """No weight is built and then not used; all gradients are finite."""
-        layer, inputs = self.make_random(config, case), self.inputs(config, case)
-        variables = layer.trainable_variables
+        trial = self.trial(config, case)
+        layer, variables = trial.layer, trial.layer.trainable_variables
         if not variables:
             pytest.skip("it has no weights")
         rng = np.random.default_rng(5)
         factors = [
             ops.convert_to_tensor(rng.normal(size=output.shape).astype("f"))
-            for output in self.compute(layer, inputs)
+            for output in trial.outputs
         ]
-        tensors = [ops.convert_to_tensor(array) for array in inputs]
 
         def loss() -> tuple[Tensor, tuple[()]]:
-            outputs = self.apply(layer, *tensors)
+            outputs = self.apply(layer, *trial.tensors)
             terms = [ops.sum(o * f) for o, f in zip(outputs, factors, strict=True)]
             return sum(terms[1:], terms[0]), ()
 
@@ -108,6 +178,7 @@ class LayerContract(ComponentContract):
         on_jax = keras.config.backend() == "jax"
         program = Program(lambda: value_and_grad(loss, variables)[2], layer.variables, on_jax)
         gradients = program()
+        program.sync()
         for variable, gradient in zip(variables, gradients, strict=True):
             values = np.asarray(ops.convert_to_numpy(gradient))
             assert np.isfinite(values).all(), f"the gradient to {variable.path} is not finite"
@@ -117,7 +188,7 @@ class LayerContract(ComponentContract):
         self, config: dict[str, Any], case: Any
     ) -> None:
         """Weights files go by names, so they must not count the layers built before."""
-        first, second = self.make(config, case), self.make(config, case)
+        first, second = self.trial(config, case).layer, self.make(config, case)
         if not first.weights:
             pytest.skip("it has no weights")
         assert list(weight_names(first)) == list(weight_names(second)), (
@@ -128,14 +199,13 @@ class LayerContract(ComponentContract):
         self, config: dict[str, Any], case: Any, tmp_path: Path
     ) -> None:
         """Another one with the file's weights computes the same."""
-        first, second = self.make_random(config, case, 1), self.make_random(config, case, 2)
-        if not first.weights:
+        trial, second = self.trial(config, case), self.make_random(config, case, 2)
+        if not second.weights:
             pytest.skip("it has no weights")
-        inputs = self.inputs(config, case)
-        expected = self.compute(first, inputs)
-        save_weights(first, tmp_path / "weights.safetensors")
+        save_weights(trial.layer, tmp_path / "weights.safetensors")
         load_weights(second, tmp_path / "weights.safetensors")
-        for got, wanted in zip(self.compute(second, inputs), expected, strict=True):
+        found = self.compute(second, trial.inputs)
+        for got, wanted in zip(found, trial.eager_outputs, strict=True):
             np.testing.assert_allclose(got, wanted, atol=1e-6, rtol=1e-6)
 
     def test_the_same_seed_gives_the_same_numbers(self, config: dict[str, Any], case: Any) -> None:
@@ -150,22 +220,16 @@ class LayerContract(ComponentContract):
                 ops.convert_to_numpy(one.value), ops.convert_to_numpy(other.value),
                 err_msg=f"the initial {one.path} does not follow the seed",
             )  # fmt: skip
-        inputs = self.inputs(config, case)
-        layer = self.make_random(config, case)
-        for one, other in zip(
-            self.compute(layer, inputs), self.compute(layer, inputs), strict=True
-        ):
+        trial = self.trial(config, case)
+        again = self.compute(trial.layer, trial.inputs)
+        for one, other in zip(trial.eager_outputs, again, strict=True):
             np.testing.assert_array_equal(one, other, err_msg="two equal calls differ")
 
     def test_compiled_equals_eager(self, config: dict[str, Any], case: Any) -> None:
-        """The compiled program (see `hvae_core.backends.selection.compiled`) computes the same."""
-        layer, inputs = self.make_random(config, case), self.inputs(config, case)
-        program = compiled(lambda *tensors: self.apply(layer, *tensors), layer.variables)
-        outputs = program(*(ops.convert_to_tensor(array) for array in inputs))
-        for got, wanted in zip(outputs, LayerContract.compute(self, layer, inputs), strict=True):
-            np.testing.assert_allclose(
-                ops.convert_to_numpy(got), wanted, atol=self.tolerance, rtol=self.tolerance
-            )
+        """The compiled program (see `compiled` in `hvae_core.backends`) computes the same."""
+        trial = self.trial(config, case)
+        for got, wanted in zip(trial.outputs, trial.eager_outputs, strict=True):
+            np.testing.assert_allclose(got, wanted, atol=self.tolerance, rtol=self.tolerance)
 
 
 class _Applied(keras.layers.Layer):

@@ -11,13 +11,47 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import compiled, value_and_grad
+from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.interfaces import Likelihood, Shape3
 from hvae_core.plugins.testing.component import ComponentContract
 
 #: images of one pixel that are enumerated at most, and to which drawn images are compared
 ENUMERATED, COMPARED = 20_000, 64
 DRAWS = 20_000
+
+
+class Trial:
+    """A likelihood, and its functions from arrays to arrays, compiled once for each shape.
+
+    Args:
+        likelihood: the likelihood.
+    """
+
+    def __init__(self, likelihood: Likelihood) -> None:
+        self.likelihood = likelihood
+        self._programs = {
+            name: compiled(getattr(likelihood, name), []) for name in ("log_prob", "sample", "mean")
+        }
+
+    def _run(self, name: str, *arrays: np.ndarray) -> np.ndarray:
+        output = self._programs[name](*(ops.convert_to_tensor(array) for array in arrays))
+        return np.asarray(ops.convert_to_numpy(output))
+
+    def log_prob(self, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Log p(x), in nats."""
+        return self._run("log_prob", x, parameters)
+
+    def sample(self, parameters: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Images of uniform noise."""
+        return self._run("sample", parameters, noise)
+
+    def mean(self, parameters: np.ndarray) -> np.ndarray:
+        """The expected images."""
+        return self._run("mean", parameters)
+
+
+#: by class of contract: the component and the options and image shape of each of its trials
+_trials: dict[type, dict[tuple[int, str, str], tuple[Any, Trial]]] = {}
 
 
 class LikelihoodContract(ComponentContract):
@@ -49,6 +83,19 @@ class LikelihoodContract(ComponentContract):
         """The likelihood."""
         return self.component.build(self.options(config), image_shape)
 
+    def trial(self, config: dict[str, Any], image_shape: Shape3) -> Trial:
+        """The likelihood that this class's tests share for ``config`` and ``image_shape``."""
+        component, mine = self.component, _trials.setdefault(type(self), {})
+        key = id(component), repr(config), repr(image_shape)
+        if key not in mine:
+            mine[key] = component, Trial(self.make(config, image_shape))
+        return mine[key][1]
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Let the trials go; called by pytest."""
+        _trials.pop(cls, None)
+
     def parameters(self, likelihood: Likelihood, shape: Sequence[int], seed: int = 0) -> np.ndarray:
         """Random parameters [*shape, P]."""
         rng = np.random.default_rng(seed)
@@ -63,35 +110,40 @@ class LikelihoodContract(ComponentContract):
         self, config: dict[str, Any], image_shape: Shape3
     ) -> None:
         """Float32 [B], finite, the same for uint8 and float pixels, each row by itself."""
-        likelihood = self.make(config, image_shape)
+        trial = self.trial(config, image_shape)
+        likelihood = trial.likelihood
         assert isinstance(likelihood, Likelihood)
         assert likelihood.unit in ("bits/dim", "nats")
         assert likelihood.parameters > 0
         x = self.images(config, 3, image_shape)
         parameters = self.parameters(likelihood, (3, *image_shape[:2]))
-        whole = _log_prob(likelihood, x, parameters)
+        whole = trial.log_prob(x, parameters)
         assert whole.shape == (3,)
         assert whole.dtype == np.float32
         assert np.isfinite(whole).all()
-        np.testing.assert_array_equal(_log_prob(likelihood, x.astype("f"), parameters), whole)
-        alone = _log_prob(likelihood, x[1:2], parameters[1:2])
+        np.testing.assert_array_equal(trial.log_prob(x.astype("f"), parameters), whole)
+        alone = trial.log_prob(x[1:2], parameters[1:2])
         np.testing.assert_allclose(alone[0], whole[1], rtol=1e-5)
 
     def test_extreme_parameters_stay_finite(
         self, config: dict[str, Any], image_shape: Shape3
     ) -> None:
         """Values and gradients are finite and some gradient is not zero, also far out."""
-        likelihood = self.make(config, image_shape)
+        likelihood = self.trial(config, image_shape).likelihood
         x = ops.convert_to_tensor(self.images(config, 2, image_shape))
+        values = self.parameters(likelihood, (2, *image_shape[:2]))
+        variable = keras.Variable(values)
+
+        def loss() -> Any:
+            return ops.sum(likelihood.log_prob(x, ops.convert_to_tensor(variable))), ()
+
+        # Eager, JAX would compile each operation.
+        on_jax = keras.config.backend() == "jax"
+        program = Program(lambda: value_and_grad(loss, [variable]), [variable], on_jax)
         for factor in (1.0, 30.0):
-            values = factor * self.parameters(likelihood, (2, *image_shape[:2]))
-            variable = keras.Variable(values)
-
-            def loss(variable: Any = variable) -> Any:
-                parameters = ops.convert_to_tensor(variable)
-                return ops.sum(likelihood.log_prob(x, parameters)), ()
-
-            value, _, gradients = value_and_grad(loss, [variable])
+            program.sync()
+            variable.assign(factor * values)
+            value, _, gradients = program()
             gradient = np.asarray(ops.convert_to_numpy(gradients[0]))
             assert np.isfinite(float(value))
             assert np.isfinite(gradient).all()
@@ -110,10 +162,10 @@ class LikelihoodContract(ComponentContract):
     ) -> None:
         """Frequencies of one pixel's values against exp(log_prob), five standard errors wide."""
         x, probabilities = self._enumerated(config, image_shape, COMPARED)
-        likelihood = self.make(config, (1, 1, image_shape[-1]))
-        parameters = np.repeat(self.parameters(likelihood, (1, 1, 1)), DRAWS, axis=0)
-        noise = _noise(likelihood, (DRAWS, 1, 1), seed=4)
-        drawn = _sample(likelihood, parameters, noise).reshape(DRAWS, -1)
+        trial = self.trial(config, (1, 1, image_shape[-1]))
+        parameters = np.repeat(self.parameters(trial.likelihood, (1, 1, 1)), DRAWS, axis=0)
+        noise = _noise(trial.likelihood, (DRAWS, 1, 1), seed=4)
+        drawn = trial.sample(parameters, noise).reshape(DRAWS, -1)
         places = {tuple(values): i for i, values in enumerate(x.reshape(len(x), -1).tolist())}
         counts = np.bincount([places[tuple(row)] for row in drawn.tolist()], minlength=len(x))
         error = np.sqrt(DRAWS * probabilities * (1 - probabilities))
@@ -124,24 +176,26 @@ class LikelihoodContract(ComponentContract):
         self, config: dict[str, Any], image_shape: Shape3
     ) -> None:
         """Uint8 [B, H, W, C] with values of `support`; equal noise gives equal images."""
-        likelihood = self.make(config, image_shape)
+        trial = self.trial(config, image_shape)
+        likelihood, sample = trial.likelihood, trial.sample
         parameters = self.parameters(likelihood, (3, *image_shape[:2]))
         noise = _noise(likelihood, (3, *image_shape[:2]), seed=0)
-        images = _sample(likelihood, parameters, noise)
+        images = sample(parameters, noise)
         assert images.dtype == np.uint8
         assert images.shape == (3, *image_shape)
         assert set(np.unique(images)) <= set(self.support(config))
-        np.testing.assert_array_equal(_sample(likelihood, parameters, noise), images)
+        # Compiled anew, so that it would be found if it drew numbers of its own.
+        again = Trial(likelihood).sample(parameters, noise)
+        np.testing.assert_array_equal(again, images)
         other = _noise(likelihood, (3, *image_shape[:2]), seed=1)
-        assert (_sample(likelihood, parameters, other) != images).any()
+        assert (sample(parameters, other) != images).any()
         edges = np.where(np.arange(noise.size).reshape(noise.shape) % 2, 0.0, 1.0).astype("f")
-        assert set(np.unique(_sample(likelihood, parameters, edges))) <= set(self.support(config))
+        assert set(np.unique(sample(parameters, edges))) <= set(self.support(config))
 
     def test_the_mean_is_an_image(self, config: dict[str, Any], image_shape: Shape3) -> None:
         """Float32 [B, H, W, C] with values from 0 to 255."""
-        likelihood = self.make(config, image_shape)
-        parameters = self.parameters(likelihood, (3, *image_shape[:2]))
-        mean = np.asarray(ops.convert_to_numpy(likelihood.mean(ops.convert_to_tensor(parameters))))
+        trial = self.trial(config, image_shape)
+        mean = trial.mean(self.parameters(trial.likelihood, (3, *image_shape[:2])))
         assert mean.shape == (3, *image_shape)
         assert mean.dtype == np.float32
         assert mean.min() >= 0
@@ -149,13 +203,12 @@ class LikelihoodContract(ComponentContract):
 
     def test_compiled_equals_eager(self, config: dict[str, Any], image_shape: Shape3) -> None:
         """The compiled log_prob computes the same."""
-        likelihood = self.make(config, image_shape)
+        trial = self.trial(config, image_shape)
         x = self.images(config, 3, image_shape)
-        parameters = self.parameters(likelihood, (3, *image_shape[:2]))
-        program = compiled(likelihood.log_prob, [])
-        got = program(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))
-        expected = _log_prob(likelihood, x, parameters)
-        np.testing.assert_allclose(ops.convert_to_numpy(got), expected, rtol=1e-5)
+        parameters = self.parameters(trial.likelihood, (3, *image_shape[:2]))
+        eager = trial.likelihood.log_prob(*map(ops.convert_to_tensor, (x, parameters)))
+        got = trial.log_prob(x, parameters)
+        np.testing.assert_allclose(got, ops.convert_to_numpy(eager), rtol=1e-5)
 
     def _enumerated(
         self, config: dict[str, Any], image_shape: Shape3, limit: int
@@ -168,21 +221,11 @@ class LikelihoodContract(ComponentContract):
             pytest.skip(f"there are {len(values) ** channels} images of one pixel")
         every = np.array(list(itertools.product(values, repeat=channels)), np.uint8)
         x = every.reshape(-1, 1, 1, channels)
-        likelihood = self.make(config, (1, 1, channels))
-        parameters = np.repeat(self.parameters(likelihood, (1, 1, 1)), len(x), axis=0)
-        return x, np.exp(_log_prob(likelihood, x, parameters).astype(np.float64))
+        trial = self.trial(config, (1, 1, channels))
+        parameters = np.repeat(self.parameters(trial.likelihood, (1, 1, 1)), len(x), axis=0)
+        return x, np.exp(trial.log_prob(x, parameters).astype(np.float64))
 
 
 def _noise(likelihood: Likelihood, shape: Sequence[int], seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.random((*shape, likelihood.noise_channels()), dtype=np.float32)
-
-
-def _log_prob(likelihood: Likelihood, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    out = likelihood.log_prob(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))
-    return np.asarray(ops.convert_to_numpy(out))
-
-
-def _sample(likelihood: Likelihood, parameters: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    out = likelihood.sample(ops.convert_to_tensor(parameters), ops.convert_to_tensor(noise))
-    return np.asarray(ops.convert_to_numpy(out))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.config import Config
 from hvae_core.interfaces import Dataset, DatasetInfo, ImageSource, Invariance, Regularizer, Shape3
 from hvae_core.plugins.testing.component import ComponentContract

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import MissingDependencyError
-from hvae_core.exporting import check_output, compare, describe, open_network, report, write_folder
+from hvae_core.exporting import (
+    check_output,
+    compare,
+    describe,
+    graphs,
+    open_network,
+    report,
+    write_folder,
+)
 from hvae_core.interfaces import Exporter, Mode, Runtime
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
@@ -39,7 +47,6 @@ class OnnxExporter(Exporter):
         """See `Exporter.export`; adds what `hvae_core.exporting.compare` gives."""
         from hvae_core.exported import load_exported
         from hvae_core.inference.engine import LiveEngine
-        from hvae_core.inference.programs import graphs
         from hvae_plugins.exporters.onnx.graph_files import save_graph
 
         network = open_network(preset)

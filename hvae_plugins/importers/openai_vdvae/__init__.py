@@ -18,7 +18,7 @@ from hvae_core.interfaces import Imported, Importer
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_plugins.importers.openai_vdvae.configurations import translate
-from hvae_plugins.importers.openai_vdvae.tensors import (
+from hvae_plugins.importers.openai_vdvae.original_tensors import (
     from_original,
     mismatches,
     require_original,

@@ -54,12 +54,14 @@ def test_list_presets_takes_a_pattern():
     assert all(name.startswith("cifar10") for name in hvae.list_presets("cifar10*"))
 
 
+@pytest.mark.every_backend
 def test_load_takes_a_folder_its_weights_file_and_an_absolute_or_textual_path(preset):
     images = hvae.load(preset).sample(2)
     for source in (str(preset), preset / "model.safetensors"):
         np.testing.assert_array_equal(hvae.load(source).sample(2), images)
 
 
+@pytest.mark.every_backend
 def test_a_loaded_model_is_float32_whatever_it_was_trained_in(tmp_path):
     trained = hvae.build({**CONFIG, "train": {"precision": "mixed_bfloat16"}})
     assert trained.encoder.compute_dtype == "bfloat16"
@@ -100,6 +102,7 @@ def test_build_takes_values_a_file_a_name_and_overrides(tmp_path):
         hvae.build(CONFIG, ["model.latent_widht=3"])
 
 
+@pytest.mark.every_backend
 def test_create_builds_any_registered_component():
     likelihood = hvae.create("likelihood.bernoulli", image_shape=(4, 4, 1))
     assert likelihood.parameters == 1
@@ -126,6 +129,7 @@ def test_what_cannot_be_created_is_told(component, config, error, sentence):
         hvae.create(component, config, image_shape=(4, 4, 1))
 
 
+@pytest.mark.every_backend
 def test_another_backend_than_the_running_one_is_refused(preset):
     import keras
 

@@ -8,6 +8,8 @@ import pytest
 
 import hvae_core as hvae
 
+pytestmark = pytest.mark.every_backend
+
 CHOICES = {
     "backend": ("jax", "tensorflow", "torch"),
     "convolutions": ("dense", "depthwise5", "group norm"),

@@ -18,7 +18,10 @@ compilation_cache.keep_compiled_programs()
 print(jax.config.jax_compilation_cache_dir)
 jax.jit(lambda x: x * FACTOR + 1)(jax.numpy.arange(3.0)).block_until_ready()
 """
-pytestmark = pytest.mark.skipif(keras.config.backend() != "jax", reason="only JAX has this cache")
+pytestmark = [
+    pytest.mark.every_backend,
+    pytest.mark.skipif(keras.config.backend() != "jax", reason="only JAX has this cache"),
+]
 
 
 def run(home, most=1 << 30, factor=2, **variables):

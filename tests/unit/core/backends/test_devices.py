@@ -17,6 +17,8 @@ from hvae_core.backends.processes import all_or_none, any_process, join_processe
 from hvae_core.config import TrainConfig
 from hvae_core.errors import BackendError, ConfigError, TrainingError
 
+pytestmark = pytest.mark.every_backend
+
 on_jax = pytest.mark.skipif(keras.config.backend() != "jax", reason="several devices need JAX")
 elsewhere = pytest.mark.skipif(keras.config.backend() == "jax", reason="JAX uses several devices")
 

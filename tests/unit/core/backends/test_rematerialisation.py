@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import value_and_grad
+from hvae_core.backends.compiling import value_and_grad
 from hvae_core.prob.noise import Noise
+
+pytestmark = pytest.mark.every_backend
 
 
 def gradients(model, images, noise):

@@ -10,6 +10,8 @@ from hvae_core.evaluation import elbo, evaluate_batches, log_likelihood
 from hvae_core.interfaces import Dataset, DatasetInfo
 from hvae_core.prob.noise import draw_normal, split_layers
 
+pytestmark = pytest.mark.every_backend
+
 CONFIG = {
     "model": {
         "resolutions": [4, 1],

@@ -5,7 +5,7 @@ import pytest
 
 from hvae_core.errors import BadInputError
 from hvae_core.explore import actions
-from hvae_core.inference.engine import latent_noise
+from hvae_core.inference.rows import latent_noise
 
 CONFIG = {
     "model": {

@@ -8,7 +8,6 @@ from hvae_core.cli.main import main
 from hvae_core.errors import HvaeError
 
 gr = pytest.importorskip("gradio")
-pytestmark = pytest.mark.one_backend
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,6 @@ from hvae_core.explore import uploads
 from hvae_core.explore.models import Models, describe
 from hvae_core.explore.uploads import read_upload
 
-pytestmark = pytest.mark.one_backend
-
 
 def saved(folder, image, name="photo.png"):
     image.save(folder / name)

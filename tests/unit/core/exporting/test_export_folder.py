@@ -4,7 +4,7 @@ import pytest
 
 from hvae_core.errors import BadInputError
 from hvae_core.exported.exported_model import load_exported
-from hvae_core.exported.folder import MANIFEST, read_manifest
+from hvae_core.exported.manifest import MANIFEST, read_manifest
 from hvae_core.exporting import write_folder
 
 FACTS = {

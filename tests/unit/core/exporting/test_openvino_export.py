@@ -13,9 +13,10 @@ from hvae_core.exported.exported_model import load_exported
 
 pytest.importorskip("openvino")
 keras = pytest.importorskip("keras")
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "openvino", reason="exports from the openvino backend"
-)
+pytestmark = [
+    pytest.mark.every_backend,
+    pytest.mark.skipif(keras.config.backend() != "openvino", reason="runs on openvino"),
+]
 
 FLOWS = {
     "sylvester": {"name": "sylvester", "flows": [1, 1], "orthogonal_vectors": 2},

@@ -8,8 +8,6 @@ from hvae_core.cli.images import read_image
 from hvae_core.config import parse_config
 from hvae_core.images.user_images import FittedImage, as_trained_on
 
-pytestmark = pytest.mark.one_backend
-
 
 def configuration(kind):
     return parse_config(

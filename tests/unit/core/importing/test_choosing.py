@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import hvae_core as hvae
 from hvae_core.cli.main import cli
-from hvae_core.errors import ConfigError, WeightsError
+from hvae_core.errors import PluginError, WeightsError
 from hvae_core.importing import find_importer, formats_that_describe
 from hvae_core.interfaces import Imported, Importer
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
@@ -104,5 +104,5 @@ def test_a_preset_without_weights_is_told_which_checkpoints_it_could_hold():
 
 
 def test_an_unknown_format_is_refused():
-    with pytest.raises(ConfigError, match="openai-vdave"):
+    with pytest.raises(PluginError, match="openai-vdave"):
         find_importer("openai-vdave")

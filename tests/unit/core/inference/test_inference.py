@@ -7,6 +7,8 @@ from hvae_core.images.saving import check_output, save_images
 from hvae_core.inference.interpolation import mix
 from hvae_core.inference.sampling import sample_batches
 
+pytestmark = pytest.mark.every_backend
+
 CONFIG = {
     "model": {
         "resolutions": [4, 2, 1],

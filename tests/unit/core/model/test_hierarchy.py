@@ -9,6 +9,8 @@ from hvae_core.prob.elbo import log_ratio
 from hvae_core.prob.noise import Noise, draw_normal
 from hvae_core.vae import HierarchicalVAE
 
+pytestmark = pytest.mark.every_backend
+
 
 def forward(model, images, seed=0):
     flat = draw_normal(model.latent_shapes, len(images), seed)
@@ -97,7 +99,7 @@ def test_temperature_zero_ignores_the_noise(make_model):
 )
 def test_every_option_builds_runs_and_passes_gradients(make_model, images, changes):
     """Each trainable weight gets a gradient: nothing is built and then not used."""
-    from hvae_core.backends.programs import value_and_grad
+    from hvae_core.backends.compiling import value_and_grad
 
     model = make_model(model=changes)
     x = ops.convert_to_tensor(images)

@@ -13,6 +13,8 @@ from hvae_core.layers import convolution
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 from hvae_core.prob.noise import Noise, draw_normal
 
+pytestmark = pytest.mark.every_backend
+
 
 def shapes(model):
     """Shapes of the weights by path, without the model's name."""

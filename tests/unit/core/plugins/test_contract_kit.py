@@ -65,6 +65,7 @@ def spec_of(layer, **changes):
     return ComponentSpec(**{**values, **changes})
 
 
+@pytest.mark.every_backend
 class TestAffine(FlowContract):
     """What a third party writes."""
 
@@ -130,6 +131,7 @@ class PolicyPrecision(Affine):
         return FlowOutput(ops.cast(z, self.compute_dtype), log_det)
 
 
+@pytest.mark.every_backend
 @pytest.mark.parametrize(
     ("layer", "test"),
     [
@@ -151,6 +153,7 @@ def test_the_flow_contract_catches(layer, test):
         getattr(contract, test)({}, (2, 2, 3))
 
 
+@pytest.mark.every_backend
 def test_an_undeclared_inverse_must_not_answer():
     class Silent(Affine):
         invertible = None
@@ -252,6 +255,7 @@ def small_images(count):
     return np.round(rng.integers(0, 17, (count, 8, 8, 1)) * 255 / 16).astype(np.uint8)
 
 
+@pytest.mark.every_backend
 @pytest.mark.parametrize("conditional", [True, False])
 def test_a_registered_flow_s_kl_is_the_monte_carlo_estimate(toy_flow, conditional):
     """KL = log q(z0|x) - log_det - log p(z), and on average the KL of the Gaussian it makes.
@@ -305,6 +309,7 @@ def _gaussian(mean, log_std):
     return GaussianParameters(tensor(mean), tensor(log_std))
 
 
+@pytest.mark.every_backend
 def test_a_registered_flow_trains_and_is_saved_with_the_model(toy_flow, tmp_path):
     from hvae_core.training.step import build_step
     from hvae_core.vae import HierarchicalVAE

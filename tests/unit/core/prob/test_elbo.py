@@ -7,6 +7,8 @@ from keras import ops
 from hvae_core.interfaces import GaussianParameters, LatentOutput
 from hvae_core.prob import bernoulli, elbo
 
+pytestmark = pytest.mark.every_backend
+
 
 def test_bits_per_dim_of_uniform_bytes_is_eight():
     assert elbo.bits_per_dim(-math.log(256.0) * 12, (2, 2, 3)) == pytest.approx(8.0)

@@ -7,6 +7,8 @@ from keras import ops
 
 from hvae_core.prob import logistic_mixture
 
+pytestmark = pytest.mark.every_backend
+
 
 def random_parameters(channels, mixtures, batch=1, side=1, seed=0, spread=1.0):
     rng = np.random.default_rng(seed)
@@ -53,7 +55,7 @@ def test_samples_follow_the_density():
 
 
 def test_extreme_parameters_give_finite_values_and_gradients():
-    from hvae_core.backends.programs import value_and_grad
+    from hvae_core.backends.compiling import value_and_grad
 
     parameters = random_parameters(3, 4, side=3, spread=30.0)
     variable = keras.Variable(parameters)

@@ -15,8 +15,8 @@ from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError
 from hvae_core.report import collect, write_report
 from hvae_core.report.curves import draw_optimisation, focus, series, thin
-from hvae_core.report.images import real_images, scale_ends
-from hvae_core.runs.folder import RunFolder
+from hvae_core.report.model_images import real_images, scale_ends
+from hvae_core.runs.run_folder import RunFolder
 
 LAYERS = 3
 CONFIG = {

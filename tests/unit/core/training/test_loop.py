@@ -13,10 +13,11 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+import hvae_core as hvae
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError, DataError, TrainingError, WeightsError
-from hvae_core.runs.folder import find_weights
 from hvae_core.runs.metrics import MetricsFile
+from hvae_core.runs.run_folder import find_weights
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.loop import default_callbacks
@@ -85,6 +86,7 @@ def unbroken(tmp_path_factory):
     return train(config(), output)
 
 
+@pytest.mark.every_backend
 def test_a_run_leaves_what_it_promises(unbroken):
     output = unbroken.output
     assert unbroken.steps == 8
@@ -129,6 +131,7 @@ def test_weights_of_another_model_start_nothing(unbroken, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.every_backend
 def test_validation_is_of_the_averaged_weights_that_are_saved(unbroken):
     from hvae_core.evaluation import evaluate_batches
     from hvae_core.training.feeding import open_images
@@ -169,6 +172,7 @@ def run_and_kill(output, step, name):
     )
 
 
+@pytest.mark.every_backend
 def test_a_killed_run_resumes_to_the_numbers_of_an_unbroken_one(unbroken, tmp_path):
     output = tmp_path / "killed"
     done = run_and_kill(output, 5, "SIGKILL")
@@ -302,24 +306,54 @@ def test_intervals_of_checkpoints_validation_and_samples(tmp_path):
     assert {19, 20} <= kept <= {10, 19, 20}  # the newest two and the best
 
 
+class Hear(Callback):
+    """Keeps what the user is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, run, text):
+        self.notes.append(text)
+
+
 def test_the_report_is_written_at_the_end_and_its_failure_harms_nothing(
     unbroken, tmp_path, monkeypatch
 ):
-    assert (unbroken.output / "report.html").is_file()
+    assert not (unbroken.output / "report.html").exists()  # the facade's to write
+    short = config(steps=1, validation_fraction=0)
+    result = hvae.train(short, tmp_path / "run")
+    assert (result.output / "report.html").is_file()
 
     def fail(*arguments, **options):
         raise ZeroDivisionError("no")
 
-    monkeypatch.setattr("hvae_core.report.write_report", fail)
-    result = train(config(steps=1, validation_fraction=0), tmp_path / "run")
+    monkeypatch.setattr("hvae_core.report.at_end.write_report", fail)
+    hear = Hear()
+    again = hvae.train(short, tmp_path / "failing", callbacks=[hear])
+    assert again.steps == 1
+    assert not (again.output / "report.html").exists()
+    assert hear.notes == [
+        f"The report was not written: no. Try: hvae report {tmp_path / 'failing'}"
+    ]
+
+
+def test_the_report_may_be_left_out(tmp_path):
+    result = hvae.train(config(steps=1, validation_fraction=0, report=False), tmp_path / "run")
     assert result.steps == 1
-    assert not (tmp_path / "run" / "report.html").exists()
+    assert not (result.output / "report.html").exists()
+    assert not (result.output / "plots").exists()
 
 
 def test_the_default_callbacks_follow_the_options():
     def names(**options):
-        return [type(callback).__name__ for callback in default_callbacks(config(**options))]
+        return [
+            getattr(callback, "name", type(callback).__name__)
+            for callback in default_callbacks(config(**options))
+        ]
 
-    pytest.importorskip("tensorboard")
-    assert names(tensorboard=True) == ["ProgressDisplay", "TensorBoard", "ReportAtEnd"]
-    assert names(sample_epochs=2) == ["ProgressDisplay", "SampleGrids", "ReportAtEnd"]
+    assert names() == ["ProgressDisplay"]
+    assert names(sample_epochs=2) == ["ProgressDisplay", "SampleGrids"]
+    pytest.importorskip("tensorboardX")
+    assert names(tensorboard=True) == ["ProgressDisplay", "tensorboard"]
+    assert names(trackers=["tensorboard"]) == ["ProgressDisplay", "tensorboard"]
+    assert names(trackers=["tensorboard"], tensorboard=True) == ["ProgressDisplay", "tensorboard"]

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import Program
+from hvae_core.backends.compiling import Program
 from hvae_core.config import TrainConfig
 from hvae_core.training.optimizer import Updater, global_norm, is_decayed
+
+pytestmark = pytest.mark.every_backend
 
 
 class Layer(keras.layers.Layer):

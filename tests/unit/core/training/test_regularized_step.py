@@ -6,7 +6,7 @@ from keras import ops
 
 pytest.importorskip("sklearn")
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.config import Config
 from hvae_core.data import open_dataset
 from hvae_core.runs.metrics import MetricsFile
@@ -16,6 +16,8 @@ from hvae_core.training.feeding import open_images
 from hvae_core.training.step import build_step
 from hvae_core.vae import HierarchicalVAE
 from hvae_core.weights import read_tensors
+
+pytestmark = pytest.mark.every_backend
 
 MODEL = {
     "resolutions": [8, 2, 1],

@@ -6,6 +6,8 @@ from hvae_core.config import Config
 from hvae_core.training.step import build_step
 from hvae_core.vae import HierarchicalVAE
 
+pytestmark = pytest.mark.every_backend
+
 MODEL = {
     "resolutions": [4, 2, 1],
     "image_channels": 1,

@@ -1,16 +1,18 @@
-"""Progress, TensorBoard and the request to stop."""
+"""Progress, trackers and the request to stop."""
 
 import io
 import os
 import signal
 import types
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from hvae_core.interfaces import Tracker
 from hvae_core.training.interruption import InterruptedRun, Interruption
 from hvae_core.training.progress import ProgressDisplay
-from hvae_core.training.tensorboard import TensorBoard
+from hvae_core.training.tracking import Tracking
 
 STEP = {
     "event": "step", "step": 5, "epoch": 1, "loss": 1.0, "rate": 0.25, "distortion": 0.75,
@@ -45,7 +47,7 @@ def show(run, terminal):
     display.update(run, STEP)
     display.record(run, STEP)
     display.record(run, EPOCH)
-    display.note("a note [with brackets]")
+    display.note(run, "a note [with brackets]")
     display.close(run)
     return stream.getvalue()
 
@@ -72,29 +74,72 @@ def test_a_bar_on_a_terminal(make_run):
     assert "1.4427 bits/dim" in shown
 
 
-def test_tensorboard_reads_the_scalars(make_run):
-    pytest.importorskip("tensorboard")
-    from tensorboard.compat.proto.event_pb2 import Event
+class Recorder(Tracker):
+    """Keeps what it is given, and fails when told to."""
 
-    run = make_run()
-    writer = TensorBoard()
-    writer.start(run)
-    writer.record(run, STEP)
-    writer.record(run, EPOCH)
-    writer.close(run)
-    (path,) = (run.output / "tensorboard").iterdir()
-    raw, events = path.read_bytes(), []
-    while raw:  # length, its checksum, the event, its checksum
-        length = int.from_bytes(raw[:8], "little")
-        events.append(Event.FromString(raw[12 : 12 + length]))
-        raw = raw[16 + length :]
-    assert events[0].file_version == "brain.Event:2"
-    assert events[1].session_log.status == events[1].session_log.START
-    scalars = {value.tag: value.simple_value for e in events for value in e.summary.value}
-    assert scalars["train/loss"] == 1.0
-    assert scalars["train/kl_per_layer/01"] == 15.0
-    assert scalars["validation/bits_per_dim"] == pytest.approx(1.35)
-    assert {event.step for event in events[2:]} == {5}
+    def __init__(self):
+        self.calls, self.fails = [], False
+
+    def _call(self, *arguments):
+        if self.fails:
+            raise OSError("no route\nto host")
+        self.calls.append(arguments)
+
+    def start(self, config, name, folder, step):
+        self._call("start", config, name, folder, step)
+
+    def scalars(self, step, values):
+        self._call("scalars", step, values)
+
+    def image(self, step, name, image):
+        self._call("image", step, name, image.shape)
+
+    def finish(self):
+        self._call("finish")
+
+
+def watched(make_run):
+    run, recorder, notes = make_run(), Recorder(), []
+    run.note = notes.append
+    run.config.to_dict = lambda: {"train": {"batch_size": 4}}
+    return run, recorder, notes, Tracking("acme", recorder)
+
+
+def test_a_tracker_gets_configuration_numbers_and_pictures(make_run):
+    run, recorder, notes, tracking = watched(make_run)
+    tracking.start(run)
+    tracking.record(run, STEP)
+    tracking.record(run, EPOCH)
+    tracking.image(run, "samples", np.zeros((4, 4, 1), np.uint8))
+    tracking.close(run)
+    start, step, epoch, image, finish = recorder.calls
+    assert start == ("start", {"train": {"batch_size": 4}}, run.output.name, run.output, 5)
+    assert step[:2] == ("scalars", 5)
+    assert step[2]["train/loss"] == 1.0
+    assert step[2]["train/kl_per_layer/01"] == 15.0
+    assert "train/step" not in step[2]
+    assert epoch[2]["epoch/rate"] == 0.25
+    assert epoch[2]["validation/bits_per_dim"] == 1.35
+    assert image == ("image", 5, "samples", (4, 4, 1))
+    assert finish == ("finish",)
+    assert notes == []
+
+
+@pytest.mark.parametrize("fails_at", ["start", "record", "close"])
+def test_a_tracker_that_fails_is_told_once_and_harms_nothing(make_run, fails_at):
+    run, recorder, notes, tracking = watched(make_run)
+    for name, arguments in (
+        ("start", ()),
+        ("record", (STEP,)),
+        ("record", (EPOCH,)),
+        ("close", ()),
+    ):
+        recorder.fails = recorder.fails or name == fails_at
+        getattr(tracking, name)(run, *arguments)
+    assert notes == [
+        "The tracker acme failed and is left out from here on: no route to host. "
+        "metrics.jsonl has all figures."
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -19,6 +19,8 @@ from hvae_core.weights import (
     weight_names,
 )
 
+pytestmark = pytest.mark.every_backend
+
 NAMES = {"first.kernel", "first.bias", "norm.gamma", "norm.beta", "norm.moving_mean"} | {
     "norm.moving_variance",
     "last.kernel",

@@ -28,13 +28,11 @@ import pytest
 import yaml
 
 from hvae_core.cli.main import main
-from hvae_core.fetching import sources, transfer
+from hvae_core.fetching import hub, transfer
 from hvae_core.fetching.download import fetch
 from hvae_core.files import replacing
 from hvae_core.weights import write_tensors
 from hvae_core.zoo import workplace
-
-pytestmark = pytest.mark.one_backend
 
 WEIGHTS = "/remote/model.safetensors"
 PRESET = "/remote/preset.yaml"
@@ -122,7 +120,7 @@ def weights(tmp_path: Path) -> bytes:
 def site(weights: bytes, zoo: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """The server; retries are few and soon, and silence counts as a cut soon."""
     monkeypatch.setattr(transfer, "BACKOFF", 0.001)
-    monkeypatch.setattr(sources, "fetch", functools.partial(fetch, timeout=0.4, retries=1))
+    monkeypatch.setattr(hub, "fetch", functools.partial(fetch, timeout=0.4, retries=1))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     info = yaml.safe_load((zoo / "untrained" / "preset.yaml").read_text())
     with Site({key: value for key, value in info.items() if key != "name"}) as site:

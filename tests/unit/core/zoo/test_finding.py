@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hvae_core.errors import ConfigError, PresetError
-from hvae_core.zoo import Preset, find_preset, list_presets, preset_summary, read_preset
+from hvae_core.zoo import find_preset, list_presets, preset_summary, read_preset
 
 
 def test_listing(zoo: Path) -> None:
@@ -86,14 +86,6 @@ def test_places_without_a_preset(zoo: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(PresetError, match=match):
             find_preset(source)
-
-
-def test_a_run_folder_is_left_to_whoever_knows_it(zoo: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    known = Preset("run", run, {})
-    finders = [lambda path: None, lambda path: known if path == run else None]
-    assert find_preset(run, folder_finders=finders) is known
 
 
 @pytest.mark.parametrize("address", ["hf://owner/name", "https://host/p"])

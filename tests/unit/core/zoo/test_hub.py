@@ -21,20 +21,18 @@ from hvae_core.errors import MissingDependencyError, PresetError
 from hvae_core.zoo import find_preset, pull
 from hvae_core.zoo.publishing import Publication, push
 
-pytestmark = pytest.mark.one_backend
-
 REPOSITORY = "/owner/some.name"
 #: runs the zoo of this test as the only installed one
 START = """
 import sys, types
 from pathlib import Path
 from hvae_core.plugins.specs import ComponentSpec
-from hvae_core.zoo import index
+from hvae_core.zoo import finding
 spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: Path(sys.argv.pop(1)))
 folder = spec.build()
 spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: folder)
 entry = types.SimpleNamespace(kind="preset", name="zoo", status="available")
-index.manager = lambda: types.SimpleNamespace(
+finding.manager = lambda: types.SimpleNamespace(
     entries=lambda kind: [entry], get=lambda kind, name: spec
 )
 from hvae_core.cli.main import main

@@ -35,7 +35,6 @@ def test_each_is_valid(folder: Path) -> None:
         assert read_header(preset.weights_path).metadata["preset"] == preset.name
 
 
-@pytest.mark.one_backend
 @pytest.mark.parametrize(
     "folder", [f for f in FOLDERS if f.name.startswith("digits")], ids=lambda folder: folder.name
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.errors import ConfigError
 from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of
@@ -21,6 +21,8 @@ from hvae_plugins.flows.conv_sylvester.exponential import (
     quick_norm_bound,
 )
 from hvae_plugins.flows.conv_sylvester.flow import ConvSylvester, count_levels, hidden_channels
+
+pytestmark = pytest.mark.every_backend
 
 
 def flow_of(shape, context=0, **options):

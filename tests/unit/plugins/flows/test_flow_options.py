@@ -7,6 +7,8 @@ from keras import ops
 import hvae_core as hvae
 from hvae_plugins.flows.conv_sylvester import steps
 
+pytestmark = pytest.mark.every_backend
+
 SHAPE = (4, 4, 4)
 
 

@@ -14,7 +14,7 @@ from hvae_core.exporting import export_source
 from hvae_core.weights import read_tensors, write_tensors
 from hvae_core.zoo import find_preset, read_preset
 from hvae_core.zoo.conversion import import_checkpoint
-from hvae_plugins.importers.openai_vdvae.tensors import tensor_pairs
+from hvae_plugins.importers.openai_vdvae.original_tensors import tensor_pairs
 
 
 def import_openai_vdvae(checkpoint, output, config=None, overwrite=False):
@@ -66,7 +66,7 @@ def test_the_tensors_listed_are_those_of_the_model():
     from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import weight_names
     from hvae_plugins.importers.openai_vdvae.configurations import translate
-    from hvae_plugins.importers.openai_vdvae.tensors import from_original
+    from hvae_plugins.importers.openai_vdvae.original_tensors import from_original
 
     config = parse_config(
         translate(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.programs import compiled
+from hvae_core.backends.compiling import compiled
 from hvae_core.config import Config, create_component, parse_config
 from hvae_core.data import open_dataset
 from hvae_core.errors import ConfigError
@@ -16,6 +16,8 @@ from hvae_core.interfaces import (
 )
 from hvae_core.prob.noise import Noise, draw_normal
 from hvae_core.vae import HierarchicalVAE
+
+pytestmark = pytest.mark.every_backend
 
 MODEL = {
     "resolutions": [4, 2, 1],

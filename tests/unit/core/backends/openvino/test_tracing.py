@@ -3,9 +3,10 @@ import pytest
 
 pytest.importorskip("openvino")
 keras = pytest.importorskip("keras")
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "openvino", reason="traces on the openvino backend"
-)
+pytestmark = [
+    pytest.mark.every_backend,
+    pytest.mark.skipif(keras.config.backend() != "openvino", reason="runs on openvino"),
+]
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_block_keeps_few_transposes_and_its_numbers(layer):
 
 
 def test_new_weights_make_a_new_program(layer):
-    from hvae_core.backends.programs import compiled
+    from hvae_core.backends.compiling import compiled
 
     x = np.ones((1, 4, 4, 6), "f")
     program = compiled(lambda x: {"out": [layer(x), x]}, layer.variables)

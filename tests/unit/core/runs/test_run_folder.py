@@ -4,7 +4,7 @@ import pytest
 from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError, ConfigError
 from hvae_core.runs.checkpoints import Checkpoint
-from hvae_core.runs.folder import RunFolder, find_weights, how_far, is_run_folder
+from hvae_core.runs.run_folder import RunFolder, find_weights, how_far, is_run_folder
 
 
 def config(**train):

@@ -25,7 +25,7 @@ def merged(changes):
     return Config.model_validate({**TINY, **changes, "model": model})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model():
     """Builds a tiny model whose weights are far from their start, so that nothing is zero."""
     from keras import ops
@@ -45,7 +45,7 @@ def make_model():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def images():
     rng = np.random.default_rng(0)
     return np.round(rng.integers(0, 17, (5, 8, 8, 1)) * 255 / 16).astype(np.uint8)

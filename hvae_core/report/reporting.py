@@ -10,7 +10,7 @@ from hvae_core.errors import BadInputError, HvaeError
 from hvae_core.files.replacing import replace_file
 from hvae_core.report.collect import RunFacts, collect
 from hvae_core.report.curves import draw_curves, plots_are_possible
-from hvae_core.report.page import render
+from hvae_core.report.html import render
 from hvae_core.report.picture import Picture
 
 if TYPE_CHECKING:
@@ -75,15 +75,15 @@ def draw(
         pictures += draw_curves(facts)
     if not samples:
         return pictures, notes
-    from hvae_core.report import images
+    from hvae_core.report import model_images
 
     try:
-        model = images.load_model(facts) if model is None else model
+        model = model_images.load_model(facts) if model is None else model
     except HvaeError as error:
         return pictures, [*notes, f"There are no images of the model: {error}"]
     drawings: list[Callable[[RunFacts, HierarchicalVAE], Picture]] = [
-        images.draw_samples,
-        images.draw_hierarchy,
+        model_images.draw_samples,
+        model_images.draw_hierarchy,
     ]
     for drawing in drawings:
         try:

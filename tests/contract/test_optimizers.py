@@ -1,0 +1,15 @@
+"""Optimizers with a state of different kinds keep the contract; unit tests have all of them."""
+
+from hvae_core.plugins.testing import OptimizerContract
+
+
+class TestAdamW(OptimizerContract):
+    spec = "optimizer.adamw"
+
+
+class TestMuon(OptimizerContract):
+    spec = "optimizer.muon"
+
+
+class TestAdafactor(OptimizerContract):
+    spec = "optimizer.adafactor"
