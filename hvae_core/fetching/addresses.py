@@ -1,16 +1,12 @@
-"""The addresses that files may come from, and where a server's answer may lead."""
+"""The addresses a preset or its weights may come from."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import http.client
 import re
 import urllib.parse
-import urllib.request
-from typing import IO
 
-from hvae_core.errors import DownloadError, PresetError
+from hvae_core.errors import PresetError
 
 SCHEMES = ("https://", "http://", "file://", "hf://")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -114,37 +110,3 @@ def _well_formed(source: str) -> bool:
     if parts.scheme == "file":
         return parts.netloc in ("", "localhost")
     return bool(parts.hostname) and parts.username is None
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not from an encrypted connection to one that is not."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        """The request that follows."""
-        schemes = ("https:",) if req.full_url.startswith("https:") else ("https:", "http:")
-        if not newurl.startswith(schemes):
-            raise DownloadError(f"{req.full_url} leads to {newurl}, which is not allowed.")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def open_url(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
-    """The answer to a request, after redirects.
-
-    Raises:
-        DownloadError: it leads where encryption ends, or to another scheme than http.
-        OSError: there is no answer, or one that says no (`urllib.error.HTTPError`).
-    """
-    return _opener().open(request, timeout=timeout)
-
-
-@functools.cache
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_Redirects)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import http.client
 import json
 import os
@@ -15,10 +16,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from hvae_core.errors import DownloadError
-from hvae_core.fetching.addresses import open_url
 from hvae_core.files import replacing
 from hvae_core.files.digests import file_digest
 
@@ -40,6 +40,40 @@ class _InterruptedTransferError(Exception):
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from an encrypted connection to one that is not."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """The request that follows."""
+        schemes = ("https:",) if req.full_url.startswith("https:") else ("https:", "http:")
+        if not newurl.startswith(schemes):
+            raise DownloadError(f"{req.full_url} leads to {newurl}, which is not allowed.")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def open_url(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
+    """The answer to a request, after redirects.
+
+    Raises:
+        DownloadError: it leads where encryption ends, or to another scheme than http.
+        OSError: there is no answer, or one that says no (`urllib.error.HTTPError`).
+    """
+    return _opener().open(request, timeout=timeout)
+
+
+@functools.cache
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_Redirects)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,27 @@ def merged(changes):
 
 
 @pytest.fixture(scope="session")
+def forward():
+    """A model's pass along seeded noise, in one program: JAX would compile each operation."""
+    from keras import ops
+
+    from hvae_core.backends.compiling import compiled
+    from hvae_core.prob.noise import Noise, draw_normal
+
+    def run(model, images, seed=0):
+        """Its `PassOutput` and the noise."""
+
+        def passed(x, flat):
+            noise = Noise.from_flat(flat, model.latent_shapes)
+            return model.forward(x, noise), noise.layers
+
+        flat = draw_normal(model.latent_shapes, len(images), seed)
+        return compiled(passed, model.variables)(*map(ops.convert_to_tensor, (images, flat)))
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def make_model():
     """Builds a tiny model whose weights are far from their start, so that nothing is zero."""
     from keras import ops

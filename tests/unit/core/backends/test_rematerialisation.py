@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.compiling import value_and_grad
+from hvae_core.backends.compiling import Program, value_and_grad
 from hvae_core.prob.noise import Noise
 
 pytestmark = pytest.mark.every_backend
@@ -14,12 +14,21 @@ pytestmark = pytest.mark.every_backend
 def gradients(model, images, noise):
     variables = model.trainable_variables
 
-    def loss():
-        out = model.forward(images, Noise(noise))
-        return ops.mean(out.kl - out.log_likelihood), ops.stack([layer.kl for layer in out.layers])
+    def found(images, noise):
+        def loss():
+            out = model.forward(images, Noise(noise))
+            kl = ops.stack([layer.kl for layer in out.layers])
+            return ops.mean(out.kl - out.log_likelihood), kl
 
-    value, kl, found = value_and_grad(loss, variables)
-    return [ops.convert_to_numpy(x) for x in (value, kl, *found)]
+        return value_and_grad(loss, variables)
+
+    # Eager, JAX would compile each operation.
+    program = Program(found, variables, compile=keras.config.backend() == "jax")
+    value, kl, gradients = program(
+        *keras.tree.map_structure(ops.convert_to_tensor, (images, noise))
+    )
+    program.sync()
+    return [ops.convert_to_numpy(x) for x in (value, kl, *gradients)]
 
 
 @pytest.mark.parametrize("changes", [{}, {"attention": "davi"}], ids=str)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hvae_core.errors import DownloadError
-from hvae_core.fetching import redirects, transfer
+from hvae_core.fetching import transfer
 from hvae_core.fetching.download import MissingFileError, fetch
 
 CONTENT = bytes(range(256)) * 4000
@@ -287,7 +287,7 @@ def test_a_missing_local_file(tmp_path: Path) -> None:
 
 def test_encryption_does_not_end_on_the_way() -> None:
     request = urllib.request.Request("https://host/file")
-    handler = redirects._Redirects()
+    handler = transfer._Redirects()
 
     def follow(url: str) -> urllib.request.Request | None:
         return handler.redirect_request(request, io.BytesIO(), 302, "", Message(), url)

@@ -1,9 +1,11 @@
 import math
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.config import Config
 from hvae_core.prob.elbo import log_ratio
 from hvae_core.prob.noise import Noise, draw_normal
@@ -12,13 +14,7 @@ from hvae_core.vae import HierarchicalVAE
 pytestmark = pytest.mark.every_backend
 
 
-def forward(model, images, seed=0):
-    flat = draw_normal(model.latent_shapes, len(images), seed)
-    noise = Noise.from_flat(ops.convert_to_tensor(flat), model.latent_shapes)
-    return model.forward(ops.convert_to_tensor(images), noise), noise
-
-
-def test_shapes_and_latent_shapes(make_model, images):
+def test_shapes_and_latent_shapes(make_model, forward, images):
     model = make_model()
     out, _ = forward(model, images)
     assert model.latent_shapes == [(1, 1, 2), (4, 4, 2), (8, 8, 2), (8, 8, 2)]
@@ -27,7 +23,7 @@ def test_shapes_and_latent_shapes(make_model, images):
     assert tuple(out.parameters.shape) == (5, 8, 8, model.likelihood.parameters)
 
 
-def test_kl_is_the_sum_over_layers_and_matches_monte_carlo(make_model, images):
+def test_kl_is_the_sum_over_layers_and_matches_monte_carlo(make_model, forward, images):
     model = make_model()
     x = np.repeat(images[:1], 4000, axis=0)
     out, _ = forward(model, x)
@@ -41,7 +37,7 @@ def test_kl_is_the_sum_over_layers_and_matches_monte_carlo(make_model, images):
         assert abs(difference.mean()) < 4 * error + 1e-6
 
 
-def test_kl_is_zero_where_posterior_equals_prior_at_zeroed_heads(make_model, images):
+def test_kl_is_zero_where_posterior_equals_prior_at_zeroed_heads(make_model, forward, images):
     model = make_model(random_weights=False)
     for variable in model.trainable_variables:
         if "posterior/conv4" in variable.path:
@@ -50,10 +46,13 @@ def test_kl_is_zero_where_posterior_equals_prior_at_zeroed_heads(make_model, ima
     np.testing.assert_allclose(ops.convert_to_numpy(out.kl), 0.0, atol=1e-5)
 
 
-def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(make_model, images):
+def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(
+    make_model, forward, images
+):
     model = make_model()
     out, noise = forward(model, images)
-    again = model.generate(noise, 1.0, [layer.z for layer in out.layers])
+    generate = compiled(lambda noise, z: model.generate(Noise(noise), 1.0, z), model.variables)
+    again = generate(noise, [layer.z for layer in out.layers])
     np.testing.assert_allclose(
         ops.convert_to_numpy(again), ops.convert_to_numpy(out.parameters), atol=1e-5
     )
@@ -61,64 +60,88 @@ def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(make_
 
 def test_temperature_zero_ignores_the_noise(make_model):
     model = make_model()
-    drawn = [
-        Noise.from_flat(draw_normal(model.latent_shapes, 2, seed), model.latent_shapes)
-        for seed in (0, 1)
-    ]
-    cold = [ops.convert_to_numpy(model.generate(noise, 0.0)) for noise in drawn]
-    warm = [ops.convert_to_numpy(model.generate(noise, 1.0)) for noise in drawn]
+    shapes = model.latent_shapes
+
+    def generate(temperature, flat):
+        return model.generate(Noise.from_flat(flat, shapes), temperature)
+
+    program = compiled(generate, model.variables)
+
+    def images(temperature):
+        arguments = ((np.float32(temperature), draw_normal(shapes, 2, seed)) for seed in (0, 1))
+        return [ops.convert_to_numpy(program(*map(ops.convert_to_tensor, a))) for a in arguments]
+
+    cold, warm = images(0.0), images(1.0)
     np.testing.assert_allclose(cold[0], cold[1], atol=1e-6)
     assert np.abs(warm[0] - warm[1]).max() > 1e-3
 
 
+OPTIONS = [
+    {"readout": {"kind": "features"}},
+    {"readout": {"width": 8, "middle_width": 4, "blocks": 0, "upsampling": "bilinear"}},
+    # Eight groups of two channels at 1x1 would be normalised to constants.
+    {
+        "norm": "group",
+        "resolutions": [8, 4, 2],
+        "width": 16,
+        "encoder_middle_width": 16,
+        "decoder_middle_width": 16,
+        "readout": {"width": 16, "middle_width": 16},
+    },
+    {"conv": "depthwise5"},
+    {"top": "zeros"},
+    {"channel_change": "pad", "width": [4, 8, 8]},
+    {"width": [4, 8, 12], "latent_width": [1, 2, 3]},
+    {"standard_deviation": "exp", "block_activation": "gelu"},
+    {"patch_size": 2, "resolutions": [4, 2, 1]},
+    {"encoder_blocks": 0},
+    {"decoder_blocks": [0, 2, 1]},
+    {"no_bias_above": 0},
+]
+#: each option again, several in a model: what takes long to compile is compiled four times
+TOGETHER = [
+    {**OPTIONS[5], **OPTIONS[0], **OPTIONS[7], **OPTIONS[9]},
+    {**OPTIONS[1], **OPTIONS[3], **OPTIONS[4], **OPTIONS[10]},
+    OPTIONS[2],
+    {**OPTIONS[6], **OPTIONS[8], **OPTIONS[11]},
+]
+
+
+def test_every_option_is_in_one_of_the_four_models():
+    alone = [item for changes in OPTIONS for item in changes.items()]
+    assert all(any(item in changes.items() for changes in TOGETHER) for item in alone)
+
+
 @pytest.mark.parametrize(
     "changes",
-    [
-        {"readout": {"kind": "features"}},
-        {"readout": {"width": 8, "middle_width": 4, "blocks": 0, "upsampling": "bilinear"}},
-        # Eight groups of two channels at 1x1 would be normalised to constants.
-        {
-            "norm": "group",
-            "resolutions": [8, 4, 2],
-            "width": 16,
-            "encoder_middle_width": 16,
-            "decoder_middle_width": 16,
-            "readout": {"width": 16, "middle_width": 16},
-        },
-        {"conv": "depthwise5"},
-        {"top": "zeros"},
-        {"channel_change": "pad", "width": [4, 8, 8]},
-        {"width": [4, 8, 12], "latent_width": [1, 2, 3]},
-        {"standard_deviation": "exp", "block_activation": "gelu"},
-        {"patch_size": 2, "resolutions": [4, 2, 1]},
-        {"encoder_blocks": 0},
-        {"decoder_blocks": [0, 2, 1]},
-        {"no_bias_above": 0},
-    ],
+    OPTIONS if keras.config.backend() == "torch" else TOGETHER,
     ids=lambda changes: "-".join(changes),
 )
 def test_every_option_builds_runs_and_passes_gradients(make_model, images, changes):
     """Each trainable weight gets a gradient: nothing is built and then not used."""
-    from hvae_core.backends.compiling import value_and_grad
-
     model = make_model(model=changes)
-    x = ops.convert_to_tensor(images)
-    noise = Noise.from_flat(
-        ops.convert_to_tensor(draw_normal(model.latent_shapes, 5, 0)), model.latent_shapes
-    )
 
-    def loss():
-        out = model.forward(x, noise)
-        return ops.mean(out.kl - out.log_likelihood), ()
+    def passes(x, flat):
+        noise = Noise.from_flat(flat, model.latent_shapes)
 
-    value, _, gradients = value_and_grad(loss, model.trainable_variables)
+        def loss():
+            out = model.forward(x, noise)
+            return ops.mean(out.kl - out.log_likelihood), ()
+
+        value, _, gradients = value_and_grad(loss, model.trainable_variables)
+        return value, gradients, model.generate(noise)
+
+    program = Program(passes, model.variables, compile=keras.config.backend() == "jax")
+    arrays = images, draw_normal(model.latent_shapes, 5, 0)
+    value, gradients, generated = program(*map(ops.convert_to_tensor, arrays))
+    program.sync()
     assert np.isfinite(float(value))
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         starts_at_zero = "top" in changes or "no_bias_above" in changes
         if starts_at_zero and variable.path.endswith("blocks-0/prior/conv1/kernel"):
             continue  # its input is zero
         assert np.abs(ops.convert_to_numpy(gradient)).max() > 0, variable.path
-    assert tuple(model.generate(noise).shape) == (5, 8, 8, model.likelihood.parameters)
+    assert tuple(generated.shape) == (5, 8, 8, model.likelihood.parameters)
 
 
 def test_same_seed_same_weights_other_seed_other_weights(make_model):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from hvae_core.backends.compiling import compiled
 from hvae_core.interfaces import Block
 from hvae_core.layers import convolution
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
@@ -21,15 +22,11 @@ def shapes(model):
     return {v.path.partition("/")[2]: tuple(v.shape) for v in model.variables}
 
 
-def forward(model, images, seed=0):
-    flat = draw_normal(model.latent_shapes, len(images), seed)
-    return model.forward(ops.convert_to_tensor(images), Noise.from_flat(flat, model.latent_shapes))
-
-
 def features(model, images):
     """The encoder's features, coarsest last."""
     x = ops.convert_to_tensor(images.astype(np.float32) / 127.5 - 1.0)
-    return [ops.convert_to_numpy(f) for f in model.encoder(x)]
+    encoder = compiled(model.encoder, model.variables)
+    return [ops.convert_to_numpy(f) for f in encoder(x)]
 
 
 def layers(model):
@@ -78,9 +75,15 @@ def test_pixels_are_standardised_as_asked_for(make_model, images, monkeypatch):
     monkeypatch.setattr(
         type(model.encoder), "call", lambda self, x: seen.append(x) or call(self, x)
     )
-    forward(model, images)
+
+    def standardised(x, flat):
+        model.forward(x, Noise.from_flat(flat, model.latent_shapes))
+        return seen[-1]
+
+    arrays = images, draw_normal(model.latent_shapes, len(images), 0)
+    got = compiled(standardised, model.variables)(*map(ops.convert_to_tensor, arrays))
     expected = (images.astype(np.float32) - 100.0) / 50.0
-    np.testing.assert_allclose(ops.convert_to_numpy(seen[0]), expected, atol=1e-6)
+    np.testing.assert_allclose(ops.convert_to_numpy(got), expected, atol=1e-6)
 
 
 def test_a_pooling_block_belongs_to_the_way_down(make_model, images):
@@ -97,11 +100,11 @@ def test_a_pooling_block_belongs_to_the_way_down(make_model, images):
         assert moved == [model is plain, True, True]
 
 
-def test_the_coarser_stream_enters_before_the_mixing_block(make_model, images):
+def test_the_coarser_stream_enters_before_the_mixing_block(make_model, forward, images):
     """A layer before it knows nothing of the coarser latents."""
     for place, depends in ((0, True), (1, False)):
         model = make_model(model={"mixing_block": [place, 0, 0]})
-        first, other = (forward(model, images, seed).layers[2] for seed in (0, 1))
+        first, other = (forward(model, images, seed)[0].layers[2] for seed in (0, 1))
         means = [ops.convert_to_numpy(layer.prior.mean) for layer in (first, other)]
         assert (np.abs(means[0] - means[1]).max() > 1e-6) == depends
 
@@ -210,12 +213,12 @@ def test_streams_start_from_learned_biases(make_model, changes, sides):
         ({"softplus_beta": 2.0}, math.log(math.log1p(math.exp(1.0)) / 2.0)),
     ],
 )
-def test_the_standard_deviation_of_a_channel(make_model, images, changes, expected):
+def test_the_standard_deviation_of_a_channel(make_model, forward, images, changes, expected):
     """exp(r), or log(1 + exp(beta r)) / beta, of the network's output r = 0.5."""
     model = make_model(random_weights=False, model=changes)
     bias = layers(model)[0].prior.convolutions[-1].bias
     bias.assign(np.full(bias.shape, 0.5, np.float32))  # its kernel starts at 0
-    log_std = ops.convert_to_numpy(forward(model, images).layers[0].prior.log_std)
+    log_std = ops.convert_to_numpy(forward(model, images)[0].layers[0].prior.log_std)
     np.testing.assert_allclose(log_std, expected, atol=1e-5)
 
 
@@ -243,16 +246,17 @@ def test_latents_are_upsampled_by_repetition_or_bilinearly(make_model):
     np.testing.assert_allclose(steps["bilinear"], 0.5, atol=1e-6)
 
 
-def test_densities_are_float32_in_a_network_of_bfloat16(make_model, images):
+def test_densities_are_float32_in_a_network_of_bfloat16(make_model, forward, images):
     model = make_model(train={"steps": 1, "precision": "mixed_bfloat16"})
-    out = forward(model, images)
+    out, _ = forward(model, images)
     assert keras.backend.standardize_dtype(features_dtype(model, images)) == "bfloat16"
     for tensor in (out.kl, out.log_likelihood, out.parameters, out.layers[0].prior.mean):
         assert keras.backend.standardize_dtype(tensor.dtype) == "float32"
 
 
 def features_dtype(model, images):
-    return model.encoder(ops.cast(ops.convert_to_tensor(images), "float32"))[0].dtype
+    encoder = compiled(model.encoder, model.variables)
+    return encoder(ops.cast(ops.convert_to_tensor(images), "float32"))[0].dtype
 
 
 def test_attention_needs_one_width(make_model):

@@ -5,9 +5,9 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from hvae_core.backends.programs import Program
 from keras import ops
 
+from hvae_core.backends.compiling import Program
 from hvae_core.config import TrainConfig, parse_config
 from hvae_core.interfaces import OptimizerSettings
 from hvae_core.plugins import manager
@@ -89,7 +89,7 @@ class Problem:
         return (ops.conv(self.x, kernel, padding="same") + bias) * (1.0 + gain) @ matrix
 
     def step(self, step, rate, finite):
-        from hvae_core.backends.programs import value_and_grad
+        from hvae_core.backends.compiling import value_and_grad
 
         def loss():
             found = self.predict(*(v.value for v in self.weights))
