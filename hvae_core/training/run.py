@@ -36,11 +36,19 @@ class Step(Protocol):
     ) -> Mapping[str, Any]:
         """One update; its figures, which may still be on the device."""
 
+    def read(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """The figures of an update as floats and arrays."""
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The weights being trained, by name."""
+
     def state(self) -> dict[str, np.ndarray]:
         """The state of optimizer and averages, as a checkpoint keeps it."""
 
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take back what `state` gave."""
+    def load(
+        self, weights: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], source: str
+    ) -> None:
+        """Take back what `weights` and `state` gave; ``source`` is told where they do not fit."""
 
     def ema_weights(self) -> AbstractContextManager[None]:
         """Inside, the model holds the averaged weights."""
@@ -109,8 +117,6 @@ class TrainingRun:
 
     def resume(self) -> bool:
         """Go back to the newest checkpoint; False where there is none."""
-        from hvae_core.weights import assign
-
         steps = self.checkpoints.steps()
         if self.is_main:
             self.metrics.truncate(steps[-1] if steps else 0)
@@ -118,8 +124,7 @@ class TrainingRun:
             return False
         checkpoint = self.checkpoints.load(steps[-1])
         source = str(self.checkpoints.path(steps[-1]))
-        assign(self.model, checkpoint.weights, source)
-        self.train_step.load_state(checkpoint.training)
+        self.train_step.load(checkpoint.weights, checkpoint.training, source)
         self.state = TrainState.from_dict(checkpoint.state)
         return True
 
@@ -181,15 +186,7 @@ class TrainingRun:
 
     def _read(self) -> None:
         """Take the oldest pending figures from the device."""
-        from keras import ops
-
-        figures = {
-            key: value.tolist() if not value.ndim else value
-            for key, value in (
-                (key, np.asarray(ops.convert_to_numpy(tensor)))
-                for key, tensor in self._pending.popleft().items()
-            )
-        }
+        figures = self.train_step.read(self._pending.popleft())
         self.state.add(figures)
         for callback in self.callbacks:
             callback.update(self, figures)
@@ -296,8 +293,6 @@ class TrainingRun:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
-        from hvae_core.weights import model_arrays
-
         now = time.monotonic()
         self.state.elapsed += now - self._clock
         self._clock = now
@@ -307,7 +302,7 @@ class TrainingRun:
         training = self.train_step.state()
         path = self.checkpoints.save(
             self.state.step,
-            Checkpoint(model_arrays(self.model), training, self.state.to_dict()),
+            Checkpoint(self.train_step.weights(), training, self.state.to_dict()),
             self.state.best_step,
         )
         self._last_checkpoint = time.monotonic()

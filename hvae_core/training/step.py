@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.prob.noise import Noise, fold_seed, total_size
 from hvae_core.training.objective import Loss, Objective
 from hvae_core.training.optimizer import Updater
-from hvae_core.weights import weight_names
+from hvae_core.weights import assign, model_arrays, weight_names
 
 
 def build_step(
@@ -178,6 +179,34 @@ class TrainStep:
             name: ops.convert_to_numpy(variable.value)
             for name, variable in self._state_variables().items()
         }
+
+    @staticmethod
+    def read(figures: Mapping[str, Tensor]) -> dict[str, Any]:
+        """The figures of an update as floats, and arrays where they have axes."""
+        arrays = {key: np.asarray(ops.convert_to_numpy(value)) for key, value in figures.items()}
+        return {key: value if value.ndim else value.tolist() for key, value in arrays.items()}
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The weights being trained, by name."""
+        self.sync()
+        return model_arrays(self.network)
+
+    def load(
+        self, weights: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], source: str
+    ) -> None:
+        """Take back what `weights` and `state` gave.
+
+        Args:
+            weights: of the model.
+            state: of the optimizer, and the averages.
+            source: where they come from, for the message.
+
+        Raises:
+            WeightsError: the names or shapes are another model's.
+        """
+        self.sync()
+        assign(self.network, weights, source)
+        self.load_state(state)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take back what `state` gave.

@@ -22,6 +22,7 @@ STEP = "unit/core/training/test_step.py"
 OPTIMIZER = "unit/core/training/test_optimizer.py"
 SCHEDULES = "unit/core/training/test_schedules.py"
 LOOP = "unit/core/training/test_loop.py"
+RUN = "unit/core/training/test_run.py"
 FLOWS = "unit/plugins/flows/test_flow_options.py"
 DAVI = "unit/plugins/attention/test_davi.py"
 REGULARIZED = "unit/core/training/test_regularized_step.py"
@@ -117,7 +118,7 @@ TESTED = {
     f"{LOOP}::test_a_run_leaves_what_it_promises": (
         "data", "train.validation_fraction", "train.validation_images", "train.log_steps",
     ),
-    f"{LOOP}::test_early_stopping_goes_by_the_validation_bound": ("train.patience",),
+    f"{RUN}::test_early_stopping_goes_by_the_validation_bound": ("train.patience",),
     f"{OPTIMIZER}::test_sgd_with_momentum": ("train.optimizer",),
     f"{OPTIMIZER}::test_adamax_against_the_published_rule": (
         "train.optimizer", "train.beta_1", "train.beta_2", "train.epsilon",
@@ -142,7 +143,7 @@ TESTED = {
     f"{OPTIMIZER}::test_skipping_starts_at_its_step_but_non_finite_is_always_skipped": (
         "train.skip_start_step",
     ),
-    f"{LOOP}::test_training_stops_after_so_many_nonfinite_updates": ("train.max_nonfinite_steps",),
+    f"{RUN}::test_training_stops_after_so_many_nonfinite_updates": ("train.max_nonfinite_steps",),
     f"{STEP}::test_beta_weights_the_rate": ("train.beta",),
     f"{SCHEDULES}::test_beta": ("train.beta", "train.beta_warmup", "train.beta_cycles"),
     f"{STEP}::test_kl_balancing_changes_the_gradient_then_stops_and_not_the_reported_rate": (
@@ -157,8 +158,10 @@ TESTED = {
     f"{LOOP}::test_a_killed_run_resumes_to_the_numbers_of_an_unbroken_one": (
         "train.checkpoint_steps",
     ),
-    f"{LOOP}::test_intervals_of_checkpoints_validation_and_samples": (
+    f"{RUN}::test_intervals_of_checkpoints_and_validation": (
         "train.checkpoint_minutes", "train.keep_checkpoints", "train.evaluate_epochs",
+    ),
+    f"{LOOP}::test_sample_grids_are_drawn_every_so_many_epochs_and_at_the_end": (
         "train.sample_epochs",
     ),
     f"{LOOP}::test_the_default_callbacks_follow_the_options": ("train.tensorboard",),

@@ -1,0 +1,108 @@
+"""What a backend computes is tested with each backend.
+
+A test file that imports a backend, or a module of hvae that computes with one, is marked
+``every_backend`` as a whole, or stands in the list below with the reason why its tests, or those
+that are not marked, say the same on every backend.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+FILES = sorted(path for path in TESTS.rglob("test_*.py"))
+MARK = "pytest.mark.every_backend"
+#: what computes with a backend: these modules and all below them
+COMPUTING = (
+    "keras", "jax", "tensorflow", "torch", "openvino", "onnxruntime", "hvae_core.api",
+    "hvae_core.backends", "hvae_core.evaluation", "hvae_core.inference", "hvae_core.layers",
+    "hvae_core.model", "hvae_core.plugins.testing", "hvae_core.training.loop",
+    "hvae_core.training.objective", "hvae_core.training.optimizer", "hvae_core.training.run",
+    "hvae_core.training.step", "hvae_core.vae",
+)  # fmt: skip
+#: and these themselves, the parts of which are light
+FACADES = ("hvae", "hvae_core", "hvae_core.training")
+
+COMMANDS = "the commands' texts, files and exit codes"
+CHOICE = "which components are found and how they are named"
+#: file: what its tests, or those that are not marked, show whatever the backend
+RUN_ONCE = {
+    "cli/test_bad_inputs.py": COMMANDS,
+    "cli/test_model_commands.py": COMMANDS,
+    "contract/test_datasets.py": "data sets give NumPy arrays",
+    "contract/test_learning_rates.py": "schedules are numbers",
+    "contract/test_trackers.py": "trackers take numbers",
+    "meta/test_public_names.py": "names",
+    "unit/core/config/test_loading.py": "configurations; Keras names the activations",
+    "unit/core/config/test_three_ways.py": "configurations",
+    "unit/core/explore/test_actions.py": "the page calls the model's own methods",
+    "unit/core/explore/test_uploads.py": "the page's files",
+    "unit/core/files/test_digests_and_versions.py": "files",
+    "unit/core/importing/test_choosing.py": CHOICE,
+    "unit/core/plugins/test_checking.py": "how the contracts are run and reported",
+    "unit/core/plugins/test_contract_kit.py": "what importing a component changes",
+    "unit/core/plugins/test_foreign_data.py": CHOICE,
+    "unit/core/test_api.py": CHOICE,
+    "unit/core/training/test_loop.py": "when a run records, saves, validates and stops",
+    "unit/core/training/test_memory.py": "estimates; PyTorch alone tells what a graph keeps",
+    "unit/core/training/test_schedules.py": "schedules are numbers",
+    "unit/core/zoo/test_shipped_presets.py": "the recorded figures of the presets",
+    "unit/plugins/importers/test_openai_vdvae.py": "names and shapes; the goldens have the numbers",
+    "unit/plugins/optimizers/test_keras_optimizers.py": "options are Keras's on every backend",
+    "unit/plugins/schedules/test_curves.py": "schedules are numbers",
+    "unit/plugins/trackers/test_tracked_runs.py": "trackers take numbers",
+}
+
+
+def relative(path):
+    return path.relative_to(TESTS).as_posix()
+
+
+def computes(tree):
+    """Whether a file imports, at the top or in a function, what computes."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip":
+            names.update(str(word.value) for word in node.args if isinstance(word, ast.Constant))
+    rooms = tuple(f"{room}." for room in COMPUTING)
+    return any(name in FACADES or f"{name}.".startswith(rooms) for name in names)
+
+
+def is_marked(tree):
+    """Whether the file as a whole is marked."""
+    return any(
+        isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) == "pytestmark"
+        and MARK in ast.unparse(node.value)
+        for node in tree.body
+    )
+
+
+TREES = {relative(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+def test_a_file_that_computes_is_marked_or_has_a_reason():
+    unmarked = {name for name, tree in TREES.items() if computes(tree) and not is_marked(tree)}
+    assert sorted(unmarked - RUN_ONCE.keys()) == [], "mark them every_backend, or give a reason"
+    assert sorted(RUN_ONCE.keys() - unmarked) == [], "these need no reason any more"
+
+
+@pytest.mark.parametrize("name", [name for name, tree in TREES.items() if is_marked(tree)])
+def test_a_file_is_marked_because_it_computes(name):
+    assert computes(TREES[name])
+
+
+def test_the_mark_is_the_one_that_the_backends_are_chosen_by():
+    """A test that only one backend can run is marked too, or it would be run with none."""
+    for name, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not is_marked(tree):
+                marks = [ast.unparse(mark) for mark in node.decorator_list]
+                needs = [mark for mark in marks if "config.backend() !=" in mark]
+                torch_alone = all("'torch'" in mark for mark in needs)
+                assert torch_alone or MARK in marks, f"{name}: {node.name}"

@@ -1,0 +1,251 @@
+"""The loop of a run, on a model and a step of NumPy that stand in for the real ones."""
+
+import contextlib
+import json
+import types
+
+import numpy as np
+import pytest
+
+from hvae_core.config import parse_config
+from hvae_core.data import ArraySource
+from hvae_core.errors import TrainingError
+from hvae_core.interfaces import Dataset, DatasetInfo
+from hvae_core.runs.metrics import MetricsFile
+from hvae_core.runs.run_folder import RunFolder, find_weights, how_far
+from hvae_core.training.callbacks import Callback
+from hvae_core.training.feeding import Images
+from hvae_core.training.interruption import InterruptedRun, Interruption
+from hvae_core.training.run import TrainingRun
+
+TRAIN = {
+    "batch_size": 4, "steps": 20, "warmup_steps": 2, "log_steps": 3, "checkpoint_steps": 4,
+    "ema_decay": 0.5, "learning_rate": 0.1,
+}  # fmt: skip
+#: of the clock, not of the run
+TIMES = ("images_per_second", "elapsed")
+
+
+class Pixels(Dataset):
+    info = DatasetInfo("pixels", "made here", "1", "CC0-1.0")
+    splits = ("train",)
+    shape = (2, 2, 1)
+
+    def load(self, split):
+        return ArraySource(np.arange(104, dtype=np.uint8).reshape(26, 2, 2, 1))
+
+    def transform(self, images, rng, training):
+        return images + rng.integers(0, 9, images.shape, np.uint8) if training else images
+
+
+class Model:
+    """An engine whose log-likelihood is minus the distance of the weight from 1."""
+
+    image_shape, latent_shapes = (2, 2, 1), [(1, 1, 1)]
+    likelihood = types.SimpleNamespace(unit="nats")
+
+    def __init__(self):
+        self.weight = np.zeros(())
+
+    def run(self, program, inputs):
+        rows = len(inputs["images"])
+        return {
+            "log_likelihood": np.full(rows, -abs(self.weight - 1.0), np.float32),
+            "kl_per_layer": np.zeros((rows, 1), np.float32),
+            "posterior_mean": [inputs["noise"][0]],
+        }
+
+
+class Step:
+    """Moves the weight by rate times the images' mean, and averages it."""
+
+    def __init__(self, model):
+        self.model, self.average, self.moment = model, np.zeros(()), np.zeros(())
+
+    def __call__(self, images, *, step, learning_rate, beta):
+        self.moment = 0.9 * self.moment + images.mean() / 255
+        self.model.weight = self.model.weight + learning_rate * self.moment
+        self.average = 0.5 * (self.average + self.model.weight)
+        bound = abs(self.model.weight - 1.0)
+        return {
+            "loss": bound, "distortion": bound, "rate": 0.0, "gradient_norm": self.moment,
+            "skipped": 0.0, "nonfinite": float(not np.isfinite(bound)), "kl_per_layer": np.zeros(1),
+        }  # fmt: skip
+
+    def read(self, figures):
+        return {k: v if np.ndim(v) else float(v) for k, v in figures.items()}
+
+    def weights(self):
+        return {"weight": np.float64(self.model.weight)[None]}
+
+    def state(self):
+        return {"optimizer.0": self.moment[None], "ema.weight": self.average[None]}
+
+    def load(self, weights, state, source):
+        self.model.weight = weights["weight"][0]
+        self.moment, self.average = state["optimizer.0"][0], state["ema.weight"][0]
+
+    @contextlib.contextmanager
+    def ema_weights(self):
+        kept, self.model.weight = self.model.weight, self.average
+        yield
+        self.model.weight = kept
+
+
+class Raise(Callback):
+    """Ends the run as a kill would: at an update, in the middle of everything."""
+
+    def __init__(self, step):
+        self.at = step
+
+    def update(self, run, figures):
+        if run.step >= self.at:  # figures are read up to two updates late
+            raise MemoryError
+
+
+def make(folder, callbacks=(), **options):
+    """A run of 26 images: 21 trained on, five updates an epoch, 5 held out."""
+    config = parse_config({"data": "digits", "train": {**TRAIN, **options}})
+    dataset, rows = Pixels(), np.arange(26)
+    held_out = rows[21:] if config.train.validation_fraction else rows[:0]
+    images = Images(dataset, dataset.load("train"), rows[:21], held_out)
+    run_folder = RunFolder(folder)
+    run_folder.create(config, held_out)
+    model = Model()
+    return TrainingRun(config, images, run_folder, list(callbacks), model, Step(model))
+
+
+def go_on(run):
+    run.resume()
+    return run.fit(Interruption())
+
+
+def records(folder):
+    rows = MetricsFile(folder / "metrics.jsonl").read()
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
+def state_of(folder):
+    newest = max((folder / "checkpoints").glob("step-*"))
+    state = json.loads((newest / "state.json").read_text())
+    return newest.name, {key: value for key, value in state.items() if key not in TIMES}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    return folder, go_on(make(folder))
+
+
+def test_epochs_and_logged_updates_are_recorded_in_order(unbroken):
+    folder, result = unbroken
+    events = [(row["event"], row["step"]) for row in records(folder)]
+    assert events == [
+        ("step", 3), ("epoch", 5), ("step", 6), ("step", 9), ("epoch", 10), ("step", 12),
+        ("step", 15), ("epoch", 15), ("step", 18), ("epoch", 20),
+    ]  # fmt: skip
+    assert (result.steps, result.stopped_early) == (20, False)
+    assert how_far(folder)["images_seen"] in (20, 40, 60, 80)
+
+
+@pytest.mark.parametrize("killed", range(1, 19))
+def test_a_run_killed_at_any_update_resumes_to_the_same_records_and_state(
+    killed, unbroken, tmp_path
+):
+    with pytest.raises(MemoryError):
+        go_on(make(tmp_path, [Raise(killed)]))
+    result = go_on(make(tmp_path))
+    assert result.metrics == unbroken[1].metrics
+    assert records(tmp_path) == records(unbroken[0])
+    assert state_of(tmp_path) == state_of(unbroken[0])
+
+
+def test_an_interruption_is_met_between_two_updates_and_kept(unbroken, tmp_path):
+    class Ask(Callback):
+        def update(self, run, figures):
+            interruption.requested = run.step >= 7
+
+    interruption = Interruption()
+    with pytest.raises(InterruptedRun):
+        make(tmp_path, [Ask()]).fit(interruption)
+    assert state_of(tmp_path)[1]["step"] >= 7
+    go_on(make(tmp_path))
+    assert records(tmp_path) == records(unbroken[0])
+
+
+class Spoil(Callback):
+    """Changes something of the step after a checkpoint."""
+
+    def __init__(self, step, change):
+        self.at, self.change = step, change
+
+    def checkpoint(self, run, folder):
+        if run.step == self.at:
+            self.change(run.train_step)
+
+
+def test_training_stops_after_so_many_nonfinite_updates(tmp_path):
+    def poison(step):
+        step.model.weight = np.asarray(np.nan)
+
+    run = make(tmp_path, [Spoil(4, poison)], max_nonfinite_steps=3)
+    with pytest.raises(TrainingError, match=r"3 updates in a row.*checkpoint of step [45] is kept"):
+        go_on(run)
+    assert find_weights(tmp_path)[1].parent.name in ("step-00000004", "step-00000005")
+
+
+def test_early_stopping_goes_by_the_validation_bound(tmp_path):
+    def worsen(step):
+        step.average = np.asarray(-1e12)
+
+    options = {"steps": 60, "patience": 2, "checkpoint_steps": 1000}
+    result = go_on(make(tmp_path, [Spoil(5, worsen)], **options))
+    # best after the first epoch of five updates, then two epochs that are not better
+    assert (result.steps, result.stopped_early) == (15, True)
+    assert find_weights(tmp_path)[1].parent.name == "step-00000005"
+    again = go_on(make(tmp_path, **options))
+    assert (again.steps, again.stopped_early) == (15, True)
+
+
+def test_no_best_is_chosen_while_beta_rises(tmp_path):
+    go_on(make(tmp_path, steps=10, beta_warmup=100))
+    assert state_of(tmp_path)[1]["best_step"] is None
+
+
+def test_intervals_of_checkpoints_and_validation(tmp_path):
+    saved = []
+
+    class Count(Callback):
+        def checkpoint(self, run, folder):
+            saved.append(run.step)
+
+    options = {"checkpoint_steps": 1000, "checkpoint_minutes": 1e-9, "evaluate_epochs": 2}
+    go_on(make(tmp_path, [Count()], keep_checkpoints=2, **options))
+    assert saved == list(range(1, 21))  # every update takes longer than the minutes given
+    epochs = [row for row in records(tmp_path) if row["event"] == "epoch"]
+    assert [bool(row.get("validation")) for row in epochs] == [False, True, False, True]
+    kept = {int(path.name[5:]) for path in (tmp_path / "checkpoints").iterdir()}
+    assert {19, 20} <= kept <= {10, 19, 20}  # the newest two and the best
+
+
+def test_without_validation_the_newest_weights_count_and_more_updates_may_follow(tmp_path):
+    options = {"validation_fraction": 0.0}
+    assert go_on(make(tmp_path, steps=2, **options)).metrics == {}
+    assert find_weights(tmp_path)[1].parent.name == "step-00000002"
+    assert go_on(make(tmp_path, steps=3, **options)).steps == 3
+
+
+def test_callbacks_are_called_in_the_order_of_a_run(tmp_path):
+    heard = []
+
+    class Hear(Callback):
+        def __getattribute__(self, name):
+            if name in ("start", "record", "evaluated", "checkpoint", "finished", "close"):
+                return lambda run, *rest: heard.append((name, run.step))
+            return super().__getattribute__(name)
+
+    go_on(make(tmp_path, [Hear()], steps=5, log_steps=5))
+    assert heard == [
+        ("start", 0), ("checkpoint", 4), ("record", 5), ("record", 5), ("evaluated", 5),
+        ("checkpoint", 5), ("finished", 5), ("close", 5),
+    ]  # fmt: skip
