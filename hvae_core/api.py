@@ -5,6 +5,7 @@ Importing this module imports no Keras; a function that needs it selects the bac
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,6 +159,8 @@ def create(component: str, config: Mapping[str, Any] | None = None, **arguments:
     from hvae_core.plugins.specs import KINDS
 
     kind, _, name = component.partition(".")
+    if kind == "command":
+        raise BadInputError(f"{component} is a command of hvae.", f"Run it in a shell: hvae {name}")
     if kind not in KINDS or not name:
         raise BadInputError(
             f"{component!r} is no component's name; expected kind.name, such as flow.sylvester.",
@@ -176,6 +179,13 @@ def create(component: str, config: Mapping[str, Any] | None = None, **arguments:
         arguments.setdefault("context_channels", default)
     if kind in ("flow", "block", "attention"):
         arguments.setdefault("name", name)
+    try:
+        inspect.signature(chosen.spec.resolve()).bind(chosen.options, **arguments)
+    except TypeError as error:
+        raise BadInputError(
+            f"{component} cannot be built of these arguments: {error}.",
+            f"hvae.interfaces says what a builder of the kind {kind} takes beside the options.",
+        ) from error
     return chosen.build(**arguments)
 
 
@@ -197,6 +207,7 @@ def evaluate(
     from hvae_core.config import create_component
     from hvae_core.data import open_dataset
     from hvae_core.evaluation import evaluate as run
+    from hvae_core.interfaces import Dataset
 
     if isinstance(model, str | Path):
         model = load_runnable(model)
@@ -204,6 +215,12 @@ def evaluate(
         dataset = open_dataset(model.config.data)
     elif isinstance(dataset, str | Mapping):
         dataset = open_dataset(create_component("dataset", dataset))
+    elif not isinstance(dataset, Dataset):
+        raise BadInputError(
+            f"dataset is of type {type(dataset).__name__}; expected a data set's name, a mapping "
+            "with its name and options, or a data set.",
+            "For the bound of an array of images use model.elbo(images).",
+        )
     return run(model, dataset, split, **options)
 
 

@@ -108,8 +108,8 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
     if not isinstance(value, Mapping):
         raise PydanticCustomError(
             "component",
-            "expected the name of a {kind}, or a mapping with 'name' and its options",
-            {"kind": kind},
+            "expected the name of {kind}, or a mapping with 'name' and its options",
+            {"kind": _one(kind)},
         )
     options = dict(value)
     name = options.pop("name", None)
@@ -120,25 +120,30 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
     if not isinstance(name, str):
         raise PydanticCustomError(
             "component",
-            "the key 'name' is {given}; expected the name of a {kind}",
-            {"given": repr(name), "kind": kind},
+            "the key 'name' is {given}; expected the name of {kind}",
+            {"given": repr(name), "kind": _one(kind)},
         )
     if name == "none":
         if options:
             raise PydanticCustomError(
                 "component",
-                "none has no options, but {keys} is given; give the name of a {kind} as well",
-                {"keys": ", ".join(map(str, options)), "kind": kind},
+                "none has no options, but {keys} is given; give the name of {kind} as well",
+                {"keys": ", ".join(map(str, options)), "kind": _one(kind)},
             )
         if optional:
             return None
-        raise PydanticCustomError("component", "a {kind} is needed here", {"kind": kind})
+        raise PydanticCustomError("component", "{kind} is needed here", {"kind": _one(kind)})
     scales = parse_scales(options.pop("scales", True)) if kind == "flow" else True
     try:
         options = validate_options(manager().get(kind, name).config, options)
     except HvaeError as error:
         raise PydanticCustomError("component", "{text}", {"text": str(error)}) from error
     return Component(kind, name, options, scales)
+
+
+def _one(kind: str) -> str:
+    """A kind with its article."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def parse_scales(value: Any) -> bool | tuple[bool, ...]:
@@ -167,7 +172,7 @@ def component_field(kind: str, optional: bool, short: bool = False) -> Any:
             {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]},
             *([{"type": "null"}] if optional else []),
         ],
-        "description": f"a {kind}: its name, or a mapping with its name and its options",
+        "description": f"{_one(kind)}: its name, or a mapping with its name and its options",
         "x-kind": kind,
     }
     return (

@@ -133,10 +133,10 @@ class TrainConfig(Section):
                 f"train.batch_size ({self.batch_size})"
             )
         if self.epochs is not None and self.steps is not None:
-            raise ValueError("train.epochs and train.steps are both given; give one of them")
+            raise ValueError("train.epochs and train.steps are both given; set one of them to null")
         if self.warmup_steps is not None and self.warmup_epochs is not None:
             raise ValueError(
-                "train.warmup_steps and train.warmup_epochs are both given; give one of them"
+                "train.warmup_steps and train.warmup_epochs are both given; set one of them to null"
             )
         if self.final_learning_rate > self.learning_rate:
             raise ValueError(

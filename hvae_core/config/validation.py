@@ -25,6 +25,8 @@ WORDING = (
     (r"\ba valid string", "text"),
     (r"\ba valid integer", "an integer"),
     (r"\ba valid number", "a number"),
+    (r"\ba valid tuple", "a list"),
+    (r"\ba valid boolean(, unable to interpret input)?", "true or false"),
 )
 
 

@@ -95,6 +95,11 @@ class ExportedModel(Verbs):
                 f"{error.message}",
                 error.hint,
             ) from error
+        if type(exporter).open is Exporter.open:
+            raise BadInputError(
+                f"{self.folder} is for the runtime {runtime!r}, a format that is written, not run.",
+                "Export the model again, to a format that can be run.",
+            )
         return exporter.open(path, self._mode, self._cache)
 
     def _generate(self, program: Generate, inputs: Arrays) -> dict[str, Any]:

@@ -78,6 +78,9 @@ class Importer(abc.ABC):
 
     #: a shell pattern of the presets that hold the other's published configurations, or ""
     presets: ClassVar[str] = ""
+    #: whether `read` refuses arrays that do not fit the configuration it gives; else hvae builds
+    #: the model to see, which takes Keras
+    checks_weights: ClassVar[bool] = False
 
     @abc.abstractmethod
     def read(self, checkpoint: Path, config: str | None, known: Mapping[str, Any]) -> Imported:

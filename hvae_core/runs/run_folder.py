@@ -114,10 +114,10 @@ class RunFolder:
             return
         before, now = flatten(self.read_config().to_dict()), flatten(config.to_dict())
         for key in sorted({*before, *now} - CHANGEABLE):
-            if before.get(key) != now.get(key):
+            was, wanted = _option(before, key), _option(now, key)
+            if was != wanted:
                 raise ConfigError(
-                    f"{key} is {now.get(key)!r} but the run in {self.path} was started with "
-                    f"{before.get(key)!r}.",
+                    f"{key} is {wanted!r} but the run in {self.path} was started with {was!r}.",
                     "Resume with the configuration of the run, or start a new run in another "
                     "--output.",
                 )
@@ -256,3 +256,11 @@ def _remove_if_unused(path: Path, existed: bool) -> None:
             path.rmdir()
     except OSError:
         pass
+
+
+def _option(values: Mapping[str, Any], key: str) -> Any:
+    """An option of flat values. A component with default options alone is kept as its name."""
+    for place in (key, f"{key}.name", key.removesuffix(".name")):
+        if place in values:
+            return values[place]
+    return None

@@ -1,4 +1,7 @@
-"""From another implementation's checkpoint to a preset folder. Needs no Keras."""
+"""From another implementation's checkpoint to a preset folder.
+
+Needs Keras only for an importer that leaves it to us whether the weights fit.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hvae_core.backends.selection import select_backend
+from hvae_core.errors import WeightsError
 from hvae_core.importing import find_importer
-from hvae_core.weights.model_weights import file_metadata
+from hvae_core.interfaces import Imported
+from hvae_core.weights.model_weights import assign, file_metadata
 from hvae_core.weights.tensors import write_tensors
 from hvae_core.zoo.finding import find_preset, list_presets
 from hvae_core.zoo.preset import Preset
@@ -44,7 +50,11 @@ def import_checkpoint(
     importer = find_importer(format, options)
     names = list_presets(importer.presets) if importer.presets else []
     known = {name: find_preset(name).config for name in names}
+    if not Path(checkpoint).exists():
+        raise WeightsError(f"There is no file {checkpoint}.", "Give the checkpoint's path.")
     found = importer.read(Path(checkpoint), config, known)
+    if not importer.checks_weights:
+        _check_fit(found, str(checkpoint))
     output = Path(output)
     metadata = file_metadata({"preset": output.resolve().name})
     return write_preset(
@@ -54,3 +64,12 @@ def import_checkpoint(
         info={"notes": found.notes},
         overwrite=overwrite,
     )
+
+
+def _check_fit(found: Imported, source: str) -> None:
+    """Refuse arrays that are not those of the configuration's model."""
+    select_backend()
+    from hvae_core.model.network import HierarchicalNetwork
+
+    likelihood = found.config.likelihood.build(found.config.model.image_shape)
+    assign(HierarchicalNetwork(found.config.model, likelihood), found.arrays, source)

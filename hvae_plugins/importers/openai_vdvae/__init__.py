@@ -33,6 +33,7 @@ class OpenAIVDVAEImporter(Importer):
     """Reads a ``.th`` file of raw or averaged weights, or ``.safetensors`` with the same names."""
 
     presets = f"{PREFIX}*"
+    checks_weights = True
 
     def __init__(self, options: Any) -> None:
         self.options = options

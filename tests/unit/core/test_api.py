@@ -122,11 +122,19 @@ def test_create_builds_any_registered_component():
         ("likelihod.bernoulli", None, BadInputError, "Did you mean 'likelihood'"),
         ("likelihood.bernouli", None, HvaeError, "Did you mean 'bernoulli'"),
         ("likelihood.bernoulli", {"size": 1}, HvaeError, "size"),
+        ("optimizer.muon", None, BadInputError, "optimizer.muon .* missing .* 'settings'"),
+        ("tracker.tensorboard", None, BadInputError, "tracker.tensorboard .* 'image_shape'"),
+        ("command.greet", None, BadInputError, "command.greet is a command"),
     ],
 )
 def test_what_cannot_be_created_is_told(component, config, error, sentence):
     with pytest.raises(error, match=sentence):
         hvae.create(component, config, image_shape=(4, 4, 1))
+
+
+def test_what_is_no_data_set_is_told():
+    with pytest.raises(BadInputError, match=r"dataset is of type ndarray; .* model\.elbo"):
+        hvae.evaluate(hvae.build(CONFIG), np.zeros((2, 4, 4, 1), np.uint8))
 
 
 @pytest.mark.every_backend

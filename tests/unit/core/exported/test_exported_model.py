@@ -131,9 +131,13 @@ def test_given_latents_are_used_as_they_are(model):
     assert np.abs(drawn - given).max() > 1e-3
 
 
-def test_a_runtime_that_is_not_installed_is_a_sentence(folder):
+@pytest.mark.parametrize(
+    ("runtime", "reason"),
+    [("openvnio", "no export named 'openvnio'"), ("openai-vdvae", "written, not run")],
+)
+def test_a_runtime_that_cannot_run_is_a_sentence(folder, runtime, reason):
     manifest = folder / "manifest.json"
     values = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**values, "runtime": "openvnio"}))
-    with pytest.raises(BadInputError, match="openvnio"):
+    manifest.write_text(json.dumps({**values, "runtime": runtime}))
+    with pytest.raises(BadInputError, match=reason):
         hvae.load_exported(folder).sample(1)

@@ -85,6 +85,28 @@ def test_a_third_party_s_checkpoint_becomes_a_preset_that_loads(checkpoint, tmp_
 
 
 @pytest.mark.usefixtures("importer")
+@pytest.mark.parametrize("fault", ["missing", "unexpected", "of another shape"])
+def test_weights_that_do_not_fit_their_configuration_make_no_preset(checkpoint, tmp_path, fault):
+    with np.load(checkpoint[0]) as archive:
+        arrays = dict(archive)
+    first = next(iter(arrays))
+    if fault == "missing":
+        del arrays[first]
+    else:
+        arrays["more" if fault == "unexpected" else first] = np.zeros((1, 2, 3), "float32")
+    np.savez(tmp_path / "wrong.npz", **arrays)
+    with pytest.raises(WeightsError, match=f"wrong.npz does not fit the model: 1 {fault}"):
+        import_checkpoint("numpy", tmp_path / "wrong.npz", tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.usefixtures("importer")
+def test_a_checkpoint_that_is_not_there_is_told_before_the_importer_is_asked(tmp_path):
+    with pytest.raises(WeightsError, match=r"There is no file .*a\.npz"):
+        import_checkpoint("numpy", tmp_path / "a.npz", tmp_path / "mine")
+
+
+@pytest.mark.usefixtures("importer")
 def test_its_command_is_there_and_its_error_is_a_sentence(checkpoint, tmp_path):
     runner = CliRunner()
     assert "numpy" in runner.invoke(cli, ["import", "--help"]).output

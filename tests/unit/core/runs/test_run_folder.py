@@ -47,6 +47,22 @@ def test_a_resumed_run_may_change_its_length_but_not_its_updates(started):
         started.check_resumed(config(batch_size=64))
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "sentence"),
+    [
+        ("adam", {"name": "muon", "momentum": 0.8}, "optimizer is 'muon' .* with 'adam'"),
+        ({"name": "muon", "momentum": 0.8}, "adam", "optimizer is 'adam' .* with 'muon'"),
+        ({"name": "muon", "momentum": 0.8}, "muon", "train.optimizer"),
+    ],
+)
+def test_another_optimizer_is_named_however_it_is_written(tmp_path, before, now, sentence):
+    folder = RunFolder(tmp_path / "run")
+    folder.create(config(optimizer=before), np.arange(2))
+    folder.check_resumed(config(optimizer=before))
+    with pytest.raises(ConfigError, match=sentence):
+        folder.check_resumed(config(optimizer=now))
+
+
 def test_resuming_needs_a_run_or_an_empty_folder(tmp_path):
     RunFolder(tmp_path / "nothing").check_resumed(config())
     (tmp_path / "letter.txt").write_text("mine")
