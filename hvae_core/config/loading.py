@@ -12,8 +12,9 @@ import pydantic
 from hvae_core.config.component import Component, component_field
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
-from hvae_core.errors import ConfigError, HvaeError, did_you_mean
+from hvae_core.errors import ConfigError, did_you_mean
 from hvae_core.files import yaml_files
+from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
 
@@ -209,35 +210,4 @@ def check_against_shape(config: Config, shape: Sequence[int]) -> None:
     """
     check_image_shape(
         shape, config.model.image_shape, f"The images of data set {config.data.name!r} have"
-    )
-
-
-def check_image_shape(
-    shape: Sequence[int],
-    expected: Sequence[int],
-    subject: str = "The images have",
-    *,
-    batch: bool = False,
-    kind: type[HvaeError] = ConfigError,
-) -> None:
-    """Refuse images of another shape than the model's: the one place where they are compared.
-
-    Args:
-        shape: of the images, [..., H, W, C].
-        expected: the model's [H, W, C].
-        subject: what has this shape, for the message, with its verb.
-        batch: whether it must be a batch [B, H, W, C] of at least one image.
-        kind: of the error.
-
-    Raises:
-        HvaeError: of this kind.
-    """
-    is_batch = len(shape) == len(expected) + 1 and shape[0] > 0
-    if tuple(shape[-len(expected) :]) == tuple(expected) and (is_batch or not batch):
-        return
-    wanted = ", ".join(["B"] * batch + [str(size) for size in expected])
-    raise kind(
-        f"{subject} shape {list(shape)}; the model needs images [{wanted}].",
-        "model.resolutions[0] times model.patch_size must be the side and model.image_channels "
-        "the channels; or set the data set's size options.",
     )

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hvae_core.config import check_image_shape
-from hvae_core.data import evaluation_batches
 from hvae_core.errors import BadInputError, did_you_mean
 from hvae_core.evaluation.bounds import log_likelihood
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, latent_noise, pad_rows
+from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.prob.elbo import bits_per_dim
 
 if TYPE_CHECKING:
@@ -145,6 +144,9 @@ def evaluate(
     Raises:
         BadInputError: there is no such split, or the images do not fit the model.
     """
+    # Data sets need pydantic, which sampling from an export does without.
+    from hvae_core.data import evaluation_batches
+
     if split not in dataset.splits:
         raise BadInputError(
             f"The data set has no split {split!r}.", did_you_mean(split, dataset.splits)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from hvae_core.config import check_image_shape
 from hvae_core.evaluation.bounds import Elbo, elbo, log_likelihood
 from hvae_core.inference import interpolate, reconstruct, sample
 from hvae_core.inference.engine import Arrays
 from hvae_core.inference.programs import InferenceProgram
 from hvae_core.interfaces import Shape3
+from hvae_core.interfaces.image_shapes import check_image_shape
 
 
 class Verbs:

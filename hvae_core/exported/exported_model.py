@@ -10,17 +10,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hvae_core.config import Config, create_component, parse_config
 from hvae_core.errors import BadInputError, PluginError
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.exported.manifest import read_manifest
 from hvae_core.inference.engine import Arrays
 from hvae_core.inference.programs import LAYERED, Generate, Infer, InferenceProgram
 from hvae_core.interfaces import Exporter, Mode, Runtime, Shape3
+from hvae_core.plugins import manager
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +66,8 @@ class ExportedModel(Verbs):
     @cached_property
     def config(self) -> Config:
         """The configuration of the model it was made from."""
+        from hvae_core.config import parse_config  # pydantic: only who asks pays
+
         return parse_config(self.manifest["config"])
 
     def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
@@ -88,8 +93,9 @@ class ExportedModel(Verbs):
     def _open(self, path: Path) -> Runtime:
         runtime = self.manifest["runtime"]
         try:
-            exporter: Exporter = create_component("export", runtime).build()
-        except (BadInputError, PluginError) as error:
+            spec = manager().get("export", runtime)
+            exporter: Exporter = spec.build(spec.config())
+        except PluginError as error:
             raise BadInputError(
                 f"{self.folder} is for the runtime {runtime!r}, which cannot be had here: "
                 f"{error.message}",

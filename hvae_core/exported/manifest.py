@@ -38,6 +38,11 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise BadInputError(
             f"{path} lacks {', '.join(sorted(missing))}.", "Export the model again."
         )
+    if not isinstance(manifest["runtime"], str):
+        raise BadInputError(
+            f"{path} has the runtime {manifest['runtime']!r}; it must be the name of a format.",
+            "Export the model again.",
+        )
     for name, record in manifest["files"].items():
         file = path.parent / name
         if not file.is_file() or file.stat().st_size != record["size"]:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from hvae_core.config import Config, check_image_shape
+from hvae_core.config import Config
 from hvae_core.data import evaluation_batches, open_dataset
 from hvae_core.errors import HvaeError
 from hvae_core.evaluation.bounds import elbo
 from hvae_core.inference import sample
 from hvae_core.inference.engine import Engine
+from hvae_core.interfaces.image_shapes import check_image_shape
 
 #: images that the two are compared on
 COUNT = 64

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hvae_core.config import check_image_shape
 from hvae_core.errors import BadInputError
 from hvae_core.inference.engine import Engine
+from hvae_core.interfaces.image_shapes import check_image_shape
 
 
 def check_noise(engine: Engine, noise: Sequence[Any], count: int) -> list[np.ndarray]:

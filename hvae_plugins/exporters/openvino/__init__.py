@@ -8,15 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import MissingDependencyError
-from hvae_core.exporting import (
-    check_output,
-    compare,
-    describe,
-    graphs,
-    open_network,
-    report,
-    write_folder,
-)
 from hvae_core.interfaces import Exporter, Mode, Runtime
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
@@ -36,11 +27,21 @@ class OpenVINOExporter(Exporter):
 
     def check_output(self, output: Path) -> None:
         """See `Exporter.check_output`."""
+        from hvae_core.exporting import check_output  # running an export needs none of this
+
         check_output(output)
 
     def export(self, preset: Preset, output: Path, precision: str = "float32") -> dict[str, Any]:
         """See `Exporter.export`; adds what `hvae_core.exporting.compare` gives."""
         from hvae_core.exported import load_exported
+        from hvae_core.exporting import (
+            compare,
+            describe,
+            graphs,
+            open_network,
+            report,
+            write_folder,
+        )
         from hvae_core.inference.engine import LiveEngine
         from hvae_plugins.exporters.openvino.graph_files import save_graph
 

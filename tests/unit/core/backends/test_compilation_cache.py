@@ -11,7 +11,7 @@ from hvae_core.backends.compilation_cache import cpu_name
 
 PROGRAM = """
 import jax
-from hvae_core import compilation_cache
+from hvae_core.backends import compilation_cache
 compilation_cache.LEAST_SECONDS = 0.0
 compilation_cache.MOST_BYTES = MOST
 compilation_cache.keep_compiled_programs()

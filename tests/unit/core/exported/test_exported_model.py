@@ -133,7 +133,11 @@ def test_given_latents_are_used_as_they_are(model):
 
 @pytest.mark.parametrize(
     ("runtime", "reason"),
-    [("openvnio", "no export named 'openvnio'"), ("openai-vdvae", "written, not run")],
+    [
+        ("openvnio", "no export named 'openvnio'"),
+        ("openai-vdvae", "written, not run"),
+        (3, "manifest.json has the runtime 3; it must be the name"),
+    ],
 )
 def test_a_runtime_that_cannot_run_is_a_sentence(folder, runtime, reason):
     manifest = folder / "manifest.json"

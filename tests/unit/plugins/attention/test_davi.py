@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from hvae_core.config import ModelConfig
+from hvae_core.model.shapes import hierarchy_shape
 from hvae_core.plugins import manager
 from hvae_plugins.attention.davi import layer as davi_layer
 from hvae_plugins.attention.davi import sources as davi_sources
@@ -26,13 +27,14 @@ MODEL = {
 
 def make(**options):
     model = ModelConfig.model_validate({**MODEL, "attention": {"name": "davi", **options}})
-    attention = model.attention.build(model, name="attention")
+    shape = hierarchy_shape(model)
+    attention = model.attention.build(shape, name="attention")
     attention.build(None)
     rng = np.random.default_rng(0)
     for variable in attention.trainable_variables:
         value = ops.convert_to_numpy(variable.value)
         variable.assign(value + rng.normal(0, 0.3, value.shape).astype("f"))
-    return model, attention
+    return shape, attention
 
 
 def numpy(tensor):
@@ -104,15 +106,15 @@ def written_out(y, query, keys, values, reader):
 def test_layers_read_what_is_above_and_what_the_encoder_saw_finer():
     """The whole pass: pooled and upsampled by NumPy, one layer after the other."""
     pytest.importorskip("scipy")
-    model, attention = make(query_width=5)
+    shape, attention = make(query_width=5)
     convert = ops.convert_to_tensor
-    features = [random(2, s.resolution, s.resolution, 8, seed=5) for s in model.stages]
+    features = [random(2, s.resolution, s.resolution, 8, seed=5) for s in shape.scales]
     state = attention.start([convert(f) for f in features])
     written, place = [], 0
-    for stage in reversed(model.stages):
-        side = stage.resolution
-        state = attention.resize(state, stage.index)
-        for _ in range(stage.decoder_blocks):
+    for scale in reversed(shape.scales):
+        side = scale.resolution
+        state = attention.resize(state, scale.index)
+        for _ in range(scale.latent_layers):
             x, h = (random(2, side, side, 8, seed=(6, place, i)) for i in range(2))
             got = attention.read_prior(state, convert(x), place)
             if place > 1:
@@ -125,19 +127,19 @@ def test_layers_read_what_is_above_and_what_the_encoder_saw_finer():
                 expected = written_out(x, numpy(reader.query(convert(x))), keys, values, reader)
                 np.testing.assert_allclose(numpy(got), expected, atol=1e-4)
             stream = got
-            got = attention.read_posterior(state, stream, convert(features[stage.index]), place)
-            if stage.index > 1:
+            got = attention.read_posterior(state, stream, convert(features[scale.index]), place)
+            if scale.index > 1:
                 reader = attention.posteriors[place]
-                finer = features[: stage.index]
+                finer = features[: scale.index]
                 keys = [
                     pooled(numpy(key(ops.silu(convert(f)))), side)
                     for key, f in zip(attention.scale_keys, finer, strict=False)
                 ]
                 values = [pooled(f, side) for f in finer]
                 query = numpy(reader.query(stream))
-                expected = written_out(features[stage.index], query, keys, values, reader)
+                expected = written_out(features[scale.index], query, keys, values, reader)
                 np.testing.assert_allclose(numpy(got), expected, atol=1e-4)
-            if stage.index == 0:  # no scale is finer
+            if scale.index == 0:  # no scale is finer
                 np.testing.assert_array_equal(numpy(got), features[0])
             state = attention.write(state, convert(h), place)
             written.append(h)
@@ -147,7 +149,7 @@ def test_layers_read_what_is_above_and_what_the_encoder_saw_finer():
 def test_queries_and_keys_are_as_wide_and_many_as_asked_for():
     _, attention = make(query_width=5, queries=3)
     reader = attention.priors[2]
-    x = ops.convert_to_tensor(random(1, *[reader.stage.resolution] * 2, 8))
+    x = ops.convert_to_tensor(random(1, *[reader.scale.resolution] * 2, 8))
     assert reader.query(x).shape[-1] == 3 * 5
     assert reader.merge.kernel.shape[-2:] == (3 * 8, 8)
     assert {key.filters for key in (*attention.layer_keys, *attention.scale_keys)} == {5}
@@ -173,8 +175,8 @@ def test_resizing_is_linear_in_scales_and_free_of_depth(blocks, monkeypatch):
         davi_sources, "pool_average", lambda x, factor: calls.append(factor) or real(x, factor)
     )
     changes = {"encoder_blocks": blocks, "decoder_blocks": blocks}
-    model = ModelConfig.model_validate({**MODEL, **changes})
-    attention = davi_layer.Davi(manager().get("attention", "davi").config(), model)
+    shape = hierarchy_shape(ModelConfig.model_validate({**MODEL, **changes}))
+    attention = davi_layer.Davi(manager().get("attention", "davi").config(), shape)
     attention.build(None)
 
     class Descent(keras.layers.Layer):
@@ -183,10 +185,10 @@ def test_resizing_is_linear_in_scales_and_free_of_depth(blocks, monkeypatch):
         def call(self, features):
             calls.clear()
             state, place, given = attention.start(features), 0, []
-            for stage in reversed(model.stages):
-                state = attention.resize(state, stage.index)
+            for scale in reversed(shape.scales):
+                state = attention.resize(state, scale.index)
                 for _ in range(blocks):
-                    h = features[stage.index]
+                    h = features[scale.index]
                     x = attention.read_prior(state, h, place)
                     given.append(attention.read_posterior(state, x, h, place))
                     state = attention.write(state, h, place)
@@ -195,7 +197,7 @@ def test_resizing_is_linear_in_scales_and_free_of_depth(blocks, monkeypatch):
             return given
 
     # Traced, not computed.
-    Descent()([keras.Input((s.resolution, s.resolution, 8)) for s in model.stages])
+    Descent()([keras.Input((s.resolution, s.resolution, 8)) for s in shape.scales])
     assert calls == [2, 2] * 3  # keys and values, three times
     # Each layer's value is kept once, at its own scale.
     assert kept == [(side, side, blocks, 8) for side in (1, 2, 4)]

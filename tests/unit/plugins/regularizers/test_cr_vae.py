@@ -122,7 +122,7 @@ class Toy:
         kl = ops.zeros(len(x))
         return PassOutput(kl, kl, layers, kl, [ops.convert_to_tensor(x)])
 
-    def follow(self, features, latents):
+    def posteriors_along(self, features, latents):
         x, (z, _) = features[0], latents
         return [LayerPosterior(self.first(x), None), LayerPosterior(self.second(z, x), None)]
 
