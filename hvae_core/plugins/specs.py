@@ -16,6 +16,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+from hvae_core.errors import PluginError
+
 API_VERSION = 1
 KINDS = (
     "block",
@@ -85,13 +87,19 @@ class ComponentSpec:
         """The builder itself; imports the module that holds it.
 
         Raises:
-            ImportError: the module cannot be imported.
-            AttributeError: it has no such function.
+            PluginError: the module cannot be imported, or has no such function.
         """
         if callable(self.builder):
             return self.builder
         module, _, attribute = self.builder.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(
+                f"The {self.kind} {self.name!r} cannot be built: its builder {self.builder!r} is "
+                f"not to be had ({error}).",
+                "Install what it needs, or update or uninstall the package it comes from.",
+            ) from error
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Call the builder."""

@@ -9,6 +9,7 @@ from keras import ops
 
 from hvae_core.backends.compiling import snapshot
 from hvae_core.config import TrainConfig
+from hvae_core.errors import PluginError
 from hvae_core.interfaces import Tensor
 
 
@@ -49,12 +50,21 @@ class Updater:
     Args:
         config: the training options.
         weights: the trainable variables.
+
+    Raises:
+        PluginError: what the optimizer's builder gave is no Keras optimizer.
     """
 
     def __init__(self, config: TrainConfig, weights: Sequence[keras.Variable]) -> None:
         self.config = config
         self.weights = list(weights)
         self.optimizer = config.optimizer.build(config.optimizer_settings)
+        if not isinstance(self.optimizer, keras.optimizers.Optimizer):
+            raise PluginError(
+                f"The optimizer {config.optimizer.name!r} built an object of type "
+                f"{type(self.optimizer).__name__}; expected a keras.optimizers.Optimizer.",
+                "Update or uninstall the package it comes from.",
+            )
         fixed = [variable for variable in self.weights if not is_decayed(variable)]
         if config.weight_decay and fixed and not config.decay_all_weights:
             self.optimizer.exclude_from_weight_decay(var_list=fixed)

@@ -196,3 +196,10 @@ def test_conflicts_ignore_other_kinds():
     entries = [PluginEntry(k, "same", d, "1", "m") for k, d in (("flow", "a"), ("block", "b"))]
     mark_conflicts(entries)
     assert {entry.status for entry in entries} == {"available"}
+
+
+@pytest.mark.parametrize("builder", ["acme_nowhere:Planar", "hvae_core.errors:Planar"])
+def test_a_builder_that_is_not_there_is_named(builder):
+    spec = ComponentSpec(kind="flow", name="planar", summary="", builder=builder)
+    with pytest.raises(PluginError, match=f"flow 'planar' cannot be built.*{builder}"):
+        spec.build(None)

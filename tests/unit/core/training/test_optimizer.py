@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ from keras import ops
 
 from hvae_core.backends.compiling import Program
 from hvae_core.config import TrainConfig
+from hvae_core.errors import PluginError
 from hvae_core.training.optimizer import Updater, global_norm, is_decayed
 
 pytestmark = pytest.mark.every_backend
@@ -185,3 +188,10 @@ def test_adamw_against_the_published_rule(epsilon):
         weight = weight - 0.01 * corrected
         update(gradient, rate=0.01)
     np.testing.assert_allclose(numbers(updater.weights)[0], weight, rtol=1e-5)
+
+
+def test_an_optimizer_that_is_none_is_refused():
+    odd = SimpleNamespace(name="odd", build=lambda settings: 3)
+    config = TrainConfig().model_copy(update={"optimizer": odd})
+    with pytest.raises(PluginError, match=r"'odd' built an object of type int; expected a keras"):
+        Updater(config, [])
