@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from hvae_core.backends.compiling import snapshot
+from hvae_core.backends.many_tensors import apply_if, average_into, global_norm, scaled
 from hvae_core.config import TrainConfig
 from hvae_core.errors import PluginError
 from hvae_core.interfaces import Tensor
@@ -16,26 +16,6 @@ from hvae_core.interfaces import Tensor
 def is_decayed(variable: keras.Variable) -> bool:
     """Whether weight decay applies: to kernels alone."""
     return variable.path.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel")
-
-
-def global_norm(gradients: Sequence[Tensor]) -> Tensor:
-    """The Euclidean norm of all gradients together, float32."""
-    if keras.config.backend() == "torch":  # eager: one call for all of them
-        import torch
-
-        norms = torch._foreach_norm([gradient.float() for gradient in gradients])
-        return torch.linalg.vector_norm(torch.stack(norms))
-    squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
-    return ops.sqrt(ops.sum(ops.stack(squares)))
-
-
-def scaled(gradients: Sequence[Tensor], factor: Tensor) -> list[Tensor]:
-    """All gradients times one number."""
-    if keras.config.backend() == "torch":
-        import torch
-
-        return list(torch._foreach_mul(list(gradients), factor))
-    return [gradient * ops.cast(factor, gradient.dtype) for gradient in gradients]
 
 
 class Updater:
@@ -107,25 +87,15 @@ class Updater:
         if config.clip_norm is not None:
             gradients = scaled(gradients, ops.minimum(1.0, config.clip_norm / (norm + 1e-6)))
         self.optimizer.learning_rate.assign(learning_rate)
-        if keras.config.backend() == "torch":
-            # Eager: asking costs one number's transfer and saves a copy of all state.
-            if bool(accept):
-                import torch
+        gradients = list(gradients)
 
-                with torch.no_grad():  # not all of Keras's optimizers see to it themselves
-                    self.optimizer.apply(list(gradients), self.weights)
-                self._average()
-        else:
-            self._apply_where(accept, gradients)
+        def update() -> None:
+            self.optimizer.apply(gradients, self.weights)
+            if self.averages:
+                average_into(self.averages, self.weights, self._decay())
+
+        apply_if(accept, update, [*self.weights, *self.variables])
         return norm, accept
-
-    def _apply_where(self, accept: Tensor, gradients: Sequence[Tensor]) -> None:
-        changed = [*self.weights, *self.variables]
-        before = [snapshot(variable) for variable in changed]
-        self.optimizer.apply(list(gradients), self.weights)
-        self._average()
-        for variable, old in zip(changed, before, strict=True):
-            variable.assign(ops.where(accept, ops.convert_to_tensor(variable), old))
 
     def _decay(self) -> Tensor | float:
         """Of the averages, in the update that the optimizer has just made."""
@@ -134,19 +104,3 @@ class Updater:
             return decay
         count = ops.cast(self.optimizer.iterations, "float32")
         return ops.minimum(decay, (1.0 + count) / (10.0 + count))
-
-    def _average(self) -> None:
-        if not self.averages:
-            return
-        decay = self._decay()
-        if keras.config.backend() == "torch":
-            import torch
-
-            with torch.no_grad():
-                averages = [average.value for average in self.averages]
-                weights = [weight.value for weight in self.weights]
-                torch._foreach_lerp_(averages, weights, 1.0 - float(decay))
-            return
-        for average, weight in zip(self.averages, self.weights, strict=False):
-            value = ops.convert_to_tensor(average)
-            average.assign(value + (1.0 - decay) * (ops.convert_to_tensor(weight) - value))

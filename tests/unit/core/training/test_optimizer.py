@@ -8,7 +8,7 @@ from keras import ops
 from hvae_core.backends.compiling import Program
 from hvae_core.config import TrainConfig
 from hvae_core.errors import PluginError
-from hvae_core.training.optimizer import Updater, global_norm, is_decayed
+from hvae_core.training.optimizer import Updater, is_decayed
 
 pytestmark = pytest.mark.every_backend
 
@@ -48,10 +48,6 @@ def make(**options):
 
 def numbers(variables):
     return [ops.convert_to_numpy(v.value).copy() for v in variables]
-
-
-def test_global_norm():
-    assert float(global_norm([ops.ones((2, 2)) * 3, ops.ones((7,)) * 2])) == pytest.approx(8.0)
 
 
 def test_sgd_clips_to_the_norm_and_reports_the_norm_before():
