@@ -16,7 +16,7 @@ from hvae_core.cli.common import emit, json_option
     "--format", "kind", default="openvino", show_default=True,
     help="openvino: for `hvae sample DIR` and OpenVINO's own runtimes; onnx: the same graphs for "
     "onnxruntime; openai-vdvae: a state dict with the original's names (.th, or .safetensors); "
-    "or a plugin's.",
+    "or another one that `hvae plugins list` shows.",
 )  # fmt: skip
 @click.option(
     "--precision", default="float32", show_default=True,
