@@ -49,8 +49,12 @@ def require_original(config: Config) -> None:
         **ORIGINAL_MODEL, "patch_size": 1, "norm": "none", "conv": "dense", "large_kernels": False,
         "top": "learned", "flow": None, "attention": None, "readout": "features",
     }  # fmt: skip
+    block = model.block_with_options.options
     for key, value in wanted.items():
-        actual = model.readout.kind if key == "readout" else getattr(model, key)
+        if key in ("norm", "conv"):  # which the block may have been given itself
+            actual = getattr(block, key, getattr(model, key))
+        else:
+            actual = model.readout.kind if key == "readout" else getattr(model, key)
         if actual != value:
             raise ConfigError(
                 f"model.{key} is {actual}; the original VDVAE's checkpoints have {value}."

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hvae_core.config import load_config
 from hvae_core.errors import ConfigError, HvaeError, PresetError, WeightsError
 from hvae_core.exporting import export_source
 from hvae_core.weights import read_tensors, write_tensors
@@ -230,3 +231,14 @@ def test_the_command(original, tmp_path):
     assert done.exit_code == 0
     assert set(read_tensors(back)) == set(read_tensors(checkpoint))
     assert read_preset(preset).weights_path is not None
+
+
+@pytest.mark.parametrize(("option", "value"), [("norm", "group"), ("conv", "depthwise5")])
+@pytest.mark.parametrize("own", [True, False], ids=["of the block", "of the model"])
+def test_a_norm_or_kind_of_convolution_is_refused_wherever_it_is_set(option, value, own):
+    from hvae_plugins.importers.openai_vdvae.original_tensors import require_original
+
+    change = f"block={{name: bottleneck, {option}: {value}}}" if own else f"{option}={value}"
+    config = load_config(find_preset("openai-cifar10").config, [f"model.{change}"])
+    with pytest.raises(ConfigError, match=f"model.{option} is {value}; the original"):
+        require_original(config)
