@@ -6,13 +6,19 @@ said by `hvae_core.inference.programs.graphs`, and what was exported is run by `
 
 from hvae_core.exporting.comparison import compare
 from hvae_core.exporting.export_folder import check_output, describe, report, write_folder
-from hvae_core.exporting.exporting import export_model, export_source, open_network
+from hvae_core.exporting.exporting import (
+    export_graphs,
+    export_model,
+    export_source,
+    open_network,
+)
 from hvae_core.inference.programs import graphs
 
 __all__ = [
     "check_output",
     "compare",
     "describe",
+    "export_graphs",
     "export_model",
     "export_source",
     "graphs",

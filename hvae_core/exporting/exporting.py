@@ -6,12 +6,18 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.backends.selection import active_backend, select_backend
 from hvae_core.config import create_component
 from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
+from hvae_core.exported import load_exported
+from hvae_core.exporting.comparison import compare
+from hvae_core.exporting.export_folder import describe, report, write_folder
+from hvae_core.inference.engine import LiveEngine
+from hvae_core.inference.programs import Graph, graphs
 from hvae_core.interfaces import Exporter
 from hvae_core.plugins import manager
 from hvae_core.runs.run_folder import is_run_folder
@@ -101,6 +107,50 @@ def open_network(preset: Preset) -> HierarchicalNetwork:
     assert preset.weights_path is not None  # `as_preset` has made sure
     load_weights(network, preset.weights_path)
     return network
+
+
+def export_graphs(
+    preset: Preset,
+    output: Path,
+    format: str,
+    precision: str,
+    suffix: str,
+    save: Callable[[Graph, HierarchicalNetwork, Path], list[str]],
+) -> dict[str, Any]:
+    """Write a preset's graphs as an export folder, and compare what it gives with the model.
+
+    Args:
+        preset: the model.
+        output: the folder.
+        format: the format's name, which also runs the folder.
+        precision: of the weights.
+        suffix: of a graph's main file, such as ``.onnx``.
+        save: writes a graph of a network to a file, and returns the names of its outputs.
+
+    Returns:
+        What an exporter returns, see `report`.
+    """
+    network = open_network(preset)
+
+    def write(folder: Path) -> Mapping[str, Any]:
+        saved = []
+        for graph in graphs(network):
+            file = f"{graph.name}{suffix}"
+            saved.append((graph, file, save(graph, network, folder / file)))
+        manifest = describe(
+            preset.config,
+            network,
+            saved,
+            runtime=format,
+            precision=precision,
+            preset=preset.name,
+        )
+        manifest["figures"] = compare(
+            preset.config, LiveEngine(network), load_exported(folder, manifest=manifest)
+        )
+        return manifest
+
+    return report(output, format, write_folder(output, write))
 
 
 def as_preset(source: str | Path | Preset, folder: Path) -> Preset:

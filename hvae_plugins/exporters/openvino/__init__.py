@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
 if TYPE_CHECKING:
+    from hvae_core.inference.programs import Graph
     from hvae_core.zoo import Preset
 
 
@@ -33,41 +33,16 @@ class OpenVINOExporter(Exporter):
 
     def export(self, preset: Preset, output: Path, precision: str = "float32") -> dict[str, Any]:
         """See `Exporter.export`; adds what `hvae_core.exporting.compare` gives."""
-        from hvae_core.exported import load_exported
-        from hvae_core.exporting import (
-            compare,
-            describe,
-            graphs,
-            open_network,
-            report,
-            write_folder,
-        )
-        from hvae_core.inference.engine import LiveEngine
+        from hvae_core.exporting import export_graphs
         from hvae_plugins.exporters.openvino.graph_files import save_graph
 
         if precision == "int8" and importlib.util.find_spec("nncf") is None:
             raise MissingDependencyError.for_extra("nncf", "int8", "The precision int8")
-        network = open_network(preset)
 
-        def write(folder: Path) -> Mapping[str, Any]:
-            saved = []
-            for graph in graphs(network):
-                file = f"{graph.name}.xml"
-                saved.append((graph, file, save_graph(graph, folder / file, precision)))
-            manifest = describe(
-                preset.config,
-                network,
-                saved,
-                runtime="openvino",
-                precision=precision,
-                preset=preset.name,
-            )
-            manifest["figures"] = compare(
-                preset.config, LiveEngine(network), load_exported(folder, manifest=manifest)
-            )
-            return manifest
+        def save(graph: Graph, network: Any, path: Path) -> list[str]:
+            return save_graph(graph, path, precision)
 
-        return report(output, "openvino", write_folder(output, write))
+        return export_graphs(preset, output, "openvino", precision, ".xml", save)
 
     def open(self, path: Path, mode: Mode = "latency", cache: bool = True) -> Runtime:
         """See `Exporter.open`."""
