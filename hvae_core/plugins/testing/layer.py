@@ -19,7 +19,7 @@ from keras import ops
 from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.interfaces import Tensor
 from hvae_core.layers import seeded
-from hvae_core.plugins.testing.component import ComponentContract
+from hvae_core.plugins.testing.sharing import SharingContract
 from hvae_core.weights import load_weights, save_weights, weight_names
 
 
@@ -67,11 +67,7 @@ class Trial:
         return self.contract.compute(self.layer, self.inputs)
 
 
-#: by class of contract: the component and the options and case of each of its trials
-_trials: dict[type, dict[tuple[int, str, str], tuple[Any, Trial]]] = {}
-
-
-class LayerContract(ComponentContract):
+class LayerContract(SharingContract):
     """Base of the contracts for Keras layers.
 
     Attributes:
@@ -120,16 +116,7 @@ class LayerContract(ComponentContract):
 
     def trial(self, config: dict[str, Any], case: Any) -> Trial:
         """The layer that this class's tests share for ``config`` and ``case``."""
-        component, mine = self.component, _trials.setdefault(type(self), {})
-        key = id(component), repr(config), repr(case)
-        if key not in mine:
-            mine[key] = component, Trial(self, config, case)
-        return mine[key][1]
-
-    @classmethod
-    def teardown_class(cls) -> None:
-        """Let the trials go; called by pytest."""
-        _trials.pop(cls, None)
+        return self.shared(config, case, lambda: Trial(self, config, case))
 
     def compute(self, layer: Any, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """`apply` from arrays to arrays, operation by operation."""

@@ -13,7 +13,7 @@ from keras import ops
 
 from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.interfaces import Likelihood, Shape3
-from hvae_core.plugins.testing.component import ComponentContract
+from hvae_core.plugins.testing.sharing import SharingContract
 
 #: images of one pixel that are enumerated at most, and to which drawn images are compared
 ENUMERATED, COMPARED = 20_000, 64
@@ -50,11 +50,7 @@ class Trial:
         return self._run("mean", parameters)
 
 
-#: by class of contract: the component and the options and image shape of each of its trials
-_trials: dict[type, dict[tuple[int, str, str], tuple[Any, Trial]]] = {}
-
-
-class LikelihoodContract(ComponentContract):
+class LikelihoodContract(SharingContract):
     """A likelihood gives log p(x) [B] in nats, and draws images that follow it.
 
     Attributes:
@@ -85,16 +81,7 @@ class LikelihoodContract(ComponentContract):
 
     def trial(self, config: dict[str, Any], image_shape: Shape3) -> Trial:
         """The likelihood that this class's tests share for ``config`` and ``image_shape``."""
-        component, mine = self.component, _trials.setdefault(type(self), {})
-        key = id(component), repr(config), repr(image_shape)
-        if key not in mine:
-            mine[key] = component, Trial(self.make(config, image_shape))
-        return mine[key][1]
-
-    @classmethod
-    def teardown_class(cls) -> None:
-        """Let the trials go; called by pytest."""
-        _trials.pop(cls, None)
+        return self.shared(config, image_shape, lambda: Trial(self.make(config, image_shape)))
 
     def parameters(self, likelihood: Likelihood, shape: Sequence[int], seed: int = 0) -> np.ndarray:
         """Random parameters [*shape, P]."""
