@@ -11,7 +11,13 @@ import numpy as np
 from hvae_core.inference.arguments import check_count, check_images, check_noise
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
-from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, join_batches, latent_noise
+from hvae_core.inference.rows import (
+    DEFAULT_BATCH_SIZE,
+    batch_rows,
+    given_or_drawn,
+    join_batches,
+    latent_noise,
+)
 from hvae_core.prob.elbo import bits_per_dim
 
 
@@ -50,12 +56,12 @@ def elbo(
         BadInputError: the images or the noise do not fit the model.
     """
     images = check_images(engine, x)
-    given = None if noise is None else check_noise(engine, noise, len(images))
+    given = check_noise(engine, noise, len(images))
 
     program = Infer(("log_likelihood", "kl_per_layer"))
     parts = []
     for rows, valid in batch_rows(len(images), batch_size):
-        normal = latent_noise(engine, rows, seed) if given is None else [z[rows] for z in given]
+        normal = given_or_drawn(engine, given, rows, seed)
         out = engine.run(program, {"images": images[rows], "noise": normal})
         parts.append({name: value[:valid] for name, value in out.items()})
     figures = join_batches(parts)

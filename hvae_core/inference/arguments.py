@@ -13,12 +13,14 @@ from hvae_core.inference.engine import Engine
 from hvae_core.interfaces.image_shapes import check_image_shape
 
 
-def check_noise(engine: Engine, noise: Sequence[Any], count: int) -> list[np.ndarray]:
-    """Given noise as float32 arrays, one for each latent layer.
+def check_noise(engine: Engine, noise: Sequence[Any] | None, count: int) -> list[np.ndarray] | None:
+    """Given noise as float32 arrays, one for each latent layer; None where none is given.
 
     Raises:
         BadInputError: the number of layers or a shape is wrong.
     """
+    if noise is None:
+        return None
     arrays = [np.asarray(layer, dtype=np.float32) for layer in noise]
     shapes = list(engine.latent_shapes)
     if len(arrays) != len(shapes):

@@ -16,7 +16,7 @@ from hvae_core.inference.arguments import (
 )
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Generate, Infer
-from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, latent_noise, pixel_noise
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
 
 
 def reconstruct(
@@ -54,11 +54,11 @@ def reconstruct(
     if count > layers:
         raise BadInputError(f"latents is {count}; the model has {layers} latent layers.")
     scale = check_temperature(temperature, layers)
-    given = None if noise is None else check_noise(engine, noise, len(images))
+    given = check_noise(engine, noise, len(images))
 
     results = []
     for rows, valid in batch_rows(len(images), batch_size):
-        normal = latent_noise(engine, rows, seed) if given is None else [z[rows] for z in given]
+        normal = given_or_drawn(engine, given, rows, seed)
         pixels = pixel_noise(engine, rows, seed)
         encoded = {"images": images[rows], "noise": normal, "pixels": pixels}
         if count == layers:

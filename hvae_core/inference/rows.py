@@ -44,6 +44,13 @@ def latent_noise(
     return split_layers(draw_normal(engine.latent_shapes, indices, seed), engine.latent_shapes)
 
 
+def given_or_drawn(
+    engine: Engine, given: Sequence[np.ndarray] | None, rows: np.ndarray, seed: int
+) -> list[np.ndarray]:
+    """The latents' noise of ``rows``: of ``given`` (see `check_noise`), or `latent_noise`."""
+    return latent_noise(engine, rows, seed) if given is None else [z[rows] for z in given]
+
+
 def pixel_noise(engine: Engine, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
     """Uniform(0, 1) noise float32 [B, H, W, n] with which the likelihood draws its pixels."""
     height, width, _ = engine.image_shape

@@ -17,7 +17,7 @@ from hvae_core.inference.arguments import (
 )
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Generate
-from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, latent_noise, pixel_noise
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
 
 
 def sample_batches(
@@ -38,7 +38,7 @@ def sample_batches(
     n = check_count(n, "n")
     check_seed(seed)
     scale = check_temperature(temperature, len(engine.latent_shapes))
-    given = None if noise is None else check_noise(engine, noise, n)
+    given = check_noise(engine, noise, n)
     size = check_count(DEFAULT_BATCH_SIZE if batch_size is None else batch_size, "batch_size")
 
     program = Generate(("images",))
@@ -52,9 +52,7 @@ def sample_batches(
 
     def noises() -> Iterator[tuple[int, list[np.ndarray], np.ndarray]]:
         for rows, valid in batch_rows(n, size):
-            latents = (
-                latent_noise(engine, rows, seed) if given is None else [z[rows] for z in given]
-            )
+            latents = given_or_drawn(engine, given, rows, seed)
             yield valid, latents, pixel_noise(engine, rows, seed)
 
     return batches()
