@@ -36,7 +36,7 @@ class KerasOptimizer:
     name: str
     keras_name: str
     summary: str
-    options: type = options.NoOptions
+    options: type = options.Options
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     state_arrays: Callable[[Any, OptimizerSettings], int] = lambda options, settings: 2
     references: tuple[str, ...] = ()

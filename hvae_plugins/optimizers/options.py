@@ -16,7 +16,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Options(pydantic.BaseModel):
-    """Options of an optimizer: unknown ones are refused."""
+    """Options of an optimizer: unknown ones are refused. Many have none beside ``train``'s."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -104,7 +104,3 @@ class MuonOptions(Options):
         description="steps have this root mean square, near Adam's, so that its learning rate and "
         "weight decay fit; none: a step's singular values are near 1",
     )
-
-
-class NoOptions(Options):
-    """Of an optimizer that needs nothing but what ``train`` says."""

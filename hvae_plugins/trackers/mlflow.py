@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hvae_core.files.places import offline
 from hvae_core.interfaces import Tracker
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
+from hvae_core.runs.run_folder import flatten
 from hvae_plugins.trackers.remembering import remembered
 
 #: parameters that MLflow takes at once, and characters that a value may have
@@ -71,7 +72,9 @@ class Mlflow(Tracker):
         self._client.update_run(self._run, status="RUNNING")
         if step:  # parameters cannot be changed
             return
-        parameters = [Param(key, value[:_CHARACTERS]) for key, value in flat(config)]
+        parameters = [
+            Param(key, str(value)[:_CHARACTERS]) for key, value in flatten(config).items()
+        ]
         for first in range(0, len(parameters), _PARAMETERS):
             self._client.log_batch(self._run, params=parameters[first : first + _PARAMETERS])
 
@@ -97,15 +100,6 @@ class Mlflow(Tracker):
     def finish(self) -> None:
         """See `Tracker.finish`."""
         self._client.set_terminated(self._run)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and texts of a nested mapping."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", str(value)
 
 
 @hookimpl

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from hvae_core.files.replacing import replace_file
+
 
 def remembered(path: Path, make: Callable[[], str]) -> str:
     """What ``path`` holds; or what ``make`` gives, which is then written there.
@@ -16,5 +18,5 @@ def remembered(path: Path, make: Callable[[], str]) -> str:
     if path.is_file() and (text := path.read_text(encoding="utf-8").strip()):
         return text
     identity = make()
-    path.write_text(f"{identity}\n", encoding="utf-8")
+    replace_file(path, f"{identity}\n")
     return identity
