@@ -185,6 +185,17 @@ def dump_yaml(config: Config | Mapping[str, Any]) -> str:
     return yaml_files.dump_yaml(values)
 
 
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping (a configuration, say) with dotted keys, as ``--set`` writes them."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 def create_component(kind: str, value: Any) -> Component:
     """A component chosen by name, or by a mapping with its name and options.
 

@@ -109,6 +109,8 @@ class RunFolder:
         Raises:
             ConfigError: an option that decides the updates differs, or there is no run here.
         """
+        from hvae_core.config import flatten
+
         if not self.config_path.is_file():
             self.check_new()
             return
@@ -230,17 +232,6 @@ def _best_checkpoint(run: str | Path) -> Path:
 def is_run_folder(path: str | Path) -> bool:
     """Whether a training run was started in ``path``."""
     return (Path(path) / CONFIG_FILE).is_file() and (Path(path) / "checkpoints").is_dir()
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _disk_errors(path: Path) -> AbstractContextManager[None]:

@@ -14,12 +14,12 @@ import numpy as np
 import pydantic
 from pydantic import Field
 
+from hvae_core.config import flatten
 from hvae_core.errors import MissingDependencyError
 from hvae_core.files.places import offline
 from hvae_core.interfaces import Tracker
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
-from hvae_core.runs.run_folder import flatten
 from hvae_plugins.trackers.remembering import remembered
 
 #: parameters that MLflow takes at once, and characters that a value may have
