@@ -45,7 +45,7 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function, reduce_retracing=True)
+        return tf.function(function, reduce_retracing=True, autograph=False)
     if backend == "torch":
         import torch
 
@@ -142,7 +142,9 @@ class Program:
 
             # XLA pays on accelerators; on a CPU TensorFlow's own kernels are faster.
             self._call = tf.function(
-                function, jit_compile=bool(tf.config.list_physical_devices("GPU"))
+                function,
+                jit_compile=bool(tf.config.list_physical_devices("GPU")),
+                autograph=False,
             )
         else:
             self._call = function
