@@ -19,6 +19,7 @@ from hvae_core.errors import HvaeError
 
 #: the name of what gave way to a newer folder, or was being removed, when its process was killed
 LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.old")
+_HIDDEN = re.compile(r"\..+\.[0-9a-f]{8}\.(tmp|old)")
 
 
 @contextlib.contextmanager
@@ -135,6 +136,21 @@ def remove_folder(folder: Path) -> None:
     hidden = _beside(folder, "old")
     os.replace(folder, hidden)
     shutil.rmtree(hidden)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether the name is one that a killed process leaves behind: never the target's own."""
+    return _HIDDEN.fullmatch(path.name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left in a folder; only while no other process writes there."""
+    with contextlib.suppress(OSError):
+        for path in [path for path in folder.iterdir() if is_leftover(path)]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def flush_folder(folder: Path) -> None:

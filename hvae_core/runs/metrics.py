@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,11 @@ class RunningMeans:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` gave."""
+        """Take back what `state` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError, OverflowError: it is something else.
+        """
         self.steps, self.skipped = int(state["steps"]), int(state["skipped"])
         self.nonfinite, self._averaged = int(state["nonfinite"]), int(state["averaged"])
         self._sums = {key: np.asarray(v, dtype=np.float64) for key, v in state["sums"].items()}
@@ -106,27 +111,43 @@ class MetricsFile:
         Raises:
             TrainingError: it cannot be written.
         """
-        line = json.dumps(plain(record)) + "\n"
+        line = json.dumps(plain(record)).encode() + b"\n"
         hint = "Make room, then go on from the last checkpoint with --resume."
         with (
             disk_errors(f"write {self.path}", hint, TrainingError),
-            self.path.open("a", encoding="utf-8") as file,
+            self.path.open("a+b") as file,
         ):
+            if file.tell():  # after a line that a crash cut short, begin a new one
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
             file.write(line)
 
     def read(self) -> list[dict[str, Any]]:
-        """The records; a line that was cut short by a crash is passed over."""
+        """The records; what is none, such as a line cut short by a crash, is passed over.
+
+        Raises:
+            TrainingError: the file cannot be read.
+        """
         if not self.path.is_file():
             return []
+        with disk_errors(f"read {self.path}", "", TrainingError):
+            lines = self.path.read_bytes().split(b"\n")
         records = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in lines:
             try:
-                records.append(json.loads(line))
-            except ValueError:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(record, dict) and isinstance(record.get("step"), int):
+                records.append(record)
         return records
 
     def truncate(self, step: int) -> None:
-        """Drop the records of updates after ``step``, which a resumed run makes again."""
-        kept = [record for record in self.read() if record.get("step", 0) <= step]
-        replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+        """Drop the records of updates after ``step``, which a resumed run makes again.
+
+        Raises:
+            TrainingError: the file cannot be read or written.
+        """
+        kept = [record for record in self.read() if record["step"] <= step]
+        with disk_errors(f"write {self.path}", "", TrainingError):
+            replace_file(self.path, "".join(json.dumps(record) + "\n" for record in kept))

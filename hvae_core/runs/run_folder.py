@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.errors import BadInputError, ConfigError, HvaeError, WeightsError
 from hvae_core.files.json_files import read_object
-from hvae_core.files.replacing import disk_errors, replace_file
-from hvae_core.runs.checkpoints import EMA_FILE, MODEL_FILE, Checkpoints, read_state
+from hvae_core.files.replacing import disk_errors, is_leftover, remove_leftovers, replace_file
+from hvae_core.runs.checkpoints import (
+    EMA_FILE,
+    MODEL_FILE,
+    Checkpoints,
+    check_files,
+    read_state,
+)
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -23,6 +30,9 @@ METRICS_FILE = "metrics.jsonl"
 SESSIONS_FILE = "sessions.jsonl"
 VALIDATION_FILE = "validation.json"
 LOCK_FILE = ".lock"
+_FOLDERS = ("checkpoints", "samples")
+
+_LOG = logging.getLogger("hvae")
 
 #: what a resumed run may set anew: none of it changes an update already made
 CHANGEABLE = frozenset(
@@ -90,14 +100,14 @@ class RunFolder:
         return load_config(self.config_path)
 
     def check_new(self) -> None:
-        """Refuse a folder that has content.
+        """Refuse a folder that has content, other than that of a run killed before it began.
 
         Raises:
             BadInputError: it has, or it is a file.
         """
         if self.path.exists() and not self.path.is_dir():
             raise BadInputError(f"The output {self.path} is a file; expected a folder.")
-        if self.path.is_dir() and any(entry.name != LOCK_FILE for entry in self.path.iterdir()):
+        if self.path.is_dir() and not all(map(_is_of_a_start, self.path.iterdir())):
             raise BadInputError(
                 f"The output folder {self.path} is not empty.",
                 "Give --resume to go on with the run in it, or choose another --output.",
@@ -138,7 +148,9 @@ class RunFolder:
 
         held_out = {"split": "train", "indices": [int(index) for index in validation]}
         with _disk_errors(self.path):
-            for name in ("checkpoints", "samples"):
+            for folder in (self.path, *(self.path / name for name in (*_FOLDERS, "plots"))):
+                remove_leftovers(folder)
+            for name in _FOLDERS:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
             replace_file(self.config_path, dump_yaml(config))
             replace_file(self.path / VALIDATION_FILE, json.dumps(held_out) + "\n")
@@ -153,8 +165,11 @@ class RunFolder:
         if not path.is_file():
             return None
         try:
-            return np.asarray(read_object(path, BadInputError)["indices"], np.int64)
-        except (BadInputError, ValueError, KeyError, TypeError) as error:
+            found = read_object(path, BadInputError)["indices"]
+            if not isinstance(found, list) or not all(type(index) is int for index in found):
+                raise TypeError("no list of numbers")
+            return np.asarray(found, np.int64)
+        except (BadInputError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise BadInputError(
                 f"{path} is damaged; it should hold the indices of the validation images.",
                 "Remove it to have them drawn again from train.seed.",
@@ -191,16 +206,16 @@ def find_weights(run: str | Path) -> tuple[Config, Path]:
     """The configuration and the best weights of a run, while it goes on or after.
 
     The averaged weights of the checkpoint with the best validation ELBO, else those of the newest
-    checkpoint, else its plain weights (``train.ema_decay: 0``).
+    checkpoint, else its plain weights (``train.ema_decay: 0``). A damaged checkpoint is passed
+    over, which the log ``hvae`` says.
 
     Args:
         run: the run folder.
 
     Raises:
-        BadInputError: the folder is no run folder, or there is no checkpoint yet.
+        BadInputError: the folder is no run folder, there is no checkpoint yet, or none is intact.
     """
-    chosen = _best_checkpoint(run)
-    weights = next(p for p in (chosen / EMA_FILE, chosen / MODEL_FILE) if p.is_file())
+    weights = _best_checkpoint(run)[1]
     return RunFolder(run).read_config(), weights
 
 
@@ -210,12 +225,13 @@ def how_far(run: str | Path) -> dict[str, int]:
     Raises:
         BadInputError: as `find_weights`.
     """
-    state = read_state(_best_checkpoint(run))
+    state = _best_checkpoint(run)[0]
     minutes = max(1, round(state["elapsed"] / 60))
     return {"images_seen": state["images"], "updates": state["step"], "minutes": minutes}
 
 
-def _best_checkpoint(run: str | Path) -> Path:
+def _best_checkpoint(run: str | Path) -> tuple[dict[str, Any], Path]:
+    """The state and the weights file of the best checkpoint, or of the next that is intact."""
     folder = RunFolder(run)
     if not folder.config_path.is_file():
         raise BadInputError(f"{run} is not the folder of a training run: it has no {CONFIG_FILE}.")
@@ -225,8 +241,49 @@ def _best_checkpoint(run: str | Path) -> Path:
         raise BadInputError(
             f"The run in {run} has no checkpoint yet.", "Wait for it, or resume the run."
         )
-    best = read_state(checkpoints.path(steps[-1])).get("best_step")
-    return checkpoints.path(best if best in steps else steps[-1])
+    best = _best_step(checkpoints, steps)
+    problem: WeightsError | None = None
+    for step in [best, *(step for step in reversed(steps) if step != best)]:
+        try:
+            found = _state_and_weights(checkpoints.path(step))
+        except WeightsError as error:
+            problem = problem or error
+            continue
+        if problem is not None:
+            _LOG.warning("%s Taking the checkpoint of step %d instead.", problem.message, step)
+        return found
+    raise WeightsError(
+        f"No checkpoint of the run in {run} is intact. {problem.message if problem else ''}",
+        "Put intact ones back, or train again.",
+    )
+
+
+def _best_step(checkpoints: Checkpoints, steps: list[int]) -> int:
+    """The checkpoint with the best validation ELBO, as the newest that can be read tells."""
+    for step in reversed(steps):
+        try:
+            best = read_state(checkpoints.path(step)).get("best_step")
+        except HvaeError:
+            continue
+        return best if best in steps else step
+    return steps[-1]
+
+
+def _state_and_weights(folder: Path) -> tuple[dict[str, Any], Path]:
+    """Of a checkpoint, checked.
+
+    Raises:
+        WeightsError: they are missing or damaged.
+    """
+    state = read_state(folder)
+    for key in ("step", "images", "elapsed"):
+        if key not in state:
+            raise WeightsError(f"{folder / 'state.json'} lacks {key!r}.")
+    name = EMA_FILE if (folder / EMA_FILE).is_file() or state["averaged"] else MODEL_FILE
+    check_files(folder, name)
+    if not (folder / name).is_file():
+        raise WeightsError(f"{folder / name} is missing.")
+    return state, folder / name
 
 
 def is_run_folder(path: str | Path) -> bool:
@@ -237,6 +294,13 @@ def is_run_folder(path: str | Path) -> bool:
 def _disk_errors(path: Path) -> AbstractContextManager[None]:
     hint = "Choose another folder with --output."
     return disk_errors(f"write to the output folder {path}", hint, BadInputError)
+
+
+def _is_of_a_start(entry: Path) -> bool:
+    """Whether a run that was killed before its ``config.yaml`` was there can have left this."""
+    if entry.name in _FOLDERS:
+        return entry.is_dir() and not any(entry.iterdir())
+    return entry.name == LOCK_FILE or is_leftover(entry)
 
 
 def _remove_if_unused(path: Path, existed: bool) -> None:

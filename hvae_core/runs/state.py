@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hvae_core.errors import WeightsError
 from hvae_core.runs.metrics import RunningMeans
+
+_COUNTS = (
+    *("step", "reported_step", "images", "skipped", "nonfinite", "nonfinite_in_a_row"),
+    *("best_step", "stale_epochs"),
+)
+_NUMBERS = ("elapsed", "best_elbo")
+_MAY_BE_NONE = ("best_step", "best_elbo")
 
 
 @dataclasses.dataclass
@@ -80,12 +88,39 @@ class TrainState:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainState:
-        """What `to_dict` gave; keys that this version does not know are passed over."""
+        """What `to_dict` gave; keys that this version does not know are passed over.
+
+        Raises:
+            WeightsError: it is something else.
+        """
+        check_counters(values)
         known = {f.name: values[f.name] for f in dataclasses.fields(cls) if f.name in values}
         state = cls(**{k: v for k, v in known.items() if k not in ("window", "epoch")})
-        state.window.load_state(values["window"])
-        state.epoch.load_state(values["epoch"])
+        for key, means in (("window", state.window), ("epoch", state.epoch)):
+            try:
+                means.load_state(values[key])
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+                raise WeightsError(f"Its {key!r} holds no means of updates.") from error
         return state
+
+
+def check_counters(values: Mapping[str, Any]) -> None:
+    """Refuse counters that no run wrote; those that are missing are passed over.
+
+    Raises:
+        WeightsError: one is no number, or below 0.
+    """
+    for key in (*_COUNTS, *_NUMBERS):
+        value = values.get(key, 0)
+        if value is None and key in _MAY_BE_NONE:
+            continue
+        kinds = int if key in _COUNTS else int | float
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise WeightsError(f"Its {key!r} is no number.")
+        if key != "best_elbo" and not 0 <= value < 1 << 62:
+            raise WeightsError(f"Its {key!r} is out of range.")
+    if not isinstance(values.get("validation"), Mapping | None):
+        raise WeightsError("Its 'validation' holds no figures.")
 
 
 @dataclasses.dataclass(frozen=True)

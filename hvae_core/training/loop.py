@@ -20,7 +20,7 @@ from hvae_core.training.feeding import open_images
 from hvae_core.training.interruption import Interruption
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.run import TrainingRun
-from hvae_core.training.sessions import describe_session
+from hvae_core.training.sessions import changed_since, describe_session
 from hvae_core.training.step import build_step
 from hvae_core.training.tracking import tracking
 from hvae_core.vae import HierarchicalVAE
@@ -116,6 +116,11 @@ def train(
                 "Keep the run folder on a file system that all of them share.",
             )
         if is_main:
-            MetricsFile(folder.sessions_path).append(describe_session(run.step, weights))
+            sessions = MetricsFile(folder.sessions_path)
+            session = describe_session(run.step, weights)
+            before = sessions.read()[-1:] if run.step else []
+            for change in filter(None, (changed_since(last, session) for last in before)):
+                run.note(change)
+            sessions.append(session)
         with Interruption() as interruption:
             return run.fit(interruption)

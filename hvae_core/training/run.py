@@ -116,16 +116,26 @@ class TrainingRun:
             callback.image(self, name, image)
 
     def resume(self) -> bool:
-        """Go back to the newest checkpoint; False where there is none."""
-        steps = self.checkpoints.steps()
-        if self.is_main:
-            self.metrics.truncate(steps[-1] if steps else 0)
-        if not steps:
+        """Go back to the newest intact checkpoint; False where there is none.
+
+        Raises:
+            WeightsError: all checkpoints are damaged, or they are another model's.
+        """
+        newest = self.checkpoints.load_newest()
+        if newest is None:
+            if self.is_main:
+                self.metrics.truncate(0)
             return False
-        checkpoint = self.checkpoints.load(steps[-1])
-        source = str(self.checkpoints.path(steps[-1]))
+        step, checkpoint, damaged = newest
+        source = str(self.checkpoints.path(step))
         self.train_step.load(checkpoint.weights, checkpoint.training, source)
         self.state = TrainState.from_dict(checkpoint.state)
+        self._saved_step = step
+        if self.is_main:
+            self.metrics.truncate(step)
+            self.checkpoints.set_aside_newer(step)
+        for problem in damaged:
+            self.note(f"{problem} It is passed over.")
         return True
 
     def fit(self, interruption: Interruption) -> TrainResult:
@@ -156,7 +166,8 @@ class TrainingRun:
                     self._checkpoint_if_due()
             except InterruptedRun:
                 self._drain()
-                self._checkpoint()
+                if self.state.step != self._saved_step:
+                    self._checkpoint()
                 raise
             self._drain()
             if self.state.step not in self.checkpoints.steps():

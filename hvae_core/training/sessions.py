@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from hvae_core.backends.devices import devices_in_use
 from hvae_core.backends.processes import process_count
 from hvae_core.files.digests import file_digest
 from hvae_core.files.versions import hvae_version, package_version
+
+#: what the numbers of an update depend on, beside the run's own options
+_DECIDES = ("backend", "keras", "hvae", "device", "processes")
 
 
 def describe_session(step: int, weights: Path | None = None) -> dict[str, Any]:
@@ -44,3 +48,26 @@ def describe_session(step: int, weights: Path | None = None) -> dict[str, Any]:
         "platform": platform.platform(),
         **start,
     }
+
+
+def changed_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """What a resumed run is computed on that it was not before, as a sentence.
+
+    Args:
+        before: the session before it, as `describe_session` gave it.
+        now: the session that starts.
+
+    Returns:
+        None where nothing differs that decides numbers.
+    """
+    changes = [
+        f"{key} {now[key]} (it was {str(before[key])[:80]!r})"
+        for key in _DECIDES
+        if key in before and key in now and before[key] != now[key]
+    ]
+    if not changes:
+        return None
+    return (
+        f"The run goes on with {', '.join(changes)}: from here on its numbers are close to those "
+        "of a run that was never stopped, not equal to them."
+    )

@@ -67,6 +67,16 @@ def test_truncating_drops_later_and_broken_lines(tmp_path):
     assert len(file.path.read_text().splitlines()) == 3
 
 
+def test_lines_that_are_no_records_are_passed_over(tmp_path):
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    lines = [b"[]", b"7", b'{"step": "1"}', b'{"step": null}', b"\xff\xfe", b"[" * 9999, b"{}"]
+    file.path.write_bytes(b"\n".join([*lines, b'{"step": 1}', b'{"st']))
+    file.append({"step": 2})
+    assert [record["step"] for record in file.read()] == [1, 2]
+    file.truncate(1)
+    assert file.path.read_text() == '{"step": 1}\n'
+
+
 def test_a_metrics_file_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(TrainingError, match=r"Cannot write .*metrics\.jsonl"):
         MetricsFile(tmp_path / "gone" / "metrics.jsonl").append({"step": 1})

@@ -84,8 +84,28 @@ def test_a_lock_leaves_no_empty_folder_behind(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_damaged_validation_file_is_named(started):
-    (started.path / "validation.json").write_text("[")
+def test_what_a_run_leaves_that_was_killed_before_it_began_is_no_run(tmp_path):
+    folder = RunFolder(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / ".lock").write_text("")
+    (tmp_path / ".config.yaml.00c0ffee.tmp").write_text("mod")
+    folder.check_new()
+    folder.check_resumed(config())
+    folder.create(config(), np.arange(2))
+    assert not list(tmp_path.glob(".*.tmp"))
+    for name in ("mine.tmp", ".config.yaml.tmp", "checkpoints/step-00000001"):
+        other = RunFolder(tmp_path / "other")
+        (other.path / name).mkdir(parents=True)
+        with pytest.raises(BadInputError, match="not empty"):
+            other.check_resumed(config())
+
+
+@pytest.mark.parametrize(
+    "content", ["[", "{}", '{"indices": 5}', '{"indices": [[1]]}', '{"indices": [1e999, true]}',
+                '{"indices": ["1"]}', f'{{"indices": [{10**30}]}}', "[" * 9999],
+)  # fmt: skip
+def test_a_damaged_validation_file_is_named(started, content):
+    (started.path / "validation.json").write_text(content)
     with pytest.raises(BadInputError, match=r"validation\.json is damaged"):
         started.validation_indices()
 
@@ -101,6 +121,19 @@ def test_the_best_averaged_weights_are_found(started):
     assert (weights.parent.name, weights.name) == ("step-00000002", "ema.safetensors")
     assert found.to_dict() == config().to_dict()
     assert how_far(started.path) == {"images_seen": 64, "updates": 2, "minutes": 3}
+
+
+def test_a_damaged_best_checkpoint_is_told_and_the_next_one_taken(started, caplog):
+    for step in (1, 2, 3):
+        save(started, step, best=min(2, step))
+    (started.path / "checkpoints/step-00000002/ema.safetensors").write_bytes(b"")
+    assert find_weights(started.path)[1].parent.name == "step-00000003"
+    assert "step-00000002/ema.safetensors is damaged" in caplog.text
+    assert how_far(started.path)["updates"] == 3
+    for path in started.path.glob("checkpoints/*/state.json"):
+        path.write_text("[]")
+    with pytest.raises(BadInputError, match=r"No checkpoint of the run in .* is intact"):
+        how_far(started.path)
 
 
 def test_without_averages_the_weights_themselves_are_found(started):

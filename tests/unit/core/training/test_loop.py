@@ -4,10 +4,12 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -276,3 +278,22 @@ def test_the_default_callbacks_follow_the_options():
     assert names(tensorboard=True) == ["ProgressDisplay", "tensorboard"]
     assert names(trackers=["tensorboard"]) == ["ProgressDisplay", "tensorboard"]
     assert names(trackers=["tensorboard"], tensorboard=True) == ["ProgressDisplay", "tensorboard"]
+
+
+def test_a_run_that_goes_on_past_damage_or_elsewhere_says_so(unbroken, tmp_path):
+    output = tmp_path / "run"
+    shutil.copytree(unbroken.output, output)
+    sessions = output / "sessions.jsonl"
+    sessions.write_text(sessions.read_text().replace(keras.config.backend(), "theano"))
+    newest = output / "checkpoints" / "step-00000008"
+    (newest / "optimizer.safetensors").write_bytes(b"")
+    hear = Hear()
+    train(config(), output, resume=True, callbacks=[hear])
+    assert hear.notes[0].startswith(f"{newest / 'optimizer.safetensors'} is damaged")
+    assert hear.notes[1] == "Going on from step 5."
+    assert f"The run goes on with backend {keras.config.backend()}" in hear.notes[2]
+    assert_equal(records(output), records(unbroken.output))
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        again = read_tensors(newest / name)
+        for key, value in read_tensors(unbroken.output / newest.relative_to(output) / name).items():
+            np.testing.assert_array_equal(again[key], value)
