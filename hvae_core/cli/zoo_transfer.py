@@ -84,7 +84,8 @@ def _publication(
     from hvae_core.errors import PresetError
     from hvae_core.files.json_files import read_object
     from hvae_core.images.grids import save_grid
-    from hvae_core.runs.run_folder import how_far, is_run_folder
+    from hvae_core.runs.best_checkpoint import how_far
+    from hvae_core.runs.run_folder import is_run_folder
     from hvae_core.zoo import Publication, find_preset
     from hvae_core.zoo.finding import find_source
     from hvae_core.zoo.publishing import figures_of

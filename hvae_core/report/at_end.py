@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hvae_core.backends.processes import process_count
 from hvae_core.report.reporting import write_report
-from hvae_core.runs.run_folder import find_weights
+from hvae_core.runs.best_checkpoint import find_weights
 from hvae_core.training.callbacks import Callback, Run
 
 if TYPE_CHECKING:

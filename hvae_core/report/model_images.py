@@ -12,7 +12,7 @@ from hvae_core.errors import DataError
 from hvae_core.images.grids import encode_png, make_grid
 from hvae_core.report.collect import RunFacts, held_out
 from hvae_core.report.picture import Picture
-from hvae_core.runs.run_folder import find_weights
+from hvae_core.runs.best_checkpoint import find_weights
 from hvae_core.training.feeding import SPLIT
 
 if TYPE_CHECKING:

@@ -175,7 +175,8 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
         HvaeError: there is no such thing, or it is damaged.
     """
     from hvae_core.config import load_config
-    from hvae_core.runs.run_folder import find_weights, is_run_folder
+    from hvae_core.runs.best_checkpoint import find_weights
+    from hvae_core.runs.run_folder import is_run_folder
 
     path = Path(source)
     if is_run_folder(path) and not (path / "preset.yaml").is_file():

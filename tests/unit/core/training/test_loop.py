@@ -18,8 +18,8 @@ pytest.importorskip("sklearn")
 import hvae_core as hvae
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError, DataError, WeightsError
+from hvae_core.runs.best_checkpoint import find_weights
 from hvae_core.runs.metrics import MetricsFile
-from hvae_core.runs.run_folder import find_weights
 from hvae_core.training import train
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.loop import default_callbacks

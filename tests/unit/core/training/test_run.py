@@ -11,8 +11,9 @@ from hvae_core.config import parse_config
 from hvae_core.data import ArraySource
 from hvae_core.errors import TrainingError
 from hvae_core.interfaces import Dataset, DatasetInfo
+from hvae_core.runs.best_checkpoint import find_weights, how_far
 from hvae_core.runs.metrics import MetricsFile
-from hvae_core.runs.run_folder import RunFolder, find_weights, how_far
+from hvae_core.runs.run_folder import RunFolder
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.feeding import Images
 from hvae_core.training.interruption import InterruptedRun, Interruption
