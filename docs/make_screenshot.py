@@ -6,21 +6,33 @@ Chromium that is installed.
 
 from __future__ import annotations
 
+import queue
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
 from hvae_core.explore.models import Models
-from hvae_core.explore.page import serve
+from hvae_core.explore.server import gated, listen, serve, upload_folder
 
 TARGET = Path(__file__).resolve().parent / "images" / "explore.png"
 
 
 def main(preset: str, image: str, latents: str) -> None:
     """Upload ``image``, reconstruct it from its first ``latents``, and take the picture."""
-    page, address = serve(Models(preset), "127.0.0.1", None, open_browser=False)
+    with upload_folder() as folder, listen("127.0.0.1", None) as listening:
+        from hvae_core.explore.page import build_page
+
+        gate = gated(build_page(Models(preset)), "127.0.0.1", folder)
+        told: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=serve, args=(gate, listening, told.put, False), daemon=True).start()
+        take(told.get(), image, latents)
+
+
+def take(address: str, image: str, latents: str) -> None:
+    """Visit the page at ``address``."""
     with sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
@@ -38,7 +50,6 @@ def main(preset: str, image: str, latents: str) -> None:
         tab.mouse.move(5, 5)
         tab.screenshot(path=TARGET)
         browser.close()
-    page.close()
 
 
 if __name__ == "__main__":

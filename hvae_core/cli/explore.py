@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-
 import click
 
 
@@ -27,25 +24,28 @@ def command(source: str | None, host: str, port: int | None, no_browser: bool) -
     """
     from hvae_core.errors import BadInputError, MissingDependencyError
     from hvae_core.explore.models import Models
+    from hvae_core.explore.server import gated, listen, serve, upload_folder
 
-    with tempfile.TemporaryDirectory(prefix="hvae-explore-") as folder:
-        # gradio reads these where it is imported and where it stores what is uploaded
-        os.environ["GRADIO_TEMP_DIR"] = folder
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    with upload_folder() as folder:
         try:
             import gradio  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError.for_extra("gradio", "explore", "hvae explore") from error
         models = Models(source)
-        from hvae_core.explore.page import serve
+        from hvae_core.explore.page import build_page
 
         try:
-            page, address = serve(models, host, port, not no_browser)
+            listening = listen(host, port)
         except OSError as error:
             where = f"{host}:{port}" if port else host
             raise BadInputError(
-                f"Cannot serve on {where}: {str(error).splitlines()[0].rstrip('.')}.",
+                f"Cannot serve on {where}: {error.strerror or error}.",
                 "Choose another with --port or --host.",
             ) from error
-        click.echo(f"hvae explore is at {address} (Ctrl-C ends it)")
-        page.block_thread()
+        with listening:
+            serve(
+                gated(build_page(models), host, folder),
+                listening,
+                lambda address: click.echo(f"hvae explore is at {address} (Ctrl-C ends it)"),
+                not no_browser,
+            )

@@ -1,4 +1,4 @@
-"""The page and its server, in gradio."""
+"""The page, in gradio."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import gradio as gr
 
 from hvae_core.explore.models import Models, describe
 from hvae_core.explore.tabs import interpolate_tab, reconstruct_tab, sample_tab
-from hvae_core.explore.uploads import MAX_BYTES
 from hvae_core.explore.widgets import on
 
+#: visitors' requests that may wait at once
+QUEUE = 64
 #: fonts of the visitor's system: gradio's own would be fetched from elsewhere
 FONT = ("system-ui", "sans-serif")
 STYLE = {
@@ -46,35 +47,5 @@ def build_page(models: Models) -> gr.Blocks:
             return describe(chosen, model), gr.Slider(maximum=layers, value=layers)
 
         on(name.change, choose, [name], [about, latents])
+    page.queue(max_size=QUEUE)
     return page
-
-
-def serve(models: Models, host: str, port: int | None, open_browser: bool) -> tuple[gr.Blocks, str]:
-    """Serve the page in threads of this process.
-
-    Args:
-        models: what it can show.
-        host: the interface.
-        port: the port; None: the first free one from 7860 on.
-        open_browser: show the page.
-
-    Returns:
-        The page, and its address.
-
-    Raises:
-        OSError: the port cannot be had.
-    """
-    page = build_page(models)
-    _, address, _ = page.launch(
-        server_name=host,
-        server_port=port,
-        inbrowser=open_browser,
-        prevent_thread_lock=True,
-        share=False,
-        quiet=True,
-        ssr_mode=False,
-        footer_links=[],
-        max_file_size=MAX_BYTES,
-        **STYLE,
-    )
-    return page, address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hvae_core.errors import DataError
@@ -9,6 +10,33 @@ from hvae_core.images.user_images import FittedImage, read_user_image
 
 MAX_BYTES = 10 << 20
 MAX_PIXELS = 40_000_000
+
+
+def own_file(path: object, folder: Path) -> Path:
+    """``path`` if it is a file inside ``folder``.
+
+    Whatever else it is, the answer is the same, so that nobody learns which files there are; and
+    nothing outside the folder is even looked at.
+
+    Args:
+        path: what a visitor's request names.
+        folder: where uploads are kept, resolved.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    refusal = DataError("There is no such upload.", "Upload the image again.")
+    if not isinstance(path, str) or not path.isprintable() or not os.path.isabs(path):
+        raise refusal
+    if not Path(os.path.normpath(path)).is_relative_to(folder):
+        raise refusal
+    try:
+        resolved = Path(path).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        raise refusal from None
+    if not resolved.is_relative_to(folder) or not resolved.is_file():
+        raise refusal
+    return resolved
 
 
 def read_upload(path: str | None, shape: tuple[int, int, int], which: str) -> FittedImage:

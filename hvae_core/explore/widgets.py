@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from hvae_core.errors import HvaeError
+from hvae_core.explore.uploads import own_file
 
 
 def shown(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,8 +74,15 @@ def upload_field(label: str) -> gr.Image:
         sources=["upload", "clipboard"], elem_classes="upload",
     )  # fmt: skip
     # Decoding the file is ours, where a damaged one is an error with a sentence.
-    field.preprocess = lambda payload: None if payload is None else payload.path
+    field.preprocess = _uploaded_path
     return field
+
+
+def _uploaded_path(payload: Any) -> str | None:
+    if payload is None:
+        return None
+    folder = Path(gr.utils.get_upload_folder()).resolve()
+    return str(shown(own_file)(payload.path, folder))
 
 
 def whole(number: float | None) -> int:
