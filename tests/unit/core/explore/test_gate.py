@@ -9,7 +9,8 @@ import time
 import pytest
 
 from hvae_core.explore import gate as gates
-from hvae_core.explore.gate import API, FILE, JOIN, UPLOAD, Gate, own_names
+from hvae_core.explore.gate import API, FILE, JOIN, UPLOAD, Gate
+from hvae_core.explore.own_names import own_names
 
 HOME = "127.0.0.1:7860"
 #: which routes the page serves, and how a request to them may be refused; all others are 404
