@@ -191,7 +191,7 @@ def create(component: str, config: Mapping[str, Any] | None = None, **arguments:
 
 def evaluate(
     model: HierarchicalVAE | ExportedModel | str | Path,
-    dataset: str | Mapping[str, Any] | Dataset | None = None,
+    dataset: Any = None,
     split: str = "test",
     **options: Any,
 ) -> dict[str, Any]:
@@ -199,13 +199,20 @@ def evaluate(
 
     Args:
         model: a model, or what `load_runnable` takes.
-        dataset: a data set, its name, or a mapping with its name and options; by default the one
-            that the model's configuration names.
-        split: which of its splits.
+        dataset: images: a NumPy array or tensor [N, H, W, C], a pair (images, labels), a data set
+            of PyTorch, TensorFlow, Keras, Grain or Hugging Face, anything with ``__len__`` and
+            ``__getitem__``, or a mapping of split names to such. Or a data set of hvae, its name,
+            or a mapping with its name and options. By default the data set that the model's
+            configuration names.
+        split: which of its splits; images without a split are taken for it.
         options: further arguments of `hvae_core.evaluation.evaluate`.
+
+    Raises:
+        DataError: the images do not fit the model, or are not uint8 without loss.
     """
     from hvae_core.config import create_component
     from hvae_core.data import open_dataset
+    from hvae_core.data.given import evaluate_on, names_a_dataset
     from hvae_core.evaluation import evaluate as run
     from hvae_core.interfaces import Dataset
 
@@ -213,14 +220,10 @@ def evaluate(
         model = load_runnable(model)
     if dataset is None:
         dataset = open_dataset(model.config.data)
-    elif isinstance(dataset, str | Mapping):
+    elif names_a_dataset(dataset):
         dataset = open_dataset(create_component("dataset", dataset))
     elif not isinstance(dataset, Dataset):
-        raise BadInputError(
-            f"dataset is of type {type(dataset).__name__}; expected a data set's name, a mapping "
-            "with its name and options, or a data set.",
-            "For the bound of an array of images use model.elbo(images).",
-        )
+        dataset = evaluate_on(model.config, dataset, model.image_shape, split)
     return run(model, dataset, split, **options)
 
 
@@ -228,6 +231,7 @@ def train(
     config: Config | Mapping[str, Any] | str | Path,
     output: str | Path,
     *,
+    dataset: Any = None,
     overrides: Sequence[str] = (),
     resume: bool = False,
     callbacks: Sequence[Any] = (),
@@ -239,19 +243,49 @@ def train(
     Args:
         config: a `Config`, plain values, a YAML file or a preset's name.
         output: the run folder.
+        dataset: images in place of those of the configuration: a NumPy array or tensor
+            [N, H, W, C], a pair (images, labels), a data set of PyTorch, TensorFlow, Keras, Grain
+            or Hugging Face, anything with ``__len__`` and ``__getitem__``, or a mapping of split
+            names, one of them ``"train"``, to such. Or a data set's name, or a mapping with its
+            name and options. Plain values may also have them as their ``data``.
         overrides: ``key=value`` strings, as ``--set`` takes them.
         resume: go on with the run in ``output``.
         callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
         weights: what to start from in place of fresh weights, see
             `hvae_core.zoo.finding.find_weights_file`.
         backend: jax, tensorflow or torch, where Keras is not imported yet.
+
+    Raises:
+        ConfigError: the configuration is not valid, or a run is to be resumed with other images.
+        DataError: the images do not fit the model, or are not uint8 without loss.
     """
     start = None if weights is None else find_weights_file(weights)
     select_training_backend(backend)
     from hvae_core.report import ReportAtEnd
     from hvae_core.training import train as run
 
-    chosen = _as_config(config, overrides)
+    chosen, images = _with_data(config, dataset, overrides)
     # Last, as it gives the model its best weights.
-    watching = [*callbacks, *([ReportAtEnd()] if chosen.train.report else [])]
-    return run(chosen, Path(output), resume=resume, callbacks=watching, weights=start)
+    watching = [*callbacks, *([ReportAtEnd(images)] if chosen.train.report else [])]
+    return run(
+        chosen, Path(output), resume=resume, callbacks=watching, weights=start, dataset=images
+    )
+
+
+def _with_data(
+    config: Config | Mapping[str, Any] | str | Path, dataset: Any, overrides: Sequence[str]
+) -> tuple[Config, Dataset | None]:
+    """The configuration, and the data set where its images are held by Python objects."""
+    from hvae_core.data.given import names_a_dataset, train_on
+
+    if isinstance(config, Mapping) and config.get("data") is not None:
+        held = config["data"]
+        if dataset is not None or not names_a_dataset(held):
+            config = {key: value for key, value in config.items() if key != "data"}
+            dataset = held if dataset is None else dataset
+    if dataset is None:
+        return _as_config(config, overrides), None
+    chosen = _as_config(config, ())
+    if not names_a_dataset(dataset):
+        return train_on(chosen, dataset, overrides)
+    return _as_config({**chosen.to_dict(), "data": dataset}, overrides), None

@@ -17,6 +17,8 @@ from hvae_core.errors import HvaeError
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import ComponentSpec
 
+_GIVEN = "; images held in Python are given as hvae.train(..., dataset=images)"
+
 
 @dataclasses.dataclass(frozen=True)
 class Component:
@@ -101,15 +103,15 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
     """
     if isinstance(value, Component):
         return value
-    if value is None or value == "none":
+    if value is None or (isinstance(value, str) and value == "none"):
         value = {"name": "none"}
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, Mapping):
         raise PydanticCustomError(
             "component",
-            "expected the name of {kind}, or a mapping with 'name' and its options",
-            {"kind": _one(kind)},
+            "expected the name of {kind}, or a mapping with 'name' and its options{further}",
+            {"kind": _one(kind), "further": _GIVEN if kind == "dataset" else ""},
         )
     options = dict(value)
     name = options.pop("name", None)

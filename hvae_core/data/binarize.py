@@ -6,6 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from hvae_core.interfaces import ImageSource, Shape3
+
 Binarization = Literal["dynamic", "static", "threshold", "none"]
 
 BINARIZATION_HELP = (
@@ -35,3 +37,29 @@ def binarize_once(images: np.ndarray, kind: Binarization, seed: int) -> np.ndarr
     if kind == "threshold":
         return np.where(images >= 128, 255, 0).astype(np.uint8)
     return images
+
+
+class BinarizedOnce:
+    """Images binarized as they are read, each always in the same way.
+
+    Args:
+        source: grey values.
+        kind: as `binarize_once` takes it.
+        seed: of the static draw, of which every image has its own.
+    """
+
+    def __init__(self, source: ImageSource, kind: Binarization, seed: int) -> None:
+        self.source, self.kind, self.seed = source, kind, seed
+        self.shape: Shape3 = source.shape
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        """The images at ``indices``: uint8 [len(indices), H, W, C]."""
+        images = self.source.batch(indices)
+        if self.kind != "static":
+            return binarize_once(images, self.kind, self.seed)
+        for row, index in enumerate(indices):
+            images[row] = draw(images[row], np.random.default_rng((self.seed, int(index))))
+        return images

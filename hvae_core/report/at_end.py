@@ -10,6 +10,7 @@ from hvae_core.runs.best_checkpoint import find_weights
 from hvae_core.training.callbacks import Callback, Run
 
 if TYPE_CHECKING:
+    from hvae_core.interfaces import Dataset
     from hvae_core.vae import HierarchicalVAE
 
 
@@ -18,7 +19,13 @@ class ReportAtEnd(Callback):
 
     Without sample grids (``train.sample_epochs: 0``), and where several processes train together,
     it leaves out the images of the model. Whatever goes wrong is told and harms nothing.
+
+    Args:
+        dataset: the run's data set, where it is open already.
     """
+
+    def __init__(self, dataset: Dataset | None = None) -> None:
+        self.dataset = dataset
 
     def finished(self, run: Run) -> None:
         """See `Callback.finished`. The model then holds the best weights."""
@@ -26,7 +33,8 @@ class ReportAtEnd(Callback):
             return
         draws = bool(run.config.train.sample_epochs) and process_count() == 1
         try:
-            write_report(run.output, samples=draws, model=self._best(run) if draws else None)
+            model = self._best(run) if draws else None
+            write_report(run.output, samples=draws, model=model, dataset=self.dataset)
         except Exception as error:  # the run itself is done
             run.note(f"The report was not written: {error}. Try: hvae report {run.output}")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hvae_core.config import Config
 from hvae_core.errors import BadInputError, HvaeError
 from hvae_core.runs.checkpoints import read_state
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.run_folder import RunFolder, is_run_folder
+
+if TYPE_CHECKING:
+    from hvae_core.interfaces import Dataset
 
 Record = dict[str, Any]
 
@@ -26,6 +29,7 @@ class RunFacts:
         epochs: the records of epochs, in order.
         sessions: when it was started and gone on with, on what.
         state: the newest checkpoint's counters; empty where there is none.
+        dataset: the configuration's data set, where it is open already.
     """
 
     path: Path
@@ -34,6 +38,7 @@ class RunFacts:
     epochs: list[Record]
     sessions: list[Record]
     state: Record
+    dataset: Dataset | None = None
 
     @property
     def trained(self) -> list[Record]:

@@ -94,7 +94,7 @@ def real_images(facts: RunFacts) -> tuple[np.ndarray, str]:
     Raises:
         DataError: the images cannot be read, or all were trained on.
     """
-    dataset = open_dataset(facts.config.data)
+    dataset = open_dataset(facts.config.data) if facts.dataset is None else facts.dataset
     if "test" in dataset.splits:
         source, name = dataset.load("test"), "test"
         indices = np.arange(min(RECONSTRUCTED, len(source)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from hvae_core.report.html import render
 from hvae_core.report.picture import Picture
 
 if TYPE_CHECKING:
+    from hvae_core.interfaces import Dataset
     from hvae_core.vae import HierarchicalVAE
 
 REPORT_FILE = "report.html"
@@ -24,6 +26,7 @@ def write_report(
     output: str | Path | None = None,
     samples: bool = True,
     model: HierarchicalVAE | None = None,
+    dataset: Dataset | None = None,
 ) -> Path:
     """Write the report of a run, which may be under way.
 
@@ -35,6 +38,7 @@ def write_report(
         output: the page; by default ``report.html`` in the run folder.
         samples: whether to draw images from the model; without them no Keras is imported.
         model: the run's model, with the weights to draw from; by default the best are loaded.
+        dataset: the run's data set, where it is open already.
 
     Returns:
         The page's path.
@@ -43,7 +47,7 @@ def write_report(
         BadInputError: the folder holds no run, or the page cannot be written.
         ConfigError: the run's configuration is not valid.
     """
-    facts = collect(run)
+    facts = dataclasses.replace(collect(run), dataset=dataset)
     pictures, notes = draw(facts, samples, model)
     target = facts.path / REPORT_FILE if output is None else Path(output)
     try:

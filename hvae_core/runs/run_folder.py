@@ -45,6 +45,7 @@ CHANGEABLE = frozenset(
         "train.compile",
         "train.devices",
         "train.remat",
+        "data.type",
         "data.root",
         "data.url",
     }
@@ -111,11 +112,14 @@ class RunFolder:
             ConfigError: an option that decides the updates differs, or there is no run here.
         """
         from hvae_core.config import flatten
+        from hvae_core.data.given import check_same_images
 
         if not self.config_path.is_file():
             self.check_new()
             return
-        before, now = flatten(self.read_config().to_dict()), flatten(config.to_dict())
+        run = self.read_config()
+        check_same_images(run.data, config.data, self.path)
+        before, now = flatten(run.to_dict()), flatten(config.to_dict())
         for key in sorted({*before, *now} - CHANGEABLE):
             was, wanted = _option(before, key), _option(now, key)
             if was != wanted:

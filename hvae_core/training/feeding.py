@@ -76,12 +76,15 @@ class Images:
         return lambda: (batches.batch(step) for step in range(batches.steps_per_epoch))
 
 
-def open_images(config: Config, validation: np.ndarray | None = None) -> Images:
+def open_images(
+    config: Config, validation: np.ndarray | None = None, dataset: Dataset | None = None
+) -> Images:
     """Open the data set and divide its training split.
 
     Args:
         config: gives `data` and the options of the division.
         validation: the images held out when the run was started, or None to draw them.
+        dataset: the data set that `data` stands for, where it is open already.
 
     Raises:
         DataError: the data set cannot be read, or has too few images.
@@ -93,7 +96,7 @@ def open_images(config: Config, validation: np.ndarray | None = None) -> Images:
             "stop by.",
             "Hold out some images, or leave train.patience unset.",
         )
-    dataset = open_dataset(config.data)
+    dataset = open_dataset(config.data) if dataset is None else dataset
     source = dataset.load(SPLIT)
     count = len(source)
     if validation is None:

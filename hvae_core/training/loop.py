@@ -29,6 +29,8 @@ from hvae_core.weights import load_weights
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from hvae_core.interfaces import Dataset
+
 __all__ = ["TrainResult", "default_callbacks", "train"]
 
 
@@ -64,6 +66,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     console: Console | None = None,
     weights: Path | None = None,
+    dataset: Dataset | None = None,
 ) -> TrainResult:
     """Train a model. `hvae_core.train` writes the report after it.
 
@@ -76,6 +79,7 @@ def train(
         console: where the progress is shown, by default stderr.
         weights: a safetensors file to start from in place of fresh weights. A run that is gone on
             with from a checkpoint does not read it.
+        dataset: what ``config.data`` stands for, where it cannot be opened from its options.
 
     Raises:
         ConfigError: the configuration is impossible, or another one's run is to be resumed.
@@ -96,7 +100,7 @@ def train(
                 folder.check_resumed(config)
             elif is_main:
                 folder.check_new()
-            images = open_images(config, folder.validation_indices() if resume else None)
+            images = open_images(config, folder.validation_indices() if resume else None, dataset)
             check_against_shape(config, images.shape)
             if is_main:
                 stack.enter_context(folder.lock())

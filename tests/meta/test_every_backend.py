@@ -45,6 +45,8 @@ RUN_ONCE = {
     "unit/core/plugins/test_contract_kit.py": "what importing a component changes",
     "unit/core/plugins/test_foreign_data.py": CHOICE,
     "unit/core/test_api.py": CHOICE,
+    "unit/core/data/test_python_objects.py": "data sets give NumPy arrays",
+    "unit/core/test_own_data.py": "data sets give NumPy arrays",
     "unit/core/training/test_loop.py": "when a run records, saves, validates and stops",
     "unit/core/training/test_memory.py": "estimates; PyTorch alone tells what a graph keeps",
     "unit/core/training/test_run.py": "a stand-in of NumPy makes the updates",

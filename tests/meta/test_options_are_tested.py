@@ -220,6 +220,12 @@ TESTED = {
     f"{SETS}/test_image_sets.py::test_parquet_column_crop_and_flip": (
         "dataset.parquet.column", "dataset.parquet.crop", "dataset.parquet.flip",
     ),
+    "unit/core/data/test_given.py::test_the_configuration_says_what_the_images_are": (
+        "dataset.python.type", "dataset.python.shape", "dataset.python.images",
+        "dataset.python.digest",
+    ),
+    f"{SETS}/test_python_images.py::test_flips_in_training_only": ("dataset.python.flip",),
+    f"{SETS}/test_python_images.py::test_binarizations": ("dataset.python.binarization",),
     f"{SETS}/test_imagenet.py::test_npz": ("dataset.imagenet32.root", "dataset.imagenet64.root"),
     f"{SETS}/test_imagenet.py::test_the_other_version": (
         "dataset.imagenet32.version", "dataset.imagenet64.version",

@@ -132,11 +132,6 @@ def test_what_cannot_be_created_is_told(component, config, error, sentence):
         hvae.create(component, config, image_shape=(4, 4, 1))
 
 
-def test_what_is_no_data_set_is_told():
-    with pytest.raises(BadInputError, match=r"dataset is of type ndarray; .* model\.elbo"):
-        hvae.evaluate(hvae.build(CONFIG), np.zeros((2, 4, 4, 1), np.uint8))
-
-
 @pytest.mark.every_backend
 def test_another_backend_than_the_running_one_is_refused(preset):
     import keras

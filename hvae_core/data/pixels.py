@@ -1,0 +1,196 @@
+"""From what Python code gives for an image to uint8, without loss or not at all."""
+
+from __future__ import annotations
+
+import io
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hvae_core.data.decode import DECODING_ERRORS
+from hvae_core.errors import DataError
+from hvae_core.interfaces import Shape3
+from hvae_core.interfaces.image_shapes import check_image_shape
+
+#: where an item that is a mapping has its image
+IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")
+#: how far a value times 255 may be from a whole number: float32 is within 2e-5
+_ROUNDING = 1e-3
+
+
+def as_array(item: Any, channels: int, where: str) -> np.ndarray:
+    """The image or the images of an item, in whatever dtype and layout it has.
+
+    Args:
+        item: an array, a tensor of any library, a Pillow image, an encoded image, nested lists; or
+            a tuple that begins with one, or a mapping that has one under one of `IMAGE_KEYS`.
+        channels: wanted of a Pillow image: grey ones become RGB, nothing else is converted.
+        where: names the item in messages.
+
+    Raises:
+        DataError: it holds no image.
+    """
+    if isinstance(item, Mapping):
+        return as_array(_entry(item, where), channels, where)
+    if isinstance(item, bytes):
+        try:
+            with Image.open(io.BytesIO(item)) as opened:
+                return _from_pillow(opened, channels, where)
+        except DECODING_ERRORS as error:
+            raise DataError(f"{where} is no readable image ({error}).") from error
+    if isinstance(item, Image.Image):
+        return _from_pillow(item, channels, where)
+    if isinstance(item, tuple | list) and item and not isinstance(item[0], numbers.Number | list):
+        return as_array(item[0], channels, where)
+    try:
+        return np.asarray(item.detach().cpu() if hasattr(item, "detach") else item)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(
+            f"{where} is of type {type(item).__name__}, which is no array of numbers ({error}).",
+            "Give NumPy arrays, tensors or Pillow images.",
+        ) from error
+
+
+def _entry(item: Mapping[Any, Any], where: str) -> Any:
+    """The image of a mapping, such as a row of a table."""
+    for key in IMAGE_KEYS:
+        if key in item:
+            return item[key]
+    if isinstance(item.get("bytes"), bytes):  # an undecoded cell of a Hugging Face data set
+        return item["bytes"]
+    raise DataError(
+        f"{where} has the entries {', '.join(map(str, item))}; which is the image is not known.",
+        f"Name it {IMAGE_KEYS[0]!r}, or give tuples that begin with the image.",
+    )
+
+
+def _from_pillow(image: Image.Image, channels: int, where: str) -> np.ndarray:
+    if image.mode == "1":
+        image = image.convert("L")
+    elif image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode in ("RGBA", "LA") and channels < len(image.mode):
+        if image.getextrema()[-1] != (255, 255):
+            raise DataError(
+                f"{where} has transparent pixels.", "Lay it on a background of your choice first."
+            )
+        image = image.convert(image.mode[:-1])
+    if image.mode == "L" and channels == 3:
+        image = image.convert("RGB")
+    bands = len(image.getbands())
+    if bands != channels or image.mode not in ("L", "LA", "RGB", "RGBA"):
+        raise DataError(
+            f"{where} is a Pillow image of mode {image.mode}; the model's images have {channels} "
+            f"channel{'s' if channels > 1 else ''} of 8 bits.",
+            f"Convert it first, as in image.convert({'L' if channels == 1 else 'RGB'!r}).",
+        )
+    return np.asarray(image).reshape(image.height, image.width, bands)
+
+
+def as_batch(
+    array: np.ndarray, shape: Shape3, where: str, single: bool = True
+) -> tuple[np.ndarray, bool]:
+    """View an image or several as [n, H, W, C].
+
+    Args:
+        array: [H, W, C], [C, H, W], with one channel also [H, W]; or several such.
+        shape: [H, W, C] wanted. It decides between the layouts; where both fit, channels are last.
+        where: names the array in messages.
+        single: whether it may be one image.
+
+    Returns:
+        The view, and whether it was one image.
+
+    Raises:
+        DataError: it is of another shape.
+    """
+    height, width, channels = shape
+    planes = (channels, height, width)
+    forms = (shape, planes, (height, width)) if channels == 1 else (shape, planes)
+    for form in forms:
+        is_one = single and array.shape == form
+        if not is_one and (array.ndim != len(form) + 1 or array.shape[1:] != form):
+            continue
+        if form == planes != shape:
+            array = np.moveaxis(array, -3, -1)
+        return array.reshape(-1, *shape) if is_one or array.ndim == 3 else array, is_one
+    check_image_shape(array.shape, shape, f"{where} has", batch=not single, kind=DataError)
+    raise AssertionError("the shape is refused above")
+
+
+def unit_of(array: np.ndarray) -> int | None:
+    """What the values are multiplied by to be 0 to 255: 1, 255, or None if all are 0 or 1."""
+    if array.dtype == bool:
+        return 255
+    if array.dtype.kind not in "iuf":
+        return 1  # which `quantized` refuses
+    if not array.size:
+        return None
+    if array.max() > 1:
+        return 1
+    return None if ((array == 0) | (array == 1)).all() else 255 if array.dtype.kind == "f" else 1
+
+
+def common_unit(units: set[int | None], floating: bool, where: str) -> int:
+    """What the values of a whole data set are multiplied by.
+
+    Args:
+        units: what `unit_of` said of its parts.
+        floating: whether the values are floating-point numbers.
+        where: names the data set in messages.
+
+    Raises:
+        DataError: the parts disagree, or all values are the integers 0 and 1.
+    """
+    known = units - {None}
+    if len(known) == 1:
+        return known.pop() or 1
+    if known:
+        raise DataError(
+            f"{where} has images with values up to 1 and others with larger ones.",
+            "Give all with values from 0 to 255.",
+        )
+    if floating:
+        return 255
+    raise DataError(
+        f"All values of {where} are 0 or 1; expected 0 to 255.", "Multiply the images by 255."
+    )
+
+
+def quantized(array: np.ndarray, unit: int, where: str) -> np.ndarray:
+    """The values as uint8, where nothing is lost by it.
+
+    Args:
+        array: uint8; bool; integers from 0 to 255; floating-point numbers that are whole and from
+            0 to 255, or with ``unit`` 255 multiples of 1/255 from 0 to 1.
+        unit: what the values are multiplied by, see `common_unit`.
+        where: names the array in messages.
+
+    Raises:
+        DataError: something would be lost.
+    """
+    if array.dtype == np.uint8:
+        return array if unit == 1 else array * np.uint8(unit)
+    if array.dtype == bool:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype.kind not in "iuf":
+        raise DataError(
+            f"{where} holds values of type {array.dtype}; expected uint8.",
+            "Give an array of numbers from 0 to 255.",
+        )
+    scaled = np.asarray(array, np.float64) * unit
+    whole = np.rint(scaled)
+    tolerance = _ROUNDING if unit != 1 else 0.0
+    lossless = np.isfinite(scaled).all() and bool((np.abs(scaled - whole) <= tolerance).all())
+    if lossless and (whole.size == 0 or (whole.min() >= 0 and whole.max() <= 255)):
+        return whole.astype(np.uint8)
+    raise DataError(
+        f"{where} holds {array.dtype} values from {array.min():.6g} to {array.max():.6g}; expected "
+        "uint8 from 0 to 255, or the same values as other numbers: whole, or multiples of 1/255 "
+        "up to 1.",
+        "Give the pixels as they were before they were standardised; hvae does that itself. More "
+        "than 8 bits have to be brought to 8: (x / x.max() * 255).round().astype('uint8').",
+    )
