@@ -108,7 +108,9 @@ class LikelihoodContract(SharingContract):
         assert whole.shape == (3,)
         assert whole.dtype == np.float32
         assert np.isfinite(whole).all()
-        np.testing.assert_array_equal(trial.log_prob(x.astype("f"), parameters), whole)
+        # another program, whose sums a compiler may order in another way
+        floats = trial.log_prob(x.astype("f"), parameters)
+        np.testing.assert_allclose(floats, whole, rtol=1e-6)
         alone = trial.log_prob(x[1:2], parameters[1:2])
         np.testing.assert_allclose(alone[0], whole[1], rtol=1e-5)
 
