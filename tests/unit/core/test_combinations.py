@@ -37,7 +37,7 @@ SCALES = {"scales": [False, True, False]}
 FLOWS = {
     "none": None,
     "sylvester": {"name": "sylvester", "flows": 2, "orthogonal_vectors": 2, **SCALES},
-    "conv-sylvester": {"name": "conv-sylvester", "channels": 4, "levels": 2, "terms": 9, **SCALES},
+    "conv-sylvester": {"name": "conv-sylvester", "channels": 2, "levels": 1, "terms": 9, **SCALES},
 }
 
 
