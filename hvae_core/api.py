@@ -43,7 +43,11 @@ __all__ = [
 
 
 def load(
-    source: str | Path | Preset, *, backend: str | None = None, precision: Precision = "float32"
+    source: str | Path | Preset,
+    *,
+    backend: str | None = None,
+    precision: Precision = "float32",
+    allow_nonfinite: bool = False,
 ) -> HierarchicalVAE:
     """A trained model. The network is never touched.
 
@@ -52,10 +56,11 @@ def load(
         backend: jax, tensorflow, torch or openvino, where Keras is not imported yet.
         precision: float32 whatever the model was trained in, so that its figures are those of any
             backend and machine; mixed_bfloat16 is faster on accelerators (not on OpenVINO).
+        allow_nonfinite: take weights that are NaN or infinite too, to look into them.
 
     Raises:
         PresetError: it has no weights here; the message says how to get them.
-        WeightsError: the weights are damaged or another model's.
+        WeightsError: the weights are damaged, another model's or not finite.
     """
     if not isinstance(source, Preset) and is_export_folder(source):
         raise BadInputError(
@@ -67,7 +72,7 @@ def load(
     from hvae_core.weights import load_weights
 
     model = HierarchicalVAE(config, precision=precision)
-    load_weights(model, weights)
+    load_weights(model, weights, allow_nonfinite=allow_nonfinite)
     return model
 
 

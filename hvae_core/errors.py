@@ -7,6 +7,7 @@ hint without a traceback and leaves with `exit_code`; under ``--json`` it prints
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,14 +24,20 @@ __all__ = [
     "TrainingError",
     "WeightsError",
     "did_you_mean",
+    "one_line",
 ]
+
+#: characters of a message; what it quotes has no bound of its own everywhere
+LONGEST_TEXT = 4000
+_LINE_BREAKS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 
 
 class HvaeError(Exception):
     """An error with a sentence for the user.
 
     Args:
-        message: one sentence that names the offending key or file and what was expected.
+        message: one sentence that names the offending key or file and what was expected. It and the
+            hint may quote what a file or a server says: see `one_line`.
         hint: how to mend it, or an empty string.
     """
 
@@ -38,9 +45,8 @@ class HvaeError(Exception):
     code = "error"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = one_line(message), one_line(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
@@ -117,6 +123,19 @@ class TrainingError(HvaeError):
     """Training had to stop; what was done is kept (exit code 1)."""
 
     code = "training"
+
+
+def one_line(text: str) -> str:
+    """The text on one line of bounded length, in which nothing steers a terminal.
+
+    Line breaks become blanks; what cannot be printed (escape sequences, changes of the writing
+    direction, undecodable bytes of file names) is written as in a Python string.
+    """
+    line = _LINE_BREAKS.sub(" ", str(text)).strip()
+    line = line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]}..."
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

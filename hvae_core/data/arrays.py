@@ -5,16 +5,13 @@ Nothing is unpickled.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hvae_core.errors import DataError
 from hvae_core.interfaces import Shape3
-
-_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 def open_npy(path: Path, shape: Shape3) -> np.ndarray:
@@ -30,10 +27,13 @@ def open_npy(path: Path, shape: Shape3) -> np.ndarray:
     Raises:
         DataError: the file is missing, truncated, damaged or of another shape.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except _ERRORS as error:
-        raise _damaged(path, error) from error
+    array = _load(path, mmap_mode="r")
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise DataError(
+            f"{path} is an .npz archive; expected the single array of an .npy file.",
+            "Give it its own name, or save the array with numpy.save.",
+        )
     return as_images(array, shape, path)
 
 
@@ -51,12 +51,33 @@ def read_npz(path: Path, shape: Shape3, key: str = "data") -> np.ndarray:
     Raises:
         DataError: the file is missing, truncated, damaged or of another shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
+    archive = _load(path)
+    if isinstance(archive, np.ndarray):
+        raise DataError(
+            f"{path} is an .npy file; expected an .npz archive with the array {key!r}.",
+            "Give it its own name, or save the array with numpy.savez.",
+        )
+    with archive:
+        try:
             array = archive[key]
-    except _ERRORS as error:
-        raise _damaged(path, error) from error
+        except Exception as error:
+            raise _damaged(path, error) from error
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"{path} holds {key!r}, which is no array.", "Get it again.")
     return as_images(array, shape, path)
+
+
+def _load(path: Path, **options: Any) -> Any:
+    """What NumPy reads from the file: an array, or an open archive.
+
+    Raises:
+        DataError: it cannot.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            return np.load(path, allow_pickle=False, **options)
+    except Exception as error:  # a forged header raises whatever evaluating it does
+        raise _damaged(path, error) from error
 
 
 def as_images(array: np.ndarray, shape: Shape3, path: Path) -> np.ndarray:
@@ -87,8 +108,9 @@ def as_images(array: np.ndarray, shape: Shape3, path: Path) -> np.ndarray:
 def _damaged(path: Path, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"{path} is missing.")
+    reason = str(error).rstrip(".")[:200] or type(error).__name__
     return DataError(
-        f"{path} cannot be read: it is truncated, damaged or not of its kind ({error}).",
+        f"{path} cannot be read: it is truncated, damaged or not of its kind ({reason}).",
         "Get it again.",
     )
 

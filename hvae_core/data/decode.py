@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +18,10 @@ from hvae_core.errors import DataError
 
 Crop = Literal["center", "none"]
 #: what Pillow raises for damaged, truncated or absurdly large images
-DECODING_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+DECODING_ERRORS = (
+    *(OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError, TypeError),
+    *(ArithmeticError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 _CHUNK = 256
 
 

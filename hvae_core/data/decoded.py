@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from hvae_core.data.arrays import open_npy
+from hvae_core.errors import DataError
 from hvae_core.files.places import cache_folder
 from hvae_core.files.replacing import replacing
 from hvae_core.interfaces import Shape3
@@ -38,12 +40,12 @@ def decoded_images(
         uint8 [N, H, W, C], read-only and memory-mapped where it comes from the cache.
     """
     path = cache_folder() / "data" / "decoded" / f"{_key(files, recipe, shape)}.npy"
-    with contextlib.suppress(OSError, ValueError):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+    with contextlib.suppress(DataError):
+        return open_npy(path, shape)
     with contextlib.suppress(OSError):
         with replacing(path) as temporary:
             _write(temporary, shape, chunks())
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return open_npy(path, shape)
     parts = list(chunks())
     return np.concatenate(parts) if parts else np.empty((0, *shape), np.uint8)
 

@@ -105,17 +105,26 @@ def save_weights(
     return write_tensors(model_arrays(model, dtype), path, file_metadata(metadata))
 
 
-def load_weights(model: Any, path: str | Path) -> dict[str, np.ndarray]:
+def load_weights(
+    model: Any, path: str | Path, *, allow_nonfinite: bool = False
+) -> dict[str, np.ndarray]:
     """Give ``model`` the weights of a safetensors file.
+
+    Args:
+        model: a built Keras model.
+        path: the file.
+        allow_nonfinite: take weights that are NaN or infinite too, to look into them.
 
     Returns:
         The arrays of the file.
 
     Raises:
-        WeightsError: the file is damaged, or its names or shapes are not the model's; then the
-            model is as it was.
+        WeightsError: the file is damaged, its names, shapes or kinds of numbers are not the
+            model's, or some are not finite; then the model is as it was.
     """
     arrays = read_tensors(path)
+    if not allow_nonfinite:
+        check_finite(arrays, str(path))
     assign(model, arrays, source=str(path))
     return arrays
 
@@ -129,7 +138,8 @@ def assign(model: Any, arrays: Mapping[str, np.ndarray], source: str = "the weig
         source: where they come from, for the message.
 
     Raises:
-        WeightsError: a name is missing, unexpected or has another shape; nothing is changed.
+        WeightsError: a name is missing, unexpected, has another shape or holds numbers of another
+            kind (integers or booleans for floats, or the reverse); nothing is changed.
     """
     named = weight_names(model)
     faults = misfits(
@@ -141,8 +151,47 @@ def assign(model: Any, arrays: Mapping[str, np.ndarray], source: str = "the weig
             f"{source} does not fit the model: {'; '.join(faults)}.",
             "The weights belong to another configuration, or to another version of it.",
         )
+    wrong = [
+        f"{name} {arrays[name].dtype}, expected {variable.dtype}"
+        for name, variable in named.items()
+        if _is_floating(arrays[name].dtype) != _is_floating(variable.dtype)
+    ]
+    if wrong:
+        raise WeightsError(
+            f"{source} does not fit the model: {_count(len(wrong), '')} of another kind of numbers "
+            f"({listed(wrong)}).",
+            "The weights were converted, quantized or damaged; get those that were trained.",
+        )
     for name, variable in named.items():
         variable.assign(np.asarray(arrays[name]))
+
+
+def check_finite(arrays: Mapping[str, np.ndarray], source: str) -> None:
+    """Refuse weights that no model can compute with.
+
+    Args:
+        arrays: by name.
+        source: where they come from, for the message.
+
+    Raises:
+        WeightsError: some are NaN or infinite.
+    """
+    wrong = [
+        f"{name} {_count(int(bad), '')} of {array.size}"
+        for name, array in arrays.items()
+        if _is_floating(array.dtype) and (bad := array.size - np.isfinite(array).sum())
+    ]
+    if wrong:
+        raise WeightsError(
+            f"{source} holds weights that are NaN or infinite ({listed(wrong)}).",
+            "Its training diverged, or it is damaged. To look into them all the same: "
+            "hvae.load(..., allow_nonfinite=True)",
+        )
+
+
+def _is_floating(dtype: Any) -> bool:
+    """Whether a dtype of NumPy, of ml_dtypes or of Keras is one of floats."""
+    return "float" in str(dtype)
 
 
 def file_metadata(more: Mapping[str, str] | None = None) -> dict[str, str]:

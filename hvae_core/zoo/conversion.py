@@ -13,7 +13,7 @@ from hvae_core.backends.selection import select_backend
 from hvae_core.errors import WeightsError
 from hvae_core.importing import find_importer
 from hvae_core.interfaces import Imported
-from hvae_core.weights.model_weights import assign, file_metadata
+from hvae_core.weights.model_weights import assign, check_finite, file_metadata
 from hvae_core.weights.tensors import write_tensors
 from hvae_core.zoo.finding import find_preset, list_presets
 from hvae_core.zoo.preset import Preset
@@ -53,6 +53,7 @@ def import_checkpoint(
     if not Path(checkpoint).exists():
         raise WeightsError(f"There is no file {checkpoint}.", "Give the checkpoint's path.")
     found = importer.read(Path(checkpoint), config, known)
+    check_finite(found.arrays, str(checkpoint))
     if not importer.checks_weights:
         _check_fit(found, str(checkpoint))
     output = Path(output)

@@ -78,6 +78,14 @@ def test_columns(fixtures_folder, tmp_path):
         list(parquet.encoded_images([path], "label"))
 
 
+def test_a_column_with_a_line_break_in_its_name_makes_one_line(tmp_path):
+    path = tmp_path / "train.parquet"
+    pq.write_table(pyarrow.table({"a\n\x1b[2Jb": [b"x"]}), path)
+    with pytest.raises(DataError) as caught:
+        list(parquet.encoded_images([path]))
+    assert "its columns are a \\x1b[2Jb." in caught.value.message
+
+
 def test_one_file(fixtures_folder, tmp_path):
     path = tmp_path / "mine.parquet"
     shutil.copy(fixtures_folder / "cifar10" / "test-00000-of-00001.parquet", path)

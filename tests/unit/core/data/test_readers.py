@@ -2,6 +2,7 @@ import gzip
 import io
 import shutil
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -141,6 +142,57 @@ def test_bad_arrays(tmp_path):
         read_npz(tmp_path / "d.npz", (4, 4, 3))
 
 
+def npy(header, data=b"\0" * 192):
+    """An .npy file with any header."""
+    text = header.encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data
+
+
+def in_zip(content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("data.npy", content)
+    return buffer.getvalue()
+
+
+FORGED = [
+    f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}\n"
+    for descr, shape in [
+        ("'|u1'", f"({10**14}, 8, 8, 1)"), ("'|u1'", f"({10**30}, 8, 8, 1)"),
+        ("'|u1'", f"({2**63 - 1}, 8, 8, 1)"), ("'|u1'", "(-3, 8, 8, 1)"),
+        ("'|u1'", "(True, 8, 8, 1)"), ("'|u1'", "'abc'"), ("'|u1'", "()"), ("'|O'", "(3,)"),
+        ("[]", "(3,)"), ("{}", "(3,)"), ("'V0'", "(3,)"), ("('u1', 5)", "(3,)"),
+    ]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [*map(npy, [*FORGED, "[1]\n", "__import__('os')\n", "(" * 9000 + "\n", "-" * 9000 + "1\n"]),
+     b"", b"\x93NUMPY", b"\x93NUMPY\x09\x00", b"\x80\x04N.", b"PK\x03\x04"],
+    ids=range(21),
+)  # fmt: skip
+def test_a_forged_or_foreign_array_is_one_sentence(tmp_path, content):
+    for name, read in (("a.npy", open_npy), ("a.npz", read_npz)):
+        for data in (content, in_zip(content)):
+            (tmp_path / name).write_bytes(data)
+            with pytest.raises(DataError) as caught:
+                read(tmp_path / name, (8, 8, 1))
+            assert name in caught.value.message
+            assert "\n" not in caught.value.message
+
+
+def test_an_npz_that_is_an_npy_and_the_reverse_are_told(tmp_path):
+    np.savez(tmp_path / "archive.npz", data=np.zeros((2, 8, 8, 1), np.uint8))
+    np.save(tmp_path / "array.npy", np.zeros((2, 8, 8, 1), np.uint8))
+    (tmp_path / "archive.npz").rename(tmp_path / "a.npy")
+    (tmp_path / "array.npy").rename(tmp_path / "b.npz")
+    with pytest.raises(DataError, match=r"a\.npy is an \.npz archive"):
+        open_npy(tmp_path / "a.npy", (8, 8, 1))
+    with pytest.raises(DataError, match=r"b\.npz is an \.npy file"):
+        read_npz(tmp_path / "b.npz", (8, 8, 1))
+
+
 def test_arrays_are_never_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match="cannot be read"):
@@ -201,6 +253,12 @@ def test_decode_chunks_keeps_order_and_names_the_bad_image():
 
 
 # Augmentation and binarization
+
+
+def test_whatever_the_reader_of_a_format_meets_is_one_sentence():
+    header = b"DDS " + (124).to_bytes(4, "little") + bytes(64) + (32).to_bytes(4, "little")
+    with pytest.raises(DataError, match=r"x is no readable image \("):
+        list(decode_chunks([("x", header + bytes(160))], lambda d: decode_image(d, 3), (8, 8, 3)))
 
 
 def test_flip_mirrors_about_half_and_leaves_its_input():

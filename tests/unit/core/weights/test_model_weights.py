@@ -17,6 +17,7 @@ from hvae_core.weights import (
     read_tensors,
     save_weights,
     weight_names,
+    write_tensors,
 )
 
 pytestmark = pytest.mark.every_backend
@@ -130,3 +131,27 @@ def test_a_full_disk_keeps_the_older_file(
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
     for name, array in read_tensors(path).items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused_or_asked_for(
+    model: Any, tmp_path: Path, value: float
+) -> None:
+    arrays = model_arrays(model)
+    arrays["first.kernel"] = arrays["first.kernel"].copy()
+    arrays["first.kernel"][0, 0] = value
+    path = write_tensors(arrays, tmp_path / "m.safetensors")
+    before = model_arrays(model)
+    with pytest.raises(WeightsError, match=r"NaN or infinite \(first\.kernel 1 of 12\)"):
+        load_weights(model, path)
+    np.testing.assert_array_equal(model_arrays(model)["first.kernel"], before["first.kernel"])
+    load_weights(model, path, allow_nonfinite=True)
+    np.testing.assert_array_equal(model_arrays(model)["first.kernel"], arrays["first.kernel"])
+
+
+@pytest.mark.parametrize("kind", ["int32", "bool", "uint8", "int64"])
+def test_weights_that_are_no_floats_are_refused(model: Any, kind: str) -> None:
+    arrays = model_arrays(model)
+    arrays["last.bias"] = arrays["last.bias"].astype(kind)
+    with pytest.raises(WeightsError, match=rf"last\.bias {kind}, expected float32"):
+        assign(model, arrays)
