@@ -34,13 +34,22 @@ def density_dtype() -> str:
 
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Layers made inside compute in this precision; restores the global policy after."""
-    before = keras.config.dtype_policy()
+    """Layers made inside compute in this precision, whatever the user's ``keras.json`` says.
+
+    Keras's default float type is float32 and its images are channels-last inside; all of it is the
+    user's again after.
+    """
+    policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
+    data_format = keras.config.image_data_format()
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy(name)
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_floatx(floatx)
+        keras.config.set_image_data_format(data_format)
+        keras.config.set_dtype_policy(policy)
 
 
 @contextmanager
@@ -117,6 +126,7 @@ def convolution(
         kernel_size,
         strides=strides,
         padding="same" if strides == 1 else "valid",
+        data_format="channels_last",
         kernel_initializer=ScaledUniform(gain),
         dtype=dtype,
         name=name,
@@ -137,7 +147,7 @@ def pool_average(x: Tensor, factor: int) -> Tensor:
     """[B, H, W, C] -> [B, H / factor, W / factor, C], the mean of each square."""
     if factor == 1:
         return x
-    return ops.average_pool(x, factor, strides=factor, padding="valid")
+    return ops.average_pool(x, factor, strides=factor, padding="valid", data_format="channels_last")
 
 
 def resize_channels(x: Tensor, width: int) -> Tensor:

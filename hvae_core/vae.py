@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from hvae_core.config import Config, Precision
+from hvae_core.evaluation.keras_model import KerasModel
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.exporting import export_model
 from hvae_core.inference.engine import Arrays, LiveEngine
 from hvae_core.inference.programs import InferenceProgram
-from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.zoo import save_model
 
 
-class HierarchicalVAE(Verbs, HierarchicalNetwork):
+class HierarchicalVAE(Verbs, KerasModel):
     """A hierarchical VAE with L latent layers (Child 2020), built and ready to use.
 
-    ``forward`` and ``generate`` work on tensors inside a compiled function, with their noise as an
+    ``infer`` and ``generate`` work on tensors inside a compiled function, with their noise as an
     argument; ``elbo``, ``sample``, ``reconstruct``, ``interpolate`` and ``log_likelihood`` take
     and give NumPy arrays.
 

@@ -141,11 +141,8 @@ class Program:
             import tensorflow as tf
 
             # XLA pays on accelerators; on a CPU TensorFlow's own kernels are faster.
-            self._call = tf.function(
-                function,
-                jit_compile=bool(tf.config.list_physical_devices("GPU")),
-                autograph=False,
-            )
+            xla = runs_on_accelerator()
+            self._call = tf.function(function, jit_compile=xla, autograph=False)
         else:
             self._call = function
 
@@ -164,6 +161,13 @@ class Program:
             for variable, value in zip(self._variables, self._values, strict=True):
                 variable.assign(value)
             self._values = None
+
+
+def runs_on_accelerator() -> bool:
+    """Whether TensorFlow has a GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def snapshot(variable: keras.Variable) -> Tensor:

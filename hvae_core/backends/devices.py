@@ -161,7 +161,7 @@ def sharded_normal(shape: tuple[int, int], seed: int) -> Tensor:
     if layout is None:
         import keras
 
-        return keras.random.normal(shape, seed=seed)
+        return keras.random.normal(shape, dtype="float32", seed=seed)
     # what Keras makes of a seed that is a number
     return _drawing(shape, layout)(np.asarray([seed, 0], np.uint32))
 
@@ -171,7 +171,9 @@ def _drawing(shape: tuple[int, int], layout: Any) -> Callable[[np.ndarray], Tens
     import jax
     import keras
 
-    return jax.jit(lambda seed: keras.random.normal(shape, seed=seed), out_shardings=layout)
+    return jax.jit(
+        lambda seed: keras.random.normal(shape, dtype="float32", seed=seed), out_shardings=layout
+    )
 
 
 def constrain_rows(rows: Tensor) -> Tensor:

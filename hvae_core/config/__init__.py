@@ -20,7 +20,7 @@ from hvae_core.config.model import ModelConfig, ReadoutConfig, StageConfig
 from hvae_core.config.per_scale import PerScale, at_scale, single
 from hvae_core.config.root import Config
 from hvae_core.config.schema import config_schema
-from hvae_core.config.train import Precision, TrainConfig
+from hvae_core.config.train import Precision, TrainConfig, check_precision
 
 __all__ = [
     "PRESET_KEYS",
@@ -35,6 +35,7 @@ __all__ = [
     "apply_overrides",
     "at_scale",
     "check_against_shape",
+    "check_precision",
     "config_schema",
     "create_component",
     "dump_yaml",

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from hvae_core.config.component import Optimizer, Schedule, Tracker
 from hvae_core.config.model import Section
+from hvae_core.errors import ConfigError, did_you_mean
 from hvae_core.interfaces import OptimizerSettings, ScheduleSettings
 
 Precision = Literal["float32", "mixed_bfloat16"]
+
+
+def check_precision(value: Any) -> Precision:
+    """The precision that was asked for.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    known = get_args(Precision)
+    if value in known:
+        return value
+    hint = did_you_mean(str(value), known)
+    if value in ("float16", "mixed_float16"):
+        hint = "float16 needs a scaled loss, which hvae has not; take mixed_bfloat16."
+    raise ConfigError(f"precision is {value!r}; expected {' or '.join(known)}.", hint)
 
 
 class TrainConfig(Section):

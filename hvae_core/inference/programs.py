@@ -63,7 +63,7 @@ class Infer:
 
     def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs, in-graph."""
-        out = network.forward(inputs["images"], list(inputs["noise"]))
+        out = network.infer(inputs["images"], list(inputs["noise"]))
         results: dict[str, Any] = {}
         for name in self.outputs:
             if name in LAYERED:

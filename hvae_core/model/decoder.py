@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -115,6 +116,11 @@ class Decoder(keras.layers.Layer):
                 self.transitions[index - 1].build((None, side, side, coarser.width))
             for layer in self.layers_by_stage[index]:
                 layer.build()
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """The last scale's stream [B, H, W, width], for Keras's summary."""
+        last = self.stages[-1]
+        return (None, last.resolution, last.resolution, last.width)
 
     def _start(self, stage: StageConfig, rows: Tensor) -> Tensor:
         """The stream of a scale before anything has entered it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from hvae_core.backends.rematerialisation import rematerialised
@@ -84,6 +86,10 @@ class Encoder(keras.layers.Layer):
                 ]
             )
         self.image_shape = config.image_shape
+
+    def compute_output_shape(self, input_shape: Any) -> list[tuple[int | None, ...]]:
+        """The features' shapes, finest scale first, for Keras's summary."""
+        return [(None, stage.resolution, stage.resolution, stage.width) for stage in self.stages]
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""

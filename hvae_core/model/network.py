@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from hvae_core.config import ModelConfig, Precision
+from hvae_core.config import ModelConfig, Precision, check_precision
 from hvae_core.interfaces import (
     Flow,
     LayerPosterior,
@@ -27,7 +27,7 @@ from hvae_core.prob.noise import Noise
 class HierarchicalNetwork(keras.Model):
     """The network of a hierarchical VAE with L latent layers (Child 2020), built and ready to use.
 
-    ``forward`` and ``generate`` work on tensors inside a compiled function, with their noise as an
+    ``infer`` and ``generate`` work on tensors inside a compiled function, with their noise as an
     argument.
 
     Args:
@@ -37,6 +37,9 @@ class HierarchicalNetwork(keras.Model):
         remat: compute blocks again in the backward pass, for less memory.
         seed: of the initial weights.
         name: the network's name; not part of the names in weights files.
+
+    Raises:
+        ConfigError: there is no such precision.
     """
 
     def __init__(
@@ -49,14 +52,16 @@ class HierarchicalNetwork(keras.Model):
         seed: int = 0,
         name: str = "hvae",
     ) -> None:
-        super().__init__(name=name)
+        # OpenVINO only runs models, on processors that gain nothing from bfloat16 layers.
+        trains = keras.config.backend() != "openvino"
+        policy = check_precision(precision) if trains else "float32"
+        super().__init__(name=name, dtype=policy, autocast=False)
+        self.precision, self.initial_seed = precision, seed
         self.options = options
         self.image_shape: Shape3 = options.image_shape
         self.latent_shapes: list[Shape3] = options.latent_shapes
         self.likelihood = likelihood
-        # OpenVINO only runs models, on processors that gain nothing from bfloat16 layers.
-        trains = keras.config.backend() != "openvino"
-        with dtype_policy(precision if trains else "float32"), seeded(seed):
+        with dtype_policy(policy), seeded(seed):
             readout = READOUTS[options.readout.kind]
             self.encoder = Encoder(options, remat)
             self.decoder = Decoder(options, remat, ends_at_last_latent=readout.reads_latents)
@@ -66,24 +71,20 @@ class HierarchicalNetwork(keras.Model):
             self.attention = (
                 attention.build(hierarchy_shape(options), name="attention") if attention else None
             )
-            self.build()
+            self.build((None, *self.image_shape))
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights; called by the constructor."""
-        self.encoder.build()
-        self.decoder.build()
-        self.readout.build()
+        shape = (None, *self.image_shape)
+        features = self.encoder.compute_output_shape(shape)
+        self.encoder.build(shape)
+        self.decoder.build(features[-1])
+        self.readout.build(self.decoder.compute_output_shape(features[-1]))
         if self.attention is not None:
             self.attention.build(None)
         self.built = True
 
-    def call(self, x: Tensor) -> Tensor:
-        """The likelihood's parameters at the posterior's means: uint8 image -> [B, H, W, P]."""
-        rows = ops.shape(x)[0]
-        zeros = [ops.zeros((rows, *shape)) for shape in self.latent_shapes]
-        return self.forward(x, Noise(zeros)).parameters
-
-    def forward(self, x: Tensor, noise: Noise | Sequence[Tensor]) -> PassOutput:
+    def infer(self, x: Tensor, noise: Noise | Sequence[Tensor]) -> PassOutput:
         """The posterior pass.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -87,7 +88,13 @@ class LatentReadout(keras.layers.Layer):
         if self.upsampling == "nearest":
             return upsample_nearest(x, factor)
         side = x.shape[1] * factor
-        return ops.image.resize(x, (side, side), interpolation="bilinear")
+        return ops.image.resize(
+            x, (side, side), interpolation="bilinear", data_format="channels_last"
+        )
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """[B, H, W, P], for Keras's summary."""
+        return parameters_shape(self.stages[0].resolution, self.patch, self.out)
 
     def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
         """Latents, coarsest first, -> parameters [B, H, W, P] in float32."""
@@ -137,9 +144,18 @@ class FeatureReadout(keras.layers.Layer):
         self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
         self.out.build((None, self.side, self.side, self.width))
 
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """[B, H, W, P], for Keras's summary."""
+        return parameters_shape(self.side, self.patch, self.out)
+
     def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
         """The decoder's features ``x`` [B, H, W, width] -> parameters [B, H, W, P] in float32."""
         return ops.cast(unpatch(self.out(x * self.gain + self.bias), self.patch), "float32")
+
+
+def parameters_shape(side: int, patch: int, out: Any) -> tuple[int | None, ...]:
+    """Shape [B, H, W, P] of what the convolution ``out`` gives, unpatched."""
+    return (None, side * patch, side * patch, out.filters // patch**2)
 
 
 #: by `model.readout.kind`

@@ -56,7 +56,7 @@ class Objective:
             beta: weight of the rate.
             balanced: whether the rate is balanced in this update, where it may be.
         """
-        out = self.network.forward(images, noise)
+        out = self.network.infer(images, noise)
 
         # 1. Distortion: D = -log p(x | z), at z drawn from the posterior.
         distortion = -out.log_likelihood

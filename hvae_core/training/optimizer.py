@@ -11,11 +11,7 @@ from hvae_core.backends.many_tensors import apply_if, average_into, global_norm,
 from hvae_core.config import TrainConfig
 from hvae_core.errors import PluginError
 from hvae_core.interfaces import Tensor
-
-
-def is_decayed(variable: keras.Variable) -> bool:
-    """Whether weight decay applies: to kernels alone."""
-    return variable.path.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel")
+from hvae_core.weights.parameter_groups import is_decayed
 
 
 class Updater:

@@ -99,14 +99,14 @@ def figures(case: str) -> dict:
 
     def forward(x, noise, uniform):
         noise = Noise.from_flat(noise, model.latent_shapes)
-        out = model.forward(x, noise)
+        out = model.infer(x, noise)
         kl = ops.stack([layer.kl for layer in out.layers], axis=-1)
         generated = model.generate(noise, 0.7)
         image = model.likelihood.sample(generated, uniform)
         return out.log_likelihood, kl, generated, image
 
     def loss():
-        out = model.forward(
+        out = model.infer(
             ops.convert_to_tensor(images),
             Noise.from_flat(ops.convert_to_tensor(flat), model.latent_shapes),
         )

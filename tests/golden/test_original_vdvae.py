@@ -95,7 +95,7 @@ def test_every_layer_computes_the_original_s_numbers(golden):
         options = model.config.model
         scaled = (ops.cast(x, "float32") - options.input_mean) / options.input_scale
         stream, _ = model.decoder.infer(model.encoder(scaled), Noise(list(noise)))
-        out = model.forward(x, Noise(list(noise)))
+        out = model.infer(x, Noise(list(noise)))
         statistics = [
             (o.posterior.mean, o.posterior.log_std, o.prior.mean, o.prior.log_std, o.z, o.kl)
             for o in out.layers
@@ -159,7 +159,7 @@ def test_gradients_are_the_original_s(golden):
     weights = model.trainable_variables
 
     def loss():
-        out = model.forward(
+        out = model.infer(
             ops.convert_to_tensor(images), Noise([ops.convert_to_tensor(n) for n in noise])
         )
         return ops.mean(out.kl - out.log_likelihood) / images[0].size, ()

@@ -107,7 +107,7 @@ class RegularizerContract(ComponentContract):
     ) -> np.ndarray:
         def term(x: Any, flat: Any) -> Any:
             noise = Noise.from_flat(flat, model.latent_shapes)
-            return regularizer.penalty(model.forward(x, noise), model)
+            return regularizer.penalty(model.infer(x, noise), model)
 
         program = compiled(term, model.variables)
         out = program(ops.convert_to_tensor(views), ops.convert_to_tensor(flat))

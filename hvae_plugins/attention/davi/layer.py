@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -158,6 +158,11 @@ class Davi(Attention, keras.layers.Layer):
         for key, scale in zip(self.scale_keys, self.scales, strict=False):
             key.build((None, scale.resolution, scale.resolution, scale.width))
         self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """The stream at the last latent layer [B, H, W, width], for Keras's summary."""
+        last = self.places[-1]
+        return (None, last.resolution, last.resolution, last.width)
 
     def _key(self, keys: Sequence[keras.layers.Layer], place: int, value: Tensor) -> Tensor | None:
         return keys[place](self.activate(value)) if keys else None

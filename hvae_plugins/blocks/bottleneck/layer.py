@@ -38,6 +38,7 @@ class Bottleneck(Block, keras.layers.Layer):
                 keras.layers.DepthwiseConv2D(
                     DEPTHWISE_KERNEL,
                     padding="same",
+                    data_format="channels_last",
                     depthwise_initializer=ScaledUniform(depthwise=True),
                     name="conv2",
                 )
@@ -51,7 +52,7 @@ class Bottleneck(Block, keras.layers.Layer):
             convolution(shape.out_width, 1, name="conv4", gain=shape.output_gain),
         ]
         self.norms = [
-            keras.layers.GroupNormalization(GROUPS, name=f"norm{i + 1}")
+            keras.layers.GroupNormalization(GROUPS, axis=-1, name=f"norm{i + 1}")
             for i in range(len(self.convolutions) if options.norm == "group" else 0)
         ]
 

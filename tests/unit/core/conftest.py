@@ -38,7 +38,7 @@ def forward():
 
         def passed(x, flat):
             noise = Noise.from_flat(flat, model.latent_shapes)
-            return model.forward(x, noise), noise.layers
+            return model.infer(x, noise), noise.layers
 
         flat = draw_normal(model.latent_shapes, len(images), seed)
         return compiled(passed, model.variables)(*map(ops.convert_to_tensor, (images, flat)))

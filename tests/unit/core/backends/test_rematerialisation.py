@@ -16,7 +16,7 @@ def gradients(model, images, noise):
 
     def found(images, noise):
         def loss():
-            out = model.forward(images, Noise(noise))
+            out = model.infer(images, Noise(noise))
             kl = ops.stack([layer.kl for layer in out.layers])
             return ops.mean(out.kl - out.log_likelihood), kl
 
@@ -57,6 +57,6 @@ def test_fewer_tensors_are_kept(make_model, images):
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            model.forward(images, Noise(noise))
+            model.infer(images, Noise(noise))
         kept[remat] = sum(sizes)
     assert kept[True] < 0.6 * kept[False]

@@ -92,7 +92,7 @@ def test_generation_with_the_posterior_s_latents_gives_the_same_parameters(make_
     noise = [rng.normal(size=(len(images), *s)).astype("f") for s in model.latent_shapes]
 
     def passes(x, *noise):
-        out = model.forward(x, noise)
+        out = model.infer(x, noise)
         latents = [layer.z for layer in out.layers]
         followed = [
             posterior.parameters for posterior in model.posteriors_along(out.features, latents)

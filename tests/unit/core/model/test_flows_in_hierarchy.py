@@ -49,7 +49,7 @@ def _layers(model):
 def test_the_kl_of_each_layer_is_the_estimate_of_its_densities(model, images):
     rng = np.random.default_rng(0)
     noise = [rng.normal(size=(len(images), *s)).astype("f") for s in model.latent_shapes]
-    forward = compiled(lambda x, *noise: model.forward(x, noise), model.variables)
+    forward = compiled(lambda x, *noise: model.infer(x, noise), model.variables)
     output = forward(*map(ops.convert_to_tensor, (images, *noise)))
     total = 0.0
     for place, layer in enumerate(output.layers):

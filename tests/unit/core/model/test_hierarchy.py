@@ -125,7 +125,7 @@ def test_every_option_builds_runs_and_passes_gradients(make_model, images, chang
         noise = Noise.from_flat(flat, model.latent_shapes)
 
         def loss():
-            out = model.forward(x, noise)
+            out = model.infer(x, noise)
             return ops.mean(out.kl - out.log_likelihood), ()
 
         value, _, gradients = value_and_grad(loss, model.trainable_variables)

@@ -77,7 +77,7 @@ def test_pixels_are_standardised_as_asked_for(make_model, images, monkeypatch):
     )
 
     def standardised(x, flat):
-        model.forward(x, Noise.from_flat(flat, model.latent_shapes))
+        model.infer(x, Noise.from_flat(flat, model.latent_shapes))
         return seen[-1]
 
     arrays = images, draw_normal(model.latent_shapes, len(images), 0)

@@ -273,7 +273,7 @@ def test_a_registered_flow_s_kl_is_the_monte_carlo_estimate(toy_flow, conditiona
     rows = 2000
     x = ops.convert_to_tensor(np.repeat(small_images(1), rows, axis=0))
     flat = ops.convert_to_tensor(draw_normal(model.latent_shapes, rows, 0))
-    output = model.forward(x, Noise.from_flat(flat, model.latent_shapes))
+    output = model.infer(x, Noise.from_flat(flat, model.latent_shapes))
     for layer in output.layers:
         drawn = layer.posterior.mean + ops.exp(layer.posterior.log_std) * layer.noise
         log_q = gaussian.sum_event(gaussian.log_prob(drawn, layer.posterior))

@@ -59,7 +59,7 @@ def test_the_estimate_is_near_what_a_graph_keeps(readout):
 
     noise = [ops.zeros((8, *shape)) for shape in model.latent_shapes]
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        out = model.forward(ops.convert_to_tensor(np.zeros((8, 8, 8, 1), np.uint8)), noise)
+        out = model.infer(ops.convert_to_tensor(np.zeros((8, 8, 8, 1), np.uint8)), noise)
         loss = ops.mean(out.kl - out.log_likelihood)
     assert loss.requires_grad
     measured = sum(size for size, _ in kept.values())

@@ -8,7 +8,8 @@ from keras import ops
 from hvae_core.backends.compiling import Program
 from hvae_core.config import TrainConfig
 from hvae_core.errors import PluginError
-from hvae_core.training.optimizer import Updater, is_decayed
+from hvae_core.training.optimizer import Updater
+from hvae_core.weights.parameter_groups import is_decayed
 
 pytestmark = pytest.mark.every_backend
 

@@ -120,9 +120,7 @@ def test_the_loss_is_both_bounds_and_the_weighted_term_per_image(plain, step, im
     assert terms[0] == pytest.approx(terms[1], rel=1e-5)
     config = configuration({"weight": 1.0})
     whole = config.regularizer.build(open_dataset(config.data), 17)
-    term = compiled(
-        lambda x, *noise: whole.penalty(model.forward(x, noise), model), model.variables
-    )
+    term = compiled(lambda x, *noise: whole.penalty(model.infer(x, noise), model), model.variables)
     unweighted = ops.convert_to_numpy(term(*map(ops.convert_to_tensor, (views, *layers))))
     assert terms[0] == pytest.approx(0.5 * unweighted.mean() / PIXELS, rel=1e-4)
 

@@ -62,7 +62,7 @@ def run(model, images, flat, function):
     """``function`` of a pass, as arrays; one program."""
 
     def program(images, flat):
-        return function(model.forward(images, Noise.from_flat(flat, model.latent_shapes)))
+        return function(model.infer(images, Noise.from_flat(flat, model.latent_shapes)))
 
     outputs = compiled(program, model.variables)(*map(ops.convert_to_tensor, (images, flat)))
     return [numpy(output) for output in outputs]

@@ -1,0 +1,277 @@
+"""The model as Keras knows models: called, predicted with, compiled, fitted, evaluated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from hvae_core.backends.compiling import runs_on_accelerator
+from hvae_core.config import Config
+from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.evaluation.batches_with_noise import batches_with_noise
+from hvae_core.inference.arguments import check_images, check_seed
+from hvae_core.interfaces import Tensor
+from hvae_core.interfaces.image_shapes import check_image_shape
+from hvae_core.layers import dtype_policy
+from hvae_core.model.network import HierarchicalNetwork
+from hvae_core.prob.elbo import bits_per_dim
+from hvae_core.prob.noise import Noise, draw_normal, total_size
+from hvae_core.weights.parameter_groups import is_decayed
+
+#: arguments of Keras's `compile` that say what a loss is, of which a VAE has its own
+_OF_A_LOSS = ("loss", "loss_weights", "metrics", "weighted_metrics")
+
+
+class KerasModel(HierarchicalNetwork):
+    """What Keras's users call on a model, on JAX, TensorFlow and PyTorch alike.
+
+    ``model(x)`` and ``predict(x)`` give the reconstruction: the mean of p(x' | z) at latents drawn
+    from the posterior, the noise of each image following from a seed and its place.
+    ``compile(optimizer)`` and ``fit(x)`` train the bound in Keras's own loop, with Keras's
+    callbacks: one update is a batch's gradient handed to the optimizer, and nothing else. What
+    `hvae.train` adds (schedules, skipped updates, averaged weights, regularizers, checkpoints to
+    go on from) it does not have.
+    """
+
+    config: Config
+    #: of `fit`'s noise; made by `compile`, as a model holds its weights alone until then
+    training_noise: Any = None
+    _computes_bound = False
+
+    def call(
+        self,
+        x: Tensor | Mapping[str, Tensor],
+        noise: Sequence[Tensor] | None = None,
+        seed: int = 0,
+        training: bool | None = None,
+    ) -> Tensor:
+        """Reconstruct images.
+
+        Args:
+            x: images [B, H, W, C], values 0 to 255: uint8, or any number type. Or a mapping with
+                ``images`` and ``noise``, as Keras hands on several inputs; noise is then [B, N].
+            noise: standard-normal arrays [B, h, w, c], one for each latent layer, coarsest first.
+            seed: of the noise, where none is given; row i's follows from the seed and i alone, and
+                is the same on every backend, and the same that `reconstruct` draws.
+            training: changes nothing.
+
+        Returns:
+            The expected images, float32 [B, H, W, C] with values 0 to 255.
+
+        Raises:
+            BadInputError: the images are of another shape than the model's.
+        """
+        if isinstance(x, Mapping):
+            x, noise = x["images"], Noise.from_flat(x["noise"], self.latent_shapes).layers
+        rows, *rest = x.shape
+        shape = (rows or 1, *rest)  # of any number in a graph of TensorFlow's
+        check_image_shape(shape, self.image_shape, "x has", batch=True, kind=BadInputError)
+        if self._computes_bound:
+            return self._bound(x, bool(training))
+        if noise is None:
+            noise = Noise.from_flat(self._rows_of_noise(x, seed), self.latent_shapes).layers
+        return self.likelihood.mean(self.infer(x, noise).parameters)
+
+    def compute_output_shape(self, input_shape: Any, *_: Any, **__: Any) -> tuple[int | None, ...]:
+        """[B, H, W, C] of the reconstructions."""
+        if isinstance(input_shape, Mapping):
+            input_shape = input_shape["images"]
+        return (next(iter(input_shape)), *self.image_shape)
+
+    def compute_output_spec(self, x: Any, *_: Any, **__: Any) -> keras.KerasTensor:
+        """What a functional model is told of the reconstructions."""
+        shape = tree_shape(x)
+        return keras.KerasTensor(self.compute_output_shape(shape), dtype="float32")
+
+    def _rows_of_noise(self, x: Tensor, seed: int) -> Tensor:
+        """[B, N], drawn by NumPy: B is a number but in a graph of TensorFlow's."""
+        check_seed(seed)
+        if (rows := x.shape[0]) is not None:
+            return ops.convert_to_tensor(draw_normal(self.latent_shapes, int(rows), seed))
+        import tensorflow as tf
+
+        def draw(count: np.ndarray) -> np.ndarray:
+            return draw_normal(self.latent_shapes, int(count), seed)
+
+        drawn = tf.numpy_function(draw, [tf.shape(x)[0]], tf.float32)
+        return tf.ensure_shape(drawn, (None, total_size(self.latent_shapes)))
+
+    def _bound(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+        """The bound's parts, [B] in nats, with noise that is new in each update."""
+        seed = self.training_noise if training else self.initial_seed
+        shape = (ops.shape(x)[0], total_size(self.latent_shapes))
+        flat = keras.random.normal(shape, dtype="float32", seed=seed)
+        out = self.infer(x, Noise.from_flat(flat, self.latent_shapes))
+        return {"log_likelihood": out.log_likelihood, "kl": out.kl}
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """Reconstruct images batch by batch: ``model(x)``, whatever the size of the batches.
+
+        Args:
+            x: images uint8 [B, H, W, C], or what Keras takes for batches of them (a
+                `keras.utils.PyDataset`, a `tf.data.Dataset`, PyTorch's loader, a generator); what a
+                batch holds beside its images is left out.
+            batch_size: of an array, by default 32.
+            verbose: see `keras.Model.predict`.
+            steps: so many batches.
+            callbacks: Keras's.
+            seed: of the noise; an image's follows from the seed and its place in ``x``.
+
+        Returns:
+            float32 [B, H, W, C] with values 0 to 255.
+
+        Raises:
+            BadInputError: these are no images of the model's shape.
+        """
+        batches = batches_with_noise(self, x, batch_size, check_seed(seed))
+        if steps is None and isinstance(batches, Iterator):
+            with suppress(TypeError):  # of unknown length
+                steps = len(x)
+        return super().predict(batches, verbose=verbose, steps=steps, callbacks=callbacks)
+
+    def compile(self, optimizer: Any = None, **options: Any) -> None:
+        """Make ready for `fit` and `evaluate`; the loss is the negative bound.
+
+        Args:
+            optimizer: Keras's, or a name of one; by default the configuration's, with its constant
+                learning rate, weight decay and ``clip_norm``.
+            options: further ones of `keras.Model.compile` that say nothing of a loss.
+
+        Raises:
+            BadInputError: a loss or metrics are given.
+        """
+        for name in _OF_A_LOSS:
+            if options.pop(name, None) is not None:
+                raise BadInputError(
+                    f"compile was given {name}, but a hierarchical VAE is trained by its bound.",
+                    f"Leave out {name}; the bound and its parts are the metrics.",
+                )
+        on_cpu = keras.config.backend() == "tensorflow" and not runs_on_accelerator()
+        if on_cpu:  # XLA pays on accelerators
+            options.setdefault("jit_compile", False)
+        with dtype_policy("float32"):
+            self._add_training_state()
+            super().compile(
+                optimizer=self._configured_optimizer() if optimizer is None else optimizer,
+                **options,
+            )
+
+    def _add_training_state(self) -> None:
+        if self.training_noise is not None:
+            return
+        names = ["elbo", "log_likelihood", "kl"]
+        if self.likelihood.unit == "bits/dim":
+            names.append("bits_per_dim")
+        self._tracker.unlock()
+        self.training_noise = keras.random.SeedGenerator(self.initial_seed, name="noise")
+        self.bound_metrics = [keras.metrics.Mean(name=name) for name in names]
+        self._tracker.lock()
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """See `keras.Model.compile_from_config`."""
+        self.compile(**keras.saving.deserialize_keras_object(dict(config)))
+        self.optimizer.build(self.trainable_variables)
+
+    def _configured_optimizer(self) -> Any:
+        train = self.config.train
+        optimizer = train.optimizer.build(train.optimizer_settings)
+        fixed = [v for v in self.trainable_variables if not is_decayed(v)]
+        if train.weight_decay and fixed and not train.decay_all_weights:
+            optimizer.exclude_from_weight_decay(var_list=fixed)
+        if train.clip_norm is not None:
+            optimizer.global_clipnorm = train.clip_norm
+        return optimizer
+
+    def fit(self, x: Any = None, *args: Any, **options: Any) -> Any:
+        """Train the bound in Keras's own loop, see `keras.Model.fit`.
+
+        The figures are ``loss`` (``train.beta`` KL + distortion in nats per dimension), ``elbo``,
+        ``log_likelihood`` and ``kl`` in nats an image, and ``bits_per_dim`` where the likelihood's
+        unit is that.
+
+        Args:
+            x: images uint8 [N, H, W, C], or batches of them as Keras takes them; no targets.
+            args: see `keras.Model.fit`.
+            options: the same.
+
+        Raises:
+            ConfigError: the configuration has a regularizer, which only `hvae.train` has.
+            BadInputError: these are no images of the model's shape, or there are targets.
+        """
+        if self.config.regularizer is not None:
+            raise ConfigError(
+                f"fit cannot train with the regularizer {self.config.regularizer.name!r}.",
+                "Train with hvae.train(model, output), or set the regularizer to none.",
+            )
+        return super().fit(self._checked(x), *args, **options)
+
+    def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
+        """The figures of `fit` on images, with fixed noise; `hvae.evaluate` has more."""
+        return super().evaluate(self._checked(x), *args, **options)
+
+    def _checked(self, x: Any) -> Any:
+        return check_images(self, x) if hasattr(x, "shape") or isinstance(x, list) else x
+
+    @contextmanager
+    def _computing_bound(self) -> Iterator[None]:
+        self._computes_bound = True
+        try:
+            yield
+        finally:
+            self._computes_bound = False
+
+    def train_step(self, *args: Any) -> Any:
+        """Keras's own step, of the bound: ``(data)``, on JAX ``(state, data)``."""
+        with self._computing_bound():
+            return super().train_step(*args)
+
+    def test_step(self, *args: Any) -> Any:
+        """As `train_step`."""
+        with self._computing_bound():
+            return super().test_step(*args)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The negative bound in nats per dimension, its rate times ``train.beta``."""
+        if y is not None or sample_weight is not None:
+            raise BadInputError(
+                "The data have targets or weights beside the images, which a VAE has no use for.",
+                "Give the images alone: model.fit(x).",
+            )
+        nats = self.config.train.beta * y_pred["kl"] - y_pred["log_likelihood"]
+        return ops.mean(nats) / math.prod(self.image_shape)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """The mean bound and its parts, of all batches of the epoch so far."""
+        elbo = y_pred["log_likelihood"] - y_pred["kl"]
+        figures = {**y_pred, "elbo": elbo, "bits_per_dim": bits_per_dim(elbo, self.image_shape)}
+        for metric in self.bound_metrics:
+            metric.update_state(figures[metric.name])
+        return self.get_metrics_result()
+
+
+def tree_shape(x: Any) -> tuple[int | None, ...]:
+    """The shape of the images in what a model is called with."""
+    return tuple((x["images"] if isinstance(x, Mapping) else x).shape)

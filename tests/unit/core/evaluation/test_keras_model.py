@@ -1,0 +1,159 @@
+"""A model behaves as Keras's own do: called, predicted with, summarised, fitted, evaluated."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from hvae_core.backends.compiling import compiled
+from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.inference.rows import latent_noise
+
+pytestmark = pytest.mark.every_backend
+
+
+def weights(model):
+    return {v.path: ops.convert_to_numpy(v.value) for v in model.trainable_variables}
+
+
+@pytest.fixture(scope="module")
+def model(make_model):
+    return make_model()
+
+
+def test_a_call_is_the_mean_at_latents_that_reconstruct_draws(model, images):
+    noise = latent_noise(model, np.arange(len(images)), seed=3)
+
+    def mean(x, *noise):
+        return model.likelihood.mean(model.infer(x, noise).parameters)
+
+    expected = ops.convert_to_numpy(compiled(mean, model.variables)(images, *noise))
+    drawn = ops.convert_to_numpy(model(images, seed=3))
+    assert drawn.shape == images.shape
+    assert drawn.dtype == np.float32
+    np.testing.assert_allclose(drawn, expected, atol=1e-3)
+    given = ops.convert_to_numpy(model(ops.convert_to_tensor(images), noise=noise))
+    np.testing.assert_array_equal(given, drawn)
+    assert np.abs(drawn - ops.convert_to_numpy(model(images))).max() > 0.01
+    for wrong in (images[:, :4], images[0]):
+        with pytest.raises(BadInputError, match=r"x has shape .*\[B, 8, 8, 1\]"):
+            model(wrong)
+
+
+def test_predict_gives_the_same_whatever_the_batches_are(model, images):
+    expected = ops.convert_to_numpy(model(images, seed=1))
+    whole = model.predict(images, batch_size=2, verbose=0, seed=1)
+    np.testing.assert_allclose(whole, expected, atol=1e-3)
+
+    class Pairs(keras.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return images[2 * index : 2 * index + 2], np.zeros(2)
+
+    np.testing.assert_allclose(model.predict(Pairs(), verbose=0, seed=1), whole, atol=1e-3)
+    with pytest.raises(BadInputError, match="whole numbers from 0 to 255"):
+        model.predict(images / 255.0)
+
+
+def test_the_summary_has_shapes(model):
+    lines = []
+    model.summary(print_fn=lines.append)
+    text = "\n".join(lines)
+    assert "?" not in text
+    assert "(None, 8, 8, 8)" in text
+    assert "(None, 8, 8, 6)" in text
+    assert f"{model.count_params():,}" in text
+
+
+def test_it_is_a_layer_of_a_functional_model(model, images):
+    start = keras.Input((8, 8, 1), dtype="uint8")
+    scaled = keras.Model(start, model(start) / 255.0)
+    assert scaled.output_shape == (None, 8, 8, 1)
+    expected = ops.convert_to_numpy(model(images)) / 255.0
+    np.testing.assert_allclose(ops.convert_to_numpy(scaled(images)), expected, atol=1e-5)
+
+
+def test_fit_trains_the_bound(make_model, images):
+    model = make_model(random_weights=False)
+    before = weights(model)
+    sampled = []
+    watch = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: sampled.append(model.sample(1))
+    )
+    model.compile(keras.optimizers.Adam(1e-2))
+    start = model.evaluate(images, verbose=0, return_dict=True)
+    history = model.fit(
+        images, epochs=4, batch_size=2, verbose=0, validation_data=images, callbacks=[watch]
+    ).history
+    figures = {"loss", "elbo", "log_likelihood", "kl", "bits_per_dim"}
+    assert set(history) == figures | {f"val_{name}" for name in figures}
+    assert history["loss"][-1] < history["loss"][0]
+    end = model.evaluate(images, verbose=0, return_dict=True)
+    assert end["loss"] < start["loss"] - 0.05
+    assert end == model.evaluate(images, verbose=0, return_dict=True)
+    np.testing.assert_allclose(end["loss"], -end["elbo"] / 64, rtol=1e-5)
+    np.testing.assert_allclose(end["loss"] / np.log(2), end["bits_per_dim"], rtol=1e-5)
+    # of other noise, and so near
+    np.testing.assert_allclose(end["elbo"], model.elbo(images).elbo.mean(), rtol=0.1)
+    after = weights(model)
+    assert all((after[name] != value).any() for name, value in before.items())
+    assert len(sampled) == 4
+
+
+def test_frozen_layers_stay_in_fit(make_model, images):
+    model = make_model()
+    model.encoder.trainable = False
+    before = weights(model.encoder) or {
+        v.path: ops.convert_to_numpy(v.value) for v in model.encoder.variables
+    }
+    model.compile()
+    model.fit(images, verbose=0)
+    for variable in model.encoder.variables:
+        np.testing.assert_array_equal(ops.convert_to_numpy(variable.value), before[variable.path])
+
+
+def test_compile_takes_the_configuration_s_optimizer(make_model):
+    train = {"optimizer": "adamw", "learning_rate": 0.02, "weight_decay": 0.1, "clip_norm": 3.0}
+    model = make_model(random_weights=False, train={"batch_size": 4, "steps": 10, **train})
+    model.compile()
+    assert isinstance(model.optimizer, keras.optimizers.AdamW)
+    np.testing.assert_allclose(float(model.optimizer.learning_rate), 0.02, rtol=1e-6)
+    assert model.optimizer.weight_decay == 0.1
+    assert model.optimizer.global_clipnorm == 3.0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda model, x: model.compile(loss="mse"), BadInputError, "compile was given loss"),
+        (lambda model, x: model.compile(metrics=["mae"]), BadInputError, "given metrics"),
+        (lambda model, x: model.fit(x, x), BadInputError, "The data have targets"),
+        (lambda model, x: model.fit(x[:, :4]), BadInputError, r"\[B, 8, 8, 1\]"),
+        (lambda model, x: model.fit(x / 255.0), BadInputError, "whole numbers"),
+    ],
+)
+def test_what_cannot_be_fitted_is_told(make_model, images, call, error, sentence):
+    model = make_model(random_weights=False)
+    model.compile(run_eagerly=True)
+    with pytest.raises(error, match=sentence):
+        call(model, images)
+
+
+def test_a_regularizer_is_for_hvae_train(make_model, images):
+    model = make_model(random_weights=False, regularizer="cr-vae")
+    model.compile()
+    with pytest.raises(ConfigError, match=r"'cr-vae'.*hvae\.train"):
+        model.fit(images)
+
+
+@pytest.mark.parametrize("name", ["banana", "mixed_float16", "bfloat16", None])
+def test_an_unknown_precision_is_told(make_model, name):
+    from hvae_core.model.network import HierarchicalNetwork
+
+    config = make_model(random_weights=False).config
+    with pytest.raises(ConfigError, match=r"precision is .* float32 or mixed_bfloat16\."):
+        HierarchicalNetwork(
+            config.model, config.likelihood.build(config.model.image_shape), precision=name
+        )
