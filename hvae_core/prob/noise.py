@@ -86,7 +86,7 @@ def draw_normal(
 def draw_uniform(
     shape: Sequence[int], images: int | Sequence[int] | np.ndarray, seed: int, offset: int = 0
 ) -> np.ndarray:
-    """Uniform(0, 1) numbers [B, *shape], row by row as in `draw_normal`."""
+    """Uniform(0, 1) numbers ``[B, *shape]``, row by row as in `draw_normal`."""
     return _draw(
         shape, (seed, 1), _indices(images, offset),
         lambda generator, row: generator.random(dtype=np.float32, out=row),

@@ -20,13 +20,14 @@ MODULES = {
 #: dependencies that other packages import, and which
 INDIRECT = {
     "alembic": "mlflow, for its store in a file",
+    "ipykernel": "nbclient, which starts it",
     "onnxscript": "torch.onnx.export",
     "pytest-xdist": "pytest, by -n",
     "setuptools": "pip, where a test installs a package without a network",
     "sqlalchemy": "mlflow, for its store in a file",
 }
 #: extras of those who work on hvae, whose tools are run and not imported
-TOOLS = {"dev", "all"}
+TOOLS = {"dev", "all", "docs"}
 
 
 def requirements():

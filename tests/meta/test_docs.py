@@ -31,3 +31,15 @@ def test_links_between_pages_lead_somewhere():
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_page_is_in_the_list_of_pages_and_in_the_menu_of_the_site():
+    docs = ROOT / "docs"
+    listed = (docs / "README.md").read_text(encoding="utf-8")
+    menu = (docs / "index.md").read_text(encoding="utf-8").splitlines()
+    own = {"README", "index", "contributing", "changelog"}
+    for page in [*docs.glob("*.md"), *docs.glob("notebooks/*.ipynb")]:
+        if page.stem not in own:
+            name = page.relative_to(docs).as_posix()
+            assert f"]({name})" in listed, f"docs/README.md does not list {name}"
+            assert name.rpartition(".")[0] in menu, f"docs/index.md does not list {name}"

@@ -84,7 +84,7 @@ class LikelihoodContract(SharingContract):
         return self.shared(config, image_shape, lambda: Trial(self.make(config, image_shape)))
 
     def parameters(self, likelihood: Likelihood, shape: Sequence[int], seed: int = 0) -> np.ndarray:
-        """Random parameters [*shape, P]."""
+        """Random parameters ``[*shape, P]``."""
         rng = np.random.default_rng(seed)
         return rng.normal(0, self.spread, (*shape, likelihood.parameters)).astype("f")
 
