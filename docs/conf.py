@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon.docstring import GoogleDocstring
+from sphinx.util import inspect
 
 from hvae_core.backends.selection import select_backend
 from hvae_core.cli.main import COMMANDS, cli
@@ -25,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 select_backend()
 
 project = "hvae"
-author = copyright = "The hvae developers"  # noqa: A001
+author = copyright = "The hvae developers"
 version = release = hvae_version()
 
 extensions = [
@@ -56,6 +57,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"show-inheritance": True}
 autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: f"~hvae.interfaces.{name}" for name in ("Tensor", "Shape3")}
 python_use_unqualified_type_names = True
 python_display_short_literal_types = True
 napoleon_numpy_docstring = False
@@ -68,7 +70,10 @@ copybutton_exclude = ".linenos, .gp, .go"
 _SHOWN = {"README.md": "index", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
 #: where a link leads on the site; the list of pages is its menu
 _PLACES = {"docs/README.md": "index.md"} | {name: f"{page}.md" for name, page in _SHOWN.items()}
-_LINK = re.compile(r"(?<!!)\[([^]]*)\]\(((?!https?:|mailto:)[^)#\s]+)((?:#[^)]*)?)\)|(!\[[^]]*\]\()([^)]+)\)")
+_LINK = re.compile(
+    r"(?<!!)\[([^]]*)\]\(((?!https?:|mailto:)[^)#\s]+)((?:#[^)]*)?)\)"  # [label](target#anchor)
+    r"|(!\[[^]]*\]\()([^)]+)\)"  # ![text](image)
+)
 
 
 def _linked(text: str, folder: Path) -> str:
@@ -99,7 +104,7 @@ def _read(app: Sphinx, docname: str, source: list[str]) -> None:
     folder = Path(app.srcdir)
     for name, page in _SHOWN.items():
         if page == docname:
-            source[0] = (ROOT / name).read_text(encoding="utf-8") + source[0]
+            source[0] = (ROOT / name).read_text(encoding="utf-8") + "\n" + source[0]
             app.env.note_dependency(str(ROOT / name))
             folder = ROOT
     source[0] = _linked(source[0], folder)
@@ -114,6 +119,20 @@ def _is_foreign(
     return True if home.partition(".")[0] in ("keras", "torch", "jax", "tensorflow") else None
 
 
+def _constructor(
+    app: Sphinx, kind: str, name: str, member: object, options: object, signature: str, given: str
+) -> tuple[str, str] | None:
+    """Show the arguments of a Keras class, whose ``__new__`` takes any."""
+    if kind != "class" or signature != "(*args, **kwargs)":
+        return None
+    found = inspect.signature(
+        member.__init__, bound_method=True, type_aliases=app.config.autodoc_type_aliases
+    )
+    return inspect.stringify_signature(
+        found, show_return_annotation=False, unqualified_typehints=True
+    ), given
+
+
 def _description(docstring: GoogleDocstring) -> tuple[str, list[str]]:
     """What is said of an attribute: a sentence with a colon, not a type before it."""
     return "", docstring._dedent(docstring._consume_to_end())
@@ -126,3 +145,4 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", _read)
     GoogleDocstring._consume_inline_attribute = _description
     app.connect("autodoc-skip-member", _is_foreign)
+    app.connect("autodoc-process-signature", _constructor)

@@ -1,4 +1,4 @@
-"""Run the notebooks and store what they print and draw: ``python docs/make_notebooks.py [NAME]...``.
+"""Run the notebooks and store what they show: ``python docs/make_notebooks.py [NAME]...``.
 
 Needs hvae[datasets,plot,notebooks] and a backend. Stored is what any machine would show: no
 times, no paths, no warnings, no version of the kernel or of Matplotlib.

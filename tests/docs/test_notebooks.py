@@ -1,4 +1,4 @@
-"""The notebooks run, print what is stored in them, and hold nothing of the machine that ran them."""
+"""The notebooks run and print what is stored in them, which names no machine."""
 
 import importlib.util
 from pathlib import Path
@@ -32,15 +32,11 @@ def test_a_notebook_prints_what_is_stored(path, tmp_path):
 def test_a_notebook_is_stored_clean_and_with_its_pictures(path):
     text = path.read_text(encoding="utf-8")
     stored = nbformat.reads(text, as_version=4)
-    assert any("image/png" in out.get("data", {}) for cell in stored.cells
-               if cell.cell_type == "code" for out in cell.outputs)  # fmt: skip
-    kept = [list(cell.get("outputs", ())) for cell in stored.cells]
+    outputs = [out for cell in stored.cells for out in cell.get("outputs", ())]
+    assert any("image/png" in out.get("data", {}) for out in outputs)
+    assert all(out.get("name") != "stderr" and not out.get("execution_count") for out in outputs)
+    assert not any(cell.metadata or cell.get("execution_count") for cell in stored.cells)
     again = load_maker().cleaned(nbformat.reads(text, as_version=4))
-    for cell, outputs in zip(stored.cells, kept, strict=True):
-        assert len(again.cells) == len(stored.cells)
-        assert all(out.get("name") != "stderr" for out in outputs)
-        assert not cell.metadata
-        assert cell.get("execution_count") is None
     assert dict(stored.metadata) == dict(again.metadata)
     assert str(ROOT) not in text
     assert str(Path.home()) not in text
