@@ -48,6 +48,7 @@ def test_the_workflow_runs_every_tox_environment():
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini", encoding="utf-8")
     expected = set(re.split(r"[,\s]+", tox["tox"]["env_list"].strip()))
+    expected |= {name.partition(":")[2] for name in tox.sections() if name.startswith("testenv:")}
     matrix = read(ROOT / ".github/workflows/tests.yml")["jobs"]["tox"]["strategy"]["matrix"]
     environments = {*matrix["environment"], *(row["environment"] for row in matrix["include"])}
     assert environments == expected
