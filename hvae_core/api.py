@@ -23,7 +23,7 @@ from hvae_core.zoo.finding import (
 from hvae_core.zoo.preset import Preset
 
 if TYPE_CHECKING:
-    from hvae_core.config import Config, ModelConfig, Precision
+    from hvae_core.config import Config, ModelConfig, Overrides, Precision
     from hvae_core.exported import ExportedModel
     from hvae_core.interfaces import Dataset, Mode
     from hvae_core.runs.state import TrainResult
@@ -114,7 +114,7 @@ def load_runnable(source: str | Path, mode: Mode | None = None) -> HierarchicalV
 
 def build(
     config: Config | ModelConfig | Mapping[str, Any] | str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     *,
     backend: str | None = None,
 ) -> HierarchicalVAE:
@@ -122,7 +122,8 @@ def build(
 
     Args:
         config: a `Config`, a `ModelConfig`, plain values, a YAML file or a preset's name.
-        overrides: ``key=value`` strings, as ``--set`` takes them.
+        overrides: what wins over it: ``"train.steps=2"``, a list of such strings, or a mapping
+            such as ``{"train.steps": 2}``.
         backend: jax, tensorflow, torch or openvino, where Keras is not imported yet.
 
     Raises:
@@ -135,7 +136,7 @@ def build(
 
 
 def _as_config(
-    config: Config | ModelConfig | Mapping[str, Any] | str | Path, overrides: Sequence[str]
+    config: Config | ModelConfig | Mapping[str, Any] | str | Path, overrides: Overrides
 ) -> Config:
     from hvae_core.config import Config, ModelConfig, load_config
 
@@ -237,7 +238,7 @@ def train(
     output: str | Path,
     *,
     dataset: Any = None,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     resume: bool = False,
     callbacks: Sequence[Any] = (),
     weights: str | Path | None = None,
@@ -253,7 +254,8 @@ def train(
             or Hugging Face, anything with ``__len__`` and ``__getitem__``, or a mapping of split
             names, one of them ``"train"``, to such. Or a data set's name, or a mapping with its
             name and options. Plain values may also have them as their ``data``.
-        overrides: ``key=value`` strings, as ``--set`` takes them.
+        overrides: what wins over it: ``"train.steps=2"``, a list of such strings, or a mapping
+            such as ``{"train.steps": 2}``.
         resume: go on with the run in ``output``.
         callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
         weights: what to start from in place of fresh weights, see

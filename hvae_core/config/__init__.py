@@ -6,7 +6,6 @@ This package is the only user of pydantic and never imports Keras.
 from hvae_core.config.component import Component
 from hvae_core.config.loading import (
     PRESET_KEYS,
-    apply_overrides,
     check_against_shape,
     create_component,
     dump_yaml,
@@ -17,6 +16,7 @@ from hvae_core.config.loading import (
     split_preset,
 )
 from hvae_core.config.model import ModelConfig, ReadoutConfig, StageConfig
+from hvae_core.config.overrides import Overrides, apply_overrides
 from hvae_core.config.per_scale import PerScale, at_scale, single
 from hvae_core.config.root import Config
 from hvae_core.config.schema import config_schema
@@ -27,6 +27,7 @@ __all__ = [
     "Component",
     "Config",
     "ModelConfig",
+    "Overrides",
     "PerScale",
     "Precision",
     "ReadoutConfig",

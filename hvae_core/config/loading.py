@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -10,6 +9,7 @@ from typing import Annotated, Any, cast
 import pydantic
 
 from hvae_core.config.component import Component, component_field
+from hvae_core.config.overrides import Overrides, apply_overrides
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
 from hvae_core.errors import ConfigError, did_you_mean
@@ -30,17 +30,6 @@ PRESET_KEYS = (
     "plugins",
     "weights",
 )
-#: sections that hold a component, which may be given by its name alone
-COMPONENT_KEYS = (
-    *("block", "flow", "attention", "likelihood", "regularizer", "data", "optimizer", "schedule"),
-)
-DEFAULT_COMPONENTS = {
-    "block": "bottleneck",
-    "likelihood": "logistic-mixture",
-    "data": "digits",
-    "optimizer": "adamax",
-    "schedule": "cosine",
-}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -60,61 +49,12 @@ def split_preset(mapping: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     return config, {key: value for key, value in mapping.items() if key in PRESET_KEYS}
 
 
-def parse_override(text: str) -> tuple[list[str], Any]:
-    """``a.b=value`` as the path and the value, which is read as YAML.
-
-    Raises:
-        ConfigError: there is no ``=``, the key is empty, or the value is no YAML.
-    """
-    key, equals, value = text.partition("=")
-    path = key.strip().split(".")
-    if not equals or not all(path):
-        raise ConfigError(
-            f"The override {text!r} is not of the form key=value.",
-            "Write it like --set train.batch_size=64",
-        )
-    name = f"The value of the override {text!r}"
-    return path, yaml_files.parse_yaml(value, name, ConfigError)
-
-
-def apply_overrides(mapping: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of ``mapping`` with ``a.b=value`` overrides, which win.
-
-    An option of a component that is given by its name alone, or not at all, keeps that component.
-    A component chosen anew by ``name`` drops the options of the one before.
-    """
-    result = copy.deepcopy(dict(mapping))
-    for text in overrides:
-        path, value = parse_override(text)
-        target = result
-        for key in path[:-1]:
-            inner = target.get(key)
-            if key in COMPONENT_KEYS and not isinstance(inner, dict):
-                name = inner or DEFAULT_COMPONENTS.get(key)
-                inner = {"name": name} if name else {}
-            elif inner is None:
-                inner = {}
-            elif not isinstance(inner, dict):
-                raise ConfigError(
-                    f"The override {text!r} sets a key inside {key!r}, which is {inner!r}."
-                )
-            target[key] = inner
-            target = inner
-        is_new_component = path[-1] == "name" and len(path) > 1 and path[-2] in COMPONENT_KEYS
-        if is_new_component and target.get("name") != value:
-            target.clear()
-        target[path[-1]] = value
-    return result
-
-
-def parse_config(
-    mapping: Mapping[str, Any], overrides: Sequence[str] = (), source: str = ""
-) -> Config:
+def parse_config(mapping: Mapping[str, Any], overrides: Overrides = (), source: str = "") -> Config:
     """A validated configuration from plain values.
 
     Args:
         mapping: the sections; a preset's further keys are left out.
-        overrides: ``a.b=value`` strings that win over ``mapping``.
+        overrides: what wins over ``mapping``, see `apply_overrides`.
         source: the file it comes from, for messages.
 
     Raises:
@@ -152,7 +92,7 @@ def missing_plugin(recorded: Any) -> tuple[str, str] | None:
 
 
 def load_config(
-    source: str | Path | Mapping[str, Any] | Config, overrides: Sequence[str] = ()
+    source: str | Path | Mapping[str, Any] | Config, overrides: Overrides = ()
 ) -> Config:
     """A configuration from a YAML file, a folder that holds one, plain values, or a `Config`.
 

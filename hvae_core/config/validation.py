@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pydantic
@@ -15,6 +15,21 @@ from hvae_core.config.root import Config
 from hvae_core.errors import did_you_mean
 
 SHOWN = 3
+#: what other libraries call an option, where neither spelling nor words lead to ours
+OTHERS_WORDS = {
+    "iterations": "steps",
+    "iters": "steps",
+    "max_iters": "steps",
+    "gpu": "devices",
+    "gpus": "devices",
+    "amp": "precision",
+    "dtype": "precision",
+    "momentum": "beta_1",
+    "grad_clip": "clip_norm",
+    "gradient_clipping": "clip_norm",
+    "early_stopping": "patience",
+    "gradient_checkpointing": "remat",
+}
 #: pydantic's wording: ours
 WORDING = (
     (r"^Input should be ", ""),
@@ -129,13 +144,32 @@ def _nearest_key(
     *parents, last = location
     siblings = _siblings(parents, values, root)
     prefix = "".join(f"{part}." for part in parents)
-    near = difflib.get_close_matches(str(last), siblings, n=1, cutoff=0.6)
+    name = OTHERS_WORDS.get(str(last), str(last))
+    keys = {key.rpartition(".")[2]: key for key in reversed([*_all_keys(root)])}
+    near = nearest(name, siblings)
+    if near and (near == name or name not in keys):
+        return f"Did you mean {prefix + near!r}?"
+    elsewhere = keys.get(nearest(name, keys) or "")
+    return f"Did you mean {elsewhere!r}?" if elsewhere else did_you_mean(name, siblings)
+
+
+def nearest(name: str, keys: Iterable[str]) -> str | None:
+    """The key that is spelt like ``name``, that it abbreviates, or that it shares a word with.
+
+    ``learning_rat``, ``lr`` and ``initial_rate`` all lead to ``learning_rate``.
+    """
+    known = sorted(keys)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
-        return f"Did you mean {prefix + near[0]!r}?"
-    elsewhere = [key for key in _all_keys(root) if key.rpartition(".")[2] == str(last)]
-    if elsewhere:
-        return f"Did you mean {elsewhere[0]!r}?"
-    return did_you_mean(str(last), siblings)
+        return near[0]
+    words = {key: key.split("_") for key in known}
+    for key, parts in words.items():
+        if len(parts) > 1 and name == "".join(part[:1] for part in parts):
+            return key
+    said = set(name.split("_"))
+    shared = {key: len(said & set(parts)) / len(parts) for key, parts in words.items()}
+    best = max(shared, key=lambda key: shared[key], default=None)
+    return best if best is not None and shared[best] else None
 
 
 def _all_keys(model: type[pydantic.BaseModel], prefix: str = "") -> Iterator[str]:

@@ -130,7 +130,10 @@ CASES = {
         nothing, "train good.yaml --set model.width=[1,2,3]", "model.width has 3 values",
     ),
     "impossible value": (nothing, "train good.yaml --set train.batch_size=0", "batch_size is 0"),
-    "contradiction": (nothing, "train good.yaml --set train.epochs=1", "set one of them to null"),
+    "contradiction": (
+        nothing, "train good.yaml --set train.epochs=1 --set train.steps=1",
+        "set one of them to null",
+    ),
     "no length": (nothing, "train good.yaml --set train.steps=null", "train.epochs is not given"),
     "malformed override": (nothing, "train good.yaml --set train", "not of the form key=value"),
     "unknown component": (

@@ -30,6 +30,28 @@ def test_the_sentence(values, sentence):
     assert str(caught.value) == sentence
 
 
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("train.lr", "train.learning_rate"),
+        ("train.num_epochs", "train.epochs"),
+        ("train.max_steps", "train.steps"),
+        ("train.wd", "train.weight_decay"),
+        ("train.max_grad_norm", "train.clip_norm"),
+        ("train.optimizer.wd", "train.weight_decay"),
+        ("train.iterations", "train.steps"),
+        ("lr", "train.learning_rate"),
+        ("model.bs", "train.batch_size"),
+        ("model.batch_size", "train.batch_size"),
+        ("model.latent_dim", "model.latent_width"),
+    ],
+)
+def test_other_libraries_names_lead_to_ours(key, meant):
+    with pytest.raises(ConfigError) as caught:
+        parse_config({}, [f"{key}=1"])
+    assert str(caught.value) == f"Unknown key {key!r}. Did you mean {meant!r}?"
+
+
 def test_several_problems_are_told_each_with_its_hint():
     values = {"model": {"widht": 3}, "train": {"batch_size": 0, "aa": 1, "optimizer": "x"}}
     with pytest.raises(ConfigError) as caught:

@@ -1,0 +1,69 @@
+"""Overrides in each of their forms."""
+
+import pytest
+
+import hvae_core as hvae
+from hvae_core.config import load_config, parse_config
+from hvae_core.errors import ConfigError
+
+FILE = {"train": {"epochs": 3, "warmup_epochs": 2, "optimizer": {"name": "muon", "momentum": 0.5}}}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "train.steps=2",
+        ["train.steps=2"],
+        ("train.steps=2",),
+        {"train.steps": 2},
+        {"train": {"steps": 2}},
+        [{"train.steps": 2}],
+    ],
+)
+def test_every_form_says_the_same(overrides):
+    config = parse_config(FILE, overrides)
+    assert (config.train.steps, config.train.epochs) == (2, None)
+    assert config.train.optimizer.options.momentum == 0.5
+    assert config == parse_config(FILE, ["train.steps=2"])
+    assert load_config(parse_config(FILE), overrides) == config
+
+
+def test_a_mapping_takes_values_of_python():
+    overrides = {
+        "model.width": (8, 16, 16, 16, 16),
+        "train.optimizer": {"name": "muon"},
+        "model": {"readout": {"width": 8}, "flow": "sylvester"},
+        "train.patience": None,
+    }
+    config = parse_config(FILE, overrides)
+    assert config.model.width == [8, 16, 16, 16, 16]
+    assert config.model.readout.width == 8
+    assert config.model.flow.name == "sylvester"
+    assert config.train.optimizer.options.momentum != 0.5, "a component is replaced, not merged"
+
+
+@pytest.mark.parametrize(
+    ("override", "value", "gone"),
+    [
+        ("train.steps", 20, "epochs"),
+        ("train.warmup_steps", 5, "warmup_epochs"),
+    ],
+)
+def test_of_two_that_exclude_each_other_the_one_given_stays(override, value, gone):
+    for overrides in ({override: value}, f"{override}={value}"):
+        train = parse_config(FILE, overrides).train
+        assert getattr(train, override.removeprefix("train.")) == value
+        assert getattr(train, gone) is None
+    assert parse_config({"train": {"steps": 5}}, "train.epochs=1").train.steps is None
+    assert parse_config(FILE, {override: None}).train.epochs == 3
+
+
+def test_both_given_at_once_are_refused_still():
+    with pytest.raises(ConfigError, match="both given"):
+        parse_config({}, ["train.epochs=1", "train.steps=1"])
+
+
+@pytest.mark.parametrize("overrides", [3, [3], {3: 4}, {"train..steps": 2}, "train.steps", [None]])
+def test_what_is_no_override_is_one_sentence(overrides):
+    with pytest.raises(ConfigError, match="is not of the form key=value"):
+        hvae.build({}, overrides)
