@@ -280,7 +280,7 @@ def train(
 
 
 def _with_data(
-    config: Config | Mapping[str, Any] | str | Path, dataset: Any, overrides: Sequence[str]
+    config: Config | Mapping[str, Any] | str | Path, dataset: Any, overrides: Overrides
 ) -> tuple[Config, Dataset | None]:
     """The configuration, and the data set where its images are held by Python objects."""
     from hvae_core.data.given import names_a_dataset, train_on

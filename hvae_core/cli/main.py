@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 from typing import Any
 
 import click
 
 from hvae_core.errors import BadInputError, HvaeError, PluginError, did_you_mean
+from hvae_core.files.signals import hearing, say
 
 #: command: module and its one line in ``hvae --help``
 COMMANDS = {
@@ -145,7 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in arguments
     try:
-        result = cli.main(args=arguments, prog_name="hvae", standalone_mode=False)
+        with hearing(_still_busy, (signal.SIGINT,), patience=0.5):
+            result = cli.main(args=arguments, prog_name="hvae", standalone_mode=False)
         code = result if isinstance(result, int) else 0
     except HvaeError as error:
         _report(error.to_dict(), str(error), as_json)
@@ -154,8 +157,9 @@ def main(arguments: list[str] | None = None) -> int:
         message = error.format_message()
         _report({"code": "usage", "message": message, "hint": ""}, message, as_json)
         code = 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+    except (click.Abort, KeyboardInterrupt) as error:
+        # A run says where it is and how it goes on; click has made an Abort of that.
+        click.echo(f"Interrupted. {error.__cause__ or error}".rstrip(), err=True)
         code = 130
     except BrokenPipeError:
         # The reader of our output went away, as with `| head`; that is no failure of ours.
@@ -168,6 +172,10 @@ def main(arguments: list[str] | None = None) -> int:
         _report({"code": "system", "message": message, "hint": ""}, message, as_json)
         code = 1
     sys.exit(code)
+
+
+def _still_busy() -> None:
+    say("Interrupted: what is being compiled or computed has to end first.")
 
 
 def _report(values: dict[str, Any], text: str, as_json: bool) -> None:

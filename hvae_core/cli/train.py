@@ -79,7 +79,7 @@ def command(
         output = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     if weights is not None:
         find_weights_file(weights)
-    select_training_backend()
+    click.echo(f"Starting {select_training_backend()}.", err=True)
     if options["dry_run"]:
         return _dry_run(config, as_json)
     result = train(config, output, resume=resume, weights=weights)

@@ -81,6 +81,9 @@ class TrainConfig(Section):
         300.0, description="updates with a gradient norm of this or more are skipped; 0 is off"
     )
     skip_start_step: NonNegativeInt = Field(0, description="first update that may be skipped")
+    max_skipped_steps: PositiveInt = Field(
+        500, description="training stops after so many skipped updates in a row"
+    )
     max_nonfinite_steps: PositiveInt = Field(
         100, description="training stops after so many non-finite updates in a row"
     )

@@ -32,6 +32,7 @@ CHANGEABLE = frozenset(
         "train.epochs",
         "train.steps",
         "train.patience",
+        "train.max_skipped_steps",
         "train.max_nonfinite_steps",
         "train.log_steps",
         "train.checkpoint_steps",

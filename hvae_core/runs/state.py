@@ -32,6 +32,7 @@ class TrainState:
         images: images seen, without a regularizer's copies.
         elapsed: seconds of training and evaluation, over all sessions.
         skipped: updates dropped, the non-finite ones included.
+        skipped_in_a_row: of them, those since the last one that was made.
         nonfinite: updates dropped because loss or gradient was not finite.
         nonfinite_in_a_row: of them, those since the last finite one.
         best_step: update with the best validation ELBO, once there is one.
@@ -47,6 +48,7 @@ class TrainState:
     images: int = 0
     elapsed: float = 0.0
     skipped: int = 0
+    skipped_in_a_row: int = 0
     nonfinite: int = 0
     nonfinite_in_a_row: int = 0
     best_step: int | None = None
@@ -60,7 +62,9 @@ class TrainState:
         """Count the figures of an update."""
         self.window.add(figures)
         self.epoch.add(figures)
-        self.skipped += int(figures["skipped"])
+        skipped = int(figures["skipped"])
+        self.skipped += skipped
+        self.skipped_in_a_row = self.skipped_in_a_row + 1 if skipped else 0
         nonfinite = int(figures["nonfinite"])
         self.nonfinite += nonfinite
         self.nonfinite_in_a_row = self.nonfinite_in_a_row + 1 if nonfinite else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from hvae_core.config import Config
 from hvae_core.data import Batches, open_dataset, split_validation
 from hvae_core.errors import ConfigError, DataError
 from hvae_core.interfaces import Dataset, ImageSource, Regularizer, Shape3
+
+if TYPE_CHECKING:
+    from hvae_core.fetching.download import Progress
 
 #: the split that training and validation images are taken from; "test" is for `hvae evaluate`
 SPLIT = "train"
@@ -77,7 +81,10 @@ class Images:
 
 
 def open_images(
-    config: Config, validation: np.ndarray | None = None, dataset: Dataset | None = None
+    config: Config,
+    validation: np.ndarray | None = None,
+    dataset: Dataset | None = None,
+    progress: Progress | None = None,
 ) -> Images:
     """Open the data set and divide its training split.
 
@@ -85,6 +92,7 @@ def open_images(
         config: gives `data` and the options of the division.
         validation: the images held out when the run was started, or None to draw them.
         dataset: the data set that `data` stands for, where it is open already.
+        progress: called with the bytes done and the total (or None) during a download.
 
     Raises:
         DataError: the data set cannot be read, or has too few images.
@@ -96,7 +104,7 @@ def open_images(
             "stop by.",
             "Hold out some images, or leave train.patience unset.",
         )
-    dataset = open_dataset(config.data) if dataset is None else dataset
+    dataset = open_dataset(config.data, progress) if dataset is None else dataset
     source = dataset.load(SPLIT)
     count = len(source)
     if validation is None:

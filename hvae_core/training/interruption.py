@@ -5,8 +5,11 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from hvae_core.files.signals import hearing, say
 
 Item = TypeVar("Item")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -17,25 +20,36 @@ class InterruptedRun(KeyboardInterrupt):
 
 
 class Interruption:
-    """Notes SIGINT and SIGTERM inside a ``with`` block; a second one stops at once.
+    """Notes SIGINT and SIGTERM inside a ``with`` block and says so at once; a second one stops.
 
     Outside the main thread, where Python allows no signal handlers, it does nothing.
+
+    Args:
+        tell: called with the sentence that says it, from another thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None] = say) -> None:
         self.requested = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._tell = tell
+        self._stack = ExitStack()
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._handle)
+            with ExitStack() as stack:
+                for number in _SIGNALS:
+                    stack.callback(signal.signal, number, signal.signal(number, self._handle))
+                stack.enter_context(hearing(self._heard, _SIGNALS))
+                self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
+        self._stack.close()
+
+    def _heard(self) -> None:
+        self._tell(
+            "Interrupted: the update under way, or the compilation before it, is finished and the "
+            "run kept. Ctrl-C again stops without it, Ctrl-\\ at once."
+        )
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.requested:

@@ -15,6 +15,8 @@ from hvae_core.plugins import manager
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.run_folder import RunFolder
 from hvae_core.runs.state import TrainResult
+from hvae_core.training import schedules
+from hvae_core.training.beginning import Beginning
 from hvae_core.training.callbacks import Callback, SampleGrids
 from hvae_core.training.feeding import open_images
 from hvae_core.training.interruption import Interruption
@@ -93,6 +95,7 @@ def train(
     """
     folder = RunFolder(output)
     is_main = process_index() == 0
+    beginning = Beginning(console, quiet=not is_main)
     with ExitStack() as stack:
         stack.enter_context(use_devices(config.train))
         with all_or_none():
@@ -100,14 +103,19 @@ def train(
                 folder.check_resumed(config)
             elif is_main:
                 folder.check_new()
-            images = open_images(config, folder.validation_indices() if resume else None, dataset)
+            beginning.reading(config)
+            held_out = folder.validation_indices() if resume else None
+            images = open_images(config, held_out, dataset, beginning.downloading)
             check_against_shape(config, images.shape)
+            schedules.total_steps(config.train, images.training_batches(config).steps_per_epoch)
             if is_main:
                 stack.enter_context(folder.lock())
-        watching = [*default_callbacks(config, console), *callbacks]
+        watching = [beginning, *default_callbacks(config, console), *callbacks]
+        beginning.building(images)
         model = HierarchicalVAE(config)
         if weights is not None:
             load_weights(model, weights)
+        beginning.built(model)
         step = build_step(model, config.train, images.regularizer)
         run = TrainingRun(config, images, folder, watching, model, step)
         if is_main:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -166,9 +167,17 @@ class TrainingRun:
                     self._checkpoint_if_due()
             except InterruptedRun:
                 self._drain()
+<<<<<<< HEAD
                 if self.state.step != self._saved_step:
                     self._checkpoint()
                 raise
+=======
+                self._checkpoint()
+                raise InterruptedRun(
+                    f"The run is in {self.output}, at step {self.state.step}. Go on with: "
+                    f"hvae train {shlex.quote(str(self.output))} --resume"
+                ) from None
+>>>>>>> 3aab00f (A run tells what it does before the first update, answers Ctrl-C at once, and does not go on without making updates)
             self._drain()
             if self.state.step not in self.checkpoints.steps():
                 self._checkpoint()
@@ -201,6 +210,7 @@ class TrainingRun:
         self.state.add(figures)
         for callback in self.callbacks:
             callback.update(self, figures)
+        self._check_skipped(figures)
         limit = self.config.train.max_nonfinite_steps
         if self.state.nonfinite_in_a_row >= limit:
             steps = self.checkpoints.steps()
@@ -209,6 +219,32 @@ class TrainingRun:
                 f"The loss or its gradient was not finite in {limit} updates in a row, up to "
                 f"step {self.state.step}; {kept}.",
                 "Lower train.learning_rate or set train.clip_norm, then start anew or resume.",
+            )
+
+    def _check_skipped(self, figures: Mapping[str, Any]) -> None:
+        """Warn when no update of a while was made, and stop when none was of a long while."""
+        train, in_a_row = self.config.train, self.state.skipped_in_a_row
+        if not in_a_row or not train.skip_norm or self.state.nonfinite_in_a_row:
+            return
+        why = (
+            f"their gradients' norms, the last {figures['gradient_norm']:.4g}, are not below "
+            f"train.skip_norm ({train.skip_norm:g})"
+        )
+        every_one = in_a_row >= self.total_steps
+        if in_a_row >= train.max_skipped_steps or every_one:
+            self._pending.clear()
+            self._checkpoint()
+            raise TrainingError(
+                f"The last {in_a_row} updates in a row were skipped, so that nothing is learnt: "
+                f"{why}; the run is kept in {self.output}, at step {self.state.step}.",
+                "Raise train.skip_norm, set train.skip_start_step to skip none of the first "
+                "updates, or lower train.learning_rate; then start anew.",
+            )
+        patience = min(train.log_steps, train.max_skipped_steps // 2, self.total_steps // 2)
+        if in_a_row == max(1, patience):
+            self.note(
+                f"Warning: the last {in_a_row} updates were skipped, {why}; after "
+                f"{train.max_skipped_steps} in a row the run stops."
             )
 
     def _drain(self) -> None:

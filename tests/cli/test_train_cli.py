@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 
 import pytest
 
@@ -114,3 +116,26 @@ def test_bad_input_is_one_sentence(hvae, file, tmp_path, arguments, words):
     assert "Traceback" not in err
     assert out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_the_beginning_is_told_and_an_interruption_says_how_to_go_on(hvae, file, monkeypatch):
+    from hvae_core.training.loop import TrainingRun
+
+    fit = TrainingRun.fit
+
+    def interrupted(run, interruption):
+        os.kill(os.getpid(), signal.SIGINT)
+        return fit(run, interruption)
+
+    monkeypatch.setattr(TrainingRun, "fit", interrupted)
+    code, out, err = hvae("train", file, "--output", "a run")
+    assert code == 130
+    assert out == ""
+    lines = [line for line in err.splitlines() if line]
+    assert lines[1] == "Reading the data set digits."
+    end = "Interrupted. The run is in a run, at step 0. Go on with: hvae train 'a run' --resume"
+    assert lines[-1] == end
+    monkeypatch.setattr(TrainingRun, "fit", fit)
+    code, out, err = hvae("train", "a run", "--resume")
+    assert code == 0, err
+    assert "2 updates" in out

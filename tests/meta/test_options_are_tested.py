@@ -143,6 +143,9 @@ TESTED = {
     f"{OPTIMIZER}::test_skipping_starts_at_its_step_but_non_finite_is_always_skipped": (
         "train.skip_start_step",
     ),
+    f"{RUN}::test_training_stops_after_so_many_skipped_updates_and_is_kept": (
+        "train.max_skipped_steps",
+    ),
     f"{RUN}::test_training_stops_after_so_many_nonfinite_updates": ("train.max_nonfinite_steps",),
     f"{STEP}::test_beta_weights_the_rate": ("train.beta",),
     f"{SCHEDULES}::test_beta": ("train.beta", "train.beta_warmup", "train.beta_cycles"),

@@ -93,6 +93,16 @@ class Step:
         self.model.weight = kept
 
 
+class Hear(Callback):
+    """Keeps what the user is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def note(self, run, text):
+        self.notes.append(text)
+
+
 class Raise(Callback):
     """Ends the run as a kill would: at an update, in the middle of everything."""
 
@@ -167,8 +177,11 @@ def test_an_interruption_is_met_between_two_updates_and_kept(unbroken, tmp_path)
             interruption.requested = run.step >= 7
 
     interruption = Interruption()
-    with pytest.raises(InterruptedRun):
+    with pytest.raises(
+        InterruptedRun, match=rf"in {tmp_path}, at step \d+\. Go on with: hvae"
+    ) as to:
         make(tmp_path, [Ask()]).fit(interruption)
+    assert str(to.value).endswith(f"hvae train {tmp_path} --resume")
     assert state_of(tmp_path)[1]["step"] >= 7
     go_on(make(tmp_path))
     assert records(tmp_path) == records(unbroken[0])
@@ -193,6 +206,51 @@ def test_training_stops_after_so_many_nonfinite_updates(tmp_path):
     with pytest.raises(TrainingError, match=r"3 updates in a row.*checkpoint of step [45] is kept"):
         go_on(run)
     assert find_weights(tmp_path)[1].parent.name in ("step-00000004", "step-00000005")
+
+
+class SkippingStep(Step):
+    """Skips the updates from ``first`` to before ``last``."""
+
+    first, last = 0, 10**9
+
+    def __call__(self, images, *, step, learning_rate, beta):
+        figures = super().__call__(images, step=step, learning_rate=learning_rate, beta=beta)
+        return {**figures, "skipped": float(self.first <= step < self.last)}
+
+
+def test_training_stops_after_so_many_skipped_updates_and_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "Step", SkippingStep)
+    hear = Hear()
+    run = make(tmp_path, [hear], max_skipped_steps=6)
+    with pytest.raises(
+        TrainingError, match=r"last 6 updates in a row were skipped.*skip_norm"
+    ) as e:
+        go_on(run)
+    assert e.value.exit_code == 1
+    assert f"the run is kept in {tmp_path}, at step" in str(e.value)
+    assert find_weights(tmp_path)[1].is_file()
+    (warning,) = hear.notes
+    assert warning.startswith("Warning: the last 3 updates were skipped")
+    again = make(tmp_path, max_skipped_steps=6)
+    with pytest.raises(TrainingError, match="updates in a row were skipped"):
+        go_on(again)
+
+
+@pytest.mark.parametrize(("last", "notes"), [(2, 0), (5, 1)])
+def test_some_skipped_updates_stop_nothing(tmp_path, monkeypatch, last, notes):
+    monkeypatch.setattr(SkippingStep, "last", last)
+    monkeypatch.setitem(globals(), "Step", SkippingStep)
+    hear = Hear()
+    result = go_on(make(tmp_path, [hear], max_skipped_steps=6))
+    assert result.steps == 20
+    assert len(hear.notes) == notes
+
+
+def test_a_run_without_a_single_update_fails(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "Step", SkippingStep)
+    with pytest.raises(TrainingError, match="last 8 updates in a row were skipped"):
+        go_on(make(tmp_path, steps=8))
+    assert state_of(tmp_path)[0] == "step-00000008"
 
 
 def test_early_stopping_goes_by_the_validation_bound(tmp_path):

@@ -1,8 +1,12 @@
 """Progress, trackers and the request to stop."""
 
+import hashlib
 import io
 import os
+import re
 import signal
+import threading
+import time
 import types
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from hvae_core.interfaces import Tracker
+from hvae_core.training.beginning import Beginning
 from hvae_core.training.interruption import InterruptedRun, Interruption
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.tracking import Tracking
@@ -161,3 +166,48 @@ def test_a_second_signal_stops_at_once():
         os.kill(os.getpid(), signal.SIGINT)
         for _ in range(1000):
             pass
+
+
+def test_a_word_comes_while_the_main_thread_is_in_a_compiler():
+    told = []
+    with Interruption(lambda text: told.append((time.monotonic(), text))) as interruption:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 1_500_000)
+        ended = time.monotonic()
+    assert interruption.requested
+    ((when, text),) = told
+    assert when < ended
+    assert text.startswith("Interrupted: the update under way, or the compilation")
+
+
+def test_what_comes_before_the_first_update_is_told_without_a_terminal(make_run):
+    stream = io.StringIO()
+    beginning = Beginning(Console(file=stream, width=40))
+    config = types.SimpleNamespace(data=types.SimpleNamespace(name="cifar10"))
+    beginning.reading(config)
+    for done in (0, 1, 100_000_000, 170_000_000):
+        beginning.downloading(done, 170_000_000)
+    beginning.building(types.SimpleNamespace(training=range(45_000), validation=range(5_000)))
+    beginning.built(types.SimpleNamespace(count_params=lambda: 39_000_000, latent_shapes=[()] * 45))
+    run = make_run()
+    run.config.train.compile = True
+    beginning.start(run)
+    beginning.update(run, STEP)
+    beginning.update(run, STEP)
+    lines = stream.getvalue().splitlines()
+    assert lines[:4] == [
+        "Reading the data set cifar10.", "Downloading: 0 of 170 MB.",
+        "Downloading: 100 of 170 MB.", "Downloading: 170 of 170 MB.",
+    ]  # fmt: skip
+    assert lines[4] == "45,000 images to train on, 5,000 to validate."
+    assert lines[5].startswith("Building the model on ")
+    assert lines[6] == "39,000,000 parameters, 45 latent layers."
+    assert re.match("(Compiling the training step|Making the first update), which takes", lines[7])
+    assert re.fullmatch(r"The first updates are made, after \d+\.\d s\.", lines[8])
+    assert len(lines) == 9
+
+
+def test_of_several_processes_only_the_first_speaks(make_run):
+    stream = io.StringIO()
+    Beginning(Console(file=stream), quiet=True).downloading(0, None)
+    assert stream.getvalue() == ""
