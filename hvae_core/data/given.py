@@ -7,12 +7,12 @@ identifies the images: the object's type, their shape, number and digest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from hvae_core.config import Component, Config, create_component, parse_config
+from hvae_core.config import Component, Config, Overrides, create_component, parse_config
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.python_objects import open_object
 from hvae_core.errors import BadInputError, ConfigError, DataError, did_you_mean
@@ -35,14 +35,14 @@ def names_a_dataset(data: Any) -> bool:
     return isinstance(data, str | Component)
 
 
-def train_on(config: Config, data: Any, overrides: Sequence[str] = ()) -> tuple[Config, Dataset]:
+def train_on(config: Config, data: Any, overrides: Overrides = ()) -> tuple[Config, Dataset]:
     """The configuration of a run on given images, and the data set.
 
     Args:
         config: whose data set they take the place of; of its options, `KEPT` stay.
         data: a Python object, see `open_object`; or a mapping of split names to such, with a
             split ``"train"``.
-        overrides: ``key=value`` strings, of options of the data set `PYTHON` too.
+        overrides: see `hvae_core.config.apply_overrides`; of options of the data set `PYTHON` too.
 
     Raises:
         ConfigError: an override is not valid.

@@ -15,6 +15,7 @@ import numpy as np
 from hvae_core.backends.processes import any_process, process_count, process_index
 from hvae_core.config import Config
 from hvae_core.data import prefetch
+from hvae_core.data.given import PYTHON
 from hvae_core.errors import TrainingError
 from hvae_core.runs.checkpoints import Checkpoint
 from hvae_core.runs.metrics import MetricsFile, in_unit, unit_key
@@ -167,23 +168,23 @@ class TrainingRun:
                     self._checkpoint_if_due()
             except InterruptedRun:
                 self._drain()
-<<<<<<< HEAD
                 if self.state.step != self._saved_step:
                     self._checkpoint()
-                raise
-=======
-                self._checkpoint()
                 raise InterruptedRun(
                     f"The run is in {self.output}, at step {self.state.step}. Go on with: "
-                    f"hvae train {shlex.quote(str(self.output))} --resume"
+                    + self._resume_command()
                 ) from None
->>>>>>> 3aab00f (A run tells what it does before the first update, answers Ctrl-C at once, and does not go on without making updates)
             self._drain()
             if self.state.step not in self.checkpoints.steps():
                 self._checkpoint()
             for callback in self.callbacks:
                 callback.finished(self)
         return TrainResult(self.output, self.state.step, dict(self.state.validation or {}), stopped)
+
+    def _resume_command(self) -> str:
+        if self.config.data.name == PYTHON:
+            return f"hvae.train(..., output={str(self.output)!r}, resume=True)"
+        return f"hvae train {shlex.quote(str(self.output))} --resume"
 
     def _update(self, step: int, images: np.ndarray) -> None:
         train = self.config.train
