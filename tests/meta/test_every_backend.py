@@ -30,6 +30,7 @@ CHOICE = "which components are found and how they are named"
 RUN_ONCE = {
     "cli/test_bad_inputs.py": COMMANDS,
     "cli/test_model_commands.py": COMMANDS,
+    "cli/test_train_cli.py": COMMANDS,
     "contract/test_datasets.py": "data sets give NumPy arrays",
     "contract/test_learning_rates.py": "schedules are numbers",
     "contract/test_trackers.py": "trackers take numbers",

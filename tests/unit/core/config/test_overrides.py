@@ -2,7 +2,6 @@
 
 import pytest
 
-import hvae_core as hvae
 from hvae_core.config import load_config, parse_config
 from hvae_core.errors import ConfigError
 
@@ -66,4 +65,4 @@ def test_both_given_at_once_are_refused_still():
 @pytest.mark.parametrize("overrides", [3, [3], {3: 4}, {"train..steps": 2}, "train.steps", [None]])
 def test_what_is_no_override_is_one_sentence(overrides):
     with pytest.raises(ConfigError, match="is not of the form key=value"):
-        hvae.build({}, overrides)
+        parse_config({}, overrides)
