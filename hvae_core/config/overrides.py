@@ -18,6 +18,8 @@ COMPONENT_KEYS = (
 )
 #: sections that a mapping of overrides may spell out: ``{"train": {"steps": 2}}``
 SECTIONS = (("model",), ("model", "readout"), ("train",))
+#: characters of an override that a message quotes
+LONGEST = 80
 #: two ways to say one thing: where an override gives one, what the file says of the other goes
 ALTERNATIVES = ("epochs", "steps"), ("warmup_epochs", "warmup_steps")
 DEFAULT_COMPONENTS = {
@@ -39,7 +41,8 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     if not equals:
         raise _malformed(text)
     path = _path(key, text)
-    name = f"The value of the override {text!r}"
+    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    name = f"The value of the override {shown!r}"
     return path, yaml_files.parse_yaml(value, name, ConfigError)
 
 
