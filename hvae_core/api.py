@@ -69,8 +69,9 @@ def load(
     select_backend(backend)
     config, weights = find_with_weights(source)
     from hvae_core.vae import HierarchicalVAE
-    from hvae_core.weights import load_weights
+    from hvae_core.weights import check_announced, load_weights, read_header
 
+    check_announced(config, read_header(weights), str(weights))
     model = HierarchicalVAE(config, precision=precision)
     load_weights(model, weights, allow_nonfinite=allow_nonfinite)
     return model

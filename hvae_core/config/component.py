@@ -13,6 +13,7 @@ from typing import Annotated, Any, cast
 import pydantic
 from pydantic_core import PydanticCustomError
 
+from hvae_core.config.sizes import check_options
 from hvae_core.errors import HvaeError
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import ComponentSpec
@@ -136,6 +137,10 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
             return None
         raise PydanticCustomError("component", "{kind} is needed here", {"kind": _one(kind)})
     scales = parse_scales(options.pop("scales", True)) if kind == "flow" else True
+    try:
+        check_options(kind, options)
+    except ValueError as error:
+        raise PydanticCustomError("component", "{text}", {"text": str(error)}) from error
     try:
         options = validate_options(manager().get(kind, name).config, options)
     except HvaeError as error:

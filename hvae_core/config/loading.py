@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -18,6 +19,9 @@ from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
 
+#: a package's name (https://packaging.python.org/specifications/name-normalization), and a plugin's
+_PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+_PLUGIN = re.compile(r"[a-z]{1,20}\.[A-Za-z0-9][A-Za-z0-9._-]{0,98}")
 #: the keys of a preset.yaml beside those of a configuration
 PRESET_KEYS = (
     "name",
@@ -83,10 +87,16 @@ def missing_plugin(recorded: Any) -> tuple[str, str] | None:
         kind, _, name = str(full_name).partition(".")
         if name not in manager().names(kind):
             package = str(distribution).partition(" ")[0]
+            if not _PACKAGE.fullmatch(package) or not _PLUGIN.fullmatch(str(full_name)):
+                return (
+                    "it needs a plugin that is not installed, and does not name it and its package "
+                    "as a package index does.",
+                    "Ask its author which package it needs.",
+                )
             return (
-                f"it needs the plugin {full_name} of the package {distribution}, which is not "
-                "installed.",
-                f"Install it with: pip install {package}",
+                f"it needs the plugin {full_name}, which is not installed; by its own account that "
+                f"is part of the package {package}.",
+                "If you trust that package, install it with: pip install " + package,
             )
     return None
 

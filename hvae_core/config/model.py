@@ -12,11 +12,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 import pydantic
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 from pydantic_core import PydanticCustomError
 
 from hvae_core.config.component import Attention, Block, Component, Flow
 from hvae_core.config.per_scale import PerScale, at_scale, expand
+from hvae_core.config.sizes import Blocks, Channels, Side, check_size
 
 
 class Section(pydantic.BaseModel):
@@ -55,9 +56,9 @@ class ReadoutConfig(Section):
     kind: Literal["latents", "features"] = Field(
         "latents", description="latents: DVP-VAE's aggregation; features: the original VDVAE's"
     )
-    blocks: int = Field(3, ge=0, description="residual blocks after the aggregation (latents)")
-    width: PositiveInt = Field(64, description="channels of the aggregated features (latents)")
-    middle_width: PositiveInt = Field(32, description="middle width of the output blocks (latents)")
+    blocks: Blocks = Field(3, description="residual blocks after the aggregation (latents)")
+    width: Channels = Field(64, description="channels of the aggregated features (latents)")
+    middle_width: Channels = Field(32, description="middle width of the output blocks (latents)")
     upsampling: Literal["nearest", "bilinear"] = Field(
         "nearest", description="how a scale's summed latents reach the next finer scale (latents)"
     )
@@ -94,28 +95,28 @@ class StageConfig:
 class ModelConfig(Section):
     """The model. Per-scale options: one value for all scales, or a list, finest scale first."""
 
-    resolutions: list[PositiveInt] = Field(
+    resolutions: list[Side] = Field(
         default=[32, 16, 8, 4, 1], min_length=1, description="side of each scale, finest first"
     )
-    patch_size: PositiveInt = Field(
+    patch_size: Side = Field(
         1, description="pixels a side that the stem folds into one position of the finest scale"
     )
-    image_channels: PositiveInt = Field(3, description="channels of an image")
+    image_channels: Channels = Field(3, description="channels of an image")
     input_mean: float = Field(127.5, description="subtracted from the pixels (0 to 255) first")
     input_scale: PositiveFloat = Field(127.5, description="the pixels are then divided by this")
 
-    width: PerScale[PositiveInt] = Field(64, description="channels of the residual stream")
-    encoder_middle_width: PerScale[PositiveInt] = Field(32, description="encoder bottleneck")
-    decoder_middle_width: PerScale[PositiveInt] = Field(32, description="decoder bottleneck")
-    latent_width: PerScale[PositiveInt] = Field(16, description="channels of each latent")
-    encoder_blocks: PerScale[pydantic.NonNegativeInt] = Field(3, description="bottom-up blocks")
-    decoder_blocks: PerScale[pydantic.NonNegativeInt] = Field(3, description="latent layers")
+    width: PerScale[Channels] = Field(64, description="channels of the residual stream")
+    encoder_middle_width: PerScale[Channels] = Field(32, description="encoder bottleneck")
+    decoder_middle_width: PerScale[Channels] = Field(32, description="decoder bottleneck")
+    latent_width: PerScale[Channels] = Field(16, description="channels of each latent")
+    encoder_blocks: PerScale[Blocks] = Field(3, description="bottom-up blocks")
+    decoder_blocks: PerScale[Blocks] = Field(3, description="latent layers")
     pooling_block: bool = Field(
         False,
         description="the last encoder block of a scale belongs to the way down: the decoder gets "
         "what enters it, as in the original VDVAE; not at the coarsest scale",
     )
-    mixing_block: PerScale[pydantic.NonNegativeInt] = Field(
+    mixing_block: PerScale[Blocks] = Field(
         0, description="decoder block before which the coarser stream enters a scale"
     )
 
@@ -158,6 +159,7 @@ class ModelConfig(Section):
                     "before it, finest first, such as 32, 16, 8, 4, 1"
                 )
         stages = self.stages
+        check_size(self)
         if not any(stage.decoder_blocks for stage in stages):
             raise ValueError(
                 "model.decoder_blocks is 0 at every scale; at least one latent layer is needed"

@@ -3,6 +3,7 @@
 Importing this package imports no Keras; the model is handed in.
 """
 
+from hvae_core.weights.announced import check_announced
 from hvae_core.weights.model_weights import (
     assign,
     load_weights,
@@ -24,6 +25,7 @@ __all__ = [
     "Header",
     "TensorEntry",
     "assign",
+    "check_announced",
     "copy_weights",
     "load_weights",
     "model_arrays",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
 from hvae_core.files.yaml_files import read_mapping
+from hvae_core.zoo.record import check_record
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -106,13 +107,14 @@ def read_preset(folder: str | Path, name: str | None = None, origin: str = "fold
         origin: "installed", "pulled" or "folder".
 
     Raises:
-        PresetError: there is no readable ``preset.yaml``.
+        PresetError: there is no readable ``preset.yaml``, or a key of it has another form.
     """
     folder = Path(folder)
     path = folder / PRESET_FILE
     info = read_mapping(path, PresetError)
     if not info:
         raise PresetError(f"{path} is empty; expected the keys of a preset.")
+    check_record(info, path)
     recorded = info.get("name")
     if recorded is not None:
         check_name(recorded, str(path))

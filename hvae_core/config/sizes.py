@@ -1,0 +1,116 @@
+"""How large a model may be: what no machine can build is refused before anything is built.
+
+The bounds are far above every published model (the largest VDVAE has 115 million parameters, 75
+latent layers and images of 1024 pixels a side), and below what hangs a machine or fills its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from hvae_core.config.model import ModelConfig
+
+#: pixels a side
+MAX_SIDE = 16_384
+MAX_CHANNELS = 65_536
+#: at one scale
+MAX_BLOCKS = 4_096
+#: encoder blocks and latent layers at all scales together
+MAX_LAYERS = 4_096
+#: 40 GB in float32
+MAX_PARAMETERS = 10_000_000_000
+#: of the residual stream at one scale, for one image
+MAX_VALUES = 1 << 32
+#: any whole number among the options of a model's component, such as a flow's layers
+MAX_OPTION = 4_096
+#: the image's levels go up to 16 bits
+MAX_LIKELIHOOD_OPTION = 65_536
+
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
+Blocks = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
+
+
+def check_size(model: ModelConfig) -> None:
+    """Refuse a model that is too large in all, though each of its options may be.
+
+    Raises:
+        ValueError: names the options.
+    """
+    if model.image_size > MAX_SIDE:
+        raise ValueError(
+            f"model.resolutions and model.patch_size make images of {model.image_size} pixels a "
+            f"side; at most {MAX_SIDE} are supported"
+        )
+    layers = sum(stage.encoder_blocks + stage.decoder_blocks for stage in model.stages)
+    if layers > MAX_LAYERS:
+        raise ValueError(
+            f"model.encoder_blocks and model.decoder_blocks come to {layers} layers; at most "
+            f"{MAX_LAYERS} are supported"
+        )
+    values = max(stage.resolution**2 * stage.width for stage in model.stages)
+    if values > MAX_VALUES:
+        raise ValueError(
+            f"model.width and model.resolutions come to {values:.2g} values an image at one scale; "
+            f"at most {MAX_VALUES:.2g} are supported"
+        )
+    parameters = bottleneck_parameters(model, spatial=True)
+    if parameters > MAX_PARAMETERS:
+        raise ValueError(
+            f"model.width, its middle widths and its blocks come to some {parameters:.2g} "
+            f"parameters; at most {MAX_PARAMETERS:.2g} are supported"
+        )
+
+
+def bottleneck_parameters(model: ModelConfig, *, spatial: bool) -> int:
+    """About how many parameters the blocks have, if they are bottlenecks (Child 2020, figure 3).
+
+    Args:
+        model: the architecture.
+        spatial: count the middle convolutions too; without them, it is a lower bound for every
+            kind of bottleneck.
+    """
+
+    def block(in_width: int, middle: int, out_width: int, kernel: int) -> int:
+        middle_part = 2 * kernel**2 * middle**2 if spatial else 0
+        return in_width * middle + middle_part + middle * out_width
+
+    total = 0
+    for stage in model.stages:
+        width, latent, kernel = stage.width, stage.latent_width, stage.kernel_size
+        total += stage.encoder_blocks * block(width, stage.encoder_middle_width, width, kernel)
+        middle = stage.decoder_middle_width
+        posterior = block(2 * width, middle, 2 * latent, kernel)
+        prior = block(width, middle, 2 * latent, kernel)
+        total += stage.decoder_blocks * (posterior + prior)
+        if stage.learned_bias:
+            total += stage.resolution**2 * width
+    if model.readout.kind == "latents":
+        readout = model.readout
+        total += readout.blocks * block(readout.width, readout.middle_width, readout.width, 3)
+    return total
+
+
+def check_options(kind: str, options: Any) -> None:
+    """Refuse a whole number that is too large among the options of a model's component.
+
+    Args:
+        kind: the component's; those that build no part of a model may have any.
+        options: as they are given.
+
+    Raises:
+        ValueError: names the option.
+    """
+    if kind not in ("block", "flow", "attention", "likelihood", "regularizer"):
+        return
+    most = MAX_LIKELIHOOD_OPTION if kind == "likelihood" else MAX_OPTION
+    for key, value in options.items() if isinstance(options, Mapping) else ():
+        values: Iterable[Any] = value if isinstance(value, list) else [value]
+        large = [v for v in values if isinstance(v, int) and abs(v) > most]
+        if large and not str(key).endswith("seed"):
+            shown = str(large[0]) if abs(large[0]) < 10**15 else f"{large[0]:.3g}"
+            raise ValueError(f"the option {key!r} is {shown}; at most {most} is supported")

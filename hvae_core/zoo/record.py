@@ -1,0 +1,80 @@
+"""What a ``preset.yaml`` may hold beside its configuration: the form of each key, and of every text.
+
+A preset may come from anyone. What is checked here is relied on wherever presets are listed, shown,
+printed and published: texts steer no terminal, figures are numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hvae_core.errors import PresetError
+
+#: characters of a text that stands in a listing, and of any other
+MAX_LINE = 1_000
+MAX_TEXT = 50_000
+#: control characters but line ends and tabs, changes of the writing direction, halves of characters
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_TEXTS = ("summary", "licence", "cite", "notes")
+
+
+def check_record(info: Mapping[str, Any], path: Path) -> None:
+    """Refuse a ``preset.yaml`` of another form.
+
+    Args:
+        info: what it holds.
+        path: where it lies, for the message.
+
+    Raises:
+        PresetError: names the key.
+    """
+    for where, text in _texts(info):
+        if found := _STEERING.search(text):
+            raise PresetError(
+                f"{path}: {where} holds the character {found[0]!a}, which steers a terminal.",
+                "Write plain text.",
+            )
+        if len(text) > MAX_TEXT:
+            raise PresetError(f"{path}: {where} has more than {MAX_TEXT} characters.")
+    for key in _TEXTS:
+        text = info.get(key)
+        if text is not None and not isinstance(text, str):
+            raise PresetError(f"{path}: {key} must be text, not {_shown(text)}.")
+        if key in ("summary", "licence") and text and len(text) > MAX_LINE:
+            raise PresetError(f"{path}: {key} has more than {MAX_LINE} characters.")
+    for key in ("figures", "trained", "plugins"):
+        if not isinstance(info.get(key) or {}, Mapping):
+            raise PresetError(f"{path}: {key} must be a mapping, not {_shown(info[key])}.")
+    parameters = info.get("parameters")
+    if parameters is not None and (type(parameters) is not int or parameters < 0):
+        raise PresetError(f"{path}: parameters must be a number, not {_shown(parameters)}.")
+    for name, figure in (info.get("figures") or {}).items():
+        value = figure.get("value") if isinstance(figure, Mapping) else figure
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise PresetError(
+                f"{path}: figures.{name} is {_shown(value)}; expected a number, or a mapping with "
+                "the number as value and how it was measured."
+            )
+
+
+def _texts(values: Any, where: str = "") -> Iterator[tuple[str, str]]:
+    """Every text and every key, and where it stands."""
+    if isinstance(values, str):
+        yield where, values
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            yield where or "a key", str(key)
+            yield from _texts(value, f"{where}.{key}".lstrip("."))
+    elif isinstance(values, list):
+        for value in values:
+            yield from _texts(value, where)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
