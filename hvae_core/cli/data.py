@@ -143,6 +143,7 @@ def _text(value: Any) -> str:
 
 def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for title in columns:
@@ -151,5 +152,5 @@ def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Any:
         cells = dict(row)
         if row.get("required"):
             cells["default"] = "(required)"
-        table.add_row(*(str(cells[title]) for title in columns))
+        table.add_row(*(Text(str(cells[title])) for title in columns))
     return table

@@ -221,11 +221,13 @@ def _yaml(value: Any) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for heading in ("kind", "name", "from", "status", "reason"):
         table.add_column(heading)
     for row in rows:
         origin = f"{row['distribution']} {row['version']}".strip()
-        table.add_row(row["kind"], row["name"], origin, row["status"], row["reason"])
+        cells = (row["kind"], row["name"], origin, row["status"], row["reason"])
+        table.add_row(*(Text(str(cell)) for cell in cells))
     return table

@@ -77,10 +77,10 @@ def verify_command(names: tuple[str, ...], as_json: bool) -> None:
     from hvae_core.zoo import find_preset, list_presets, verify
 
     reports, faults = [], []
-    wanted = names or tuple(n for n in list_presets() if find_preset(n).weights_path is not None)
-    for name in wanted:
+    for name in names or list_presets():
         try:
-            reports.append(verify(name))
+            if names or find_preset(name).weights_path is not None:
+                reports.append(verify(name))
         except PresetError as error:
             faults.append(error)
     lines = [
@@ -122,6 +122,7 @@ def prune_command(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
 
 def _table(summaries: Iterable[dict[str, Any]]) -> Any:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for title in ("name", "summary", "data"):
@@ -132,9 +133,7 @@ def _table(summaries: Iterable[dict[str, Any]]) -> Any:
     for row in summaries:
         parameters, bits = row.get("parameters"), row.get("bits_per_dim")
         table.add_row(
-            row["name"],
-            row["summary"],
-            row.get("data", ""),
+            *(Text(str(row.get(key, ""))) for key in ("name", "summary", "data")),
             f"{parameters:,}" if isinstance(parameters, int) else "",
             f"{bits:.3f}" if bits is not None else "",
             row["weights"],

@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast
 import pydantic
 from pydantic_core import PydanticCustomError
 
-from hvae_core.config.sizes import check_options
+from hvae_core.config.limits import check_options
 from hvae_core.errors import HvaeError
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import ComponentSpec

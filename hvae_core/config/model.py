@@ -16,8 +16,8 @@ from pydantic import Field, PositiveFloat
 from pydantic_core import PydanticCustomError
 
 from hvae_core.config.component import Attention, Block, Component, Flow
+from hvae_core.config.limits import Blocks, Channels, Side
 from hvae_core.config.per_scale import PerScale, at_scale, expand
-from hvae_core.config.sizes import Blocks, Channels, Side, check_size
 
 
 class Section(pydantic.BaseModel):
@@ -159,7 +159,6 @@ class ModelConfig(Section):
                     "before it, finest first, such as 32, 16, 8, 4, 1"
                 )
         stages = self.stages
-        check_size(self)
         if not any(stage.decoder_blocks for stage in stages):
             raise ValueError(
                 "model.decoder_blocks is 0 at every scale; at least one latent layer is needed"

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from hvae_core.config.component import Component, Dataset, Likelihood, Regularizer
 from hvae_core.config.model import ModelConfig, Section, StageConfig
+from hvae_core.config.sizes import check_size
 from hvae_core.config.train import TrainConfig
 from hvae_core.plugins import manager
 from hvae_core.plugins.manager import REGISTERED
@@ -47,6 +48,7 @@ class Config(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
+        check_size(self.model)
         if self.regularizer is None:
             return self
         name, supports = self.regularizer.name, self.regularizer.spec.supports

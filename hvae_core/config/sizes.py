@@ -6,33 +6,15 @@ latent layers and images of 1024 pixels a side), and below what hangs a machine 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from hvae_core.config.limits import MAX_SIDE
+from hvae_core.config.model import ModelConfig
 
-from pydantic import Field
-
-if TYPE_CHECKING:
-    from hvae_core.config.model import ModelConfig
-
-#: pixels a side
-MAX_SIDE = 16_384
-MAX_CHANNELS = 65_536
-#: at one scale
-MAX_BLOCKS = 4_096
 #: encoder blocks and latent layers at all scales together
 MAX_LAYERS = 4_096
 #: 40 GB in float32
 MAX_PARAMETERS = 10_000_000_000
 #: of the residual stream at one scale, for one image
 MAX_VALUES = 1 << 32
-#: any whole number among the options of a model's component, such as a flow's layers
-MAX_OPTION = 4_096
-#: the image's levels go up to 16 bits
-MAX_LIKELIHOOD_OPTION = 65_536
-
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
-Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
-Blocks = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
 
 
 def check_size(model: ModelConfig) -> None:
@@ -93,24 +75,3 @@ def bottleneck_parameters(model: ModelConfig, *, spatial: bool) -> int:
         readout = model.readout
         total += readout.blocks * block(readout.width, readout.middle_width, readout.width, 3)
     return total
-
-
-def check_options(kind: str, options: Any) -> None:
-    """Refuse a whole number that is too large among the options of a model's component.
-
-    Args:
-        kind: the component's; those that build no part of a model may have any.
-        options: as they are given.
-
-    Raises:
-        ValueError: names the option.
-    """
-    if kind not in ("block", "flow", "attention", "likelihood", "regularizer"):
-        return
-    most = MAX_LIKELIHOOD_OPTION if kind == "likelihood" else MAX_OPTION
-    for key, value in options.items() if isinstance(options, Mapping) else ():
-        values: Iterable[Any] = value if isinstance(value, list) else [value]
-        large = [v for v in values if isinstance(v, int) and abs(v) > most]
-        if large and not str(key).endswith("seed"):
-            shown = str(large[0]) if abs(large[0]) < 10**15 else f"{large[0]:.3g}"
-            raise ValueError(f"the option {key!r} is {shown}; at most {most} is supported")

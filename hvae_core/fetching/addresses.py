@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
+import socket
 import urllib.parse
 
 from hvae_core.errors import PresetError
@@ -70,19 +72,46 @@ def is_address(text: str) -> bool:
     return "://" in text
 
 
-def check_source(source: str, where: str, *, local: bool = True) -> str:
+def is_local(source: str) -> bool:
+    """Whether an address names this machine or its own network, in whatever way it is written.
+
+    Names are not resolved: one that leads here all the same has no certificate for https.
+    """
+    if source.startswith(("file:", "hf:")):
+        return source.startswith("file:")
+    try:
+        host = (urllib.parse.urlsplit(source).hostname or "").rstrip(".").lower()
+    except ValueError:
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    found: ipaddress.IPv4Address | ipaddress.IPv6Address
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        try:  # 127.1, 2130706433 and 0x7f.1 are 127.0.0.1
+            found = ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return not (mapped or found).is_global
+
+
+def check_source(source: str, where: str, *, named_by: str = "") -> str:
     """``source`` if it can be fetched from.
 
     Args:
         source: an address.
         where: what names it, for the message.
-        local: whether ``file://`` is allowed; what came from a network may not name local files.
+        named_by: the address of what names it, if not the user did: what came from a server may not
+            name files, and one from elsewhere no address of this machine or its network.
 
     Raises:
         PresetError: it is a path, climbs out of its place, has an unknown scheme, is not
-            encrypted though it leads to another machine, or is malformed.
+            encrypted though it leads to another machine, is local, or is malformed.
     """
-    schemes = SCHEMES if local else tuple(scheme for scheme in SCHEMES if scheme != "file://")
+    may_be_file = not named_by or named_by.startswith("file:")
+    schemes = SCHEMES if may_be_file else tuple(s for s in SCHEMES if s != "file://")
     path = urllib.parse.unquote(source)
     if not source.startswith(schemes) or ".." in re.split(r"[/\\]", path):
         raise PresetError(
@@ -91,6 +120,11 @@ def check_source(source: str, where: str, *, local: bool = True) -> str:
         )
     if not path.isprintable() or " " in source or not _well_formed(source):
         raise PresetError(f"{where}: {source!r} is no well-formed address.")
+    if named_by and not is_local(named_by) and is_local(source):
+        raise PresetError(
+            f"{where}: {source!r} is not allowed as a source: it lies on this machine or its own "
+            "network, and was named from elsewhere."
+        )
     if source.startswith("http://") and urllib.parse.urlsplit(source).hostname not in LOOPBACK:
         raise PresetError(
             f"{where}: {source!r} is not encrypted, so what comes could be anyone's.",

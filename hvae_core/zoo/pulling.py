@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import re
 import shutil
 import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hvae_core.errors import DownloadError, HvaeError, PresetError, WeightsError
+from hvae_core.errors import ConfigError, DownloadError, HvaeError, PresetError, WeightsError
 from hvae_core.fetching.addresses import HubAddress, check_source, is_address
 from hvae_core.fetching.hub import fetch_file
 from hvae_core.fetching.transfer import Promise
+from hvae_core.files.places import offline
 from hvae_core.files.replacing import swap_in
 from hvae_core.files.yaml_files import MAX_BYTES
-from hvae_core.weights.tensors import read_header
+from hvae_core.weights.announced import check_announced
+from hvae_core.weights.tensors import Header, read_header
 from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
 from hvae_core.zoo.preset import (
     CARD_FILE,
@@ -38,6 +42,8 @@ from hvae_core.zoo.workplace import ORIGIN_FILE, clear_except, note_origin, read
 
 #: called with a file's name, the bytes done and the total, or None where it is unknown
 PullProgress = Callable[[str, int, int | None], None]
+#: of a weight; a convolution has four
+MAX_AXES = 8
 #: the most bytes accepted of the files that no checksum is known of
 LIMITS = {PRESET_FILE: MAX_BYTES, CARD_FILE: 1 << 20, SAMPLES_FILE: 32 << 20}
 
@@ -109,6 +115,8 @@ def _pull_folder(
             "Use it from its folder, or give the other another name.",
         )
     target = presets_folder() / name
+    if not force and (found := _here_already(source, base, name)):
+        return found
     with workplace(name, _waiting(progress)) as work:
         if target.exists() and read_origin(target) != base and not force:
             raise PresetError(
@@ -184,7 +192,7 @@ def _finish(
     else:
         raise errors[0]
     try:
-        read_header(work / WEIGHTS_FILE)
+        _check_tensors(preset, read_header(work / WEIGHTS_FILE))
     except WeightsError as error:
         (work / WEIGHTS_FILE).unlink()
         raise PresetError(error.message, error.hint) from error
@@ -194,6 +202,40 @@ def _finish(
     return _result(read_preset(target, preset.name), "pulled", origin)
 
 
+def _check_tensors(preset: Preset, header: Header) -> None:
+    """Refuse tensors that are no model's, and fewer than the configuration asks for.
+
+    Raises:
+        WeightsError: of the first such tensor.
+    """
+    for name, entry in header.tensors.items():
+        if not entry.count or len(entry.shape) > MAX_AXES:
+            raise WeightsError(
+                f"The weights of {preset.name!r} hold the tensor {name[:100]!r} of shape "
+                f"{str(list(entry.shape))[:100]}, which no model has.",
+                "They were damaged or made to do harm; take them from where you trust them.",
+            )
+    check_announced(preset.config, header, f"The weights file of {preset.name!r}")
+
+
+def _here_already(source: str, base: str, name: str) -> PullResult | None:
+    """A preset that was pulled from there, where it need not or cannot be asked for anew.
+
+    That is one of a full commit, which never changes; and any other where the network is forbidden
+    or the cache cannot be written. Nothing is written.
+    """
+    target = presets_folder() / name
+    if not (target / PRESET_FILE).is_file() or read_origin(target) != base:
+        return None
+    revision = HubAddress.parse(source).revision if source.startswith("hf://") else None
+    is_fixed = re.fullmatch("[0-9a-f]{40}", revision or "") is not None
+    is_forbidden = offline() and not base.startswith("file:")
+    if not is_fixed and not is_forbidden and os.access(presets_folder(), os.W_OK):
+        return None
+    preset = read_preset(target, name, "pulled")
+    return _result(preset, "already here", base) if _same_weights(target, preset) else None
+
+
 def _lacks_recorded_weights(preset: Preset) -> bool:
     """Whether an installed preset's weights are known but too large for the package."""
     is_without = preset.weights_path is None or preset.origin == "pulled"
@@ -201,18 +243,18 @@ def _lacks_recorded_weights(preset: Preset) -> bool:
 
 
 def _checked(work: Path, name: str, base: str) -> Preset:
-    """The preset in the workplace, if its names and sources are allowed and it has a checksum."""
-    local = base.startswith("file:")
+    """The preset in the workplace, if all of it is in order but for the weights to come."""
     try:
         preset = read_preset(work, name)
         for source in preset.weights.sources:
-            check_source(source, f"{name}: weights.sources", local=local)
+            check_source(source, f"{name}: weights.sources", named_by=base)
+        preset.config.model.latent_shapes  # noqa: B018  (validates the configuration)
         if preset.weights.sha256 is None:
             raise PresetError(
                 f"The preset {name!r} records no weights.sha256, so what comes cannot be checked.",
                 "Ask its author to add it; hvae writes it when a preset is saved.",
             )
-    except PresetError:
+    except (PresetError, ConfigError):
         shutil.rmtree(work, ignore_errors=True)
         raise
     return preset

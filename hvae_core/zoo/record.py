@@ -1,4 +1,4 @@
-"""What a ``preset.yaml`` may hold beside its configuration: the form of each key, and of every text.
+"""What a ``preset.yaml`` may hold beside its configuration: the form of each key, and of each text.
 
 A preset may come from anyone. What is checked here is relied on wherever presets are listed, shown,
 printed and published: texts steer no terminal, figures are numbers.
@@ -42,10 +42,10 @@ def check_record(info: Mapping[str, Any], path: Path) -> None:
         if len(text) > MAX_TEXT:
             raise PresetError(f"{path}: {where} has more than {MAX_TEXT} characters.")
     for key in _TEXTS:
-        text = info.get(key)
-        if text is not None and not isinstance(text, str):
-            raise PresetError(f"{path}: {key} must be text, not {_shown(text)}.")
-        if key in ("summary", "licence") and text and len(text) > MAX_LINE:
+        said = info.get(key)
+        if said is not None and not isinstance(said, str):
+            raise PresetError(f"{path}: {key} must be text, not {_shown(said)}.")
+        if key in ("summary", "licence") and said and len(said) > MAX_LINE:
             raise PresetError(f"{path}: {key} has more than {MAX_LINE} characters.")
     for key in ("figures", "trained", "plugins"):
         if not isinstance(info.get(key) or {}, Mapping):

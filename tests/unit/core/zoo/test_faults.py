@@ -196,6 +196,8 @@ GAP = safetensors({"a": tensor(4, 8)})
 OUTSIDE = safetensors({"a": tensor(0, 8_000_000)})
 HUGE_HEADER = (2**62).to_bytes(8, "little") + b"{}" + bytes(100)
 LYING_HEADER = (5000).to_bytes(8, "little") + b'{"a": 1}'
+EMPTY = safetensors({"a": {"dtype": "F32", "shape": [0, 2**40], "data_offsets": [0, 0]}}, 0)
+MANY_AXES = safetensors({"a": {"dtype": "F32", "shape": [1] * 20, "data_offsets": [0, 4]}}, 4)
 NESTED = (200_000).to_bytes(8, "little") + b'{"a":' + b"[" * 199_995
 
 
@@ -249,6 +251,8 @@ FAULTS = [
     Fault("nested-header", "not a safetensors file", 2, weights=NESTED),
     Fault("overlap", "`b`; tensors may not overlap", 2, weights=OVERLAP),
     Fault("gap", "`a`; tensors may not overlap or leave gaps", 2, weights=GAP),
+    Fault("no-elements", "which no model has", 2, weights=EMPTY),
+    Fault("many-axes", "which no model has", 2, weights=MANY_AXES),
     Fault("outside", "cut short", 2, weights=OUTSIDE),
     # the preset
     Fault("python-tag", "not valid YAML", 2, preset=b"a: !!python/object/apply:os.abort []"),
@@ -268,6 +272,17 @@ FAULTS = [
     Fault("source-control", "no well-formed address", 2, info=source_of("https://h/a%00b")),
     Fault("source-open", "not encrypted", 2, info=source_of("http://example.org/x")),
     Fault("source-no-text", "list of addresses", 2, info=source_of(5)),
+    Fault("no-figures", "figures must be a mapping", 2, info={"figures": "x"}),
+    Fault("escapes", r"summary holds the character '.x1b'", 2, info={"summary": "a\x1b[2J"}),
+    Fault("unknown-key", "Unknown key 'widht'", 2, info={"widht": 5}),
+    Fault("unknown-part", "There is no flow", 2, info={"model": {"flow": "nothing"}}),
+    Fault("wide", "model.width is 1000000000", 2, info={"model": {"width": 10**9}}),
+    Fault("deep", "model.decoder_blocks is 1000", 2, info={"model": {"decoder_blocks": 10**20}}),
+    Fault("announced", "has 1 tensors with 90,000 parameters", 2, info={"model": {"width": 6000}}),
+    Fault("plugin", "by its own account that is part of the package evil-package", 2,
+          info={"model": {"flow": "evil"}, "plugins": {"flow.evil": "evil-package 1"}}),
+    Fault("plugin-options", "does not name it and its package", 2,
+          info={"model": {"flow": "evil"}, "plugins": {"flow.evil": "--index-url=https://h/x"}}),
     # the address
     Fault("unknown-scheme", "not allowed as a source", 2, source="ftp://h/x"),
     Fault("unencrypted", "not encrypted", 2, source="http://example.org/x"),

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from hvae_core.errors import DownloadError, PresetError
-from hvae_core.zoo import find_preset, list_presets, pull
+from hvae_core.zoo import find_preset, list_presets, pull, pulling
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -161,3 +161,38 @@ def test_offline(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for address in (f"{site}/remote", "hf://owner/name"):
         with pytest.raises(DownloadError, match="HVAE_OFFLINE=1"):
             pull(address)
+
+
+def test_offline_what_is_here_is_here(
+    site: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(f"{site}/remote")
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    assert pull(f"{site}/remote").status == "already here"
+    with pytest.raises(DownloadError, match="HVAE_OFFLINE=1"):
+        pull(f"{site}/remote", force=True)
+
+
+def test_a_commit_that_is_here_is_not_asked_for(
+    site: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"hf://owner/name@{'c0ffee00' * 5}"
+    pull(f"{site}/remote")
+    folder = home / "presets" / f"hf--owner--name@{'c0ffee00' * 5}"
+    (home / "presets" / "remote").rename(folder)
+    (folder / "origin.json").write_text(f'{{"source": "{address}"}}')
+    shutil.rmtree(home / "presets" / ".pulling")
+    # Nothing is written, so the cache may be one that cannot be.
+    monkeypatch.setattr(pulling, "workplace", lambda *_: pytest.fail("it was about to write"))
+    assert pull(address).status == "already here"
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    assert pull(address).status == "already here"
+
+
+def test_what_is_here_in_a_cache_that_cannot_be_written(
+    site: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pull(f"{site}/remote")
+    monkeypatch.setattr(pulling.os, "access", lambda *_: False)
+    monkeypatch.setattr(pulling, "workplace", lambda *_: pytest.fail("it was about to write"))
+    assert pull(f"{site}/remote").status == "already here"
