@@ -104,19 +104,33 @@ def collect(run: str | Path) -> RunFacts:
             f"{run} is not the folder of a training run.", "Give the --output of hvae train."
         )
     folder = RunFolder(run)
-    records = [r for r in MetricsFile(folder.metrics_path).read() if _is_record(r)]
+    records = [_clean(r) for r in MetricsFile(folder.metrics_path).read() if "event" in r]
     return RunFacts(
         path=folder.path,
         config=folder.read_config(),
         steps=[record for record in records if record["event"] == "step"],
         epochs=[record for record in records if record["event"] == "epoch"],
-        sessions=[r for r in MetricsFile(folder.sessions_path).read() if isinstance(r, dict)],
+        sessions=MetricsFile(folder.sessions_path).read(),
         state=_newest_state(folder),
     )
 
 
-def _is_record(record: Any) -> bool:
-    return isinstance(record, dict) and isinstance(record.get("step"), int) and "event" in record
+def _clean(record: Record) -> Record:
+    """A record's figures: finite numbers and lists of them, which the validation's are too."""
+    kept = {key: value for key, value in record.items() if _is_figure(value)}
+    if isinstance(record.get("validation"), dict):
+        kept["validation"] = _clean(record["validation"])
+    return {**kept, **{key: record[key] for key in ("event", "step") if key in record}}
+
+
+def _is_figure(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_number, value))
+    return _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e300
 
 
 def _newest_state(folder: RunFolder) -> Record:
