@@ -13,7 +13,7 @@ from hvae_core.runs.metrics import RunningMeans
 
 _COUNTS = (
     *("step", "reported_step", "images", "skipped", "nonfinite", "nonfinite_in_a_row"),
-    *("best_step", "stale_epochs"),
+    *("best_step", "stale_epochs", "skipped_in_a_row"),
 )
 _NUMBERS = ("elapsed", "best_elbo")
 _MAY_BE_NONE = ("best_step", "best_elbo")

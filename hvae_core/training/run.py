@@ -136,6 +136,7 @@ class TrainingRun:
         if self.is_main:
             self.metrics.truncate(step)
             self.checkpoints.set_aside_newer(step)
+            self.checkpoints.prune(self.state.best_step)
         for problem in damaged:
             self.note(f"{problem} It is passed over.")
         return True
