@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hvae_core.api import (
+        Latents,
         build,
         create,
         evaluate,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HvaeError",
+    "Latents",
     "__version__",
     "build",
     "create",

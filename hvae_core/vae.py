@@ -19,8 +19,8 @@ class HierarchicalVAE(Verbs, KerasModel):
     """A hierarchical VAE with L latent layers (Child 2020), built and ready to use.
 
     ``infer`` and ``generate`` work on tensors inside a compiled function, with their noise as an
-    argument; ``elbo``, ``sample``, ``reconstruct``, ``interpolate`` and ``log_likelihood`` take
-    and give NumPy arrays.
+    argument; ``elbo``, ``log_likelihood``, ``sample``, ``encode``, ``decode``, ``features``,
+    ``reconstruct`` and ``interpolate`` take and give NumPy arrays.
 
     Args:
         config: the whole configuration; `model`, `likelihood`, `train.precision`, `train.remat` and

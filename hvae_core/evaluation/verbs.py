@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from hvae_core.evaluation.bounds import Elbo, elbo, log_likelihood
-from hvae_core.inference import interpolate, reconstruct, sample
+from hvae_core.inference import (
+    Latents,
+    decode,
+    encode,
+    features,
+    interpolate,
+    reconstruct,
+    sample,
+)
 from hvae_core.inference.engine import Arrays
 from hvae_core.inference.programs import InferenceProgram
 from hvae_core.interfaces import Shape3
@@ -29,6 +37,10 @@ class Verbs:
     def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
         """See `Engine.run`."""
         raise NotImplementedError
+
+    def gives(self, program: InferenceProgram) -> bool:
+        """See `Engine.gives`."""
+        return True
 
     def elbo(
         self,
@@ -56,6 +68,41 @@ class Verbs:
     ) -> np.ndarray:
         """Images from the prior, see `hvae_core.inference.sampling.sample`."""
         return sample(self, n, temperature, seed, noise, batch_size)
+
+    def encode(
+        self,
+        x: np.ndarray,
+        layers: int | None = None,
+        seed: int = 0,
+        sample: bool = True,
+        noise: Sequence[np.ndarray] | None = None,
+        batch_size: int = 32,
+    ) -> Latents:
+        """The latents of images with posteriors and priors, coarsest layer first.
+
+        ``layers=k`` stops after the first k. See `hvae_core.inference.encoding.encode`.
+        """
+        return encode(self, x, layers, seed, sample, noise, batch_size)
+
+    def decode(
+        self,
+        latents: Latents | Sequence[np.ndarray | None],
+        temperature: float | Sequence[float] | None = 1.0,
+        seed: int = 0,
+        **options: Any,
+    ) -> np.ndarray:
+        """Images from latents, layers that are not given being drawn from the prior.
+
+        See `hvae_core.inference.decoding.decode`.
+        """
+        return decode(self, latents, temperature, seed, **options)
+
+    def features(self, x: np.ndarray, batch_size: int = 32) -> list[np.ndarray]:
+        """The encoder's maps [B, r, r, width] of each scale, finest first.
+
+        See `hvae_core.inference.encoding.features`.
+        """
+        return features(self, x, batch_size)
 
     def reconstruct(
         self,

@@ -40,7 +40,7 @@ class LikelihoodFacts:
 
 
 class ExportedModel(Verbs):
-    """An export folder, opened: samples, reconstructs, interpolates and measures like a model.
+    """An export folder, opened: samples, encodes, decodes and measures like a model.
 
     Args:
         folder: the folder.
@@ -75,6 +75,10 @@ class ExportedModel(Verbs):
         if isinstance(program, Generate):
             return self._generate(program, inputs)
         return self._infer(program, inputs)
+
+    def gives(self, program: InferenceProgram) -> bool:
+        """Whether the files have the outputs that the program needs."""
+        return isinstance(program, Generate) or not self._missing(self._parts(program))
 
     def run_graph(
         self, graph: str, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
@@ -113,7 +117,7 @@ class ExportedModel(Verbs):
         temperature = np.asarray(inputs.get("temperature", 1.0), np.float32)
         named = {
             **_by_layer(inputs["noise"]),
-            "given": (np.arange(layers) < program.given).astype(np.float32),
+            "given": np.asarray(inputs.get("given", np.zeros(layers)), np.float32),
             "temperature": np.array(np.broadcast_to(temperature, (layers,))),
         }
         if "images" in program.outputs:
@@ -122,23 +126,42 @@ class ExportedModel(Verbs):
         return dict(zip(program.outputs, found, strict=True))
 
     def _infer(self, program: Infer, inputs: Arrays) -> dict[str, Any]:
-        layers = range(len(self.latent_shapes))[: program.layers]
-        parts = {name: [f"{name}_{layer}" for layer in layers] for name in LAYERED}
-        parts["log_weight"] = ["log_likelihood", "log_ratio"]
-        names = [part for name in program.outputs for part in parts.get(name, [name])]
+        parts = self._parts(program)
+        if missing := self._missing(parts):
+            raise BadInputError(
+                f"{self.folder} was exported by an older hvae and lacks {', '.join(missing)}.",
+                "Export the model again.",
+            )
         named = {"images": inputs["images"], **_by_layer(inputs["noise"])}
-        if "reconstruction" in names:
+        if "reconstruction" in parts:
             named["pixels"] = inputs["pixels"]
-        unique = list(dict.fromkeys(names))
+        unique = list(dict.fromkeys(part for names in parts.values() for part in names))
         found = dict(zip(unique, self.run_graph("posterior", named, unique), strict=True))
         results: dict[str, Any] = {}
-        for name in program.outputs:
-            values = [found[part] for part in parts.get(name, [name])]
-            if name in LAYERED:
+        for name, names in parts.items():
+            values = [found[part] for part in names]
+            if name in LAYERED or name == "features":
                 results[name] = values
             else:
                 results[name] = values[0] if len(values) == 1 else values[0] + values[1]
         return results
+
+    def _parts(self, program: Infer) -> dict[str, list[str]]:
+        """The graph's outputs of which each of the program's is made."""
+        layers = range(len(self.latent_shapes))[: program.layers]
+        parts = {name: [f"{name}_{layer}" for layer in layers] for name in LAYERED}
+        parts["log_weight"] = ["log_likelihood", "log_ratio"]
+        scales = sum(name.startswith("features_") for name in self._outputs)
+        parts["features"] = [f"features_{scale}" for scale in range(max(1, scales))]
+        return {name: parts.get(name, [name]) for name in program.outputs}
+
+    @property
+    def _outputs(self) -> list[str]:
+        return self.manifest["graphs"]["posterior"]["outputs"]
+
+    def _missing(self, parts: Mapping[str, list[str]]) -> list[str]:
+        """Those of the program's outputs that the graph cannot give."""
+        return [name for name, names in parts.items() if not set(names) <= set(self._outputs)]
 
 
 def _by_layer(noise: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

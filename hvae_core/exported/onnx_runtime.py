@@ -18,15 +18,20 @@ class OnnxFile:
 
     def __init__(self, path: Path) -> None:
         self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self._options = onnxruntime.RunOptions()
+        # else it computes the whole graph for any output
+        self._options.only_execute_path_to_fetches = True
 
     def __call__(
         self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
     ) -> list[np.ndarray]:
         """The outputs of these names; inputs that they do not need may be left out."""
-        rows = max(len(array) for array in inputs.values())
+        ports = self._session.get_inputs()
+        batched = [port.name for port in ports if not isinstance(port.shape[0], int)]
+        rows = next(len(inputs[name]) for name in batched if name in inputs)
         feed = dict(inputs)
-        for port in self._session.get_inputs():
+        for port in ports:
             if port.name not in feed:
-                # onnxruntime wants them all; what is computed of it is thrown away.
+                # onnxruntime wants them all, though nothing is computed of it.
                 feed[port.name] = np.full((rows, *port.shape[1:]), 0.5, np.float32)
-        return self._session.run(list(outputs), feed)
+        return self._session.run(list(outputs), feed, self._options)

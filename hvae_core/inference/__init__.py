@@ -1,7 +1,19 @@
-"""Sampling, reconstruction and interpolation, written once for every engine."""
+"""Sampling, encoding, decoding, reconstruction, interpolation: written once for every engine."""
 
+from hvae_core.inference.decoding import decode
+from hvae_core.inference.encoding import encode, features
 from hvae_core.inference.interpolation import interpolate
+from hvae_core.inference.latents import Latents
 from hvae_core.inference.reconstruction import reconstruct
 from hvae_core.inference.sampling import sample, sample_batches
 
-__all__ = ["interpolate", "reconstruct", "sample", "sample_batches"]
+__all__ = [
+    "Latents",
+    "decode",
+    "encode",
+    "features",
+    "interpolate",
+    "reconstruct",
+    "sample",
+    "sample_batches",
+]

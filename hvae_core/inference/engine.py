@@ -48,6 +48,9 @@ class Engine(Protocol):
             inputs: arrays of one batch.
         """
 
+    def gives(self, program: InferenceProgram) -> bool:
+        """Whether it can run the program: an export of an older hvae may lack outputs."""
+
 
 class LiveEngine:
     """A network whose programs are compiled when they are first asked for.
@@ -76,6 +79,10 @@ class LiveEngine:
             self._compiled[program] = compiled(function, network.variables)
         outputs = self._compiled[program](dict(inputs))
         return {name: _to_numpy(value) for name, value in outputs.items()}
+
+    def gives(self, program: InferenceProgram) -> bool:
+        """See `Engine.gives`: all programs."""
+        return True
 
 
 def _to_numpy(value: Any) -> Any:

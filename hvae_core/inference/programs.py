@@ -21,23 +21,21 @@ if TYPE_CHECKING:
 class Generate:
     """Latents to images.
 
-    Inputs: ``noise``, L arrays [B, h, w, c], coarsest layer first, the first ``given`` of which are
-    themselves the latents to use; ``temperature``, a number or [L] (1 where it is not there);
-    ``pixels`` [B, H, W, n] for the output ``images``.
+    Inputs: ``noise``, L arrays [B, h, w, c], coarsest layer first; ``given`` [L], 1 where a
+    layer's ``noise`` is itself the latent to use, else 0 (all 0 where it is not there);
+    ``temperature``, a number or [L] (1 where it is not there); ``pixels`` [B, H, W, n] for the
+    output ``images``.
 
     Args:
         outputs: ``images`` uint8, drawn; ``mean`` float32, the likelihood's; both [B, H, W, C].
-        given: so many leading latents are given, not drawn from the prior.
     """
 
     outputs: tuple[str, ...]
-    given: int = 0
 
     def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """The outputs, in-graph."""
-        noise = list(inputs["noise"])
         parameters = network.generate(
-            noise, inputs.get("temperature", 1.0), given=noise[: self.given]
+            list(inputs["noise"]), inputs.get("temperature", 1.0), are_given=inputs.get("given")
         )
         return {name: _IMAGES[name](network, parameters, inputs) for name in self.outputs}
 
@@ -46,16 +44,19 @@ class Generate:
 class Infer:
     """Images to latents and densities.
 
-    Inputs: ``images`` uint8 [B, H, W, C]; ``noise``, L arrays [B, h, w, c], coarsest layer first;
-    ``pixels`` [B, H, W, n] for the output ``reconstruction``.
+    Inputs: ``images`` uint8 [B, H, W, C]; ``noise``, arrays [B, h, w, c], coarsest layer first, for
+    the layers that are passed (none for ``features`` alone); ``pixels`` [B, H, W, n] for the output
+    ``reconstruction``.
 
     Args:
         outputs: of an image, in nats: ``log_likelihood`` [B], ``kl_per_layer`` [B, L],
             ``log_ratio`` [B] (``log p(z) - log q(z|x)``) and ``log_weight`` [B], its sum with the
             log-likelihood; ``reconstruction`` uint8, drawn from all latents. Lists with an array
-            a layer: ``latent``, ``posterior_mean`` and ``standardised``, the noise with which the
-            prior would have drawn the latent.
-        layers: the lists are of so many leading layers; None: of all.
+            a layer: those of `LAYERED`; ``standardised`` is the noise with which the prior would
+            have drawn the latent, ``kl`` a layer's [B]. ``features``: a list with the encoder's
+            [B, h, w, c] in float32, finest scale first.
+        layers: the lists are of so many leading layers; None: of all. Where only lists are wanted,
+            the pass ends there.
     """
 
     outputs: tuple[str, ...]
@@ -63,11 +64,22 @@ class Infer:
 
     def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs, in-graph."""
-        out = network.infer(inputs["images"], list(inputs["noise"]))
+        from keras import ops
+
+        if self.outputs == ("features",):
+            features = network.bottom_up(inputs["images"])
+            return {"features": [ops.cast(scale, "float32") for scale in features]}
+        noise = list(inputs["noise"])
+        if set(self.outputs) <= LAYERED.keys():
+            latents = network.posteriors(inputs["images"], noise, self.layers)
+            return {name: [LAYERED[name](layer) for layer in latents] for name in self.outputs}
+        out = network.infer(inputs["images"], noise)
         results: dict[str, Any] = {}
         for name in self.outputs:
             if name in LAYERED:
                 results[name] = [LAYERED[name](layer) for layer in out.layers[: self.layers]]
+            elif name == "features":
+                results[name] = [ops.cast(scale, "float32") for scale in out.features]
             elif name == "reconstruction":
                 results[name] = network.likelihood.sample(out.parameters, inputs["pixels"])
             else:
@@ -118,6 +130,10 @@ _DENSITIES: dict[str, Callable[[PassOutput], Tensor]] = {
 LAYERED: dict[str, Callable[[LatentOutput], Tensor]] = {
     "latent": lambda layer: layer.z,
     "posterior_mean": lambda layer: layer.posterior.mean,
+    "posterior_log_std": lambda layer: layer.posterior.log_std,
+    "prior_mean": lambda layer: layer.prior.mean,
+    "prior_log_std": lambda layer: layer.prior.log_std,
+    "kl": lambda layer: layer.kl,
     "standardised": _standardised,
 }
 
@@ -173,11 +189,11 @@ def posterior(network: HierarchicalNetwork) -> Graph:
     """`Infer` with all outputs but the ones that are sums of others.
 
     Inputs: ``images`` uint8 [B, H, W, C], ``noise_l``, ``pixels``. The lists' arrays are outputs of
-    their own: ``latent_l``, ``posterior_mean_l`` and ``standardised_l``.
+    their own: ``latent_l`` and so on for each layer, ``features_s`` for each scale, finest first.
     """
     images = TensorSpec("images", (None, *network.image_shape), "uint8")
     densities = ("log_likelihood", "kl_per_layer", "log_ratio", "reconstruction")
-    program = Infer((*densities, *LAYERED))
+    program = Infer((*densities, *LAYERED, "features"))
 
     def function(x: Tensor, *tensors: Tensor) -> dict[str, Tensor]:
         inputs = {"images": x, "noise": tensors[:-1], "pixels": tensors[-1]}
@@ -185,6 +201,6 @@ def posterior(network: HierarchicalNetwork) -> Graph:
         flat = {name: results[name] for name in densities}
         for layer in range(len(network.latent_shapes)):
             flat |= {f"{name}_{layer}": results[name][layer] for name in LAYERED}
-        return flat
+        return flat | {f"features_{s}": scale for s, scale in enumerate(results["features"])}
 
     return Graph("posterior", (images, *noise_inputs(network), pixel_input(network)), function)

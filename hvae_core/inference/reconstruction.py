@@ -14,9 +14,11 @@ from hvae_core.inference.arguments import (
     check_noise,
     check_temperature,
 )
+from hvae_core.inference.decoding import decode_rows
+from hvae_core.inference.encoding import OUTPUTS
 from hvae_core.inference.engine import Engine
-from hvae_core.inference.programs import Generate, Infer
-from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
+from hvae_core.inference.programs import Infer
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
 
 
 def reconstruct(
@@ -28,7 +30,7 @@ def reconstruct(
     noise: Sequence[Any] | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> np.ndarray:
-    """Draw images from the latents of ``x``.
+    """Draw images from the latents of ``x``: `encode`, then `decode` with the same seed.
 
     Args:
         engine: runs the model.
@@ -56,17 +58,19 @@ def reconstruct(
     scale = check_temperature(temperature, layers)
     given = check_noise(engine, noise, len(images))
 
+    # The program of `encode`, so that the latents have the same bits; exports of an older hvae
+    # have but the latents themselves.
+    program = Infer(OUTPUTS, count)
+    if count and not engine.gives(program):
+        program = Infer(("latent",), count)
     results = []
     for rows, valid in batch_rows(len(images), batch_size):
         normal = given_or_drawn(engine, given, rows, seed)
-        pixels = pixel_noise(engine, rows, seed)
-        encoded = {"images": images[rows], "noise": normal, "pixels": pixels}
-        if count == layers:
-            drawn = engine.run(Infer(("reconstruction",)), encoded)["reconstruction"]
-        else:
-            # The noise of the layers that are drawn from the prior did not touch the ones kept.
-            kept = engine.run(Infer(("latent",), count), encoded)["latent"] if count else []
-            inputs = {"noise": [*kept, *normal[count:]], "pixels": pixels, "temperature": scale}
-            drawn = engine.run(Generate(("images",), count), inputs)["images"]
-        results.append(drawn[:valid].astype(np.uint8))
+        kept = []
+        if count:
+            # The noise of the layers that are drawn from the prior does not touch the ones kept.
+            inputs = {"images": images[rows], "noise": normal[:count]}
+            kept = engine.run(program, inputs)["latent"]
+        z = [*kept, *[None] * (layers - count)]
+        results.append(decode_rows(engine, z, normal, rows, seed, scale)[:valid])
     return np.concatenate(results)

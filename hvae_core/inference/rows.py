@@ -37,18 +37,32 @@ def pad_rows(array: np.ndarray, size: int) -> np.ndarray:
 
 
 def latent_noise(
-    engine: Engine, indices: Sequence[int] | np.ndarray, seed: int
+    engine: Engine, indices: Sequence[int] | np.ndarray, seed: int, layers: int | None = None
 ) -> list[np.ndarray]:
-    """Standard-normal noise of the images at ``indices``: L arrays [B, h, w, c], coarsest first."""
+    """Standard-normal noise of the images at ``indices``: arrays [B, h, w, c], coarsest first.
+
+    Args:
+        engine: tells the shapes.
+        indices: the images'.
+        seed: of the numbers.
+        layers: of the first so many layers, the same numbers as with all of them.
+    """
     check_seed(seed)
-    return split_layers(draw_normal(engine.latent_shapes, indices, seed), engine.latent_shapes)
+    shapes = engine.latent_shapes[:layers]
+    return split_layers(draw_normal(shapes, indices, seed), shapes)
 
 
 def given_or_drawn(
-    engine: Engine, given: Sequence[np.ndarray] | None, rows: np.ndarray, seed: int
+    engine: Engine,
+    given: Sequence[np.ndarray] | None,
+    rows: np.ndarray,
+    seed: int,
+    layers: int | None = None,
 ) -> list[np.ndarray]:
     """The latents' noise of ``rows``: of ``given`` (see `check_noise`), or `latent_noise`."""
-    return latent_noise(engine, rows, seed) if given is None else [z[rows] for z in given]
+    if given is None:
+        return latent_noise(engine, rows, seed, layers)
+    return [z[rows] for z in given[:layers]]
 
 
 def pixel_noise(engine: Engine, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:

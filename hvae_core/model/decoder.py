@@ -141,18 +141,22 @@ class Decoder(keras.layers.Layer):
         bias = self.biases.get(stage.resolution)
         return coarser if bias is None else coarser + ops.cast(bias, coarser.dtype)
 
-    def _descend(self, rows: Tensor, attention: AttentionPass, visit: Visit) -> Tensor:
-        """Pass the stream through all scales.
+    def _descend(
+        self, rows: Tensor, attention: AttentionPass, visit: Visit, depth: int | None = None
+    ) -> Tensor:
+        """Pass the stream through all scales, or as far as a layer.
 
         Args:
             rows: of the batch.
             attention: the pass's attention.
             visit: takes the stream through a latent layer; returns it and the prior's part in it.
+            depth: the number of latent layers to visit; None: all, and the scales after them.
 
         Returns:
-            The last scale's stream [B, H, W, width].
+            The last scale's stream [B, H, W, width], or the one that the last visit returned.
         """
         coarser: Tensor | None = None
+        visited = 0
         for index, stage in enumerate(self.stages):
             layers = self.layers_by_stage[index]
             attention.enter(stage)
@@ -164,6 +168,9 @@ class Decoder(keras.layers.Layer):
                     x = self._enter(index, x, coarser)
                 if layers:
                     x, h = visit(layers[place], attention.stream(x))
+                    visited += 1
+                    if visited == depth:
+                        return x
                     attention.write(h)
             coarser = x
         return coarser
@@ -173,6 +180,7 @@ class Decoder(keras.layers.Layer):
         features: Sequence[Tensor],
         noise: Noise | Sequence[Tensor],
         attention: Attention | None = None,
+        depth: int | None = None,
     ) -> tuple[Tensor, list[LatentOutput]]:
         """The posterior pass.
 
@@ -180,9 +188,11 @@ class Decoder(keras.layers.Layer):
             features: the encoder's, finest scale first.
             noise: one array a latent layer.
             attention: across the layers.
+            depth: stop at the latent of this layer, counted from 1; None: pass through all scales.
 
         Returns:
-            The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first.
+            The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first. With
+            a ``depth``, the stream is the one that entered that layer.
         """
         noise = as_tensors(noise)
         reads = AttentionPass(attention, features)
@@ -190,12 +200,15 @@ class Decoder(keras.layers.Layer):
 
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             given = reads.features(x, features[layer.stage.index])
+            if len(outputs) + 1 == depth:
+                outputs.append(layer.latent(x, given, noise[len(outputs)])[0])
+                return x, None
             infer = rematerialised(layer.infer) if self.remat else layer.infer
             x, h, output = infer(x, given, noise[len(outputs)])
             outputs.append(output)
             return x, h
 
-        return self._descend(ops.shape(features[0])[0], reads, visit), outputs
+        return self._descend(ops.shape(features[0])[0], reads, visit, depth), outputs
 
     def posteriors_along(
         self,

@@ -103,7 +103,7 @@ class LatentLayer(keras.layers.Layer):
     def infer(
         self, x: Tensor, features: Tensor, noise: Tensor
     ) -> tuple[Tensor, Tensor | None, LatentOutput]:
-        """Draw the latent from the posterior.
+        """Draw the latent from the posterior and go on.
 
         Args:
             x: the residual stream [B, H, W, width].
@@ -113,6 +113,11 @@ class LatentLayer(keras.layers.Layer):
         Returns:
             The stream after this layer, the prior's part in it, and the rest.
         """
+        output, prior_channels = self.latent(x, features, noise)
+        return *self._update(x, prior_channels, output.z), output
+
+    def latent(self, x: Tensor, features: Tensor, noise: Tensor) -> tuple[LatentOutput, Tensor]:
+        """The latent drawn from the posterior, and the prior's channels; arguments as `infer`."""
         q, context = self._posterior(x, features)
         prior_channels = self.prior(x)
         p = self._gaussian(prior_channels)
@@ -124,8 +129,7 @@ class LatentLayer(keras.layers.Layer):
             start = z
             z, log_det = self.flow.forward(start, context)
             kl = gaussian.flow_kl(q, p, noise, start, z, log_det)
-        output = LatentOutput(z, kl, log_det, q, p, noise, context)
-        return *self._update(x, prior_channels, z), output
+        return LatentOutput(z, kl, log_det, q, p, noise, context), prior_channels
 
     def posterior_along(
         self, x: Tensor, features: Tensor, z: Tensor

@@ -10,6 +10,7 @@ from keras import ops
 from hvae_core.config import ModelConfig, Precision, check_precision
 from hvae_core.interfaces import (
     Flow,
+    LatentOutput,
     LayerPosterior,
     Likelihood,
     PassOutput,
@@ -92,8 +93,7 @@ class HierarchicalNetwork(keras.Model):
             noise: L standard-normal arrays [B, h, w, c], coarsest layer first.
         """
         x = ops.cast(x, "float32")
-        options = self.options
-        features = self.encoder((x - options.input_mean) * (1.0 / options.input_scale))
+        features = self.bottom_up(x)
         stream, layers = self.decoder.infer(features, noise, self.attention)
         parameters = self.readout([layer.z for layer in layers], stream)
         log_likelihood = self.likelihood.log_prob(x, parameters)
@@ -101,6 +101,25 @@ class HierarchicalNetwork(keras.Model):
         for layer in layers[1:]:
             kl = kl + layer.kl
         return PassOutput(log_likelihood, kl, layers, parameters, features)
+
+    def bottom_up(self, x: Tensor) -> list[Tensor]:
+        """The encoder's features of images [B, H, W, C], finest scale first."""
+        options = self.options
+        x = ops.cast(x, "float32")
+        return self.encoder((x - options.input_mean) * (1.0 / options.input_scale))
+
+    def posteriors(
+        self, x: Tensor, noise: Noise | Sequence[Tensor], layers: int | None = None
+    ) -> list[LatentOutput]:
+        """The posterior pass through the first latent layers, and no further.
+
+        Args:
+            x: images [B, H, W, C], values 0 to 255.
+            noise: standard-normal arrays [B, h, w, c], coarsest layer first.
+            layers: so many; None: all.
+        """
+        depth = len(self.latent_shapes) if layers is None else layers
+        return self.decoder.infer(self.bottom_up(x), noise, self.attention, depth)[1]
 
     @property
     def flows(self) -> list[Flow | None]:

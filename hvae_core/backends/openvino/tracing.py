@@ -71,13 +71,15 @@ class Traced:
         if any(a is not b for a, b in zip(values, self._values, strict=bool(self._values))):
             self._programs.clear()
         self._values = values
-        key = tuple((array.shape, array.dtype.name) for array in arrays)
+        shapes = tuple((array.shape, array.dtype.name) for array in arrays)
+        # Arrays of equal shapes may stand under different names.
+        key = (shapes, tuple(path for path, _ in tree.flatten_with_path(arguments)))
         if key not in self._programs:
             settle(self._variables)
             self._values = [variable.value for variable in self._variables]
             specs = [
                 TensorSpec(f"argument{place}", shape, dtype)
-                for place, (shape, dtype) in enumerate(key)
+                for place, (shape, dtype) in enumerate(shapes)
             ]
             model, structure = trace(self._function, tree.pack_sequence_as(arguments, specs))
             self._programs[key] = Program(model), structure

@@ -45,17 +45,19 @@ class Process(Exporter):
         graph = RUNNING[path.read_text()]
 
         def run(inputs, outputs):
-            tensors = [ops.convert_to_tensor(_filled(inputs, spec)) for spec in graph.inputs]
-            found = graph.function(*tensors)
+            rows = len(inputs["images" if "images" in inputs else "noise_0"])
+            found = _run(graph, inputs, rows)
             return [np.asarray(ops.convert_to_numpy(found[name])) for name in outputs]
 
         return run
 
 
-def _filled(inputs, spec):
-    rows = len(inputs["noise_0"])
-    shape = [rows if size is None else size for size in spec.shape]
-    return inputs.get(spec.name, np.full(shape, 0.5, spec.dtype))
+def _run(graph, inputs, rows):
+    def filled(spec):
+        shape = [rows if size is None else size for size in spec.shape]
+        return inputs.get(spec.name, np.full(shape, 0.5, spec.dtype))
+
+    return graph.function(*(ops.convert_to_tensor(filled(spec)) for spec in graph.inputs))
 
 
 class Plugin:
@@ -80,7 +82,7 @@ def folder(model, tmp_path):
         for graph in graphs(model):
             RUNNING[graph.name] = graph
             (work / graph.name).write_text(graph.name)
-            saved.append((graph, graph.name, []))
+            saved.append((graph, graph.name, list(_run(graph, {}, 1))))
         return describe(model.config, model, saved, runtime="process", precision="float32")
 
     write_folder(tmp_path / "out", write)
@@ -102,6 +104,13 @@ def test_all_verbs_are_the_live_model_s(model, folder):
         exported.interpolate(images[0], images[1], steps=3),
         model.interpolate(images[0], images[1], steps=3),
     )
+    ours, theirs = exported.encode(images, layers=2), model.encode(images, layers=2)
+    np.testing.assert_allclose(ours.kl_per_layer, theirs.kl_per_layer, rtol=1e-5)
+    np.testing.assert_array_equal(
+        exported.decode(exported.encode(images)), exported.reconstruct(images)
+    )
+    for one, other in zip(exported.features(images), model.features(images), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(exported.elbo(images).elbo, model.elbo(images).elbo, rtol=1e-5)
     np.testing.assert_allclose(
         exported.log_likelihood(images, 3), model.log_likelihood(images, 3), rtol=1e-5
@@ -127,8 +136,26 @@ def test_given_latents_are_used_as_they_are(model):
     noise = [rng.normal(size=(2, *shape)).astype("f") for shape in model.latent_shapes]
     zero = {"noise": noise, "temperature": np.float32(0.0)}
     drawn = model.run(Generate(("mean",)), zero)["mean"]
-    given = model.run(Generate(("mean",), given=3), zero)["mean"]
+    given = model.run(Generate(("mean",)), {**zero, "given": np.ones(3, "f")})["mean"]
     assert np.abs(drawn - given).max() > 1e-3
+
+
+def test_an_export_of_an_older_hvae_reconstructs_and_says_what_it_lacks(model, folder):
+    manifest = folder / "manifest.json"
+    values = json.loads(manifest.read_text())
+    posterior = values["graphs"]["posterior"]
+    old = ("latent_", "posterior_mean_", "standardised_")
+    posterior["outputs"] = [
+        name for name in posterior["outputs"] if name.startswith(old) or not name[-1].isdigit()
+    ]
+    manifest.write_text(json.dumps(values))
+    exported = hvae.load_exported(folder)
+    images = model.sample(2, seed=1)
+    np.testing.assert_array_equal(exported.reconstruct(images), model.reconstruct(images))
+    with pytest.raises(BadInputError, match=r"older hvae and lacks posterior_log_std, .*again"):
+        exported.encode(images)
+    with pytest.raises(BadInputError, match="older hvae and lacks features"):
+        exported.features(images)
 
 
 @pytest.mark.parametrize(

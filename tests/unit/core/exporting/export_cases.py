@@ -57,6 +57,20 @@ def assert_all_the_same(exported, model, images):
         ),
         (exported.interpolate(*images[:2], 3), model.interpolate(*images[:2], 3)),
     ]
+    encoded, leading = exported.encode(images, seed=2), exported.encode(images, layers=1, seed=2)
+    np.testing.assert_array_equal(
+        exported.decode(encoded, seed=2), exported.reconstruct(images, seed=2)
+    )
+    np.testing.assert_array_equal(
+        exported.decode(leading, seed=2), exported.reconstruct(images, 1, seed=2)
+    )
+    theirs = model.encode(images, seed=2)
+    for name in ("z", "posterior_mean", "posterior_log_std", "prior_mean", "prior_log_std"):
+        for one, other in zip(getattr(encoded, name), getattr(theirs, name), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(encoded.kl_per_layer, theirs.kl_per_layer, rtol=1e-4, atol=1e-4)
+    for one, other in zip(exported.features(images), model.features(images), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
     for one, other in pairs:
         _assert_close(one, other)
 

@@ -11,7 +11,7 @@ from hvae_core.errors import BadInputError, PluginError
 from hvae_core.exported import is_export_folder
 from hvae_core.exported.exported_model import load_exported
 
-pytest.importorskip("openvino")
+openvino = pytest.importorskip("openvino")
 keras = pytest.importorskip("keras")
 pytestmark = [
     pytest.mark.every_backend,
@@ -42,6 +42,15 @@ def folder(model, tmp_path_factory):
 def test_it_computes_what_the_model_computes(model, folder, images):
     assert is_export_folder(folder)
     assert_all_the_same(load_exported(folder), model, images)
+
+
+def test_encoding_fewer_layers_is_a_smaller_program(folder):
+    from hvae_core.exported.openvino_runtime import part
+
+    whole = openvino.Core().read_model(folder / "posterior.xml")
+    sizes = [len(part(whole, [f"latent_{layer}"]).get_ops()) for layer in range(3)]
+    sizes.append(len(part(whole, ["latent_2", "reconstruction"]).get_ops()))
+    assert sizes == sorted(set(sizes))
 
 
 @pytest.mark.parametrize("flow", FLOWS)

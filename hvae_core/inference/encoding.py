@@ -1,0 +1,101 @@
+"""Images to latents, and to the encoder's features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.inference.arguments import check_count, check_images, check_noise, check_seed
+from hvae_core.inference.engine import Engine
+from hvae_core.inference.latents import Latents
+from hvae_core.inference.programs import Infer
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
+
+#: outputs of the program
+OUTPUTS = ("latent", "posterior_mean", "posterior_log_std", "prior_mean", "prior_log_std", "kl")
+
+
+def encode(
+    engine: Engine,
+    x: Any,
+    layers: int | None = None,
+    seed: int = 0,
+    sample: bool = True,
+    noise: Sequence[Any] | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> Latents:
+    """The latents of images, with their posteriors and priors along them.
+
+    Args:
+        engine: runs the model.
+        x: images uint8 [B, H, W, C].
+        layers: only the first (coarsest) so many; nothing after them is computed.
+        seed: of the draws; image ``i`` depends on the seed and ``i`` alone.
+        sample: draw from the posterior; False: take its mean in every layer (with a flow: what the
+            flow makes of the mean).
+        noise: standard-normal arrays [B, h, w, c], one for each latent layer of the model, coarsest
+            first, in place of the seeded ones.
+        batch_size: images computed at a time.
+
+    Raises:
+        BadInputError: the images or an argument do not fit the model, or the model is an export of
+            an older hvae, which lacks these outputs.
+    """
+    images = check_images(engine, x)
+    depth = check_layers(engine, layers)
+    check_seed(seed)
+    given = check_noise(engine, noise, len(images))
+    if given is not None and not sample:
+        raise BadInputError("noise is given and sample is False.", "Give one of the two.")
+    program = Infer(OUTPUTS, depth)
+    parts: list[dict[str, Any]] = []
+    for rows, valid in batch_rows(len(images), batch_size):
+        if sample:
+            normal = given_or_drawn(engine, given, rows, seed, depth)
+        else:
+            shapes = engine.latent_shapes[:depth]
+            normal = [np.zeros((len(rows), *shape), np.float32) for shape in shapes]
+        out = engine.run(program, {"images": images[rows], "noise": normal})
+        parts.append({name: [layer[:valid] for layer in out[name]] for name in OUTPUTS})
+    whole = {
+        name: [np.concatenate([part[name][layer] for part in parts]) for layer in range(depth)]
+        for name in OUTPUTS
+    }
+    z, kl = whole.pop("latent"), whole.pop("kl")
+    return Latents(z, **whole, kl_per_layer=np.stack(kl, axis=1))
+
+
+def features(engine: Engine, x: Any, batch_size: int = DEFAULT_BATCH_SIZE) -> list[np.ndarray]:
+    """The encoder's feature maps of images.
+
+    Args:
+        engine: runs the model.
+        x: images uint8 [B, H, W, C].
+        batch_size: images computed at a time.
+
+    Returns:
+        A float32 array [B, r, r, width] for each scale, finest first, as in ``model.resolutions``:
+        what the latent layers of that scale are given of the image.
+
+    Raises:
+        BadInputError: the images do not fit the model, or the model is an export of an older hvae,
+            which lacks these outputs.
+    """
+    images = check_images(engine, x)
+    parts = []
+    for rows, valid in batch_rows(len(images), batch_size):
+        out = engine.run(Infer(("features",)), {"images": images[rows], "noise": []})
+        parts.append([scale[:valid] for scale in out["features"]])
+    return [np.concatenate(scale) for scale in zip(*parts, strict=True)]
+
+
+def check_layers(engine: Engine, layers: int | None) -> int:
+    """A number of leading latent layers from 1 to the model's; None: all, else `BadInputError`."""
+    depth = len(engine.latent_shapes)
+    count = depth if layers is None else check_count(layers, "layers")
+    if count > depth:
+        raise BadInputError(f"layers is {count}; the model has {depth} latent layers.")
+    return count

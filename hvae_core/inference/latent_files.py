@@ -1,0 +1,110 @@
+"""Files of latents: named arrays as safetensors or ``.npz``, checked before they are believed."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hvae_core.errors import BadInputError, DataError, WeightsError
+from hvae_core.files.replacing import disk_errors, replacing
+from hvae_core.weights.tensors import read_metadata, read_tensors, write_tensors
+
+FORMAT = "hvae-latents-1"
+SUFFIXES = (".safetensors", ".npz")
+#: more layers than any model has; a file's number is not believed
+MOST_LAYERS = 10_000
+
+
+def check_latents_path(path: str | Path) -> str:
+    """The suffix of a file of latents.
+
+    Raises:
+        BadInputError: another one.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise BadInputError(
+            f"{path} is neither a .safetensors nor an .npz file.",
+            "Name the file of latents so, such as latents.safetensors.",
+        )
+    return suffix
+
+
+def write_latents(arrays: Mapping[str, np.ndarray], layers: int, path: Path) -> Path:
+    """Write named arrays of so many layers, whole or not at all.
+
+    Raises:
+        BadInputError: the path has another suffix.
+        HvaeError: the file cannot be written.
+    """
+    if check_latents_path(path) == ".safetensors":
+        return write_tensors(arrays, path, {"format": FORMAT, "layers": str(layers)})
+    facts = {"format": np.array(FORMAT), "layers": np.array(str(layers))}
+    with (
+        disk_errors(f"write {path}"),
+        replacing(path, flush=False) as temporary,
+        temporary.open("wb") as file,
+    ):
+        np.savez_compressed(file, **{**facts, **arrays})  # type: ignore[arg-type]
+    return path
+
+
+def read_latents(path: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:
+    """The arrays of a file and the number of its layers.
+
+    Args:
+        path: the file.
+        names: the lists there may be; their arrays are called ``NAME.LAYER``.
+
+    Raises:
+        DataError: the file is missing, damaged, or holds something else.
+    """
+    if check_latents_path(path) == ".safetensors":
+        try:
+            facts, arrays = read_metadata(path), read_tensors(path)
+        except WeightsError as error:
+            raise no_latents(path, error) from error
+    else:
+        facts, arrays = _read_npz(path)
+    if facts.get("format") != FORMAT:
+        raise DataError(
+            f"{path} holds no latents.", "Give a file that hvae encode or Latents.save wrote."
+        )
+    count = facts.get("layers", "")
+    layers = int(count) if re.fullmatch(r"[0-9]{1,5}", count) else 0
+    if not 1 <= layers <= MOST_LAYERS:
+        raise DataError(f"{path} has {count!r} latent layers.", "Write it again.")
+    known = {f"{name}.{place}" for name in names for place in range(layers)} | {"kl_per_layer"}
+    for name, array in arrays.items():
+        if name not in known or array.dtype != np.float32:
+            raise DataError(
+                f"{path} has the array {name!r} of {array.dtype}; expected float32 arrays "
+                f"called {', '.join(f'{name}.0' for name in names)} and on, and kl_per_layer.",
+                "Write it again.",
+            )
+    return arrays, layers
+
+
+def _read_npz(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
+        raise no_latents(path, error) from error
+    facts = {name: str(arrays.pop(name)) for name in ("format", "layers") if name in arrays}
+    return facts, arrays
+
+
+def no_latents(path: str | Path, error: Exception) -> DataError:
+    """The refusal of a file that cannot be read or whose arrays do not fit each other."""
+    if not Path(path).is_file():
+        return DataError(f"There is no file {path}.", "hvae encode writes one.")
+    reason = getattr(error, "message", None) or str(error) or type(error).__name__
+    return DataError(
+        f"{path} cannot be read as latents: {reason.rstrip('.')}.",
+        "Give a file that hvae encode or Latents.save wrote.",
+    )

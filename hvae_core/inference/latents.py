@@ -1,0 +1,230 @@
+"""The latents of images: what an encoding gives and a decoding takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.inference.latent_files import no_latents, read_latents, write_latents
+from hvae_core.interfaces import Shape3
+from hvae_core.prob.noise import split_layers, total_size
+
+Part = Literal["z", "posterior_mean", "posterior_log_std", "prior_mean", "prior_log_std"]
+STATISTICS = ("posterior_mean", "posterior_log_std", "prior_mean", "prior_log_std")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Latents:
+    """The latents of B images in the first k latent layers of a model, coarsest layer first.
+
+    Each list has a float32 array [B, h, w, c] for each layer, which may be changed in place. A
+    layer of ``z`` may also be None: `decode` draws it from the prior. What was not encoded but put
+    together has ``z`` alone.
+
+    Args:
+        z: the latents: draws from the posterior, or what its mean becomes. In a layer with a flow
+            they are the flow's output.
+        posterior_mean: of the Gaussian q(z|x, the layers above); in a layer with a flow, of z_0,
+            the flow's input.
+        posterior_log_std: log standard deviations of that Gaussian.
+        prior_mean: of the Gaussian p(z|the layers above), in the space of ``z``.
+        prior_log_std: log standard deviations of that Gaussian.
+        kl_per_layer: [B, k] in nats, as `elbo` gives them.
+
+    Raises:
+        BadInputError: the arrays are not of this shape or do not fit each other.
+    """
+
+    z: Sequence[np.ndarray | None]
+    posterior_mean: Sequence[np.ndarray] | None = None
+    posterior_log_std: Sequence[np.ndarray] | None = None
+    prior_mean: Sequence[np.ndarray] | None = None
+    prior_log_std: Sequence[np.ndarray] | None = None
+    kl_per_layer: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        z = [
+            None if layer is None else _array("z", place, layer)
+            for place, layer in enumerate(self.z)
+        ]
+        shapes = [None if layer is None else layer.shape for layer in z]
+        rows = {shape[0] for shape in shapes if shape is not None}
+        if len(rows) != 1:
+            raise BadInputError(
+                f"The latents are of {sorted(rows)} images."
+                if rows
+                else "The latents have no layer that is given.",
+                "Give arrays [B, h, w, c] of the same images, at least one.",
+            )
+        object.__setattr__(self, "z", z)
+        for name in STATISTICS:
+            layers = getattr(self, name)
+            if layers is None:
+                continue
+            arrays = [_array(name, place, layer) for place, layer in enumerate(layers)]
+            same = len(arrays) == len(z) and all(
+                shape is None or array.shape == shape
+                for array, shape in zip(arrays, shapes, strict=True)
+            )
+            if not same:
+                raise BadInputError(f"{name} has not the shapes of z, layer by layer.")
+            object.__setattr__(self, name, arrays)
+        if self.kl_per_layer is not None:
+            kl = np.asarray(self.kl_per_layer, np.float32)
+            if kl.shape != (*rows, len(z)):
+                raise BadInputError(
+                    f"kl_per_layer has shape {list(kl.shape)}; expected {[*rows, len(z)]}."
+                )
+            object.__setattr__(self, "kl_per_layer", kl)
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return next(len(layer) for layer in self.z if layer is not None)
+
+    def __repr__(self) -> str:
+        names = [name for name in (*STATISTICS, "kl_per_layer") if getattr(self, name) is not None]
+        return f"Latents(images={len(self)}, layers={len(self.z)}, {', '.join(('z', *names))})"
+
+    def __getitem__(self, images: Any) -> Latents:
+        """Those of some images: a number, a slice, a list or a mask, as in NumPy."""
+        rows = np.atleast_1d(np.arange(len(self))[images])
+        return self._map(lambda array: array[rows], len(self.z))
+
+    def leading(self, layers: int) -> Latents:
+        """Those of the first, coarsest ``layers``."""
+        if not 1 <= layers <= len(self.z):
+            raise BadInputError(f"layers is {layers}; there are {len(self.z)}.")
+        return self._map(lambda array: array, layers)
+
+    def _map(self, change: Any, layers: int) -> Latents:
+        def each(values: Any) -> Any:
+            if values is None:
+                return None
+            return [None if value is None else change(value) for value in values[:layers]]
+
+        kl = None if self.kl_per_layer is None else change(self.kl_per_layer)[:, :layers]
+        statistics = {name: each(getattr(self, name)) for name in STATISTICS}
+        return Latents(each(self.z), **statistics, kl_per_layer=kl)
+
+    @property
+    def shapes(self) -> list[Shape3 | None]:
+        """[(h, w, c)] of the layers, None where one is not given."""
+        return [None if layer is None else layer.shape[1:] for layer in self.z]
+
+    def flat(self, part: Part = "z") -> np.ndarray:
+        """One vector an image, float32 [B, N].
+
+        The layers stand one after the other, coarsest first; within a layer the order is row,
+        column, channel.
+
+        Args:
+            part: which of the lists.
+
+        Raises:
+            BadInputError: it is not there, or lacks a layer.
+        """
+        if part not in ("z", *STATISTICS):
+            raise BadInputError(
+                f"part is {part!r}; it must be one of {', '.join(('z', *STATISTICS))}."
+            )
+        layers = getattr(self, part)
+        if layers is None or any(layer is None for layer in layers):
+            raise BadInputError(
+                f"These latents have no {part}, or not in every layer.",
+                "model.encode(x) gives all of them.",
+            )
+        return np.concatenate([layer.reshape(len(layer), -1) for layer in layers], axis=1)
+
+    @classmethod
+    def from_flat(cls, flat: Any, shapes: Sequence[Shape3]) -> Latents:
+        """Latents of vectors [B, N], in the order of `flat`.
+
+        Args:
+            flat: the vectors; N may also be the size of the first few layers together.
+            shapes: [(h, w, c)] of the layers, such as a model's ``latent_shapes``.
+
+        Raises:
+            BadInputError: N is no such size.
+        """
+        vectors = np.asarray(flat, np.float32)
+        for layers in range(1, len(shapes) + 1):
+            if vectors.ndim == 2 and vectors.shape[1] == total_size(shapes[:layers]):
+                return cls([z.copy() for z in split_layers(vectors, shapes[:layers])])
+        sizes = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
+        raise BadInputError(
+            f"flat has shape {list(vectors.shape)}; expected [B, N] with N one of {sizes}."
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write them as ``.safetensors`` or ``.npz``; an older file is replaced when done.
+
+        The arrays are named ``z.0``, ``posterior_mean.0`` and so on, and ``kl_per_layer``.
+
+        Raises:
+            BadInputError: another suffix.
+            HvaeError: the file cannot be written.
+        """
+        arrays = {
+            f"{name}.{place}": layer
+            for name in ("z", *STATISTICS)
+            for place, layer in enumerate(getattr(self, name) or ())
+            if layer is not None
+        }
+        if self.kl_per_layer is not None:
+            arrays["kl_per_layer"] = self.kl_per_layer
+        return write_latents(arrays, len(self.z), Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Latents:
+        """What `save` wrote.
+
+        Raises:
+            DataError: the file is missing, damaged, or holds no latents.
+        """
+        arrays, layers = read_latents(Path(path), ("z", *STATISTICS))
+        lists = {
+            name: [arrays.get(f"{name}.{place}") for place in range(layers)]
+            for name in ("z", *STATISTICS)
+        }
+        statistics = {
+            name: None if all(layer is None for layer in lists[name]) else lists[name]
+            for name in STATISTICS
+        }
+        try:
+            return cls(lists["z"], **statistics, kl_per_layer=arrays.get("kl_per_layer"))  # type: ignore[arg-type]
+        except BadInputError as error:
+            raise no_latents(path, error) from error
+
+
+def _array(name: str, place: int, layer: Any) -> np.ndarray:
+    try:
+        array = np.asarray(layer, np.float32)
+    except (TypeError, ValueError):
+        raise BadInputError(f"{name}[{place}] holds no numbers.") from None
+    if array.ndim != 4:
+        raise BadInputError(
+            f"{name}[{place}] has shape {list(array.shape)}; expected [B, h, w, c]."
+        )
+    return array
+
+
+def as_latents(value: Any) -> Latents:
+    """`Latents`, or a sequence with an array [B, h, w, c] or None for each layer.
+
+    Raises:
+        BadInputError: it is neither.
+    """
+    if isinstance(value, Latents):
+        return value
+    if not isinstance(value, list | tuple):
+        raise BadInputError(
+            f"latents is of type {type(value).__name__}; expected Latents or a list of arrays.",
+            "Vectors become Latents with Latents.from_flat(flat, model.latent_shapes).",
+        )
+    return Latents(value)
