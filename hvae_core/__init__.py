@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hvae_core.api import (
-        Latents,
         build,
         create,
         evaluate,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         train,
     )
     from hvae_core.errors import HvaeError
+    from hvae_core.inference.latents import Latents
 
 __all__ = [
     "HvaeError",
@@ -57,6 +57,10 @@ def __getattr__(name: str) -> Any:
         from hvae_core.errors import HvaeError
 
         return HvaeError
+    if name == "Latents":
+        from hvae_core.inference.latents import Latents
+
+        return Latents
     if name in __all__:
         from hvae_core import api
 

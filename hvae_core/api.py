@@ -14,7 +14,6 @@ from hvae_core.backends.processes import join_processes
 from hvae_core.backends.selection import select_backend, select_training_backend
 from hvae_core.errors import BadInputError, did_you_mean
 from hvae_core.exported.manifest import is_export_folder
-from hvae_core.inference.latents import Latents
 from hvae_core.zoo.finding import (
     find_configuration,
     find_weights_file,
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from hvae_core.vae import HierarchicalVAE
 
 __all__ = [
-    "Latents",
     "build",
     "create",
     "evaluate",
