@@ -174,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
     sys.exit(code)
 
 
-def _still_busy() -> None:
+def _still_busy(number: int) -> None:
     say("Interrupted: what is being compiled or computed has to end first.")
 
 

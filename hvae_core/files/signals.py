@@ -17,9 +17,9 @@ from collections.abc import Callable, Collection, Iterator
 
 @contextlib.contextmanager
 def hearing(
-    tell: Callable[[], None], numbers: Collection[int], patience: float = 0.0
+    tell: Callable[[int], None], numbers: Collection[int], patience: float = 0.0
 ) -> Iterator[None]:
-    """Call ``tell`` once, from another thread, when a signal has arrived inside the block.
+    """Call ``tell`` once, from another thread, when a signal has arrived inside the block: with it.
 
     The signals must have handlers of Python's. Outside the main thread it does nothing.
 
@@ -37,9 +37,9 @@ def hearing(
 
     def listen() -> None:
         while arrived := reader.recv(64):
-            if set(arrived) & set(numbers):
+            if heard := set(arrived) & set(numbers):
                 if not ended.wait(patience):
-                    tell()
+                    tell(max(heard))
                 return
 
     thread = threading.Thread(target=listen, name="hvae-signals", daemon=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,8 @@ from typing import TypeVar
 from hvae_core.files.signals import hearing, say
 
 Item = TypeVar("Item")
+#: seconds that a run has to end by itself before it is ended; only where nothing is lost by it
+GRACE = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -24,13 +27,21 @@ class Interruption:
 
     Outside the main thread, where Python allows no signal handlers, it does nothing.
 
+    While a program is compiled, Python cannot act on a signal, and that may take minutes. So a
+    SIGTERM before the first update, when nothing is lost by it, ends the process from another
+    thread, with exit code 130. A SIGINT does not: the process may be someone's notebook.
+
     Args:
         tell: called with the sentence that says it, from another thread.
+        loses_nothing: whether the process may be ended as it is.
     """
 
-    def __init__(self, tell: Callable[[str], None] = say) -> None:
+    def __init__(
+        self, tell: Callable[[str], None] = say, loses_nothing: Callable[[], bool] = bool
+    ) -> None:
         self.requested = False
-        self._tell = tell
+        self._tell, self._loses_nothing = tell, loses_nothing
+        self._left = threading.Event()
         self._stack = ExitStack()
 
     def __enter__(self) -> Interruption:
@@ -43,9 +54,15 @@ class Interruption:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._left.set()
         self._stack.close()
 
-    def _heard(self) -> None:
+    def _heard(self, number: int) -> None:
+        if number == signal.SIGTERM and self._loses_nothing():
+            if not self._left.wait(GRACE) and self._loses_nothing():
+                self._tell("Terminated before the first update: nothing is lost, see --resume.")
+                os._exit(130)
+            return
         self._tell(
             "Interrupted: the update under way, or the compilation before it, is finished and the "
             "run kept. Ctrl-C again stops without it, Ctrl-\\ at once."

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.backends.devices import use_devices
-from hvae_core.backends.processes import all_or_none, in_each_process, process_index
+from hvae_core.backends.processes import (
+    all_or_none,
+    in_each_process,
+    process_count,
+    process_index,
+)
 from hvae_core.config import Config, check_against_shape
 from hvae_core.errors import PluginError, TrainingError
 from hvae_core.plugins import manager
@@ -134,5 +139,11 @@ def train(
             for change in filter(None, (changed_since(last, session) for last in before)):
                 run.note(change)
             sessions.append(session)
-        with Interruption() as interruption:
+        first = run.step
+
+        def loses_nothing() -> bool:
+            """Before this session's first update, where no other process waits for this one."""
+            return process_count() == 1 and run.step == first < run.total_steps
+
+        with Interruption(loses_nothing=loses_nothing) as interruption:
             return run.fit(interruption)

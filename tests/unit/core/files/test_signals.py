@@ -35,7 +35,7 @@ def handled():
 
 def test_it_is_told_before_the_handler_can_run(handled):
     told = []
-    with hearing(lambda: told.append(time.monotonic()), (signal.SIGTERM,)):
+    with hearing(lambda number: told.append(time.monotonic()), (signal.SIGTERM,)):
         send()
         busy()
     assert len(told) == 1
@@ -44,10 +44,10 @@ def test_it_is_told_before_the_handler_can_run(handled):
 
 def test_nothing_is_told_of_other_signals_or_where_the_block_ends_in_time(handled):
     told = []
-    with hearing(lambda: told.append(1), (signal.SIGINT,)):
+    with hearing(lambda number: told.append(1), (signal.SIGINT,)):
         send(0.0)
         busy()
-    with hearing(lambda: told.append(2), (signal.SIGTERM,), patience=30.0):
+    with hearing(lambda number: told.append(2), (signal.SIGTERM,), patience=30.0):
         send(0.0)
         time.sleep(0.2)
     assert told == []
@@ -56,8 +56,8 @@ def test_nothing_is_told_of_other_signals_or_where_the_block_ends_in_time(handle
 
 def test_the_one_before_hears_again_afterwards(handled):
     outer, inner = [], []
-    with hearing(lambda: outer.append(1), (signal.SIGTERM,)):
-        with hearing(lambda: inner.append(1), (signal.SIGTERM,)):
+    with hearing(lambda number: outer.append(1), (signal.SIGTERM,)):
+        with hearing(lambda number: inner.append(1), (signal.SIGTERM,)):
             send(0.0)
             time.sleep(0.2)
         assert (outer, inner) == ([], [1])
@@ -70,7 +70,7 @@ def test_outside_the_main_thread_it_does_nothing():
     done = []
 
     def work():
-        with hearing(lambda: None, (signal.SIGTERM,)):
+        with hearing(lambda number: None, (signal.SIGTERM,)):
             done.append(True)
 
     thread = threading.Thread(target=work)

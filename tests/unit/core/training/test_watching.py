@@ -5,6 +5,8 @@ import io
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 import types
@@ -178,6 +180,38 @@ def test_a_word_comes_while_the_main_thread_is_in_a_compiler():
     ((when, text),) = told
     assert when < ended
     assert text.startswith("Interrupted: the update under way, or the compilation")
+
+
+COMPILING = """
+import hashlib, sys
+from hvae_core.training.interruption import Interruption
+
+with Interruption(loses_nothing=lambda: sys.argv[1] == "True"):
+    print("compiling", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", int(sys.argv[2]))
+print("compiled")
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "loses_nothing", "ends"),
+    [(signal.SIGTERM, True, True), (signal.SIGTERM, False, False), (signal.SIGINT, True, False)],
+)
+def test_sigterm_ends_a_compilation_before_which_nothing_was_made(number, loses_nothing, ends):
+    work = 10**9 if ends else 6_000_000
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMPILING, str(loses_nothing), str(work)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "compiling\n"
+    process.send_signal(number)
+    said, told = process.communicate(timeout=120)
+    if ends:
+        assert (process.returncode, said) == (130, "")
+        assert told.strip() == "Terminated before the first update: nothing is lost, see --resume."
+    else:
+        assert (process.returncode, said) == (0, "compiled\n")
+        assert "Interrupted: the update under way" in told
 
 
 def test_what_comes_before_the_first_update_is_told_without_a_terminal(make_run):
