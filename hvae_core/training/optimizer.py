@@ -11,6 +11,7 @@ from hvae_core.backends.many_tensors import apply_if, average_into, global_norm,
 from hvae_core.config import TrainConfig
 from hvae_core.errors import PluginError
 from hvae_core.interfaces import Tensor
+from hvae_core.layers import dtype_policy
 from hvae_core.weights.parameter_groups import is_decayed
 
 
@@ -34,7 +35,8 @@ class Updater:
     def __init__(self, config: TrainConfig, weights: Sequence[keras.Variable]) -> None:
         self.config = config
         self.weights = list(weights)
-        self.optimizer = config.optimizer.build(config.optimizer_settings)
+        with dtype_policy("float32"):  # of the learning rate
+            self.optimizer = config.optimizer.build(config.optimizer_settings)
         if not isinstance(self.optimizer, keras.optimizers.Optimizer):
             raise PluginError(
                 f"The optimizer {config.optimizer.name!r} built an object of type "

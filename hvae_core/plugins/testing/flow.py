@@ -137,7 +137,10 @@ class FlowContract(LayerContract):
             pytest.skip("its inverse is not declared to have a gradient")
         trial = self.trial(config, case)
         flow, arrays = trial.layer, trial.inputs
-        variables = [*flow.trainable_variables, *(keras.Variable(array) for array in arrays)]
+        variables = [
+            *flow.trainable_variables,
+            *(keras.Variable(array, dtype=array.dtype.name) for array in arrays),
+        ]
         given = variables[len(flow.trainable_variables) :]
         rng = np.random.default_rng(7)
         factor = ops.convert_to_tensor(rng.normal(size=arrays[0].shape).astype("f"))

@@ -121,7 +121,7 @@ class LikelihoodContract(SharingContract):
         likelihood = self.trial(config, image_shape).likelihood
         x = ops.convert_to_tensor(self.images(config, 2, image_shape))
         values = self.parameters(likelihood, (2, *image_shape[:2]))
-        variable = keras.Variable(values)
+        variable = keras.Variable(values, dtype=values.dtype.name)
 
         def loss() -> Any:
             return ops.sum(likelihood.log_prob(x, ops.convert_to_tensor(variable))), ()

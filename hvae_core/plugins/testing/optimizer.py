@@ -29,7 +29,7 @@ class Task:
         # Weights have a path in a model, which says what they are.
         with keras.name_scope("task"):
             self.weights = [
-                keras.Variable(rng.normal(size=shape).astype("f"), name=name)
+                keras.Variable(rng.normal(size=shape).astype("f"), dtype="float32", name=name)
                 for name, shape in SHAPES.items()
             ]
         self.targets = [rng.normal(size=shape).astype("f") for shape in SHAPES.values()]
