@@ -11,6 +11,6 @@ settings.register_profile(
     suppress_health_check=_SLOW,
 )  # fmt: skip
 settings.register_profile(
-    "long", max_examples=5000, deadline=None, print_blob=True, suppress_health_check=_SLOW
+    "long", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=_SLOW
 )
 settings.load_profile("brief")

@@ -4,8 +4,10 @@ Brief and always the same by default; longer, with examples of its own each time
 ``pytest tests/faults/test_fuzz.py --hypothesis-profile long``
 """
 
+import contextlib
 import copy
 import datetime
+import io
 import json
 import shutil
 
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hvae_core.cli.main import main
 from hvae_core.config import dump_yaml, flatten, load_config, parse_config
 from hvae_core.config.loading import apply_overrides, read_yaml
 from hvae_core.errors import ConfigError, HvaeError
@@ -27,6 +30,7 @@ from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.run_folder import RunFolder
 from hvae_core.runs.state import TrainState
 from hvae_core.weights import read_header, read_tensors, write_tensors
+from hvae_core.zoo import read_preset
 
 
 def taken_or_refused(action, *arguments):
@@ -82,6 +86,7 @@ def test_odd_yaml_in_every_place(tmp_path, scalar):
     path.write_bytes(f"model: {{width: {scalar}}}".encode("utf-8", "surrogatepass"))
     taken_or_refused(load_config, path)
     taken_or_refused(read_yaml, path)
+    taken_or_refused(read_preset, tmp_path)
     taken_or_refused(apply_overrides, {}, [f"train.steps={scalar}"])
 
 
@@ -313,3 +318,58 @@ def test_a_damaged_run_folder(sound, tmp_path, damages, checksums_follow):
         for folder in (path / "checkpoints").iterdir():
             write_digests(folder)
     read_all(path)
+
+
+# command lines
+
+ODD_WORDS = [
+    *("", "-", "--", "---", "-n", "-o", "--set", "--json", "--resume", "--help", "=", "a="),
+    *("0", "-1", "~", "x.yaml"),
+    *("1e9", "NaN", "99999999999999999999", "\udcff", "\u202e", "é", "a" * 5000, ".", "..", "/"),
+    *("/dev/null", "hf://", "hf://a/b@c", "https://", "file:///x", "*", "%s", "{0}", "$(x)"),
+    *("x.safetensors", "digits", "flow.sylvester", "train.steps=[", "train.steps=!!int x"),
+]  # fmt: skip
+COMMAND_LINES = [
+    "config show digits-vdvae --set train.steps=3",
+    "config schema",
+    "zoo show digits-vdvae --json",
+    "zoo list",
+    "zoo verify nowhere",
+    "plugins show flow.sylvester --json",
+    "plugins list",
+    "data show digits",
+    "data list --json",
+    "train nowhere.yaml --resume --output run --set train.steps=2",
+    "train nowhere --dry-run --weights nowhere.safetensors",
+    "sample nowhere -n 4 --temperature 0.9 --seed 1 -o out.png",
+    "reconstruct nowhere a.png -o out.png",
+    "interpolate nowhere a.png b.png -o out.png",
+    "evaluate nowhere --split test --json",
+    "export nowhere -o out --format openvino",
+    "import openai-vdvae nowhere.pt -o out --config x",
+    "report nowhere",
+]
+
+
+@st.composite
+def command_lines(draw):
+    """A command line of which a few words were lost, doubled, or became others."""
+    words = draw(st.sampled_from(COMMAND_LINES)).split()
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(words)))
+        new = draw(st.one_of(st.sampled_from(ODD_WORDS), st.text(st.characters(min_codepoint=1))))
+        instead = draw(st.sampled_from([[], [new], words[at:][:1] * 2]))
+        words[at : at + draw(st.integers(0, 1))] = instead
+    return words
+
+
+@given(command_lines())
+def test_a_command_line(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    said, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):  # noqa: SIM117
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+    assert ended.value.code in (0, 1, 2)
+    assert said.getvalue() or told.getvalue()
