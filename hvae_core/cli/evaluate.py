@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import batch_size_option, emit, json_option, progress_bar, seed_option
-from hvae_core.cli.images import chosen_dataset, dataset_options
+from hvae_core.cli.images import chosen_dataset, dataset_options, other_ways
 
 
 @click.command()
@@ -34,7 +34,7 @@ def command(
 
     model = load_runnable(source)
     chosen = chosen_dataset(model.config, dataset, overrides)
-    with progress_bar("evaluating", as_json) as progress:
+    with progress_bar("evaluating", as_json) as progress, other_ways():
         figures = evaluate(model, chosen, split, progress=progress, **options)
     emit(figures, as_json, None if as_json else _table(source, figures))
 

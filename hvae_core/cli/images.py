@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hvae_core.errors import DataError
+from hvae_core.errors import DataError, DownloadError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,22 @@ def chosen_dataset(config: Config, name: str | None, overrides: Sequence[str]) -
     if name is not None and name != config.data.name:
         values["data"] = {"name": name}
     return open_dataset(parse_config(values, overrides).data)
+
+
+@contextmanager
+def other_ways(images: str = "") -> Iterator[None]:
+    """What to do where a data set cannot be downloaded, added to that error's hint.
+
+    Args:
+        images: how the command takes images of the user's own, such as ``--images FILE``.
+    """
+    try:
+        yield
+    except DownloadError as error:
+        own = f"take images of yours with {images}, or " if images else ""
+        way = f"Or {own}name the folder that has the data set's files with --set data.root=DIR"
+        hint = f"{error.hint.rstrip('.')}. {way}" if error.hint else way
+        raise DownloadError(error.message, hint) from error
 
 
 def read_image(path: str, model: HierarchicalVAE | ExportedModel) -> np.ndarray:

@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import emit, json_option, seed_option
-from hvae_core.cli.images import chosen_dataset, dataset_images, dataset_options, read_image
+from hvae_core.cli.images import (
+    chosen_dataset,
+    dataset_images,
+    dataset_options,
+    other_ways,
+    read_image,
+)
 
 
 @click.command()
@@ -48,7 +54,8 @@ def command(
         if name.isdigit():
             chosen = chosen_dataset(model.config, dataset, overrides)
             model.check_images(chosen.shape)
-            ends.append(dataset_images(chosen, split, [int(name)])[0])
+            with other_ways("--first FILE and --second FILE"):
+                ends.append(dataset_images(chosen, split, [int(name)])[0])
         else:
             ends.append(read_image(name, model))
     steps = options["steps"]

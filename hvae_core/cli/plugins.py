@@ -42,12 +42,13 @@ def show_command(name: str, as_json: bool) -> None:
     entry = find_entry(name)
     spec = manager().get(entry.kind, f"{entry.distribution}:{entry.name}")
     options = option_rows(spec.config)
+    licence = spec.licence or entry.licence or "not stated"
     payload = {
         "kind": spec.kind,
         "name": spec.name,
         "summary": spec.summary,
         "references": list(spec.references),
-        "licence": spec.licence,
+        "licence": licence,
         "distribution": entry.distribution,
         "version": entry.version,
         "module": entry.module,
@@ -55,7 +56,7 @@ def show_command(name: str, as_json: bool) -> None:
     }
     lines = [f"{spec.kind}.{spec.name}: {spec.summary}"]
     lines += [f"  {reference}" for reference in spec.references]
-    lines.append(f"from {entry.distribution} {entry.version} ({entry.module}), {spec.licence}")
+    lines.append(f"from {entry.distribution} {entry.version} ({entry.module}), licence: {licence}")
     if options:
         lines += ["", "options:"]
     for row in options:

@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import emit, json_option, seed_option, temperature_option
-from hvae_core.cli.images import chosen_dataset, dataset_images, dataset_options, read_image
+from hvae_core.cli.images import (
+    chosen_dataset,
+    dataset_images,
+    dataset_options,
+    other_ways,
+    read_image,
+)
 
 
 @click.command()
@@ -56,7 +62,8 @@ def command(
     else:
         chosen = chosen_dataset(model.config, dataset, overrides)
         model.check_images(chosen.shape)
-        originals = dataset_images(chosen, split, range(count))
+        with other_ways("--images FILE"):
+            originals = dataset_images(chosen, split, range(count))
     drawn = model.reconstruct(
         originals, latents=options["latents"], seed=options["seed"], temperature=temperature
     )

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import emit, json_option, overrides_option
+from hvae_core.cli.images import other_ways
 
 
 @click.command()
@@ -81,8 +82,10 @@ def command(
         find_weights_file(weights)
     click.echo(f"Starting {select_training_backend()}.", err=True)
     if options["dry_run"]:
-        return _dry_run(config, as_json)
-    result = train(config, output, resume=resume, weights=weights)
+        with other_ways():
+            return _dry_run(config, as_json)
+    with other_ways():
+        result = train(config, output, resume=resume, weights=weights)
     if process_index():
         return None
     payload = {

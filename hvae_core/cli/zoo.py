@@ -22,23 +22,43 @@ command.add_command(push_command)
 
 @command.command("list")
 @click.argument("pattern", default="*")
+@click.option(
+    "--weights/--no-weights",
+    default=None,
+    help="Only presets whose weights are here or can be pulled, or only those without.",
+)
+@click.option("--data", metavar="NAME", help="Only presets of this data set, such as cifar10.")
+@click.option(
+    "--task",
+    metavar="COMMAND",
+    help="Only presets that this can be done with: sample, reconstruct, interpolate, evaluate, "
+    "export, train or import (a checkpoint of the original).",
+)
 @json_option
-def list_command(pattern: str, as_json: bool) -> None:
-    """List the presets whose name matches PATTERN, such as 'cifar10*'."""
+def list_command(
+    pattern: str, weights: bool | None, data: str | None, task: Any, as_json: bool
+) -> None:
+    """List the presets whose name matches PATTERN, such as 'cifar10*'; those with weights first."""
     from hvae_core.errors import PresetError, did_you_mean
     from hvae_core.zoo import list_presets, preset_summary
 
     summaries = []
-    for name in list_presets(pattern):
+    for name in list_presets(pattern, weights=weights, data=data, task=task):
         try:
             summaries.append(preset_summary(name))
         except PresetError as error:  # one damaged preset must not hide the others
             summaries.append({"name": name, "summary": str(error), "weights": "damaged"})
-    if not summaries and pattern != "*":
+    summaries.sort(key=lambda summary: summary["weights"] in ("none", "damaged"))
+    if data is not None and not summaries:
+        known = {preset_summary(name)["data"] for name in list_presets(task="train")}
+        if data not in known:
+            raise PresetError(f"No preset is of the data {data!r}.", did_you_mean(data, known))
+    if not summaries and not list_presets(pattern):
         raise PresetError(
             f"No preset matches {pattern!r}.", did_you_mean(pattern.strip("*"), list_presets())
         )
-    emit(summaries, as_json, None if as_json else _table(summaries))
+    nothing = "No preset is like that." if list_presets(pattern) else "There are no presets."
+    emit(summaries, as_json, (_table(summaries) if summaries else nothing) if not as_json else ())
 
 
 @command.command("show")
@@ -136,6 +156,13 @@ def _table(summaries: Iterable[dict[str, Any]]) -> Any:
             *(Text(str(row.get(key, ""))) for key in ("name", "summary", "data")),
             f"{parameters:,}" if isinstance(parameters, int) else "",
             f"{bits:.3f}" if bits is not None else "",
-            row["weights"],
+            _how(row),
         )
     return table
+
+
+def _how(row: dict[str, Any]) -> str:
+    """Where the weights are, or how they are to be had."""
+    if row["weights"] != "none":
+        return str(row["weights"])
+    return "none: import" if "import" in row["tasks"] else "none: train"

@@ -38,13 +38,14 @@ def replacing(path: str | os.PathLike[str], *, flush: bool = True) -> Iterator[P
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path, "tmp")
     try:
-        temporary.touch()
-        plain = temporary.stat().st_mode
-        yield temporary
-        # A library may have replaced the file by one that only its owner may read.
-        if temporary.stat().st_mode != plain:
-            temporary.chmod(plain & 0o7777)
-        move_into_place(temporary, path, flush=flush)
+        with _naming(path, temporary):
+            temporary.touch()
+            plain = temporary.stat().st_mode
+            yield temporary
+            # A library may have replaced the file by one that only its owner may read.
+            if temporary.stat().st_mode != plain:
+                temporary.chmod(plain & 0o7777)
+            move_into_place(temporary, path, flush=flush)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -75,11 +76,12 @@ def move_into_place(finished: Path, target: Path, *, flush: bool = True) -> None
 
 
 @contextlib.contextmanager
-def replacing_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing_folder(target: str | os.PathLike[str], *, flush: bool = True) -> Iterator[Path]:
     """An empty hidden folder beside ``target``, which takes its place if the block succeeds.
 
     Args:
         target: the folder; those above it are made, an older one gives way.
+        flush: see `replacing`.
 
     Raises:
         OSError: it cannot be written; an older folder is as it was.
@@ -88,16 +90,14 @@ def replacing_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     work = _beside(target, "tmp")
     try:
-        work.mkdir()
-        yield work
-        for path in work.rglob("*"):
-            if path.is_dir():
-                flush_folder(path)
-            elif path.is_file() and not path.is_symlink():
-                _flush(path)
-        flush_folder(work)
-        swap_in(work, target)
-        flush_folder(target.parent)
+        with _naming(target, work):
+            work.mkdir()
+            yield work
+            if flush:
+                _flush_all(work)
+            swap_in(work, target)
+            if flush:
+                flush_folder(target.parent)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -188,6 +188,26 @@ def disk_errors(
 def _beside(path: Path, suffix: str) -> Path:
     """A hidden name that no other process or thread has."""
     return path.with_name(f".{path.name.lstrip('.')}.{secrets.token_hex(4)}.{suffix}")
+
+
+@contextlib.contextmanager
+def _naming(target: Path, temporary: Path) -> Iterator[None]:
+    """An `OSError` names the target, not the hidden name, nor nothing as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(temporary)):
+            error.filename = str(target)
+        raise
+
+
+def _flush_all(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            flush_folder(path)
+        elif path.is_file() and not path.is_symlink():
+            _flush(path)
+    flush_folder(folder)
 
 
 def _flush(path: Path) -> None:

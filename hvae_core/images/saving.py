@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,8 +13,11 @@ from typing import Literal
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.files.replacing import replacing
-from hvae_core.images.grids import save_grid, save_png
+from hvae_core.files.replacing import disk_errors, replacing, replacing_folder
+from hvae_core.images.grids import encode_png, save_grid
+
+#: the hidden folder in an output folder whose process was killed
+_LEFTOVER = re.compile(r"\.images\.[0-9a-f]+\.tmp")
 
 OutputKind = Literal["png", "npz", "folder"]
 
@@ -32,7 +37,7 @@ def check_output(path: str | os.PathLike[str]) -> OutputKind:
     kind: OutputKind
     if target.is_dir():
         kind = "folder"
-        if any(target.iterdir()):
+        if any(not _LEFTOVER.fullmatch(path.name) for path in target.iterdir()):
             raise BadInputError(
                 f"The output folder {target} is not empty.",
                 "Empty it or name another; old and new images would be mixed.",
@@ -69,7 +74,7 @@ def save_images(
     """Write images as they come.
 
     A folder gets one file for each image, ``000000.png`` and on. It and an archive whose ``total``
-    is given hold no more than a batch in memory. Files are replaced atomically.
+    is given hold no more than a batch in memory. What is written is there whole, or not at all.
 
     Args:
         batches: uint8 arrays [b, H, W, C].
@@ -83,7 +88,7 @@ def save_images(
 
     Raises:
         BadInputError: see `check_output` and `hvae_core.images.grids.check_grid`.
-        OSError: writing failed.
+        HvaeError: it cannot be written; names ``path``.
     """
     target = Path(path)
     kind = check_output(target)
@@ -100,15 +105,32 @@ def save_images(
             if progress is not None:
                 progress(count)
 
-    if kind == "npz":
-        save_npz(counted(), target, total)
-    elif kind == "png":
-        save_grid(np.concatenate(list(counted())), target, columns)
-    else:
-        for batch in counted():
-            for offset, image in enumerate(batch):
-                save_png(image, target / f"{count + offset:06d}.png")
+    with disk_errors(f"write {target}"):
+        if kind == "npz":
+            save_npz(counted(), target, total)
+        elif kind == "png":
+            save_grid(np.concatenate(list(counted())), target, columns)
+        else:
+            with _new_folder(target) as folder:
+                for batch in counted():
+                    for offset, image in enumerate(batch):
+                        (folder / f"{count + offset:06d}.png").write_bytes(encode_png(image))
     return count
+
+
+@contextlib.contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder whose files are those of ``target`` if the block succeeds."""
+    if not target.exists():
+        with replacing_folder(target, flush=False) as work:
+            yield work
+        return
+    # An empty folder stays where it is: it may be the working folder, or a disk of its own.
+    with replacing_folder(target / ".images", flush=False) as work:
+        yield work
+        for path in sorted(work.iterdir()):
+            path.replace(target / path.name)
+    (target / ".images").rmdir()
 
 
 def save_npz(batches: Iterable[np.ndarray], path: Path, total: int) -> None:

@@ -29,6 +29,22 @@ class PluginEntry:
     reason: str = ""
 
     @property
+    def licence(self) -> str:
+        """What the distribution states of its licence, or an empty string."""
+        try:
+            told = metadata.metadata(self.distribution)
+        except metadata.PackageNotFoundError:
+            return ""
+        classified = [
+            line.rpartition("::")[2].strip()
+            for line in told.get_all("Classifier") or ()
+            if line.startswith("License ::")
+        ]
+        stated = told.get("License-Expression") or told.get("License") or ", ".join(classified)
+        # The field may hold the licence's whole text.
+        return stated.strip().partition("\n")[0]
+
+    @property
     def full_name(self) -> str:
         """``kind.name``, as in the entry point."""
         return f"{self.kind}.{self.name}" if self.name else self.kind

@@ -55,7 +55,8 @@ class ComponentSpec:
         config: a pydantic model or a dataclass with the component's options. Unknown keys are
             refused for both.
         references: papers, as ``"Author et al. year, arXiv 1234.56789"``.
-        licence: the SPDX identifier of the component's licence.
+        licence: the SPDX identifier of the component's licence, where it is not that of the
+            distribution it comes from.
         api_version: the version of this contract that the plugin was written for.
         context_channels: for a flow, ``(options, latent_shape) -> int``: how many extra channels
             the posterior must emit for it.
@@ -75,7 +76,7 @@ class ComponentSpec:
     builder: str | Callable[..., Any]
     config: type = NoOptions
     references: tuple[str, ...] = ()
-    licence: str = "Apache-2.0"
+    licence: str = ""
     api_version: int = API_VERSION
     context_channels: Callable[[Any, tuple[int, int, int]], int] | None = None
     enabled: Callable[[Any], bool] | None = None

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hvae_core.config import Component, Config, StageConfig
-from hvae_core.zoo.preset import SAMPLES_FILE, Preset
+from hvae_core.importing import formats_that_describe
+from hvae_core.zoo.preset import SAMPLES_FILE, Preset, how_to_get, train_command
 
 _BIBTEX = """```bibtex
 @software{hvae,
@@ -96,15 +97,31 @@ def figures_table(preset: Preset) -> str:
 
 
 def _usage(preset: Preset) -> str:
-    train = (
-        "" if preset.weights_path else f"There are no weights yet: `hvae train {preset.name}`.\n\n"
-    )
+    first, name = _first(preset)
     return (
-        f"{train}```\nhvae sample {preset.name} -n 16 --seed 0 -o samples.png\n"
-        f"hvae evaluate {preset.name}\n```\n\n"
-        f'```python\nimport hvae\n\nmodel = hvae.load("{preset.name}")\n'
+        f"{first}hvae sample {name} -n 16 --seed 0 -o samples.png\n"
+        f"hvae evaluate {name}\n```\n\n"
+        f'```python\nimport hvae\n\nmodel = hvae.load("{name}")\n'
         "images = model.sample(16, seed=0)  # uint8, channels last\n```"
     )
+
+
+def _first(preset: Preset) -> tuple[str, str]:
+    """What has to be run before a preset can be used, and by what name it can be used then."""
+    name = preset.name
+    if preset.weights_path is not None:
+        return "```\n", name
+    if preset.weights.sources or preset.weights.sha256:
+        return f"The weights are not on this machine. {how_to_get(preset)}\n\n```\n", name
+    formats = formats_that_describe(preset.config)
+    if formats:
+        return (
+            "There are no weights yet: they come with a checkpoint of the original.\n\n```\n"
+            f"hvae import {formats[0]} CHECKPOINT -o ./{name}\n",
+            f"./{name}",
+        )
+    command = f"{train_command(preset)} --output runs/{name}"
+    return f"There are no weights yet: they are to be trained.\n\n```\n{command}\n", f"runs/{name}"
 
 
 def _architecture(config: Config, parameters: Any) -> str:

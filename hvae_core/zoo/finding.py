@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
+from hvae_core.errors import BadInputError, ConfigError, HvaeError, PresetError, did_you_mean
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.files.places import cache_folder
 from hvae_core.plugins import manager
@@ -16,13 +16,49 @@ if TYPE_CHECKING:
     from hvae_core.config import Config
 
 
-def list_presets(pattern: str = "*") -> list[str]:
+#: commands that a preset may be for: with weights all but ``import``; without, ``train``, and
+#: ``import`` where a format of checkpoints holds its model
+Task = Literal["sample", "reconstruct", "interpolate", "evaluate", "export", "train", "import"]
+TASKS: tuple[Task, ...] = get_args(Task)
+
+
+def list_presets(
+    pattern: str = "*",
+    *,
+    weights: bool | None = None,
+    data: str | None = None,
+    task: Task | None = None,
+) -> list[str]:
     """The names of the installed and pulled presets.
 
     Args:
         pattern: a shell pattern such as ``cifar10*``.
+        weights: only those whose weights are here or can be pulled (True), or there are none of
+            (False).
+        data: only those of this data set.
+        task: only those that this can be done with, see `TASKS`.
+
+    Raises:
+        BadInputError: there is no such task.
     """
-    return sorted(fnmatch.filter({*installed_presets(), *pulled_presets()}, pattern))
+    if task is not None and task not in TASKS:
+        raise BadInputError(f"There is no task {task!r}.", did_you_mean(task, TASKS))
+    names = sorted(fnmatch.filter({*installed_presets(), *pulled_presets()}, pattern))
+    if weights is None and data is None and task is None:
+        return names
+    return [name for name in names if _matches(name, weights, data, task)]
+
+
+def _matches(name: str, weights: bool | None, data: str | None, task: Task | None) -> bool:
+    try:
+        summary = preset_summary(name)
+    except PresetError:  # a damaged one is no answer to a question
+        return False
+    return (
+        weights in (None, summary["weights"] != "none")
+        and data in (None, summary["data"])
+        and (task is None or task in summary["tasks"])
+    )
 
 
 def find_preset(source: str | Path | Preset) -> Preset:
@@ -78,9 +114,23 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
         "bits_per_dim": figure_value(preset.figures.get("bits_per_dim")),
         "nats": figure_value(preset.figures.get("nats")),
         "weights": preset.origin if here else ("to pull" if is_to_be_had else "none"),
+        "tasks": _tasks(preset, here or is_to_be_had),
         "licence": preset.licence,
         "folder": str(preset.folder),
     }
+
+
+def _tasks(preset: Preset, has_weights: bool) -> list[str]:
+    """What of `TASKS` can be done with a preset."""
+    if has_weights:
+        return [task for task in TASKS if task != "import"]
+    from hvae_core.importing import formats_that_describe
+
+    try:
+        imported = bool(formats_that_describe(preset.config))
+    except ConfigError:  # of a version or a plugin that is not here
+        imported = False
+    return ["train", *(["import"] if imported else [])]
 
 
 def figure_value(figure: Any) -> float | None:

@@ -161,9 +161,18 @@ def how_to_get(preset: Preset) -> str:
         )
     from hvae_core.importing import formats_that_describe
 
-    ways = [f"Train it with: hvae train {preset.name}"]
-    ways += [
-        f"import a checkpoint of the original with: hvae import {name} CHECKPOINT -o {preset.name}"
+    ways = [
+        "import a checkpoint of the original with: "
+        f"hvae import {name} CHECKPOINT -o ./{preset.name}"
         for name in formats_that_describe(preset.config)
     ]
-    return ", or ".join(ways)
+    ways.append(f"train it with: {train_command(preset)}")
+    text = ", or ".join(ways)
+    return text[0].upper() + text[1:]
+
+
+def train_command(preset: Preset) -> str:
+    """What trains it, with the length where its configuration has none."""
+    train = preset.config.train
+    length = "" if train.steps or train.epochs else " --set train.epochs=N"
+    return f"hvae train {preset.name}{length}"

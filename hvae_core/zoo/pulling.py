@@ -129,7 +129,7 @@ def _pull_folder(
         preset = _checked(work, name, base)
         if target.exists() and not force and _same_weights(target, preset):
             shutil.rmtree(work)
-            return _result(read_preset(target), "already here", base)
+            return _result(read_preset(target, name), "already here", base)
         for file in (CARD_FILE, SAMPLES_FILE):
             with contextlib.suppress(DownloadError):  # a preset is whole without them
                 _fetch_from(base, file, work, progress)

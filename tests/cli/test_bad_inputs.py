@@ -207,6 +207,34 @@ def test_bad_input(name, place, capsys):
     assert after == before, "something was lost or left behind"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "way"),
+    [
+        ("reconstruct ./tiny", "Or take images of yours with --images FILE, or name the folder"),
+        ("interpolate ./tiny", "Or take images of yours with --first FILE and --second FILE, or"),
+        ("evaluate ./tiny", "Or name the folder"),
+        ("train good.yaml", "Or name the folder"),
+        ("train good.yaml --dry-run", "Or name the folder"),
+    ],
+)
+def test_data_that_cannot_be_downloaded(place, capsys, monkeypatch, arguments, way):
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    monkeypatch.setenv("HVAE_HOME", str(place / "home"))
+    for path in (place / "tiny" / "preset.yaml", place / "good.yaml"):
+        values = yaml.safe_load(path.read_text())
+        values["data"] = {"name": "cifar10"}
+        values["model"]["resolutions"], values["model"]["image_channels"] = [32, 1], 3
+        path.write_text(yaml.safe_dump(values))
+    hvae.build(place / "tiny" / "preset.yaml").save(place / "other")
+    with pytest.raises(SystemExit) as left:
+        main(arguments.replace("./tiny", "./other").split())
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert left.value.code == 1
+    assert "HVAE_OFFLINE=1 forbids the network. Unset HVAE_OFFLINE, or put the file at" in error
+    assert way in error
+    assert error.endswith("that has the data set's files with --set data.root=DIR")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_output_that_cannot_be_written(place, capsys):
     read_only_output(place)

@@ -82,6 +82,22 @@ def test_show_tells_all_of_the_spec(planar, name):
         assert part in text
 
 
+def test_a_licence_is_the_component_s_or_its_package_s_or_not_stated(planar):
+    assert json.loads(run("show", "flow.sylvester", "--json").output)["licence"] == "Apache-2.0"
+    module = types.ModuleType("no_licence")
+
+    @hookimpl
+    def hvae_component():
+        return ComponentSpec(kind="schedule", name="no-licence", summary="none", builder=dict)
+
+    module.hvae_component = hvae_component
+    manager().register(module)
+    try:
+        assert "licence: not stated" in run("show", "schedule.no-licence").output
+    finally:
+        manager().unregister("schedule", "no-licence")
+
+
 def test_names_that_mean_nothing_or_two_things(planar):
     with pytest.raises(PluginError, match="Did you mean 'planar'"):
         run("show", "plannar")

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from hvae_core.cli.zoo import command
-from hvae_core.errors import PresetError
+from hvae_core.errors import BadInputError, PresetError
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_core.weights import write_tensors
 from hvae_core.zoo import finding as index
@@ -58,13 +58,59 @@ def test_list(zoo: Path) -> None:
     assert lines[1].split() == [
         *("trained", "a", "small", "one", "digits", "6", "3.250", "installed"),
     ]
-    assert lines[2].split()[-1] == "none"
+    assert lines[2].endswith("none: train")
 
 
 def test_list_as_json(zoo: Path) -> None:
     listed = json.loads(run("list", "un*", "--json"))
     assert [preset["name"] for preset in listed] == ["untrained"]
     assert listed[0]["weights"] == "none"
+
+
+def test_presets_without_weights_come_last_and_filters_choose(zoo: Path) -> None:
+    (zoo / "untrained").rename(zoo / "another")
+
+    def names(*arguments: str) -> list[str]:
+        return [preset["name"] for preset in json.loads(run("list", *arguments, "--json"))]
+
+    assert names() == ["trained", "another"]
+    assert names("--weights") == names("--task", "sample") == ["trained"]
+    assert names("--no-weights") == ["another"]
+    assert names("--data", "digits") == names("--task", "train") == ["trained", "another"]
+    assert names("--task", "import") == []
+    assert names("an*", "--weights") == []
+    assert "No preset is like that." in run("list", "--task", "import")
+    assert index.list_presets("*", weights=True) == ["trained"]
+    assert index.list_presets(weights=False, data="digits") == ["another"]
+    with pytest.raises(BadInputError, match=r"no task 'smple'. Did you mean 'sample'"):
+        run("list", "--task", "smple")
+    with pytest.raises(PresetError, match=r"data 'digts'. Did you mean 'digits'"):
+        run("list", "--data", "digts")
+
+
+def test_without_weights_the_commands_shown_can_be_run(zoo: Path) -> None:
+    text = run("show", "untrained")
+    assert "hvae train untrained --set train.epochs=N --output runs/untrained" in text
+    assert "hvae sample runs/untrained" in text
+    assert text.index("hvae train") < text.index("hvae sample")
+
+
+def test_what_is_imported_says_so_first() -> None:
+    text = run("show", "openai-cifar10")
+    first = text.index("hvae import openai-vdvae CHECKPOINT -o ./openai-cifar10")
+    assert first < text.index("hvae sample ./openai-cifar10")
+    assert "hvae sample openai-cifar10" not in text
+    assert "none: import" in run("list", "openai-cifar10")
+
+
+def test_a_second_pull_prints_the_name_of_the_first(zoo: Path, tmp_path: Path) -> None:
+    write_preset(
+        tmp_path / "other", CONFIG, zoo / "trained" / "model.safetensors", info={"name": "mine"}
+    )
+    first = run("pull", str(tmp_path / "other"))
+    second = run("pull", str(tmp_path / "other"))
+    third = run("pull", "mine")
+    assert [line.partition(":")[0] for line in (first, second, third)] == ["mine"] * 3
 
 
 def test_a_damaged_preset_does_not_hide_the_others(zoo: Path) -> None:

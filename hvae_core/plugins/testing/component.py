@@ -51,13 +51,12 @@ class ComponentContract:
         return validate_options(self.component.config, config)
 
     def test_the_spec_is_complete(self) -> None:
-        """Kind, interface version, a summary of one line, a licence, and a builder that exists."""
+        """Kind, interface version, a summary of one line, and a builder that exists."""
         spec = self.component
         assert spec.kind == self.kind, f"the spec is of kind {spec.kind!r}, not {self.kind!r}"
         assert spec.api_version == API_VERSION
         assert spec.summary.strip(), "the summary is empty"
         assert "\n" not in spec.summary, "the summary has more than one line"
-        assert spec.licence.strip(), "the licence is empty"
         assert all(reference.strip() for reference in spec.references)
         assert callable(spec.resolve()), "the builder is not callable"
 

@@ -4,6 +4,7 @@ import pytest
 
 from hvae_core.errors import PluginError
 from hvae_core.plugins import PluginManager
+from hvae_core.plugins.entries import PluginEntry
 
 OBJECT = """
 from hvae_core.plugins import ComponentSpec, hookimpl
@@ -68,3 +69,25 @@ def test_callbacks_come_from_the_plugins_of_the_chosen_components_only():
     flow, block = plugins.get("flow", "dotted.name"), plugins.get("block", "bottleneck")
     assert plugins.training_callbacks("this", [flow, block]) == ["watches this"]
     assert plugins.training_callbacks("this", [block]) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "licence"),
+    [
+        ("", ""),
+        ("License-Expression: MIT\n", "MIT"),
+        ("License: BSD\n", "BSD"),
+        ("Classifier: License :: OSI Approved :: MIT License\n", "MIT License"),
+        ("Classifier: Topic :: Games\n", ""),
+    ],
+)
+def test_the_licence_is_the_distribution_s_own(tmp_path, monkeypatch, metadata, licence):
+    info = tmp_path / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n{metadata}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert PluginEntry("flow", "planar", "acme", "1.0", "acme_planar").licence == licence
+
+
+def test_what_is_no_distribution_states_no_licence():
+    assert PluginEntry("flow", "planar", "(registered in this process)", "", "x").licence == ""

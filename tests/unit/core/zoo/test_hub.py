@@ -202,7 +202,11 @@ def test_there_and_back(hub: Hub, zoo: Path, home: Path) -> None:
     hub.cuts = [200]
     code, said = run(hub, zoo, home, "pull", address, "--revision", "v1", "--json")
     assert code == 0, said
-    assert json.loads(said)["status"] == "pulled"
+    first = json.loads(said)
+    assert first["status"] == "pulled"
+    code, said = run(hub, zoo, home, "pull", address, "--revision", "v1", "--json")
+    assert code == 0, said
+    assert json.loads(said) == {**first, "status": "already here"}
     found = find_preset(f"{address}@v1")
     assert found.weights_path is not None
     assert found.weights_path.read_bytes() == files["model.safetensors"]
