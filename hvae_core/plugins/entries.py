@@ -35,12 +35,13 @@ class PluginEntry:
             told = metadata.metadata(self.distribution)
         except metadata.PackageNotFoundError:
             return ""
+        fields = told.get_all("License-Expression") or told.get_all("License")
         classified = [
             line.rpartition("::")[2].strip()
             for line in told.get_all("Classifier") or ()
             if line.startswith("License ::")
         ]
-        stated = told.get("License-Expression") or told.get("License") or ", ".join(classified)
+        stated = fields[0] if fields else ", ".join(classified)
         # The field may hold the licence's whole text.
         return stated.strip().partition("\n")[0]
 
