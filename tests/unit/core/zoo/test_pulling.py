@@ -67,7 +67,7 @@ def test_no_weights_of_the_original_s_architecture(home: Path) -> None:
     with pytest.raises(PresetError, match="no trained weights exist yet") as caught:
         pull("openai-cifar10")
     assert "hvae train openai-cifar10" in caught.value.hint
-    assert "hvae import openai-vdvae CHECKPOINT -o openai-cifar10" in caught.value.hint
+    assert "hvae import openai-vdvae CHECKPOINT -o ./openai-cifar10" in caught.value.hint
 
 
 def test_a_named_preset_is_pulled_from_its_sources(site: str, zoo: Path, home: Path) -> None:
