@@ -165,4 +165,6 @@ def _how(row: dict[str, Any]) -> str:
     """Where the weights are, or how they are to be had."""
     if row["weights"] != "none":
         return str(row["weights"])
-    return "none: import" if "import" in row["tasks"] else "none: train"
+    from hvae_core.zoo.finding import preset_tasks
+
+    return "none: import" if "import" in preset_tasks(row["name"]) else "none: train"

@@ -57,7 +57,7 @@ def _matches(name: str, weights: bool | None, data: str | None, task: Task | Non
     return (
         weights in (None, summary["weights"] != "none")
         and data in (None, summary["data"])
-        and (task is None or task in summary["tasks"])
+        and (task is None or task in preset_tasks(name))
     )
 
 
@@ -114,15 +114,15 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
         "bits_per_dim": figure_value(preset.figures.get("bits_per_dim")),
         "nats": figure_value(preset.figures.get("nats")),
         "weights": preset.origin if here else ("to pull" if is_to_be_had else "none"),
-        "tasks": _tasks(preset, here or is_to_be_had),
         "licence": preset.licence,
         "folder": str(preset.folder),
     }
 
 
-def _tasks(preset: Preset, has_weights: bool) -> list[str]:
-    """What of `TASKS` can be done with a preset."""
-    if has_weights:
+def preset_tasks(name: str | Path | Preset) -> list[Task]:
+    """What of `TASKS` can be done with a preset. Without weights its configuration is read."""
+    preset = find_preset(name)
+    if preset_summary(preset)["weights"] != "none":
         return [task for task in TASKS if task != "import"]
     from hvae_core.importing import formats_that_describe
 
@@ -130,7 +130,7 @@ def _tasks(preset: Preset, has_weights: bool) -> list[str]:
         imported = bool(formats_that_describe(preset.config))
     except ConfigError:  # of a version or a plugin that is not here
         imported = False
-    return ["train", *(["import"] if imported else [])]
+    return ["train", "import"] if imported else ["train"]
 
 
 def figure_value(figure: Any) -> float | None:
