@@ -5,6 +5,7 @@ Nothing is unpickled.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,15 @@ def open_npy(path: Path, shape: Shape3) -> np.ndarray:
     Raises:
         DataError: the file is missing, truncated, damaged or of another shape.
     """
+    return as_images(map_npy(path), shape, path)
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """Memory-map the array of an ``.npy`` file, whatever it holds.
+
+    Raises:
+        DataError: the file is missing, truncated or damaged, or an archive.
+    """
     array = _load(path, mmap_mode="r")
     if not isinstance(array, np.ndarray):
         array.close()
@@ -34,7 +44,7 @@ def open_npy(path: Path, shape: Shape3) -> np.ndarray:
             f"{path} is an .npz archive; expected the single array of an .npy file.",
             "Give it its own name, or save the array with numpy.save.",
         )
-    return as_images(array, shape, path)
+    return array
 
 
 def read_npz(path: Path, shape: Shape3, key: str = "data") -> np.ndarray:
@@ -51,20 +61,34 @@ def read_npz(path: Path, shape: Shape3, key: str = "data") -> np.ndarray:
     Raises:
         DataError: the file is missing, truncated, damaged or of another shape.
     """
+    return as_images(read_member(path, lambda names: key), shape, path)
+
+
+def read_member(path: Path, choose: Callable[[list[str]], str]) -> np.ndarray:
+    """Read one array of an ``.npz`` file into memory, whatever it holds.
+
+    Args:
+        path: the file.
+        choose: from the names of its arrays, the one to read.
+
+    Raises:
+        DataError: the file is missing, truncated or damaged, or has no such array.
+    """
     archive = _load(path)
     if isinstance(archive, np.ndarray):
         raise DataError(
-            f"{path} is an .npy file; expected an .npz archive with the array {key!r}.",
+            f"{path} is an .npy file; expected an .npz archive.",
             "Give it its own name, or save the array with numpy.savez.",
         )
     with archive:
+        key = choose(archive.files)
         try:
             array = archive[key]
         except Exception as error:
             raise _damaged(path, error) from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path} holds {key!r}, which is no array.", "Get it again.")
-    return as_images(array, shape, path)
+    return array
 
 
 def _load(path: Path, **options: Any) -> Any:
@@ -120,17 +144,19 @@ class ArraySource:
 
     Args:
         images: uint8 [N, H, W, C], in memory or memory-mapped.
+        rows: which of them, in this order; None: all.
     """
 
-    def __init__(self, images: np.ndarray) -> None:
+    def __init__(self, images: np.ndarray, rows: np.ndarray | None = None) -> None:
         if images.dtype != np.uint8 or images.ndim != 4:
             raise ValueError(f"expected uint8 [N, H, W, C], got {images.dtype} {images.shape}")
-        self.images = images
+        self.images, self.rows = images, rows
         self.shape: Shape3 = (images.shape[1], images.shape[2], images.shape[3])
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.images if self.rows is None else self.rows)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
         """The images at ``indices``, a copy: uint8 [len(indices), H, W, C]."""
-        return np.array(self.images[np.asarray(indices, dtype=np.int64)])
+        chosen = np.asarray(indices, dtype=np.int64)
+        return np.array(self.images[chosen if self.rows is None else self.rows[chosen]])

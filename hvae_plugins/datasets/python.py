@@ -6,18 +6,16 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pydantic
 
-from hvae_core.data.binarize import BINARIZATION_HELP, Binarization, BinarizedOnce, draw
-from hvae_core.data.files import DatasetOptions, horizontal_flip
-from hvae_core.errors import DataError, did_you_mean
-from hvae_core.interfaces import Dataset, DatasetInfo, ImageSource, Invariance, Shape3
+from hvae_core.data.own_images import OwnImages, OwnOptions
+from hvae_core.errors import DataError
+from hvae_core.interfaces import DatasetInfo, ImageSource, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
 
-class PythonConfig(DatasetOptions):
+class PythonConfig(OwnOptions):
     """What is recorded of images held by Python objects, and the options that hold for them."""
 
     type: str = pydantic.Field(description="the object's type; recorded by hvae.train")
@@ -30,10 +28,6 @@ class PythonConfig(DatasetOptions):
     digest: dict[str, str] = pydantic.Field(
         {}, description="what identifies the images of each split; recorded by hvae.train"
     )
-    flip: bool = pydantic.Field(
-        False, description="mirror training images left to right, each with probability 1/2"
-    )
-    binarization: Binarization = pydantic.Field("none", description=BINARIZATION_HELP)
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -46,7 +40,7 @@ class PythonConfig(DatasetOptions):
         return values
 
 
-class PythonImages(Dataset):
+class PythonImages(OwnImages):
     """The images of Python objects.
 
     Args:
@@ -66,16 +60,10 @@ class PythonImages(Dataset):
                 "and cannot be opened again from here.",
                 "Give them: hvae.train(..., resume=True, dataset=images) or "
                 "hvae.evaluate(model, dataset=images); or name another data set, as in "
-                "hvae evaluate RUN --dataset arrays --set data.test=FILE.npy",
+                "hvae evaluate RUN --dataset arrays --set data.files.test=FILE.npy",
             )
-        self.options = options
-        self.sources = dict(sources)
-        if options.binarization in ("static", "threshold"):
-            self.sources = {
-                split: BinarizedOnce(source, options.binarization, seed=int(split == "train"))
-                for split, source in sources.items()
-            }
-        self.invariance = Invariance(mirrored=options.flip)
+        super().__init__(options)
+        self.options, self.sources = options, dict(sources)
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -98,17 +86,9 @@ class PythonImages(Dataset):
             sizes={split: len(source) for split, source in self.sources.items()},
         )
 
-    def load(self, split: str) -> ImageSource:
-        """See `Dataset.load`."""
-        if split not in self.sources:
-            raise DataError(f"There is no split {split!r}.", did_you_mean(split, self.splits))
+    def open_split(self, split: str) -> ImageSource:
+        """See `OwnImages.open_split`."""
         return self.sources[split]
-
-    def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
-        """Binarize, and flip at random in training, if asked."""
-        if self.options.binarization == "dynamic":
-            images = draw(images, rng)
-        return horizontal_flip(images, rng) if training and self.options.flip else images
 
 
 @hookimpl

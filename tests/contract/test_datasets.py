@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hvae_core.plugins.testing import DatasetContract
@@ -25,6 +26,20 @@ class TestDigits(DatasetContract):
     @pytest.fixture(autouse=True)
     def _needs_scikit_learn(self):
         pytest.importorskip("sklearn")
+
+
+class TestArrays(DatasetContract):
+    spec = "dataset.arrays"
+    configs = (
+        {"files": {"train": "images.npy"}},
+        {"files": {"test": "images.npy"}, "flip": True, "binarization": "dynamic"},
+    )
+
+    @pytest.fixture(autouse=True)
+    def _files(self, tmp_path, monkeypatch):
+        images = np.random.default_rng(0).integers(0, 256, (20, 4, 6, 3), dtype=np.uint8)
+        np.save(tmp_path / "images.npy", images)
+        monkeypatch.chdir(tmp_path)
 
 
 class TestCifar10(DatasetContract):

@@ -227,6 +227,17 @@ TESTED = {
         "dataset.python.type", "dataset.python.shape", "dataset.python.images",
         "dataset.python.digest",
     ),
+    f"{SETS}/test_array_files.py::test_files_of_splits": (
+        "dataset.arrays.files", "dataset.arrays.root",
+    ),
+    f"{SETS}/test_array_files.py::test_test_images_are_held_out_where_there_is_no_file_of_them": (
+        "dataset.arrays.test_fraction", "dataset.arrays.split_seed",
+    ),
+    f"{SETS}/test_array_files.py::test_arrays_of_an_npz_file": ("dataset.arrays.key",),
+    f"{SETS}/test_array_files.py::test_channels_first": ("dataset.arrays.channels",),
+    f"{SETS}/test_array_files.py::test_flips_and_binarizations": (
+        "dataset.arrays.flip", "dataset.arrays.binarization",
+    ),
     f"{SETS}/test_python_images.py::test_flips_in_training_only": ("dataset.python.flip",),
     f"{SETS}/test_python_images.py::test_binarizations": ("dataset.python.binarization",),
     f"{SETS}/test_imagenet.py::test_npz": ("dataset.imagenet32.root", "dataset.imagenet64.root"),

@@ -1,0 +1,64 @@
+"""Stacks of images in TIFF files, read by tifffile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hvae_core.errors import DataError, MissingDependencyError
+
+SUFFIXES = frozenset({".tif", ".tiff"})
+#: tifffile's letters for the axes of an image
+_IMAGE_AXES = "YX"
+_CHANNEL_AXES = "SC"
+
+
+def read_tiff(path: Path) -> np.ndarray:
+    """The images of a TIFF file; memory-mapped where they lie in it one after the other.
+
+    Args:
+        path: the file; of several series, such as the levels of a pyramid, the first is read.
+
+    Returns:
+        [N, H, W, C] of the file's own dtype. Samples of a pixel and ImageJ's channels are C; time,
+        depth and whatever else there is are N.
+
+    Raises:
+        DataError: the file is missing, damaged or of an unknown kind.
+        MissingDependencyError: tifffile is not installed.
+    """
+    try:
+        import tifffile
+    except ImportError as error:
+        raise MissingDependencyError.for_extra("tifffile", "tiff", "Reading TIFF files") from error
+    if not path.exists():
+        raise DataError(f"{path} is missing.")
+    try:
+        with tifffile.TiffFile(path) as file:
+            axes = file.series[0].axes
+            plain = file.series[0].dataoffset is not None
+            array = None if plain else file.asarray(series=0)
+        array = tifffile.memmap(path, series=0, mode="r") if array is None else array
+    except Exception as error:  # a forged file raises whatever its tags lead to
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        raise DataError(
+            f"{path} cannot be read: it is truncated, damaged or not of its kind ({reason}).",
+            "Get it again.",
+        ) from error
+    return _as_stack(array, axes, path)
+
+
+def _as_stack(array: np.ndarray, axes: str, path: Path) -> np.ndarray:
+    channels = [index for index, axis in enumerate(axes) if axis in _CHANNEL_AXES]
+    pixels = [axes.find(axis) for axis in _IMAGE_AXES]
+    if min(pixels) < 0 or len(channels) > 1 or len(axes) != array.ndim:
+        raise DataError(
+            f"{path} has the axes {axes} of shape {list(array.shape)}, which are not read as "
+            "images.",
+            "Save the images as an .npy file [N, H, W, C].",
+        )
+    stack = [index for index in range(array.ndim) if index not in (*channels, *pixels)]
+    array = array.transpose(*stack, *pixels, *channels)
+    height, width = array.shape[len(stack) : len(stack) + 2]
+    return array.reshape(-1, height, width, array.shape[-1] if channels else 1)

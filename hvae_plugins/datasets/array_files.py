@@ -1,0 +1,199 @@
+"""Images in arrays on disk: ``.npy``, ``.npz`` and TIFF stacks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pydantic
+
+from hvae_core.data import tiff
+from hvae_core.data.arrays import ArraySource, map_npy, read_member
+from hvae_core.data.batches import split_validation
+from hvae_core.data.decoded import decoded_images
+from hvae_core.data.own_images import OwnImages, OwnOptions
+from hvae_core.data.pixels import common_unit, quantized, unit_of
+from hvae_core.errors import DataError, did_you_mean
+from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.plugins import hookimpl
+from hvae_core.plugins.specs import ComponentSpec
+
+_CHUNK = 1024
+_SUFFIXES = (".npy", ".npz", *sorted(tiff.SUFFIXES))
+
+
+class ArraysConfig(OwnOptions):
+    """Options of images in arrays on disk."""
+
+    files: dict[str, str] = pydantic.Field(
+        description="the file of each split, as in {train: a.npy, test: b.npz}, or one file for "
+        "all; .npy (memory-mapped), .npz, .tif or .tiff"
+    )
+    root: str | None = pydantic.Field(
+        None, description="folder that the files are in; the working directory if unset"
+    )
+    key: str | None = pydantic.Field(
+        None,
+        description="array of an .npz file; if unset x_train, train_images or train for the split "
+        "train and so on, else the only one",
+    )
+    channels: Literal["last", "first"] = pydantic.Field(
+        "last", description="last: [N, H, W, C], or [N, H, W] of one channel; first: [N, C, H, W]"
+    )
+    test_fraction: float = pydantic.Field(
+        0.1, gt=0, lt=1, description="part held out as test images where no file has them"
+    )
+    split_seed: int = pydantic.Field(0, ge=0, description="of the choice of test images")
+
+    @pydantic.field_validator("files", mode="before")
+    @classmethod
+    def _one_file(cls, value: Any) -> Any:
+        return {"train": value} if isinstance(value, str) else value
+
+    @pydantic.field_validator("files")
+    @classmethod
+    def _known_kinds(cls, files: dict[str, str]) -> dict[str, str]:
+        if not files:
+            raise ValueError("files is empty; expected a file for each split")
+        for name in files.values():
+            if Path(name).suffix.lower() not in _SUFFIXES:
+                raise ValueError(f"files has {name}; expected a file {', '.join(_SUFFIXES)}")
+        return files
+
+
+class Arrays(OwnImages):
+    """Images in arrays on disk.
+
+    Without a file for the split ``test``, test images are chosen from the training images by
+    ``split_seed``.
+    """
+
+    def __init__(self, options: ArraysConfig) -> None:
+        super().__init__(options)
+        self.options = options
+        self._opened: dict[str, np.ndarray] = {}
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The splits that have a file, and ``test`` where it is held out."""
+        return (*self.options.files, *(("test",) if self._holds_out else ()))
+
+    @property
+    def _holds_out(self) -> bool:
+        return "train" in self.options.files and "test" not in self.options.files
+
+    @functools.cached_property
+    def info(self) -> DatasetInfo:  # type: ignore[override]
+        """What the files tell of themselves."""
+        return DatasetInfo(
+            title=f"Arrays in {', '.join(dict.fromkeys(self.options.files.values()))}",
+            origin=", ".join(str(self._path(split)) for split in self.options.files),
+            version="as found",
+            licence="unknown",
+            sizes={split: len(self.open_split(split)) for split in self.splits},
+        )
+
+    @property
+    def shape(self) -> Shape3:
+        """Shape [H, W, C] of an image."""
+        return self._images(next(iter(self.options.files))).shape[1:]
+
+    def prepare(self) -> None:
+        """Convert all splits that are not uint8."""
+        for split in self.splits:
+            self.open_split(split)
+
+    def open_split(self, split: str) -> ArraySource:
+        """See `OwnImages.open_split`."""
+        if not self._holds_out or split not in ("train", "test"):
+            return ArraySource(self._images(split))
+        images = self._images("train")
+        train, test = split_validation(
+            len(images), self.options.test_fraction, self.options.split_seed
+        )
+        return ArraySource(images, train if split == "train" else test)
+
+    def _path(self, split: str) -> Path:
+        return Path(self.options.root or "").expanduser() / self.options.files[split]
+
+    def _images(self, split: str) -> np.ndarray:
+        """All images of a file: uint8 [N, H, W, C], memory-mapped where that can be."""
+        if split not in self._opened:
+            self._opened[split] = self._open(split)
+        return self._opened[split]
+
+    def _open(self, split: str) -> np.ndarray:
+        path = self._path(split)
+        array = self._laid_out(path, self._read(path, split))
+        if not len(array):
+            raise DataError(f"{path} has no images.")
+        if array.dtype == np.uint8:
+            if array[:_CHUNK].max() <= 1:
+                common_unit({None}, False, str(path))
+            return array
+        shape = (array.shape[1], array.shape[2], array.shape[3])
+        recipe = ["arrays", self.options.key, split, self.options.channels]
+        return decoded_images([path], recipe, shape, lambda: _converted(array, path))
+
+    def _read(self, path: Path, split: str) -> np.ndarray:
+        suffix = path.suffix.lower()
+        if suffix in tiff.SUFFIXES:
+            return tiff.read_tiff(path)
+        if suffix == ".npy":
+            return map_npy(path)
+        return read_member(path, lambda names: self._key(path, split, names))
+
+    def _key(self, path: Path, split: str, names: list[str]) -> str:
+        wanted = self.options.key
+        if wanted is None:
+            usual = (f"x_{split}", f"{split}_images", split)
+            found = [name for name in usual if name in names] or names
+            if len(found) == 1 or found is not names:
+                return found[0]
+            raise DataError(
+                f"{path} holds several arrays: {', '.join(names)}.",
+                "Name that of the images with data.key.",
+            )
+        if wanted not in names:
+            raise DataError(f"{path} has no array {wanted!r}.", did_you_mean(wanted, names))
+        return wanted
+
+    def _laid_out(self, path: Path, array: np.ndarray) -> np.ndarray:
+        if path.suffix.lower() in tiff.SUFFIXES:
+            return array
+        if array.ndim == 3:
+            return array[..., None]
+        if array.ndim == 4:
+            return np.moveaxis(array, 1, -1) if self.options.channels == "first" else array
+        raise DataError(
+            f"{path} holds an array of shape {list(array.shape)}; expected images [N, H, W, C] or "
+            "[N, H, W].",
+            "Give it this shape with numpy.reshape and save it again.",
+        )
+
+
+def _converted(array: np.ndarray, path: Path) -> Iterator[np.ndarray]:
+    """The images as uint8, part by part.
+
+    Raises:
+        DataError: something would be lost.
+    """
+    parts = [array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK)]
+    unit = common_unit({unit_of(part) for part in parts}, array.dtype.kind == "f", str(path))
+    for part in parts:
+        yield quantized(part, unit, str(path))
+
+
+@hookimpl
+def hvae_component() -> ComponentSpec:
+    """Describe the data set."""
+    return ComponentSpec(
+        kind="dataset",
+        name="arrays",
+        summary="one's own images in .npy, .npz and TIFF files",
+        builder=Arrays,
+        config=ArraysConfig,
+    )

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+
+from hvae_core.config import parse_config
+from hvae_core.errors import ConfigError, DataError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (30, 4, 6, 3), dtype=np.uint8)
+
+
+def arrays(files, **options):
+    config = parse_config({"data": {"name": "arrays", "files": files, **options}})
+    return config.data.build()
+
+
+def all_of(source):
+    return source.batch(np.arange(len(source)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.save(tmp_path / "a.npy", IMAGES)
+    np.save(tmp_path / "grey.npy", IMAGES[..., 0])
+    np.save(tmp_path / "first.npy", IMAGES.transpose(0, 3, 1, 2))
+    np.save(tmp_path / "floats.npy", (IMAGES / 255).astype(np.float32))
+    np.savez(tmp_path / "keras.npz", x_train=IMAGES, y_train=0, x_test=IMAGES[:7])
+    np.savez_compressed(tmp_path / "one.npz", pixels=IMAGES)
+    np.savez(tmp_path / "two.npz", a=IMAGES, b=IMAGES[:5])
+    return tmp_path
+
+
+def test_files_of_splits(folder, monkeypatch):
+    dataset = arrays({"train": "a.npy", "test": "one.npz"}, root=str(folder))
+    assert dataset.splits == ("train", "test")
+    assert dataset.shape == (4, 6, 3)
+    assert dataset.info.sizes == {"train": 30, "test": 30}
+    source = dataset.load("train")
+    assert isinstance(source.images, np.memmap)
+    np.testing.assert_array_equal(all_of(source), IMAGES)
+    np.testing.assert_array_equal(all_of(dataset.load("test")), IMAGES)
+    assert arrays({"validation": str(folder / "a.npy")}).splits == ("validation",)
+    monkeypatch.chdir(folder)
+    assert arrays("grey.npy").shape == (4, 6, 1)
+    with pytest.raises(DataError, match="Known names: test, train"):
+        dataset.load("all")
+
+
+def test_test_images_are_held_out_where_there_is_no_file_of_them(folder):
+    dataset = arrays("a.npy", root=str(folder), test_fraction=0.2)
+    train, test = dataset.load("train"), dataset.load("test")
+    assert (len(train), len(test)) == (24, 6)
+    assert dataset.info.sizes == {"train": 24, "test": 6}
+    everything = {image.tobytes() for image in [*all_of(train), *all_of(test)]}
+    assert everything == {image.tobytes() for image in IMAGES}
+    other = arrays("a.npy", root=str(folder), test_fraction=0.2, split_seed=1)
+    assert (all_of(other.load("test")) != all_of(test)).any()
+
+
+def test_arrays_of_an_npz_file(folder):
+    dataset = arrays({"train": str(folder / "keras.npz"), "test": str(folder / "keras.npz")})
+    assert dataset.info.sizes == {"train": 30, "test": 7}
+    assert len(arrays({"test": str(folder / "two.npz")}, key="b").load("test")) == 5
+    for options, sentence in (
+        ({}, "holds several arrays: a, b"),
+        ({"key": "c"}, "has no array 'c'"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            arrays(str(folder / "two.npz"), **options).load("train")
+
+
+def test_channels_first(folder):
+    dataset = arrays({"test": str(folder / "first.npy")}, channels="first")
+    np.testing.assert_array_equal(all_of(dataset.load("test")), IMAGES)
+
+
+def test_other_types_are_converted_once_and_without_loss(folder, cache):
+    dataset = arrays({"test": str(folder / "floats.npy")})
+    dataset.prepare()
+    np.testing.assert_array_equal(all_of(dataset.load("test")), IMAGES)
+    assert len(list(cache.rglob("*.npy"))) == 1
+    np.save(folder / "deep.npy", IMAGES.astype(np.uint16) * 257)
+    with pytest.raises(DataError, match=r"deep\.npy holds uint16 values from 0 to 65535; expected"):
+        arrays(str(folder / "deep.npy")).prepare()
+    assert len(list(cache.rglob("*"))) == len(list(cache.rglob("*.npy"))) + 2
+
+
+def test_flips_and_binarizations(folder):
+    dataset = arrays(str(folder / "a.npy"), flip=True, binarization="threshold")
+    images = all_of(dataset.load("train"))
+    assert set(np.unique(images)) == {0, 255}
+    flipped = dataset.transform(images, np.random.default_rng(0), True)
+    assert (flipped != images).any()
+    np.testing.assert_array_equal(
+        dataset.transform(images, np.random.default_rng(0), False), images
+    )
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("array", "options", "expected"),
+    [
+        (IMAGES, {"photometric": "rgb"}, IMAGES),
+        (IMAGES[..., 0], {"photometric": "minisblack"}, IMAGES[..., :1]),
+        (IMAGES[0], {"photometric": "rgb"}, IMAGES[:1]),
+        (
+            IMAGES.transpose(0, 3, 1, 2)[:, :2].reshape(5, 6, 2, 4, 6),
+            {"imagej": True, "metadata": {"axes": "TZCYX"}},
+            IMAGES[..., :2],
+        ),
+        (
+            (IMAGES[..., 0] >> 1).astype(np.uint16),
+            {"photometric": "minisblack"},
+            IMAGES[..., :1] >> 1,
+        ),
+    ],
+    ids=["rgb", "grey", "one", "hyperstack", "16 bit"],
+)
+def test_tiff_stacks(array, options, expected, compression, tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "stack.tif"
+    tifffile.imwrite(path, array, compression=compression, **options)
+    dataset = arrays({"test": str(path)})
+    assert dataset.shape == expected.shape[1:]
+    np.testing.assert_array_equal(all_of(dataset.load("test")), expected)
+
+
+def test_bad_tiff_files(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "deep.tiff"
+    tifffile.imwrite(path, IMAGES[..., 0].astype(np.uint16) * 16, photometric="minisblack")
+    with pytest.raises(DataError, match=r"deep\.tiff holds uint16 values from 0 to 4080; expected"):
+        arrays({"test": str(path)}).load("test")
+    for content in (b"", b"no tiff", path.read_bytes()[:300]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"deep\.tiff cannot be read"):
+            arrays({"test": str(path)}).load("test")
+
+
+def test_bad_files(folder):
+    (folder / "bad.npy").write_bytes((folder / "a.npy").read_bytes()[:200])
+    (folder / "bad.npz").write_bytes((folder / "a.npy").read_bytes())
+    np.save(folder / "flat.npy", IMAGES.reshape(30, -1))
+    np.save(folder / "none.npy", IMAGES[:0])
+    np.save(folder / "ones.npy", IMAGES // 128)
+    for name, sentence in (
+        ("missing.npy", "missing.npy is missing"),
+        ("missing.tif", "missing.tif is missing"),
+        ("bad.npy", "bad.npy cannot be read"),
+        ("bad.npz", "bad.npz is an .npy file; expected an .npz"),
+        ("flat.npy", r"shape \[30, 72\]; expected images \[N, H, W, C\]"),
+        ("none.npy", "none.npy has no images"),
+        ("ones.npy", r"All values of .*ones.npy are 0 or 1"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            arrays(name, root=str(folder)).load("train")
+    for files, sentence in (({}, "files is empty"), ("a.h5", "files has a.h5; expected a file")):
+        with pytest.raises(ConfigError, match=sentence):
+            arrays(files)
+    with pytest.raises(ConfigError, match=r"data\.files is missing"):
+        parse_config({"data": "arrays"})
