@@ -5,6 +5,7 @@ No library is imported: what an object can do decides how it is read.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -183,9 +184,9 @@ def _gone_through(data: Iterable[Any], shape: Shape3, where: str) -> ArraySource
         raise _endless(where)
     iterator = iter(data)
     if iterator is not data:
-        first, again = (next(iter(data), None) for _ in range(2))
-        if first is not None:
-            left, right = (as_array(item, shape[-1], where) for item in (first, again))
+        first, again = (list(itertools.islice(data, _PROBED)) for _ in range(2))
+        for pair in zip(first, again, strict=False):
+            left, right = (as_array(item, shape[-1], where) for item in pair)
             if not np.array_equal(left, right):
                 raise DataError(
                     f"{where} gives its images in another order, or other images, each time it is "
