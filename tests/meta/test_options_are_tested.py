@@ -238,6 +238,18 @@ TESTED = {
     f"{SETS}/test_array_files.py::test_flips_and_binarizations": (
         "dataset.arrays.flip", "dataset.arrays.binarization",
     ),
+    f"{SETS}/test_hugging_face.py::test_a_repository_s_splits_are_decoded_once": (
+        "dataset.hub.repository", "dataset.hub.streaming",
+    ),
+    f"{SETS}/test_hugging_face.py::test_a_configuration_and_its_column": (
+        "dataset.hub.config", "dataset.hub.column",
+    ),
+    f"{SETS}/test_hugging_face.py::test_a_revision_is_asked_for": ("dataset.hub.revision",),
+    f"{SETS}/test_hugging_face.py::test_splits_of_one_s_own": ("dataset.hub.splits",),
+    f"{SETS}/test_hugging_face.py::test_sizes_grey_flips_and_binarization": (
+        "dataset.hub.size", "dataset.hub.crop", "dataset.hub.channels", "dataset.hub.flip",
+        "dataset.hub.binarization",
+    ),
     f"{SETS}/test_python_images.py::test_flips_in_training_only": ("dataset.python.flip",),
     f"{SETS}/test_python_images.py::test_binarizations": ("dataset.python.binarization",),
     f"{SETS}/test_imagenet.py::test_npz": ("dataset.imagenet32.root", "dataset.imagenet64.root"),

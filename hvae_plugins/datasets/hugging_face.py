@@ -1,0 +1,270 @@
+"""Any data set of images of the Hugging Face Hub, read by the library `datasets`."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from hvae_core.data.arrays import ArraySource
+from hvae_core.data.decode import DECODING_ERRORS, Crop, decode_chunks, decode_image
+from hvae_core.data.decoded import decoded_images
+from hvae_core.data.own_images import OwnImages, OwnOptions
+from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
+from hvae_core.files.places import offline
+from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.plugins import hookimpl
+from hvae_core.plugins.specs import ComponentSpec
+
+#: what a column of images is usually called
+_COLUMNS = ("image", "img")
+
+
+class HubConfig(OwnOptions):
+    """Options of a data set of the Hugging Face Hub."""
+
+    repository: str = pydantic.Field(
+        description="owner/name on the Hub, or a folder that is laid out like such a repository"
+    )
+    config: str | None = pydantic.Field(
+        None, description="the configuration (subset), where the repository has several"
+    )
+    revision: str | None = pydantic.Field(
+        None, description="branch, tag or commit; the newest commit if unset"
+    )
+    splits: dict[str, str] = pydantic.Field(
+        {},
+        description="split names here and what they are there, as in {train: 'train[:90%]', "
+        "test: 'train[90%:]'}; if empty, those of the repository",
+    )
+    column: str | None = pydantic.Field(
+        None, description="column with the images; if unset image or img, else the only one"
+    )
+    streaming: bool = pydantic.Field(
+        False, description="decode the images as they arrive, without keeping the files"
+    )
+    size: int | None = pydantic.Field(
+        None, ge=1, description="side in pixels to resize to; if unset, all must have one size"
+    )
+    crop: Crop = pydantic.Field(
+        "center", description="center: cut out the central square before resizing; none: stretch"
+    )
+    channels: Literal[1, 3] = pydantic.Field(3, description="1: grey; 3: RGB")
+
+
+class Hub(OwnImages):
+    """A data set of the Hugging Face Hub.
+
+    Its files go where the library keeps them (``HF_HOME``), the decoded images into hvae's cache
+    folder. No code of a repository is run. With ``HVAE_OFFLINE=1`` only what is here is used.
+    """
+
+    def __init__(self, options: HubConfig) -> None:
+        super().__init__(options)
+        self.options = options
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The splits asked for, else those of the repository."""
+        return tuple(self.options.splits) or tuple(self._published)
+
+    @functools.cached_property
+    def info(self) -> DatasetInfo:  # type: ignore[override]
+        """What the repository tells of itself."""
+        told, options = self._builder.info, self.options
+        counts = {name: split.num_examples for name, split in (told.splits or {}).items()}
+        names = options.splits or {name: name for name in self._published}
+        return DatasetInfo(
+            title=f"{options.repository}{f', {options.config}' if options.config else ''}",
+            origin=told.homepage or options.repository,
+            version=options.revision or f"as found, {self._builder.hash}",
+            licence=told.license or "see the repository",
+            citation=told.citation or "",
+            sizes={ours: counts[name] for ours, name in names.items() if counts.get(name)},
+        )
+
+    @functools.cached_property
+    def shape(self) -> Shape3:
+        """Shape [H, W, C]: of ``size``, else of the first image."""
+        options = self.options
+        if options.size is not None:
+            return (options.size, options.size, options.channels)
+        where, data = next(iter(self._encoded(self.splits[0])))
+        try:
+            height, width, channels = decode_image(data, options.channels).shape
+        except DECODING_ERRORS as error:
+            raise DataError(f"{where} is no readable image ({error}).") from error
+        return (height, width, channels)
+
+    def prepare(self) -> None:
+        """Download the files that are not here, and decode all splits into the cache."""
+        for split in self.splits:
+            self.load(split)
+
+    def open_split(self, split: str) -> ArraySource:
+        """See `OwnImages.open_split`."""
+        options, shape = self.options, self.shape
+        local = Path(options.repository)
+        images = decoded_images(
+            [],
+            [
+                "hub",
+                str(local.resolve()) if local.is_dir() else options.repository,
+                *(options.config, options.revision, self._builder.hash, self._theirs(split)),
+                *(options.column, options.size, options.crop),
+            ],
+            shape,
+            lambda: decode_chunks(
+                self._encoded(split),
+                lambda data: decode_image(data, options.channels, options.size, options.crop),
+                shape,
+            ),
+        )
+        return ArraySource(images)
+
+    def _theirs(self, split: str) -> str:
+        return self.options.splits.get(split, split)
+
+    @property
+    def _published(self) -> list[str]:
+        """The splits of the repository."""
+        files = getattr(self._builder.config, "data_files", None)
+        return [str(name) for name in self._builder.info.splits or files or ()]
+
+    @functools.cached_property
+    def _builder(self) -> Any:
+        """What the library knows of the repository."""
+        options = self.options
+        with _library(options.repository) as datasets:
+            return datasets.load_dataset_builder(
+                options.repository, options.config, revision=options.revision
+            )
+
+    def _rows(self, split: str) -> Any:
+        """A split as the library gives it: a table, or a stream of rows."""
+        name = self._theirs(split)
+        with _library(self.options.repository):
+            if self.options.streaming:
+                return self._builder.as_streaming_dataset(split=name)
+            self._builder.download_and_prepare()
+            return self._builder.as_dataset(split=name)
+
+    def _encoded(self, split: str) -> Iterator[tuple[str, bytes | Path]]:
+        """The encoded images of a split in order, and what they are called in messages."""
+        place = f"split {split!r} of {self.options.repository}"
+        rows = self._rows(split)
+        with _library(self.options.repository) as datasets:
+            first = next(iter(rows), None)
+            if first is None:
+                raise DataError(f"The {place} has no images.")
+            column = _image_column(first, rows.features or {}, self.options.column, place)
+            cells = rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+            for number, row in enumerate(cells):
+                where = f"Row {number} of {place}"
+                yield where, _content(row[column], where)
+
+
+def _image_column(
+    row: Mapping[str, Any], features: Mapping[str, Any], wanted: str | None, place: str
+) -> str:
+    """The column of the images.
+
+    Raises:
+        DataError: it is not there, has no images, or cannot be told.
+    """
+    images = [
+        name
+        for name, cell in row.items()
+        if type(features.get(name)).__name__ == "Image"
+        or hasattr(cell, "getbands")
+        or isinstance(cell, bytes)
+        or (isinstance(cell, Mapping) and isinstance(cell.get("bytes"), bytes))
+    ]
+    if wanted is not None and wanted not in row:
+        raise DataError(f"The {place} has no column {wanted!r}.", did_you_mean(wanted, row))
+    if wanted is not None and wanted not in images:
+        raise DataError(
+            f"The column {wanted!r} of the {place} has no images.",
+            f"Those that have are: {', '.join(images) or 'none'}.",
+        )
+    chosen = [wanted] if wanted else [name for name in _COLUMNS if name in images] or images
+    if wanted or chosen is not images or len(images) == 1:
+        return str(chosen[0])
+    raise DataError(
+        f"The {place} has the columns {', '.join(row)}, of which "
+        f"{', '.join(images) or 'none'} {'have' if len(images) > 1 else 'has'} images.",
+        "Name the images' column with data.column.",
+    )
+
+
+def _content(cell: Any, where: str) -> bytes | Path:
+    """An encoded image: its bytes, or its file."""
+    data, path = cell.get("bytes"), cell.get("path")
+    if isinstance(data, bytes):
+        return data
+    if not isinstance(path, str):
+        raise DataError(f"{where} has no image.", "Name the images' column with data.column.")
+    if "://" not in path:
+        return Path(path)
+    import fsspec
+
+    with fsspec.open(path, "rb") as file:
+        return bytes(file.read())
+
+
+@contextlib.contextmanager
+def _library(repository: str) -> Iterator[Any]:
+    """The library, offline where hvae is, and quiet where nobody watches.
+
+    Raises:
+        DataError: the repository cannot be read; the message says why.
+        MissingDependencyError: the library is not installed.
+    """
+    try:
+        import datasets
+        import datasets.exceptions
+        import huggingface_hub
+    except ImportError as error:
+        raise MissingDependencyError.for_extra(
+            "datasets", "hub-data", "The data set hub"
+        ) from error
+    places: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
+    before = [place.HF_HUB_OFFLINE for place in places]
+    silenced = not sys.stderr.isatty() and not datasets.are_progress_bars_disabled()
+    if offline():
+        for place in places:
+            place.HF_HUB_OFFLINE = True
+    if silenced:
+        datasets.disable_progress_bars()
+    try:
+        yield datasets
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        if offline():
+            hint = "HVAE_OFFLINE=1 forbids the network, and the files are not all here."
+        else:
+            hint = "Check the options and the network; a private repository needs: hf auth login"
+        raise DataError(f"The data set {repository} cannot be read: {reason}.", hint) from error
+    finally:
+        for place, was in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = was
+        if silenced:
+            datasets.enable_progress_bars()
+
+
+@hookimpl
+def hvae_component() -> ComponentSpec:
+    """Describe the data set."""
+    return ComponentSpec(
+        kind="dataset",
+        name="hub",
+        summary="any images of the Hugging Face Hub, or of a folder laid out like it",
+        builder=Hub,
+        config=HubConfig,
+        references=("Lhoest et al. 2021, Datasets, arXiv 2109.02846",),
+    )

@@ -1,0 +1,137 @@
+"""Repositories in folders, which the library reads as it reads the Hub's."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("datasets")
+
+import datasets
+
+from hvae_core.config import parse_config
+from hvae_core.errors import DataError, MissingDependencyError
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (20, 8, 6, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Two configurations, one of them with a column of masks and the images not called image."""
+    folder = tmp_path_factory.mktemp("hub") / "repository"
+    (folder / "plain").mkdir(parents=True)
+    (folder / "named").mkdir()
+    images, picture = [Image.fromarray(image) for image in IMAGES], datasets.Image()
+    columns = {"image": picture, "label": datasets.Value("int64")}
+    rows = {"image": images, "label": range(20)}
+    table = datasets.Dataset.from_dict(rows, datasets.Features(columns))
+    table.select(range(15)).to_parquet(folder / "plain" / "train-00000-of-00001.parquet")
+    table.select(range(15, 20)).to_parquet(folder / "plain" / "validation-00000-of-00001.parquet")
+    columns = {"label": datasets.Value("int64"), "picture": picture, "mask": picture}
+    rows = {"label": range(20), "picture": images, "mask": images[::-1]}
+    table = datasets.Dataset.from_dict(rows, datasets.Features(columns))
+    table.to_parquet(folder / "named" / "train-00000-of-00001.parquet")
+    (folder / "README.md").write_text(
+        "---\nlicense: cc0-1.0\nconfigs:\n"
+        "- {config_name: plain, data_dir: plain, default: true}\n"
+        "- {config_name: named, data_dir: named}\n---\n"
+    )
+    return str(folder)
+
+
+def hub(repository, **options):
+    return parse_config({"data": {"name": "hub", "repository": repository, **options}}).data.build()
+
+
+def all_of(source):
+    return source.batch(np.arange(len(source)))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_repository_s_splits_are_decoded_once(repository, streaming, cache):
+    dataset = hub(repository, streaming=streaming)
+    assert dataset.splits == ("train", "validation")
+    assert dataset.shape == (8, 6, 3)
+    dataset.prepare()
+    files = sorted(cache.rglob("*.npy"))
+    assert len(files) == 2
+    again = hub(repository, streaming=streaming)
+    np.testing.assert_array_equal(all_of(again.load("train")), IMAGES[:15])
+    np.testing.assert_array_equal(all_of(again.load("validation")), IMAGES[15:])
+    assert sorted(cache.rglob("*.npy")) == files
+    if not streaming:
+        assert dataset.info.sizes == {"train": 15, "validation": 5}
+    with pytest.raises(DataError, match="Known names: train, validation"):
+        dataset.load("test")
+
+
+def test_a_configuration_and_its_column(repository):
+    dataset = hub(repository, config="named", column="picture")
+    np.testing.assert_array_equal(all_of(dataset.load("train")), IMAGES)
+    for options, sentence in (
+        ({"config": "named"}, "columns label, picture, mask, of which picture, mask have images"),
+        ({"column": "images"}, "no column 'images'. Did you mean 'image'"),
+        ({"column": "label"}, "column 'label' .* has no images. Those that have are: image"),
+        ({"config": "other"}, r"'other' not found. Available: \['plain', 'named'\]"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            hub(repository, **options).load("train")
+
+
+def test_splits_of_one_s_own(repository):
+    dataset = hub(repository, splits={"train": "train[:10]", "test": "train[10:]"})
+    assert dataset.splits == ("train", "test")
+    np.testing.assert_array_equal(all_of(dataset.load("test")), IMAGES[10:15])
+    with pytest.raises(DataError, match="cannot be read"):
+        hub(repository, splits={"train": "no"}).load("train")
+
+
+def test_sizes_grey_flips_and_binarization(repository):
+    options = {"size": 4, "channels": 1, "flip": True, "binarization": "dynamic"}
+    dataset = hub(repository, **options)
+    images = all_of(dataset.load("train"))
+    assert images.shape == (15, 4, 4, 1)
+    stretched = all_of(hub(repository, **options, crop="none").load("train"))
+    assert (stretched != images).any()
+    assert dataset.invariance.mirrored
+    drawn = dataset.transform(images, np.random.default_rng(0), False)
+    assert set(np.unique(drawn)) == {0, 255}
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_repository_of_image_files(tmp_path, streaming):
+    for number, image in enumerate(IMAGES[:4]):
+        folder = tmp_path / "files" / "train" / str(number % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{number}.png")
+    source = hub(str(tmp_path / "files"), streaming=streaming).load("train")
+    assert {i.tobytes() for i in all_of(source)} == {i.tobytes() for i in IMAGES[:4]}
+
+
+def test_a_revision_is_asked_for(monkeypatch, repository):
+    asked = []
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *a, **k: asked.append((a, k)))
+    _ = hub("owner/name", config="plain", revision="v1")._builder
+    assert asked == [(("owner/name", "plain"), {"revision": "v1"})]
+
+
+def test_the_network_is_not_touched_where_it_is_forbidden(monkeypatch, repository):
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    offline = datasets.config.HF_HUB_OFFLINE
+    with pytest.raises(DataError, match=r"owner/name cannot be read.*HVAE_OFFLINE=1 forbids"):
+        hub("owner/name", revision="main").load("train")
+    assert offline == datasets.config.HF_HUB_OFFLINE
+    assert len(hub(repository).load("train")) == 15
+
+
+def test_a_missing_library_is_told(monkeypatch, repository):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'hvae\[hub-data\]'"):
+        hub(repository).load("train")
