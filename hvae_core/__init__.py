@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     )
     from hvae_core.errors import HvaeError
     from hvae_core.inference.latents import Latents
+    from hvae_core.vae import HierarchicalVAE
 
 __all__ = [
+    "HierarchicalVAE",
     "HvaeError",
     "Latents",
     "__version__",
@@ -61,6 +63,13 @@ def __getattr__(name: str) -> Any:
         from hvae_core.inference.latents import Latents
 
         return Latents
+    if name == "HierarchicalVAE":
+        from hvae_core.backends.selection import select_backend
+
+        select_backend()
+        from hvae_core.vae import HierarchicalVAE
+
+        return HierarchicalVAE
     if name in __all__:
         from hvae_core import api
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.backends.processes import join_processes
 from hvae_core.backends.selection import select_backend, select_training_backend
-from hvae_core.errors import BadInputError, did_you_mean
+from hvae_core.errors import BadInputError, WeightsError, did_you_mean
 from hvae_core.exported.manifest import is_export_folder
 from hvae_core.zoo.finding import (
     find_configuration,
@@ -52,7 +52,7 @@ def load(
     """A trained model. The network is never touched.
 
     Args:
-        source: see `hvae_core.zoo.finding.find_source`.
+        source: see `hvae_core.zoo.finding.find_source`; or a file ``NAME.keras``.
         backend: jax, tensorflow, torch or openvino, where Keras is not imported yet.
         precision: float32 whatever the model was trained in, so that its figures are those of any
             backend and machine; mixed_bfloat16 is faster on accelerators (not on OpenVINO).
@@ -67,6 +67,8 @@ def load(
             f"{source} is an exported model, not a preset.", "Open it with hvae.load_exported."
         )
     select_backend(backend)
+    if not isinstance(source, Preset) and Path(source).suffix == ".keras":
+        return _load_keras_file(Path(source), precision)
     config, weights = find_with_weights(source)
     from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import check_announced, load_weights, read_header
@@ -74,6 +76,34 @@ def load(
     check_announced(config, read_header(weights), str(weights))
     model = HierarchicalVAE(config, precision=precision)
     load_weights(model, weights, allow_nonfinite=allow_nonfinite)
+    model.source = source.name if isinstance(source, Preset) else str(source)
+    return model
+
+
+def _load_keras_file(path: Path, precision: Precision) -> HierarchicalVAE:
+    """The model that was saved as ``NAME.keras``, in this precision."""
+    import keras
+
+    from hvae_core.vae import HierarchicalVAE
+    from hvae_core.weights import assign, model_arrays
+
+    if not path.is_file():
+        raise BadInputError(f"There is no file {path}.")
+    try:
+        model = keras.saving.load_model(path)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise WeightsError(f"{path} cannot be read: {reason}.", "Save the model anew.") from error
+    if not isinstance(model, HierarchicalVAE):
+        raise BadInputError(
+            f"{path} holds a {type(model).__name__}, which is no model of hvae.",
+            "Open it with keras.saving.load_model.",
+        )
+    if model.precision != precision:
+        arrays = model_arrays(model)
+        model = HierarchicalVAE(model.config, precision=precision)
+        assign(model, arrays, str(path))
+    model.source = str(path)
     return model
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hvae_core.config import Config, Precision
+import keras
+
+from hvae_core.config import Config, Precision, parse_config
+from hvae_core.errors import BadInputError, PresetError
+from hvae_core.evaluation.describing import as_html, in_a_line
 from hvae_core.evaluation.keras_model import KerasModel
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.exporting import export_model
+from hvae_core.files.replacing import disk_errors, replacing
 from hvae_core.inference.engine import Arrays, LiveEngine
 from hvae_core.inference.programs import InferenceProgram
+from hvae_core.weights import weight_names
 from hvae_core.zoo import save_model
+from hvae_core.zoo.preset import PRESET_FILE
+
+#: what other libraries call their weights and models
+_FOREIGN = (".h5", ".hdf5", ".safetensors", ".npz", ".pt", ".pth", ".ckpt", ".onnx", ".zip")
 
 
+@keras.saving.register_keras_serializable("hvae", "HierarchicalVAE")
 class HierarchicalVAE(Verbs, KerasModel):
     """A hierarchical VAE with L latent layers (Child 2020), built and ready to use.
 
@@ -41,6 +54,45 @@ class HierarchicalVAE(Verbs, KerasModel):
             name=name,
         )
         self.config = config
+        #: the preset, folder or file that the model was loaded from
+        self.source: str | None = None
+        self._saved_to: frozenset[Path] = frozenset()
+
+    def __repr__(self) -> str:
+        """What the model is, in a line."""
+        return in_a_line(self, self.source)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        return as_html(self, self.source)
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values that `from_config` makes an equal model of, with fresh weights."""
+        frozen = [name for name, weight in weight_names(self).items() if not weight.trainable]
+        return {
+            "name": self.name,
+            "precision": self.precision,
+            "config": self.config.to_dict(),
+            "frozen": frozen,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None
+    ) -> HierarchicalVAE:
+        """The model that `get_config` described.
+
+        Raises:
+            ConfigError: the configuration is not valid, or a plugin is missing.
+        """
+        model = cls(parse_config(config["config"]), config["name"], config["precision"])
+        named = weight_names(model)
+        for name in config["frozen"]:
+            named[name].trainable = False
+        for layer in model.layers:
+            if not any(weight.trainable for weight in layer.weights):
+                layer.trainable = False
+        return model
 
     @cached_property
     def _engine(self) -> LiveEngine:
@@ -50,9 +102,59 @@ class HierarchicalVAE(Verbs, KerasModel):
         """See `hvae_core.inference.engine.Engine.run`."""
         return self._engine.run(program, inputs)
 
-    def save(self, folder: str | Path, **options: Any) -> Path:
-        """Write a preset folder: ``preset.yaml``, ``model.safetensors`` and a model card."""
-        return save_model(self, Path(folder), **options)
+    def save(
+        self, path: str | Path, overwrite: bool = True, *, force: bool = False, **options: Any
+    ) -> Path:
+        """Write a preset folder: ``preset.yaml``, ``model.safetensors`` and a model card.
+
+        Args:
+            path: the folder; or a file ``NAME.keras``, which `keras.saving.load_model` and
+                `hvae.load` open, with the state of the optimizer that it was compiled with.
+            overwrite: of a file, as Keras has it.
+            force: replace a preset in the folder that this model was not saved to before.
+            options: of a folder, further arguments of `hvae_core.zoo.writing.write_preset`, such
+                as ``figures`` and ``info``.
+
+        Returns:
+            The path.
+
+        Raises:
+            PresetError: the folder holds another preset, or other files.
+            BadInputError: the name is that of a format which a model is not saved in.
+        """
+        target = Path(path)
+        if target.suffix == ".keras":
+            return self._save_keras_file(target, overwrite)
+        if target.suffix.lower() in _FOREIGN:
+            raise BadInputError(
+                f"A model is not saved as {target.suffix}: {target} would be another library's "
+                "file.",
+                f"Save a preset folder, such as {target.stem}, or a Keras file, "
+                f"{target.stem}.keras; for a runtime use model.export.",
+            )
+        is_own = target.resolve() in self._saved_to
+        if (target / PRESET_FILE).is_file() and not (force or is_own):
+            raise PresetError(
+                f"{target} holds a preset already.",
+                "Choose a new folder, or replace it with model.save(folder, force=True).",
+            )
+        save_model(self, target, **options)
+        self._saved_to |= {target.resolve()}
+        return target
+
+    def _save_keras_file(self, target: Path, overwrite: bool) -> Path:
+        if target.exists() and not overwrite:
+            raise BadInputError(f"{target} exists already.", "Choose another name.")
+        if target.is_dir():
+            raise BadInputError(f"{target} is a folder; expected a file.")
+        with disk_errors(f"write {target}"), replacing(target) as temporary:
+            whole = temporary.with_name(f"{temporary.name}.keras")  # Keras goes by the name
+            try:
+                super().save(whole)
+                os.replace(whole, temporary)
+            finally:
+                whole.unlink(missing_ok=True)
+        return target
 
     def export(
         self, folder: str | Path, format: str = "openvino", precision: str = "float32"

@@ -181,6 +181,16 @@ class KerasModel(HierarchicalNetwork):
         self.bound_metrics = [keras.metrics.Mean(name=name) for name in names]
         self._tracker.lock()
 
+    def save_own_variables(self, store: Any) -> None:
+        """Keep the place in the noise of `fit` as well, which Keras leaves out of its files."""
+        if self.training_noise is not None:
+            store["training_noise"] = ops.convert_to_numpy(self.training_noise.state.value)
+
+    def load_own_variables(self, store: Any) -> None:
+        """See `save_own_variables`; all weights are of layers, which keep their own."""
+        if self.training_noise is not None and "training_noise" in store.keys():  # noqa: SIM118
+            self.training_noise.state.assign(np.asarray(store["training_noise"]))
+
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """See `keras.Model.compile_from_config`."""
         self.compile(**keras.saving.deserialize_keras_object(dict(config)))
