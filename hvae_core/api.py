@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.backends.processes import join_processes
 from hvae_core.backends.selection import select_backend, select_training_backend
-from hvae_core.errors import BadInputError, WeightsError, did_you_mean
+from hvae_core.errors import BadInputError, did_you_mean
 from hvae_core.exported.manifest import is_export_folder
 from hvae_core.zoo.finding import (
     find_configuration,
@@ -68,7 +68,9 @@ def load(
         )
     select_backend(backend)
     if not isinstance(source, Preset) and Path(source).suffix == ".keras":
-        return _load_keras_file(Path(source), precision)
+        from hvae_core.vae import load_keras_file
+
+        return load_keras_file(Path(source), precision)
     config, weights = find_with_weights(source)
     from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import check_announced, load_weights, read_header
@@ -77,33 +79,6 @@ def load(
     model = HierarchicalVAE(config, precision=precision)
     load_weights(model, weights, allow_nonfinite=allow_nonfinite)
     model.source = source.name if isinstance(source, Preset) else str(source)
-    return model
-
-
-def _load_keras_file(path: Path, precision: Precision) -> HierarchicalVAE:
-    """The model that was saved as ``NAME.keras``, in this precision."""
-    import keras
-
-    from hvae_core.vae import HierarchicalVAE
-    from hvae_core.weights import assign, model_arrays
-
-    if not path.is_file():
-        raise BadInputError(f"There is no file {path}.")
-    try:
-        model = keras.saving.load_model(path)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise WeightsError(f"{path} cannot be read: {reason}.", "Save the model anew.") from error
-    if not isinstance(model, HierarchicalVAE):
-        raise BadInputError(
-            f"{path} holds a {type(model).__name__}, which is no model of hvae.",
-            "Open it with keras.saving.load_model.",
-        )
-    if model.precision != precision:
-        arrays = model_arrays(model)
-        model = HierarchicalVAE(model.config, precision=precision)
-        assign(model, arrays, str(path))
-    model.source = str(path)
     return model
 
 
@@ -265,7 +240,7 @@ def evaluate(
 
 
 def train(
-    config: Config | Mapping[str, Any] | str | Path,
+    config: Config | Mapping[str, Any] | str | Path | HierarchicalVAE,
     output: str | Path,
     *,
     dataset: Any = None,
@@ -278,7 +253,9 @@ def train(
     """Train a model, see `hvae_core.training.train`, and write its report (``train.report``).
 
     Args:
-        config: a `Config`, plain values, a YAML file or a preset's name.
+        config: a `Config`, plain values, a YAML file or a preset's name. Or a model: the run has
+            its configuration, starts from its weights, and leaves frozen (``train.freeze``) those
+            that are not trainable; the model itself stays as it is.
         output: the run folder.
         dataset: images in place of those of the configuration: a NumPy array or tensor
             [N, H, W, C], a pair (images, labels), a data set of PyTorch, TensorFlow, Keras, Grain
@@ -297,11 +274,17 @@ def train(
         ConfigError: the configuration is not valid, or a run is to be resumed with other images.
         DataError: the images do not fit the model, or are not uint8 without loss.
     """
-    start = None if weights is None else find_weights_file(weights)
+    start: Any = None if weights is None else find_weights_file(weights)
     select_training_backend(backend)
     from hvae_core.report import ReportAtEnd
     from hvae_core.training import train as run
+    from hvae_core.vae import HierarchicalVAE
+    from hvae_core.weights import model_arrays
 
+    if isinstance(config, HierarchicalVAE):
+        if start is not None:
+            raise BadInputError("A model and weights to start from are given; give one of them.")
+        start, config = model_arrays(config), config.config_with_frozen()
     chosen, images = _with_data(config, dataset, overrides)
     # Last, as it gives the model its best weights.
     watching = [*callbacks, *([ReportAtEnd(images)] if chosen.train.report else [])]

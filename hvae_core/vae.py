@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from hvae_core.config import Config, Precision, parse_config
-from hvae_core.errors import BadInputError, PresetError
+from hvae_core.errors import BadInputError, PresetError, WeightsError
 from hvae_core.evaluation.describing import as_html, in_a_line
 from hvae_core.evaluation.keras_model import KerasModel
 from hvae_core.evaluation.verbs import Verbs
@@ -19,7 +19,8 @@ from hvae_core.exporting import export_model
 from hvae_core.files.replacing import disk_errors, replacing
 from hvae_core.inference.engine import Arrays, LiveEngine
 from hvae_core.inference.programs import InferenceProgram
-from hvae_core.weights import weight_names
+from hvae_core.weights import assign, model_arrays, weight_names
+from hvae_core.weights.parameter_groups import patterns_of
 from hvae_core.zoo import save_model
 from hvae_core.zoo.preset import PRESET_FILE
 
@@ -65,6 +66,14 @@ class HierarchicalVAE(Verbs, KerasModel):
     def _repr_html_(self) -> str:
         """What a notebook shows of it."""
         return as_html(self, self.source)
+
+    def config_with_frozen(self) -> Config:
+        """The configuration, its ``train.freeze`` naming also what is not trainable now."""
+        trainable = {name: weight.trainable for name, weight in weight_names(self).items()}
+        frozen = patterns_of({name: not trains for name, trains in trainable.items()})
+        values = self.config.to_dict()
+        values["train"]["freeze"] = list(dict.fromkeys([*values["train"]["freeze"], *frozen]))
+        return parse_config(values)
 
     def get_config(self) -> dict[str, Any]:
         """Plain values that `from_config` makes an equal model of, with fresh weights."""
@@ -161,3 +170,30 @@ class HierarchicalVAE(Verbs, KerasModel):
     ) -> dict[str, Any]:
         """Write the model for a runtime, see `hvae_core.exporting.export_model`."""
         return export_model(self, folder, format, precision)
+
+
+def load_keras_file(path: Path, precision: Precision) -> HierarchicalVAE:
+    """The model that was saved as ``NAME.keras``, in this precision.
+
+    Raises:
+        BadInputError: there is no such file, or it holds another library's model.
+        WeightsError: the file is damaged.
+    """
+    if not path.is_file():
+        raise BadInputError(f"There is no file {path}.")
+    try:
+        model = keras.saving.load_model(path)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise WeightsError(f"{path} cannot be read: {reason}.", "Save the model anew.") from error
+    if not isinstance(model, HierarchicalVAE):
+        raise BadInputError(
+            f"{path} holds a {type(model).__name__}, which is no model of hvae.",
+            "Open it with keras.saving.load_model.",
+        )
+    if model.precision != precision:
+        arrays = model_arrays(model)
+        model = HierarchicalVAE(model.config, precision=precision)
+        assign(model, arrays, str(path))
+    model.source = str(path)
+    return model

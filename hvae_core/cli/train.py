@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,10 @@ def _dry_run(config: Any, as_json: bool) -> None:
     from hvae_core.training import schedules
     from hvae_core.training.feeding import open_images
     from hvae_core.training.memory import estimate_memory
+    from hvae_core.training.optimizer import check_groups
+    from hvae_core.training.step import freeze
     from hvae_core.vae import HierarchicalVAE
+    from hvae_core.weights.parameter_groups import name_of
 
     images = open_images(config)
     check_against_shape(config, images.shape)
@@ -148,9 +152,14 @@ def _dry_run(config: Any, as_json: bool) -> None:
     for tracker in config.train.trackers:
         tracker.build()
     model = HierarchicalVAE(config)
-    memory = estimate_memory(config, model.count_params(), model.likelihood.parameters)
+    freeze(model, config.train.freeze)
+    check_groups(config.train, [name_of(weight) for weight in model.trainable_variables])
+    parameters = model.count_params()
+    frozen = sum(math.prod(v.shape) for v in model.weights if not v.trainable)
+    memory = estimate_memory(config, parameters, model.likelihood.parameters, frozen)
     facts = {
-        "parameters": model.count_params(),
+        "parameters": parameters,
+        **({"frozen_parameters": frozen} if frozen else {}),
         "latent_layers": len(model.latent_shapes),
         "training_images": len(images.training),
         "validation_images": len(images.validation),

@@ -20,7 +20,7 @@ from hvae_core.config.overrides import Overrides, apply_overrides
 from hvae_core.config.per_scale import PerScale, at_scale, single
 from hvae_core.config.root import Config
 from hvae_core.config.schema import config_schema
-from hvae_core.config.train import Precision, TrainConfig, check_precision
+from hvae_core.config.train import ParameterGroup, Precision, TrainConfig, check_precision
 
 __all__ = [
     "PRESET_KEYS",
@@ -28,6 +28,7 @@ __all__ = [
     "Config",
     "ModelConfig",
     "Overrides",
+    "ParameterGroup",
     "PerScale",
     "Precision",
     "ReadoutConfig",

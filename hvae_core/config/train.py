@@ -30,6 +30,20 @@ def check_precision(value: Any) -> Precision:
     raise ConfigError(f"precision is {value!r}; expected {' or '.join(known)}.", hint)
 
 
+class ParameterGroup(Section):
+    """Weights that are trained with a learning rate and a weight decay of their own."""
+
+    weights: list[str] = Field(
+        min_length=1, description="names of weights or modules, with * for any part of a name"
+    )
+    learning_rate_factor: PositiveFloat = Field(
+        1.0, description="their learning rate is the run's times this"
+    )
+    weight_decay: NonNegativeFloat | None = Field(
+        None, description="in place of train.weight_decay"
+    )
+
+
 class TrainConfig(Section):
     """The training options. Norms and losses are in nats per dimension."""
 
@@ -75,6 +89,16 @@ class TrainConfig(Section):
         True,
         description="the decay of update n is (1 + n) / (10 + n) at most, so that a short run's "
         "average does not hold on to the initial weights",
+    )
+    freeze: list[str] = Field(
+        default=[],
+        description="weights that are not trained: names of weights or modules, with * for any "
+        "part of a name, such as encoder or decoder.*.prior",
+    )
+    parameter_groups: list[ParameterGroup] = Field(
+        default=[],
+        description="weights with a learning rate and a weight decay of their own; the first group "
+        "that names a weight has it",
     )
     clip_norm: PositiveFloat | None = Field(None, description="gradients are scaled to this norm")
     skip_norm: NonNegativeFloat = Field(

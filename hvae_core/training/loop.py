@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hvae_core.backends.devices import use_devices
 from hvae_core.backends.processes import (
@@ -31,7 +33,7 @@ from hvae_core.training.sessions import changed_since, describe_session
 from hvae_core.training.step import build_step
 from hvae_core.training.tracking import tracking
 from hvae_core.vae import HierarchicalVAE
-from hvae_core.weights import load_weights
+from hvae_core.weights import assign, load_weights
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +74,7 @@ def train(
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
     console: Console | None = None,
-    weights: Path | None = None,
+    weights: Path | Mapping[str, np.ndarray] | None = None,
     dataset: Dataset | None = None,
 ) -> TrainResult:
     """Train a model. `hvae_core.train` writes the report after it.
@@ -84,8 +86,8 @@ def train(
             as a run that never stopped; start it if there is none.
         callbacks: watch the run, after progress, trackers, sample grids and plugins' callbacks.
         console: where the progress is shown, by default stderr.
-        weights: a safetensors file to start from in place of fresh weights. A run that is gone on
-            with from a checkpoint does not read it.
+        weights: a safetensors file, or arrays by name, to start from in place of fresh weights. A
+            run that is gone on with from a checkpoint does not read them.
         dataset: what ``config.data`` stands for, where it cannot be opened from its options.
 
     Raises:
@@ -118,8 +120,10 @@ def train(
         watching = [beginning, *default_callbacks(config, console), *callbacks]
         beginning.building(images)
         model = HierarchicalVAE(config)
-        if weights is not None:
+        if isinstance(weights, Path):
             load_weights(model, weights)
+        elif weights is not None:
+            assign(model, weights, "The model that was given")
         beginning.built(model)
         step = build_step(model, config.train, images.regularizer)
         run = TrainingRun(config, images, folder, watching, model, step)

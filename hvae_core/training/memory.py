@@ -28,13 +28,16 @@ class TrainingMemory:
     activations: int
 
 
-def estimate_memory(config: Config, parameters: int, likelihood_parameters: int) -> TrainingMemory:
+def estimate_memory(
+    config: Config, parameters: int, likelihood_parameters: int, frozen: int = 0
+) -> TrainingMemory:
     """What training takes, without flows, attention or a regularizer's copies.
 
     Args:
         config: the configuration.
-        parameters: trainable weights of the model.
+        parameters: weights of the model.
         likelihood_parameters: channels that the likelihood takes for a pixel.
+        frozen: so many of the weights are not trained.
     """
     train, model = config.train, config.model
     counted = train.optimizer.spec.state_arrays
@@ -58,7 +61,8 @@ def estimate_memory(config: Config, parameters: int, likelihood_parameters: int)
     height, breadth, _ = model.image_shape
     exact += height * breadth * _LIKELIHOOD * likelihood_parameters
     rows = math.ceil(train.batch_size / train.accumulate)
-    return TrainingMemory(4 * parameters * copies, rows * (width * values + 4 * exact))
+    state = 4 * (parameters * copies - frozen * (copies - 1))
+    return TrainingMemory(state, rows * (width * values + 4 * exact))
 
 
 def _block(width: int, middle: int) -> int:

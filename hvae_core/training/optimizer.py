@@ -2,17 +2,94 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 from hvae_core.backends.many_tensors import apply_if, average_into, global_norm, scaled
-from hvae_core.config import TrainConfig
+from hvae_core.config import ParameterGroup, TrainConfig
 from hvae_core.errors import PluginError
 from hvae_core.interfaces import Tensor
 from hvae_core.layers import dtype_policy
-from hvae_core.weights.parameter_groups import is_decayed
+from hvae_core.weights.parameter_groups import choose, is_chosen, is_decayed, name_of
+
+
+class Group:
+    """Weights with one learning rate and weight decay, and the optimizer that holds their state.
+
+    Args:
+        config: the training options.
+        options: what the group has of its own; None: the weights that no group names.
+        weights: its weights, by their place among all that are trained.
+
+    Raises:
+        PluginError: what the optimizer's builder gave is no Keras optimizer.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        options: ParameterGroup | None,
+        weights: dict[int, keras.Variable],
+    ) -> None:
+        self.factor = 1.0 if options is None else options.learning_rate_factor
+        self.places, self.weights = list(weights), list(weights.values())
+        settings = config.optimizer_settings
+        rate = settings.learning_rate * self.factor
+        decay = settings.weight_decay
+        if options is not None and options.weight_decay is not None:
+            decay = options.weight_decay
+        settings = dataclasses.replace(settings, learning_rate=rate, weight_decay=decay)
+        with dtype_policy("float32"):  # of the learning rate
+            self.optimizer = config.optimizer.build(settings)
+        if not isinstance(self.optimizer, keras.optimizers.Optimizer):
+            raise PluginError(
+                f"The optimizer {config.optimizer.name!r} built an object of type "
+                f"{type(self.optimizer).__name__}; expected a keras.optimizers.Optimizer.",
+                "Update or uninstall the package it comes from.",
+            )
+        fixed = [variable for variable in self.weights if not is_decayed(variable)]
+        if decay and fixed and not config.decay_all_weights:
+            self.optimizer.exclude_from_weight_decay(var_list=fixed)
+        self.optimizer.build(self.weights)
+
+    def apply(self, gradients: Sequence[Tensor]) -> None:
+        """Update the group's weights by the gradients of all."""
+        self.optimizer.apply([gradients[place] for place in self.places], self.weights)
+
+
+def check_groups(config: TrainConfig, names: Sequence[str]) -> None:
+    """Refuse a pattern of ``train.parameter_groups`` that names none of these weights.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for number, group in enumerate(config.parameter_groups):
+        choose(names, group.weights, f"train.parameter_groups[{number}].weights")
+
+
+def divide(config: TrainConfig, weights: Sequence[keras.Variable]) -> list[Group]:
+    """The weights by ``train.parameter_groups``; those that none names come first.
+
+    Raises:
+        ConfigError: a pattern names no weight that is trained.
+    """
+    names = [name_of(weight) for weight in weights]
+    check_groups(config, names)
+    divided: list[dict[int, keras.Variable]] = [{} for _ in range(1 + len(config.parameter_groups))]
+    for place, (name, weight) in enumerate(zip(names, weights, strict=True)):
+        number = next(
+            (i for i, g in enumerate(config.parameter_groups, 1) if is_chosen(name, g.weights)), 0
+        )
+        divided[number][place] = weight
+    options = [None, *config.parameter_groups]
+    return [
+        Group(config, option, chosen)
+        for option, chosen in zip(options, divided, strict=True)
+        if chosen or not weights
+    ]
 
 
 class Updater:
@@ -22,7 +99,8 @@ class Updater:
     not finite, or at least ``skip_norm`` from ``skip_start_step`` on, is dropped: weights,
     moments, the optimizer's count and the average stay as they are (Child 2020, section 4; Hazami
     et al. 2022). Norms are of gradients in nats per dimension. Weight decay leaves out biases,
-    norms, gains and gates unless ``decay_all_weights`` is on.
+    norms, gains and gates unless ``decay_all_weights`` is on. ``parameter_groups`` have learning
+    rates and weight decays of their own; norm, clipping and skipping are of all weights together.
 
     Args:
         config: the training options.
@@ -30,23 +108,13 @@ class Updater:
 
     Raises:
         PluginError: what the optimizer's builder gave is no Keras optimizer.
+        ConfigError: a group names no weight.
     """
 
     def __init__(self, config: TrainConfig, weights: Sequence[keras.Variable]) -> None:
         self.config = config
         self.weights = list(weights)
-        with dtype_policy("float32"):  # of the learning rate
-            self.optimizer = config.optimizer.build(config.optimizer_settings)
-        if not isinstance(self.optimizer, keras.optimizers.Optimizer):
-            raise PluginError(
-                f"The optimizer {config.optimizer.name!r} built an object of type "
-                f"{type(self.optimizer).__name__}; expected a keras.optimizers.Optimizer.",
-                "Update or uninstall the package it comes from.",
-            )
-        fixed = [variable for variable in self.weights if not is_decayed(variable)]
-        if config.weight_decay and fixed and not config.decay_all_weights:
-            self.optimizer.exclude_from_weight_decay(var_list=fixed)
-        self.optimizer.build(self.weights)
+        self.groups = divide(config, self.weights)
         self.averages: list[keras.Variable] = []
         if config.ema_decay:
             self.averages = [
@@ -57,9 +125,19 @@ class Updater:
             ]
 
     @property
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """That of the first group; all of them make the same updates."""
+        return self.groups[0].optimizer
+
+    @property
+    def optimizer_variables(self) -> list[keras.Variable]:
+        """The state of the optimizer, group by group."""
+        return [variable for group in self.groups for variable in group.optimizer.variables]
+
+    @property
     def variables(self) -> list[keras.Variable]:
         """All variables an update may change beside the weights."""
-        return [*self.optimizer.variables, *self.averages]
+        return [*self.optimizer_variables, *self.averages]
 
     def apply(
         self, gradients: Sequence[Tensor], step: Tensor, learning_rate: Tensor, finite: Tensor
@@ -84,11 +162,13 @@ class Updater:
             accept = ops.logical_and(accept, ops.logical_not(too_large))
         if config.clip_norm is not None:
             gradients = scaled(gradients, ops.minimum(1.0, config.clip_norm / (norm + 1e-6)))
-        self.optimizer.learning_rate.assign(learning_rate)
+        for group in self.groups:
+            group.optimizer.learning_rate.assign(learning_rate * group.factor)
         gradients = list(gradients)
 
         def update() -> None:
-            self.optimizer.apply(gradients, self.weights)
+            for group in self.groups:
+                group.apply(gradients)
             if self.averages:
                 average_into(self.averages, self.weights, self._decay())
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hvae_core.backends.devices import devices_in_use
 from hvae_core.backends.processes import process_count
 from hvae_core.files.digests import file_digest
@@ -17,12 +19,14 @@ from hvae_core.files.versions import hvae_version, package_version
 _DECIDES = ("backend", "keras", "hvae", "device", "processes")
 
 
-def describe_session(step: int, weights: Path | None = None) -> dict[str, Any]:
+def describe_session(
+    step: int, weights: Path | Mapping[str, np.ndarray] | None = None
+) -> dict[str, Any]:
     """The session that starts now.
 
     Args:
         step: updates made before it.
-        weights: the file that a new run starts from.
+        weights: the file, or the arrays of a model, that a new run starts from.
 
     Returns:
         ``started`` (UTC), ``step``, ``device``, ``processes``, ``backend`` with its version, and
@@ -33,8 +37,10 @@ def describe_session(step: int, weights: Path | None = None) -> dict[str, Any]:
 
     backend = keras.config.backend()
     start = {}
-    if weights is not None and not step:
+    if isinstance(weights, Path) and not step:
         start = {"weights": str(weights), "weights_sha256": file_digest(weights)}
+    elif weights is not None and not step:
+        start = {"weights": "of a model in memory"}
     return {
         "event": "session",
         "started": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -14,13 +14,14 @@ from keras import ops
 from hvae_core.backends.compiling import Program, snapshot, value_and_grad
 from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded_normal
 from hvae_core.config import TrainConfig
-from hvae_core.errors import WeightsError
+from hvae_core.errors import ConfigError, WeightsError
 from hvae_core.interfaces import Regularizer, Tensor
 from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.prob.noise import Noise, fold_seed, total_size
 from hvae_core.training.objective import Loss, Objective
 from hvae_core.training.optimizer import Updater
 from hvae_core.weights import assign, model_arrays, weight_names
+from hvae_core.weights.parameter_groups import choose
 
 
 def build_step(
@@ -32,9 +33,26 @@ def build_step(
         network: its weights are changed.
         config: the training options.
         regularizer: a further term of the loss.
+
+    Raises:
+        ConfigError: ``freeze`` or a group names no weight, or nothing is left to train.
     """
+    freeze(network, config.freeze)
     objective = Objective(network, regularizer, balances=bool(config.kl_balancing_steps))
     return TrainStep(network, objective, Updater(config, network.trainable_variables), config)
+
+
+def freeze(network: HierarchicalNetwork, patterns: Sequence[str]) -> None:
+    """Take the weights that the patterns of ``train.freeze`` name out of training.
+
+    Raises:
+        ConfigError: one names no weight, or nothing is left to train.
+    """
+    named = weight_names(network)
+    for name in choose(list(named), patterns, "train.freeze"):
+        named[name].trainable = False
+    if not network.trainable_variables:
+        raise ConfigError("train.freeze names all weights; nothing is left to train.")
 
 
 class TrainStep:
@@ -167,7 +185,7 @@ class TrainStep:
         names = {id(variable): name for name, variable in weight_names(self.network).items()}
         weights = [names[id(variable)] for variable in self.updater.weights]
         named = {
-            f"optimizer.{index}": v for index, v in enumerate(self.updater.optimizer.variables)
+            f"optimizer.{index}": v for index, v in enumerate(self.updater.optimizer_variables)
         }
         named |= {f"ema.{name}": v for name, v in zip(weights, self.updater.averages, strict=False)}
         return named

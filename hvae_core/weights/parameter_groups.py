@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -12,6 +13,12 @@ from hvae_core.errors import ConfigError, did_you_mean
 def is_decayed(variable: Any) -> bool:
     """Whether weight decay applies to a Keras variable: to kernels alone."""
     return variable.path.rsplit("/", 1)[-1] in ("kernel", "depthwise_kernel")
+
+
+def name_of(variable: Any) -> str:
+    """The name of a model's weight: its path without the model's own name, with dots."""
+    path = variable.path.partition("/")[2] or variable.path
+    return path.replace("/", ".").replace("-", ".")
 
 
 def modules(name: str) -> Iterator[str]:
@@ -54,12 +61,10 @@ def patterns_of(names: Mapping[str, bool]) -> list[str]:
     Args:
         names: of all weights of a model, each with whether it is to be chosen.
     """
-    found: list[str] = []
-    for name, chosen in names.items():
-        if not chosen or is_chosen(name, found):
-            continue
-        for part in modules(name):
-            if all(mark for other, mark in names.items() if part in modules(other)):
-                found.append(part)
-                break
-    return found
+    sizes = Counter(part for name in names for part in modules(name))
+    chosen = Counter(part for name, mark in names.items() if mark for part in modules(name))
+    whole = {part for part, count in chosen.items() if count == sizes[part]}
+    outermost = (
+        next(part for part in modules(name) if part in whole) for name in names if name in whole
+    )
+    return list(dict.fromkeys(outermost))

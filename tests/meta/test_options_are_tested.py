@@ -19,6 +19,7 @@ BATCHES = "unit/core/data/test_batches.py"
 REPORT = "unit/core/report/test_report.py"
 MODEL = "unit/core/model/test_model_options.py"
 STEP = "unit/core/training/test_step.py"
+FREEZING = "unit/core/training/test_freezing.py"
 OPTIMIZER = "unit/core/training/test_optimizer.py"
 SCHEDULES = "unit/core/training/test_schedules.py"
 LOOP = "unit/core/training/test_loop.py"
@@ -119,6 +120,10 @@ TESTED = {
         "data", "train.validation_fraction", "train.validation_images", "train.log_steps",
     ),
     f"{RUN}::test_early_stopping_goes_by_the_validation_bound": ("train.patience",),
+    f"{FREEZING}::test_frozen_weights_and_their_averages_are_bit_identical": ("train.freeze",),
+    f"{FREEZING}::test_a_group_has_a_learning_rate_and_a_weight_decay": (
+        "train.parameter_groups",
+    ),
     f"{OPTIMIZER}::test_sgd_with_momentum": ("train.optimizer",),
     f"{OPTIMIZER}::test_adamax_against_the_published_rule": (
         "train.optimizer", "train.beta_1", "train.beta_2", "train.epsilon",
