@@ -21,8 +21,27 @@ if TYPE_CHECKING:
 @click.argument("source")
 @click.option("--revision", help="A branch, tag or commit of a repository on the Hub.")
 @click.option("--force", is_flag=True, help="Fetch it again, and replace one of the same name.")
+@click.option(
+    "--least-rate",
+    type=click.FloatRange(min=0),
+    default=1000.0,
+    show_default=True,
+    metavar="BYTES",
+    help="A second, over a minute; a slower server is given up. 0: never.",
+)
+@click.option(
+    "--max-time", type=click.FloatRange(min=0, min_open=True), default=86400.0, show_default=True,
+    metavar="SECONDS", help="That one file may take.",
+)  # fmt: skip
 @json_option
-def pull_command(source: str, revision: str | None, force: bool, as_json: bool) -> None:
+def pull_command(
+    source: str,
+    revision: str | None,
+    force: bool,
+    least_rate: float,
+    max_time: float,
+    as_json: bool,
+) -> None:
     """Bring a preset's weights to this machine.
 
     SOURCE is a preset's name, the address of a preset folder (https://host/path/to/preset or
@@ -32,7 +51,14 @@ def pull_command(source: str, revision: str | None, force: bool, as_json: bool) 
     from hvae_core.zoo import pull
 
     with _progress() as progress:
-        result = pull(source, revision=revision, progress=progress, force=force)
+        result = pull(
+            source,
+            revision=revision,
+            progress=progress,
+            force=force,
+            least_rate=least_rate,
+            max_time=max_time,
+        )
     emit(result.to_dict(), as_json, [f"{result.name}: {result.status}, in {result.folder}"])
 
 

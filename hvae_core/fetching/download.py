@@ -12,6 +12,7 @@ from pathlib import Path
 from hvae_core.errors import DownloadError
 from hvae_core.fetching.transfer import (
     MissingFileError,
+    Patience,
     Progress,
     Promise,
     Transfer,
@@ -36,6 +37,8 @@ def fetch(
     progress: Progress | None = None,
     timeout: float = 30.0,
     retries: int = 4,
+    least_rate: float = 1000.0,
+    total_time: float = 86_400.0,
 ) -> Path:
     """Download ``url`` to ``target``, unless it is there already.
 
@@ -52,6 +55,8 @@ def fetch(
         progress: called with the bytes done so far and the total, or None where it is unknown.
         timeout: seconds without an answer after which the connection counts as cut.
         retries: attempts in a row that may bring nothing new before it is given up.
+        least_rate: bytes a second, over a minute, below which the server is given up; 0: never.
+        total_time: seconds that it may take in all.
 
     Returns:
         ``target``.
@@ -74,13 +79,17 @@ def fetch(
             f"{url} is needed, but HVAE_OFFLINE=1 forbids the network.",
             f"Unset HVAE_OFFLINE, or put the file at {target}",
         )
-    job = Transfer(url, target, promise, progress, timeout, retries if scheme != "file" else 0)
+    patience = Patience(timeout, least_rate, total_time, retries if scheme != "file" else 0)
+    job = Transfer(url, target, promise, progress, patience)
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     import filelock
 
-    lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
+    held = target.with_name(f".{target.name}.lock")
+    lock = filelock.FileLock(held)
     with disk_errors(target):
+        if held.is_symlink():
+            held.unlink()
         lock.acquire()
     try:
         if not target.is_file() or promise.broken_by(target) is not None:

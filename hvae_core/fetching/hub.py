@@ -8,16 +8,21 @@ from typing import Any
 from hvae_core.errors import DownloadError, MissingDependencyError
 from hvae_core.fetching.addresses import HubAddress
 from hvae_core.fetching.download import MissingFileError, Progress, fetch
-from hvae_core.fetching.transfer import Promise, disk_errors
+from hvae_core.fetching.transfer import Patience, Promise, disk_errors
 from hvae_core.files.places import offline
 from hvae_core.files.replacing import move_into_place
 
 #: in the workplace: what the Hub's client notes, and the bytes it has so far
 HUB_FOLDER = ".hub"
+DEFAULT_PATIENCE = Patience()
 
 
 def fetch_file(
-    source: str, target: Path, promise: Promise, progress: Progress | None = None
+    source: str,
+    target: Path,
+    promise: Promise,
+    progress: Progress | None = None,
+    patience: Patience = DEFAULT_PATIENCE,
 ) -> Path:
     """Bring one file of a preset to ``target``.
 
@@ -27,6 +32,7 @@ def fetch_file(
         target: where it goes.
         promise: what it is expected to be.
         progress: called with the bytes done and the total.
+        patience: how long a server is waited for; the Hub's client has its own.
 
     Raises:
         DownloadError: it could not be had, or is not what was promised.
@@ -40,6 +46,8 @@ def fetch_file(
             size=promise.size,
             limit=promise.limit,
             progress=progress,
+            least_rate=patience.least_rate,
+            total_time=patience.total,
         )
     if target.is_file() and promise.identifies and promise.broken_by(target) is None:
         return target

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import http.client
 import json
+import math
 import os
+import shutil
+import stat
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from hvae_core.errors import DownloadError
-from hvae_core.files import replacing
+from hvae_core.fetching.connections import open_url
+from hvae_core.files import git_lfs, replacing
 from hvae_core.files.digests import file_digest
 
 Progress = Callable[[int, int | None], None]
@@ -27,6 +31,10 @@ Progress = Callable[[int, int | None], None]
 CHUNK = 1 << 18
 #: seconds before the first retry; doubled each time, at most a minute
 BACKOFF = 0.5
+#: seconds over which the rate is measured
+WINDOW = 60.0
+#: the most bytes of a file whose length nobody tells
+UNANNOUNCED = 4 << 30
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -42,38 +50,18 @@ class _InterruptedTransferError(Exception):
         self.wait = wait
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not from an encrypted connection to one that is not."""
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for."""
 
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        """The request that follows."""
-        schemes = ("https:",) if req.full_url.startswith("https:") else ("https:", "http:")
-        if not newurl.startswith(schemes):
-            raise DownloadError(f"{req.full_url} leads to {newurl}, which is not allowed.")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def open_url(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
-    """The answer to a request, after redirects.
-
-    Raises:
-        DownloadError: it leads where encryption ends, or to another scheme than http.
-        OSError: there is no answer, or one that says no (`urllib.error.HTTPError`).
-    """
-    return _opener().open(request, timeout=timeout)
-
-
-@functools.cache
-def _opener() -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_Redirects)
+    #: seconds without a byte after which a connection counts as cut
+    timeout: float = 30.0
+    #: bytes a second, over `WINDOW` seconds, below which a server is given up; 0: never
+    least_rate: float = 1000.0
+    #: seconds that one file may take in all
+    total: float = 86_400.0
+    #: attempts in a row that may bring nothing new
+    retries: int = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,14 +95,14 @@ class Promise:
     def broken_by(self, path: Path) -> str | None:
         """What is wrong with the file at ``path``, or None."""
         if fault := self.broken_by_length(path.stat().st_size):
-            return fault
+            return git_lfs.FAULT if git_lfs.is_pointer(path) else fault
         for algorithm, expected in (("sha256", self.sha256), ("md5", self.md5)):
             if expected and (actual := file_digest(path, algorithm)) != expected.lower():
                 return f"its {algorithm} is {actual}, expected {expected.lower()}"
         return None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Transfer:
     """A file on its way from ``url`` to ``target``."""
 
@@ -122,8 +110,8 @@ class Transfer:
     target: Path
     promise: Promise
     progress: Progress | None
-    timeout: float
-    retries: int
+    patience: Patience
+    _until: float = dataclasses.field(default=math.inf, init=False)
 
     @property
     def part(self) -> Path:
@@ -137,6 +125,7 @@ class Transfer:
 
     def run(self) -> None:
         """Transfer, retrying, then verify and rename."""
+        self._until = time.monotonic() + self.patience.total
         resumed = self._done() > 0
         self._transfer_with_retries()
         fault = self.promise.broken_by(self.part)
@@ -163,7 +152,8 @@ class Transfer:
                 # against the furthest ever, so that beginning anew for ever does not count
                 fruitless = 0 if self._done() > furthest else fruitless + 1
                 furthest = max(furthest, self._done())
-                if fruitless > self.retries:
+                self._check_time()
+                if fruitless > self.patience.retries:
                     raise DownloadError(
                         f"Cannot download {self.url}: {error}.",
                         "What has arrived is kept; run the command again to go on from there.",
@@ -179,16 +169,18 @@ class Transfer:
             if start not in (0, begun):
                 self._discard()
                 raise _InterruptedTransferError("the server sent another part than was asked for")
-            length = headers.get("Content-Length")
-            total = start + int(length) if length and length.isdigit() else self.promise.size
+            length = _number(headers.get("Content-Length"))
+            total = self.promise.size if length is None else start + length
             if total is not None and (fault := self.promise.broken_by_length(total)):
                 self._discard()
+                if total < git_lfs.MAX_BYTES and response.read1(99).startswith(git_lfs.BEGINNING):
+                    fault = git_lfs.FAULT
                 raise DownloadError(f"{self.url} is not the file that was promised: {fault}.")
+            self._check_room(start, total)
             with disk_errors(self.target):
-                self.note.write_text(json.dumps({"url": self.url, "version": _version(headers)}))
-                file = self.part.open("r+b" if start else "wb")
-                file.seek(start)
-                file.truncate()
+                note = json.dumps({"url": self.url, "version": _version(headers)})
+                replacing.replace_file(self.note, note, flush=False)
+                file = self._open_part(start)
             try:
                 done = self._copy(response, file, start, total)
                 with disk_errors(self.target):
@@ -197,34 +189,44 @@ class Transfer:
             finally:
                 with disk_errors(self.target):
                     file.close()
-        if self.promise.most is not None and done > self.promise.most:
+        if done > (most := self._most(total)):
             self._discard()
-            raise DownloadError(
-                f"{self.url} goes on after the {self.promise.most} bytes expected of it."
-            )
+            raise DownloadError(f"{self.url} goes on after the {most} bytes expected of it.")
         if total is not None and done < total:
             raise _InterruptedTransferError(f"the connection ended after {done} of {total} bytes")
 
     def _copy(
         self, response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None
     ) -> int:
-        limit = self.promise.most
+        limit, window, begun = self._most(total), time.monotonic(), done
         while True:
             if self.progress:
                 self.progress(done, total)
+            self._check_time()
+            if (now := time.monotonic()) >= window + WINDOW:
+                if done - begun < self.patience.least_rate * WINDOW:
+                    raise DownloadError(
+                        f"{self.url} comes too slowly: {done - begun} bytes in {now - window:.0f} "
+                        "seconds.",
+                        "What has arrived is kept; run the command again to go on from there, for "
+                        "a slow connection with --least-rate 0.",
+                    )
+                window, begun = now, done
             try:
                 block = response.read1(CHUNK)  # what has come, so that a cut loses nothing
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 raise _InterruptedTransferError(_reason(error)) from error
             if not block:
                 return done
             done += len(block)
-            if limit is not None and done > limit:
+            if done > limit:
                 return done
             with disk_errors(self.target):
                 file.write(block)
 
     def _open(self, begun: int) -> http.client.HTTPResponse:
+        if self.url.startswith("file:"):
+            _check_regular(self.url)
         request = urllib.request.Request(
             self.url, headers={"User-Agent": "hvae", "Accept-Encoding": "identity"}
         )
@@ -233,16 +235,16 @@ class Transfer:
             if version := self._noted_version():
                 request.add_header("If-Range", version)
         try:
-            return open_url(request, timeout=self.timeout)
+            return open_url(request, timeout=self.patience.timeout)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416:
                 self._discard()
                 raise _InterruptedTransferError("the server cannot resume") from error
             if error.code in _TRANSIENT:
-                after = error.headers.get("Retry-After", "")
-                wait = min(float(after), 60.0) if after.isdigit() else 0.0
+                wait = min(_number(error.headers.get("Retry-After")) or 0, 60)
                 raise _InterruptedTransferError(_answer(error), wait) from error
+            self._discard()
             kind = MissingFileError if error.code in (404, 410) else DownloadError
             raise kind(f"Cannot download {self.url}: {_answer(error)}.") from error
         except (http.client.InvalidURL, ValueError) as error:
@@ -256,8 +258,12 @@ class Transfer:
     def _done(self) -> int:
         """Bytes of the part that may be resumed; a part nothing is known of is dropped."""
         try:
-            length = self.part.stat().st_size
+            found = self.part.lstat()
         except OSError:
+            return 0
+        length = found.st_size
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            self._discard()  # somebody else's file, whose name was put here
             return 0
         if self.url.startswith("file:") or not (self.promise.identifies or self._noted_version()):
             self._discard()
@@ -273,6 +279,39 @@ class Transfer:
             return str(note["version"] or "") or None if note["url"] == self.url else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _open_part(self, start: int) -> BinaryIO:
+        """The part, ready to be written from ``start`` on; no link is followed."""
+        flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        if not start:
+            self.part.unlink(missing_ok=True)
+            flags |= os.O_CREAT | os.O_EXCL
+        file = os.fdopen(os.open(self.part, flags, 0o666), "r+b")
+        file.seek(start)
+        file.truncate()
+        return file
+
+    def _most(self, total: int | None) -> int:
+        """The most bytes to accept: what was promised, or else announced, or else a bound."""
+        most = total if self.promise.most is None else self.promise.most
+        return UNANNOUNCED if most is None else most
+
+    def _check_room(self, start: int, total: int | None) -> None:
+        """Refuse what the disk has no room for before it is full."""
+        with disk_errors(self.target):
+            room = shutil.disk_usage(self.target.parent).free
+        if total is not None and total - start > room:
+            raise DownloadError(
+                f"{self.url} has {total:,} bytes, and there is room for {room:,} at {self.target}.",
+                "Make room or choose another folder; HVAE_HOME sets where downloads go.",
+            )
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._until:
+            raise DownloadError(
+                f"{self.url} takes longer than {self.patience.total:.0f} seconds.",
+                "What has arrived is kept; run the command again to go on from there.",
+            )
 
     def _discard(self) -> None:
         with disk_errors(self.target):
@@ -291,14 +330,29 @@ def disk_errors(target: Path) -> contextlib.AbstractContextManager[None]:
 
 def _version(headers: http.client.HTTPMessage) -> str | None:
     """What ``If-Range`` accepts: a strong ETag, else the modification date."""
-    etag = headers.get("ETag")
-    return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+    etag, date = (str(headers.get(name, "")) for name in ("ETag", "Last-Modified"))
+    version = date if not etag or etag.startswith("W/") else etag
+    return version if version.isprintable() and 0 < len(version) < 200 else None
 
 
 def _range_start(headers: http.client.HTTPMessage) -> int:
     """The first byte that a 206 answer holds, -1 where it does not say."""
     start = headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    return int(start) if start.isdigit() else -1
+    found = _number(start)
+    return -1 if found is None else found
+
+
+def _number(text: str | None) -> int | None:
+    """A number that a header gives; None where it gives none."""
+    text = (text or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _check_regular(url: str) -> None:
+    """Refuse a pipe or a device, which may never end."""
+    path = Path(urllib.request.url2pathname(urllib.parse.urlsplit(url).path))
+    if path.exists() and not path.is_file():
+        raise DownloadError(f"Cannot read {url}: it is no regular file.")
 
 
 def _answer(error: urllib.error.HTTPError) -> str:

@@ -8,11 +8,13 @@ it was. What fails is an `OSError`; `disk_errors` makes a sentence of it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvae_core.errors import HvaeError
@@ -105,6 +107,9 @@ def replacing_folder(target: str | os.PathLike[str], *, flush: bool = True) -> I
 def swap_in(finished: Path, target: Path) -> None:
     """Rename the folder ``finished`` to ``target``; an older ``target`` gives way and is removed.
 
+    Where the system can let two names change places (Linux, macOS), ``target`` is there at every
+    moment; elsewhere there is one between two renames at which it is not.
+
     Raises:
         OSError: it cannot be renamed; the older ``target`` is as it was.
     """
@@ -112,12 +117,15 @@ def swap_in(finished: Path, target: Path) -> None:
         os.replace(finished, target)
         return
     old = _beside(target, "old")
-    os.replace(target, old)
-    try:
-        os.replace(finished, target)
-    except OSError:
-        os.replace(old, target)
-        raise
+    if _exchange(finished, target):
+        os.replace(finished, old)
+    else:
+        os.replace(target, old)
+        try:
+            os.replace(finished, target)
+        except OSError:
+            os.replace(old, target)
+            raise
     if old.is_dir() and not old.is_symlink():
         shutil.rmtree(old, ignore_errors=True)
     else:
@@ -183,6 +191,28 @@ def disk_errors(
         yield
     except OSError as error:
         raise kind(f"Cannot {action}: {error.strerror or error}.", hint) from error
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two names change places in one step; False where the system or the disk cannot."""
+    call = _exchange_call()
+    return call is not None and call(os.fsencode(first), os.fsencode(second)) == 0
+
+
+@functools.cache
+def _exchange_call() -> Callable[[bytes, bytes], int] | None:
+    import ctypes
+
+    here, swap = -100, 2  # AT_FDCWD; RENAME_EXCHANGE and RENAME_SWAP
+    try:
+        library = ctypes.CDLL(None)
+        if sys.platform == "darwin":
+            renamex_np = library.renamex_np
+            return lambda first, second: int(renamex_np(first, second, swap))
+        renameat2 = library.renameat2
+    except (AttributeError, OSError, TypeError):
+        return None
+    return lambda first, second: int(renameat2(here, first, here, second, swap))
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import MissingDependencyError, WeightsError
+from hvae_core.files import git_lfs
 from hvae_core.files.replacing import disk_errors, replacing
 from hvae_core.weights.tensors import read_tensors
 
@@ -73,6 +74,8 @@ def _torch(purpose: str) -> Any:
 def _read_torch(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise WeightsError(f"There is no file {path}.", "Give the checkpoint's path.")
+    if git_lfs.is_pointer(path):
+        raise WeightsError(f"{path} is no checkpoint: {git_lfs.FAULT}.", f"{git_lfs.HINT}.")
     torch = _torch("Reading a PyTorch checkpoint")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -97,4 +100,36 @@ def _as_array(path: Path, name: Any, value: Any) -> np.ndarray:
             f"{path}: {name!r} is no tensor; expected a state dict, names to tensors.",
             "Save the model's state_dict() alone.",
         )
-    return value.detach().to(torch.float32 if value.is_floating_point() else value.dtype).numpy()
+    if kind := _unusual(value):
+        raise WeightsError(
+            f"{path}: {name!r} is a {kind} tensor; expected a plain one.",
+            "Save the model's state_dict() as it was trained, converted to plain float32 tensors.",
+        )
+    size = value.numel() * value.element_size()
+    if size > value.untyped_storage().nbytes():
+        raise WeightsError(
+            f"{path}: {name!r} of shape {str(list(value.shape))[:100]} repeats few values over "
+            f"{size:,} bytes, which no weight does."
+        )
+    try:
+        kept = torch.float32 if value.is_floating_point() else value.dtype
+        return value.detach().to(kept).numpy()
+    except Exception as error:  # torch has more kinds of tensors than it documents
+        raise WeightsError(
+            f"{path}: {name!r} of dtype {value.dtype} cannot be read: {error}."
+        ) from error
+
+
+def _unusual(tensor: Any) -> str:
+    """How a tensor differs from a plain array of numbers, in a word; empty where it does not."""
+    import torch
+
+    if tensor.is_nested:
+        return "nested"
+    if tensor.layout is not torch.strided:
+        return "sparse"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.device.type != "cpu":
+        return f"valueless ({tensor.device.type})"
+    return ""

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hvae_core.errors import HvaeError, WeightsError
+from hvae_core.files import git_lfs
 from hvae_core.files.replacing import disk_errors, replacing
 
 #: some 100,000 tensors; the library reads ten times as much, which costs a gigabyte
@@ -274,6 +275,8 @@ def _refusal(path: Path, error: Exception) -> WeightsError:
 
 
 def _not_safetensors(path: Path) -> WeightsError:
+    if git_lfs.is_pointer(path):
+        return WeightsError(f"{path} is no safetensors file: {git_lfs.FAULT}.", f"{git_lfs.HINT}.")
     return WeightsError(
         f"{path} is not a safetensors file.",
         "Weights of other formats are brought in with: hvae import",

@@ -16,16 +16,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hvae_core.errors import ConfigError, DownloadError, HvaeError, PresetError, WeightsError
+from hvae_core.errors import DownloadError, HvaeError, PresetError, WeightsError
 from hvae_core.fetching.addresses import HubAddress, check_source, is_address
 from hvae_core.fetching.hub import fetch_file
-from hvae_core.fetching.transfer import Promise
+from hvae_core.fetching.transfer import Patience, Promise
 from hvae_core.files.places import offline
 from hvae_core.files.replacing import swap_in
 from hvae_core.files.yaml_files import MAX_BYTES
-from hvae_core.weights.announced import check_announced
-from hvae_core.weights.tensors import Header, read_header
+from hvae_core.weights.tensors import read_header
 from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
+from hvae_core.zoo.outside import check_tensors, checked
 from hvae_core.zoo.preset import (
     CARD_FILE,
     FILES,
@@ -42,10 +42,17 @@ from hvae_core.zoo.workplace import ORIGIN_FILE, clear_except, note_origin, read
 
 #: called with a file's name, the bytes done and the total, or None where it is unknown
 PullProgress = Callable[[str, int, int | None], None]
-#: of a weight; a convolution has four
-MAX_AXES = 8
 #: the most bytes accepted of the files that no checksum is known of
 LIMITS = {PRESET_FILE: MAX_BYTES, CARD_FILE: 1 << 20, SAMPLES_FILE: 32 << 20}
+
+
+@dataclasses.dataclass(frozen=True)
+class _How:
+    """What was asked for beside the preset."""
+
+    progress: PullProgress | None
+    patience: Patience
+    force: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +76,8 @@ def pull(
     revision: str | None = None,
     progress: PullProgress | None = None,
     force: bool = False,
+    least_rate: float = Patience.least_rate,
+    max_time: float = Patience.total,
 ) -> PullResult:
     """Bring a preset with its weights to this machine, unless it is here already.
 
@@ -79,13 +88,15 @@ def pull(
         revision: a branch, tag or commit of a repository on the Hub.
         progress: told how far each file is, and of ``waiting for another pull``, a file of 0 bytes.
         force: fetch it again, and replace a pulled preset of the same name.
+        least_rate: bytes a second, over a minute, below which a server is given up; 0: never.
+        max_time: seconds that a file may take in all.
 
     Raises:
         PresetError: there is no such preset, it has no weights anywhere, or a name or a source in
             it is not allowed.
         DownloadError: a file could not be had, or is not what was promised; what has come is kept.
     """
-    text = str(source)
+    text, how = str(source), _How(progress, Patience(least_rate=least_rate, total=max_time), force)
     if revision is not None:
         text = HubAddress.with_revision(text, revision)
     if isinstance(source, str) and is_address(text):
@@ -95,13 +106,11 @@ def pull(
         folder = Path(text).expanduser().resolve()
         base, name = folder.as_uri(), check_name(read_preset(folder).name, str(folder))
     else:
-        return _pull_named(find_preset(text), progress, force)
-    return _pull_folder(text, base, name, progress, force)
+        return _pull_named(find_preset(text), how)
+    return _pull_folder(text, base, name, how)
 
 
-def _pull_folder(
-    source: str, base: str, name: str, progress: PullProgress | None, force: bool
-) -> PullResult:
+def _pull_folder(source: str, base: str, name: str, how: _How) -> PullResult:
     """Pull the preset in a folder, local or on a server.
 
     One of an installed preset's name brings that preset's weights, if the package is without them.
@@ -109,38 +118,36 @@ def _pull_folder(
     if name in installed_presets():
         installed = find_preset(name)
         if _lacks_recorded_weights(installed):
-            return _pull_named(installed, progress, force, [_within(base)])
+            return _pull_named(installed, how, [_within(base)])
         raise PresetError(
             f"Cannot pull {source}: an installed preset is already named {name!r}.",
             "Use it from its folder, or give the other another name.",
         )
     target = presets_folder() / name
-    if not force and (found := _here_already(source, base, name)):
+    if not how.force and (found := _here_already(source, base, name)):
         return found
-    with workplace(name, _waiting(progress)) as work:
-        if target.exists() and read_origin(target) != base and not force:
+    with workplace(name, _waiting(how.progress)) as work:
+        if target.exists() and read_origin(target) != base and not how.force:
             raise PresetError(
                 f"Cannot pull {source}: {name!r} was already pulled from {read_origin(target)}.",
                 "Replace it with --force.",
             )
         for file in LIMITS:
             (work / file).unlink(missing_ok=True)
-        _fetch_from(base, PRESET_FILE, work, progress)
-        preset = _checked(work, name, base)
-        if target.exists() and not force and _same_weights(target, preset):
+        _fetch_from(base, PRESET_FILE, work, how)
+        preset = checked(work, name, base)
+        if target.exists() and not how.force and _same_weights(target, preset):
             shutil.rmtree(work)
             return _result(read_preset(target, name), "already here", base)
         for file in (CARD_FILE, SAMPLES_FILE):
             with contextlib.suppress(DownloadError):  # a preset is whole without them
-                _fetch_from(base, file, work, progress)
-        return _finish(preset, [_within(base), *preset.weights.sources], target, base, progress)
+                _fetch_from(base, file, work, how)
+        return _finish(preset, [_within(base), *preset.weights.sources], target, base, how)
 
 
-def _pull_named(
-    found: Preset, progress: PullProgress | None, force: bool, places: Sequence[str] = ()
-) -> PullResult:
+def _pull_named(found: Preset, how: _How, places: Sequence[str] = ()) -> PullResult:
     """Pull the weights of a preset that is known here, from ``places`` or its own sources."""
-    if found.weights_path is not None and (found.origin != "pulled" or not force):
+    if found.weights_path is not None and (found.origin != "pulled" or not how.force):
         fault, _ = compare(found.weights_path, found)
         if not fault:
             return _result(found, "already here", found.origin)
@@ -162,14 +169,15 @@ def _pull_named(
             + ("its weights are not in the package." if exist else "no trained weights exist yet."),
             f"{how_to_get(found)}.",
         )
-    with workplace(name, _waiting(progress)) as work:
-        if target.exists() and not force and _same_weights(target, found):  # it was waited for
+    with workplace(name, _waiting(how.progress)) as work:
+        if target.exists() and not how.force and _same_weights(target, found):  # it was waited for
             shutil.rmtree(work)
             return _result(read_preset(target, name, "pulled"), "already here", origin)
         for file in LIMITS:
+            (work / file).unlink(missing_ok=True)  # a link there is not written through
             if (found.folder / file).is_file():
                 shutil.copy2(found.folder / file, work)
-        return _finish(_checked(work, name, "file:"), sources, target, origin, progress)
+        return _finish(checked(work, name, "file:"), sources, target, origin, how)
 
 
 def _finish(
@@ -177,7 +185,7 @@ def _finish(
     sources: list[str],
     target: Path,
     origin: str,
-    progress: PullProgress | None,
+    how: _How,
 ) -> PullResult:
     """Fetch the weights into the preset's workplace and put the folder in its place."""
     work = preset.folder
@@ -185,14 +193,15 @@ def _finish(
     errors: list[HvaeError] = []
     for source in sources:
         try:
-            fetch_file(source, work / WEIGHTS_FILE, promise, _named(progress, WEIGHTS_FILE))
+            told = _named(how.progress, WEIGHTS_FILE)
+            fetch_file(source, work / WEIGHTS_FILE, promise, told, how.patience)
             break
         except HvaeError as error:
             errors.append(error)
     else:
         raise errors[0]
     try:
-        _check_tensors(preset, read_header(work / WEIGHTS_FILE))
+        check_tensors(preset, read_header(work / WEIGHTS_FILE))
     except WeightsError as error:
         (work / WEIGHTS_FILE).unlink()
         raise PresetError(error.message, error.hint) from error
@@ -200,22 +209,6 @@ def _finish(
     clear_except(work, (*FILES, ORIGIN_FILE))
     swap_in(work, target)
     return _result(read_preset(target, preset.name), "pulled", origin)
-
-
-def _check_tensors(preset: Preset, header: Header) -> None:
-    """Refuse tensors that are no model's, and fewer than the configuration asks for.
-
-    Raises:
-        WeightsError: of the first such tensor.
-    """
-    for name, entry in header.tensors.items():
-        if not entry.count or len(entry.shape) > MAX_AXES:
-            raise WeightsError(
-                f"The weights of {preset.name!r} hold the tensor {name[:100]!r} of shape "
-                f"{str(list(entry.shape))[:100]}, which no model has.",
-                "They were damaged or made to do harm; take them from where you trust them.",
-            )
-    check_announced(preset.config, header, f"The weights file of {preset.name!r}")
 
 
 def _here_already(source: str, base: str, name: str) -> PullResult | None:
@@ -242,27 +235,10 @@ def _lacks_recorded_weights(preset: Preset) -> bool:
     return is_without and preset.weights.sha256 is not None
 
 
-def _checked(work: Path, name: str, base: str) -> Preset:
-    """The preset in the workplace, if all of it is in order but for the weights to come."""
-    try:
-        preset = read_preset(work, name)
-        for source in preset.weights.sources:
-            check_source(source, f"{name}: weights.sources", named_by=base)
-        preset.config.model.latent_shapes  # noqa: B018  (validates the configuration)
-        if preset.weights.sha256 is None:
-            raise PresetError(
-                f"The preset {name!r} records no weights.sha256, so what comes cannot be checked.",
-                "Ask its author to add it; hvae writes it when a preset is saved.",
-            )
-    except (PresetError, ConfigError):
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    return preset
-
-
-def _fetch_from(base: str, file: str, work: Path, progress: PullProgress | None) -> None:
+def _fetch_from(base: str, file: str, work: Path, how: _How) -> None:
     promise = Promise(limit=LIMITS[file])
-    fetch_file(_within(base, file), work / file, promise, _named(progress, file))
+    told = _named(how.progress, file)
+    fetch_file(_within(base, file), work / file, promise, told, how.patience)
 
 
 def _within(base: str, file: str = WEIGHTS_FILE) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import PresetError, WeightsError
+from hvae_core.files import git_lfs
 from hvae_core.files.digests import file_digest
 from hvae_core.weights.tensors import read_header
 from hvae_core.zoo.finding import find_preset
@@ -76,6 +77,8 @@ def compare(path: Path, preset: Preset) -> tuple[str, str]:
     """
     recorded, size = preset.weights, path.stat().st_size
     if recorded.size is not None and size != recorded.size:
+        if git_lfs.is_pointer(path):
+            return f"is a git-lfs pointer, not the file itself ({git_lfs.HINT})", ""
         return f"has {size} bytes, expected {recorded.size}", ""
     sha256 = file_digest(path)
     if recorded.sha256 is not None and sha256 != recorded.sha256:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvae_core.errors import DownloadError
-from hvae_core.files.replacing import disk_errors
+from hvae_core.files.replacing import disk_errors, replace_file
 from hvae_core.zoo.finding import presets_folder
 
 ORIGIN_FILE = "origin.json"
@@ -46,6 +46,8 @@ def workplace(name: str, waiting: Callable[[], None] | None = None) -> Iterator[
     hint = "Make room or choose another folder; HVAE_HOME sets where presets go."
     with disk_errors(f"write in {presets_folder()}", hint, DownloadError):
         work.parent.mkdir(parents=True, exist_ok=True)
+        if lock_path(name).is_symlink():
+            lock_path(name).unlink()
         lock = filelock.FileLock(lock_path(name))
         try:
             lock.acquire(timeout=0)
@@ -64,7 +66,7 @@ def workplace(name: str, waiting: Callable[[], None] | None = None) -> Iterator[
 
 def note_origin(folder: Path, origin: str) -> None:
     """Write down where a preset came from."""
-    (folder / ORIGIN_FILE).write_text(json.dumps({"source": origin}), encoding="utf-8")
+    replace_file(folder / ORIGIN_FILE, json.dumps({"source": origin}))
 
 
 def read_origin(folder: Path) -> str:

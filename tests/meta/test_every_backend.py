@@ -42,6 +42,7 @@ RUN_ONCE = {
     "unit/core/exporting/test_onnx_export.py": "exports from PyTorch alone",
     "unit/core/files/test_digests_and_versions.py": "files",
     "unit/core/importing/test_choosing.py": CHOICE,
+    "unit/core/importing/test_torch_files.py": "files that PyTorch reads, whatever computes",
     "unit/core/plugins/test_checking.py": "how the contracts are run and reported",
     "unit/core/plugins/test_contract_kit.py": "what importing a component changes",
     "unit/core/plugins/test_foreign_data.py": CHOICE,

@@ -7,8 +7,11 @@ import hashlib
 import http.server
 import io
 import json
+import math
+import os
 import threading
 import time
+import types
 import urllib.request
 from collections.abc import Iterator
 from http.client import HTTPMessage as Message
@@ -17,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from hvae_core.errors import DownloadError
-from hvae_core.fetching import transfer
+from hvae_core.fetching import connections, transfer
 from hvae_core.fetching.download import MissingFileError, fetch
 
 CONTENT = bytes(range(256)) * 4000
@@ -287,7 +290,7 @@ def test_a_missing_local_file(tmp_path: Path) -> None:
 
 def test_encryption_does_not_end_on_the_way() -> None:
     request = urllib.request.Request("https://host/file")
-    handler = transfer._Redirects()
+    handler = connections.Redirects()
 
     def follow(url: str) -> urllib.request.Request | None:
         return handler.redirect_request(request, io.BytesIO(), 302, "", Message(), url)
@@ -321,3 +324,71 @@ def test_a_target_that_cannot_be_written_is_one_sentence(server: Server, tmp_pat
     (tmp_path / "file").write_text("")
     with pytest.raises(DownloadError, match="Cannot write"):
         fetch(server.url, tmp_path / "file" / "x")
+
+
+def test_a_slow_server_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "WINDOW", 1e-9)
+    with pytest.raises(DownloadError, match=r"comes too slowly.*--least-rate"):
+        fetch(server.url, tmp_path / "x", sha256=SHA256, least_rate=math.inf)
+    assert (tmp_path / "x.part").exists()
+    fetch(server.url, tmp_path / "x", sha256=SHA256, least_rate=0)
+    with pytest.raises(DownloadError, match="takes longer than 0 seconds"):
+        fetch(server.url, tmp_path / "y", total_time=0)
+
+
+def test_what_the_disk_has_no_room_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = types.SimpleNamespace(free=1000)
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _: room)
+    with pytest.raises(DownloadError, match="has 1,024,000 bytes, and there is room for 1,000"):
+        fetch(server.url, tmp_path / "x")
+    assert names(tmp_path) == set()
+
+
+def test_an_unannounced_length_is_bounded(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.send_length = False
+    monkeypatch.setattr(transfer, "UNANNOUNCED", 1000)
+    with pytest.raises(DownloadError, match="goes on after the 1000 bytes"):
+        fetch(server.url, tmp_path / "x", sha256=SHA256)
+    assert names(tmp_path) == set()
+
+
+def test_links_are_not_written_through(server: Server, tmp_path: Path) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "cache"
+    folder.mkdir()
+    for name in ("x.part", "x.part.json", ".x.lock", "x"):
+        for link in (os.symlink, os.link):
+            victim.write_text("mine")
+            link(victim, folder / name)
+            if name == "x.part":
+                note = {"url": server.url, "version": '"one"'}
+                (folder / "x.part.json").write_text(json.dumps(note))
+            assert fetch(server.url, folder / "x", sha256=SHA256).read_bytes() == CONTENT
+            assert victim.read_text() == "mine" or name == ".x.lock"
+            for path in folder.iterdir():
+                path.unlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(DownloadError, match="no regular file"):
+            fetch(path.as_uri(), tmp_path / "x")
+
+
+def test_a_file_that_is_gone_leaves_no_part(server: Server, tmp_path: Path) -> None:
+    server.cuts = [1000]
+    server.statuses = []
+    with pytest.raises(DownloadError, match="ended after"):
+        fetch(server.url, tmp_path / "x", sha256=SHA256, retries=-1)
+    assert "x.part" in names(tmp_path)
+    server.statuses = [410]
+    with pytest.raises(MissingFileError):
+        fetch(server.url, tmp_path / "x", sha256=SHA256)
+    assert names(tmp_path) == set()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from hvae_core.errors import DownloadError, HvaeError
+from hvae_core.files import replacing as replacing_module
 from hvae_core.files.replacing import (
     LEFTOVER,
     disk_errors,
@@ -189,9 +191,25 @@ def test_an_older_folder_comes_back_where_the_rename_fails(
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", once)
+    monkeypatch.setattr(replacing_module, "_exchange", lambda *_: False)
     with pytest.raises(OSError, match="No space left"), replacing_folder(folder) as work:
         (work / "new.txt").touch()
     assert names(folder) == ["old.txt"]
+    assert names(folder.parent) == ["results"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith(("linux", "darwin")), reason="not possible here")
+def test_a_folder_gives_way_in_one_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, seen = os.replace, []
+
+    def watched(source: Any, target: Any) -> None:
+        seen.append(names(folder))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    with replacing_folder(folder) as work:
+        (work / "new.txt").touch()
+    assert seen == [["new.txt"]]
     assert names(folder.parent) == ["results"]
 
 

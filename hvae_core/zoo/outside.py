@@ -1,0 +1,49 @@
+"""What is checked of a preset that came from outside, before it is installed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from hvae_core.errors import ConfigError, PresetError, WeightsError
+from hvae_core.fetching.addresses import check_source
+from hvae_core.weights.announced import check_announced
+from hvae_core.weights.tensors import Header
+from hvae_core.zoo.preset import Preset, read_preset
+
+#: of a weight; a convolution has four
+MAX_AXES = 8
+
+
+def checked(work: Path, name: str, base: str) -> Preset:
+    """The preset in the workplace, if all of it is in order but for the weights to come."""
+    try:
+        preset = read_preset(work, name)
+        for source in preset.weights.sources:
+            check_source(source, f"{name}: weights.sources", named_by=base)
+        preset.config.model.latent_shapes  # noqa: B018  (validates the configuration)
+        if preset.weights.sha256 is None:
+            raise PresetError(
+                f"The preset {name!r} records no weights.sha256, so what comes cannot be checked.",
+                "Ask its author to add it; hvae writes it when a preset is saved.",
+            )
+    except (PresetError, ConfigError):
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    return preset
+
+
+def check_tensors(preset: Preset, header: Header) -> None:
+    """Refuse tensors that are no model's, and fewer than the configuration asks for.
+
+    Raises:
+        WeightsError: of the first such tensor.
+    """
+    for name, entry in header.tensors.items():
+        if not entry.count or len(entry.shape) > MAX_AXES:
+            raise WeightsError(
+                f"The weights of {preset.name!r} hold the tensor {name[:100]!r} of shape "
+                f"{str(list(entry.shape))[:100]}, which no model has.",
+                "They were damaged or made to do harm; take them from where you trust them.",
+            )
+    check_announced(preset.config, header, f"The weights file of {preset.name!r}")
