@@ -37,14 +37,15 @@ def write_digests(folder: Path) -> None:
     (folder / DIGESTS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
-def damaged_file(folder: Path, names: Iterable[str] | None = None) -> str | None:
+def damaged_file(folder: Path, names: Iterable[str], *, all_listed: bool = False) -> str | None:
     """The first file of a folder that is not what ``SHA256SUMS`` says.
 
     A folder without that file, which an older version wrote, is taken as it is.
 
     Args:
         folder: holds the files.
-        names: those to look at; by default all that are listed or there, but hidden ones.
+        names: those to look at, all of which must be listed.
+        all_listed: look at all others that are listed too.
 
     Returns:
         The file's name (``SHA256SUMS`` where that is damaged itself), or None: all is well.
@@ -59,10 +60,7 @@ def damaged_file(folder: Path, names: Iterable[str] | None = None) -> str | None
     digests = {line["name"]: line["digest"] for line in lines if line}
     if len(digests) < len(lines) or not text.endswith("\n"):
         return DIGESTS_FILE
-    if names is None:
-        there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        names = sorted(there.union(digests) - {DIGESTS_FILE})
-    for name in names:
+    for name in sorted({*names, *(digests if all_listed else ())}):
         try:
             if file_digest(folder / name) != digests.get(name):
                 return name

@@ -29,6 +29,7 @@ MODEL_FILE = "model.safetensors"
 EMA_FILE = "ema.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "state.json"
+FILES = (MODEL_FILE, EMA_FILE, OPTIMIZER_FILE, STATE_FILE)
 _EMA = "ema."
 _DAMAGED = "damaged-"
 
@@ -212,7 +213,8 @@ def check_files(folder: Path, *names: str) -> None:
     Raises:
         WeightsError: a file is missing or damaged.
     """
-    damaged = damaged_file(folder, names or None)
+    there = [name for name in FILES if (folder / name).exists()]
+    damaged = damaged_file(folder, names or there, all_listed=not names)
     if damaged is not None:
         what = "is damaged" if (folder / damaged).exists() else "is missing"
         against = "" if damaged == DIGESTS_FILE else f" (checked against {DIGESTS_FILE})"

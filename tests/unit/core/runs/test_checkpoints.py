@@ -128,6 +128,12 @@ def test_the_state_of_an_older_version_is_checked_by_what_it_holds(tmp_path, cha
         checkpoints.load(1)
 
 
+def test_a_file_of_the_users_own_beside_it_is_no_damage(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    (checkpoints.save(1, make(1)) / "preset.yaml").write_text("mine")
+    assert checkpoints.load_newest()[0] == 1
+
+
 def test_the_checksums_are_those_of_sha256sum(tmp_path):
     folder = Checkpoints(tmp_path).save(1, make(1))
     lines = [f"{hashlib.sha256((folder / n).read_bytes()).hexdigest()}  {n}\n" for n in FILES]
