@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -106,3 +107,58 @@ def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.n
             )
     chosen = source.batch(np.asarray(indices))
     return dataset.transform(chosen, np.random.default_rng(0), False)
+
+
+def read_images(paths: Sequence[str], model: HierarchicalVAE | ExportedModel) -> np.ndarray:
+    """Images as the model takes them, uint8 [B, H, W, C], in the order of the paths.
+
+    Args:
+        paths: image files (see `read_image`), folders of them, and ``.npz`` archives with an array
+            ``images`` of the model's shape, or one array of another name.
+        model: the model.
+
+    Raises:
+        DataError: a path is none of these, or holds no image; names it.
+        BadInputError: an archive's images are not of the model's shape; names it.
+    """
+    import numpy as np
+
+    from hvae_core.data.image_files import SUFFIXES, list_images
+
+    found = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            files = list_images(path)
+            if not files:
+                raise DataError(
+                    f"{path} has no images.", f"Images end in {', '.join(sorted(SUFFIXES))}."
+                )
+            found += [read_image(str(file), model)[None] for file in files]
+        elif path.suffix.lower() == ".npz":
+            found.append(_read_archive(path, model))
+        else:
+            found.append(read_image(str(path), model)[None])
+    return np.concatenate(found)
+
+
+def _read_archive(path: Path, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
+    import zipfile
+
+    import numpy as np
+
+    from hvae_core.inference.arguments import check_images
+
+    if not path.is_file():
+        raise DataError(f"There is no file {path}.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            name = "images" if "images" in archive.files else "".join(archive.files[:1])
+            if name != "images" and len(archive.files) != 1:
+                raise DataError(
+                    f"{path} has the arrays {', '.join(archive.files) or 'none'}; expected one "
+                    "called images.",
+                )
+            images = archive[name]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be read as an .npz archive: {error}.") from None
+    return check_images(model, images, str(path))

@@ -19,6 +19,8 @@ COMMANDS = {
     "train": ("hvae_core.cli.train", "Train a model, or go on with a run."),
     "sample": ("hvae_core.cli.sample", "Draw images from a model's prior."),
     "reconstruct": ("hvae_core.cli.reconstruct", "Encode images and draw them again."),
+    "encode": ("hvae_core.cli.encode", "Write the latents of images."),
+    "decode": ("hvae_core.cli.decode", "Make images of latents."),
     "interpolate": ("hvae_core.cli.interpolate", "Walk from one image to another."),
     "explore": ("hvae_core.cli.explore", "Try models out on a local page."),
     "evaluate": ("hvae_core.cli.evaluate", "Measure a model on a data set."),

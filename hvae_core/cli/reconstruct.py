@@ -12,13 +12,16 @@ from hvae_core.cli.images import (
     dataset_images,
     dataset_options,
     other_ways,
-    read_image,
+    read_images,
 )
 
 
 @click.command()
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
-@click.option("--images", multiple=True, metavar="FILE", help="An image of yours. Repeatable.")
+@click.option(
+    "--images", multiple=True, metavar="FILE|DIR|NPZ",
+    help="An image of yours, a folder of them, or an array. Repeatable.",
+)  # fmt: skip
 @dataset_options
 @click.option(
     "--count", type=click.IntRange(min=1), default=8, show_default=True,
@@ -47,8 +50,6 @@ def command(
     With --latents k the rest of the hierarchy is drawn from the prior: what is kept shows what the
     first k latents hold.
     """
-    import numpy as np
-
     from hvae_core.api import load_runnable
     from hvae_core.images.saving import check_output, save_images
     from hvae_core.inference.arguments import check_temperature
@@ -58,7 +59,7 @@ def command(
     kind = check_output(output)
     model = load_runnable(source)
     if images:
-        originals = np.stack([read_image(path, model) for path in images])
+        originals = read_images(images, model)
     else:
         chosen = chosen_dataset(model.config, dataset, overrides)
         model.check_images(chosen.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,24 @@ def check_latents_path(path: str | Path) -> str:
             "Name the file of latents so, such as latents.safetensors.",
         )
     return suffix
+
+
+def check_latents_output(path: str | Path) -> None:
+    """Refuse a file that cannot be written, before anything is computed.
+
+    Raises:
+        BadInputError: it has another suffix, is a folder, or its folder cannot be written to.
+    """
+    check_latents_path(path)
+    target = Path(path)
+    folder = target.parent
+    while not folder.exists():
+        folder = folder.parent
+    if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInputError(
+            f"The output {target} cannot be written: it is a folder, or {folder} is no folder that "
+            "can be written to."
+        )
 
 
 def write_latents(arrays: Mapping[str, np.ndarray], layers: int, path: Path) -> Path:

@@ -165,6 +165,15 @@ CASES = {
     "damaged image": (
         nothing, "reconstruct ./tiny --images noise.png", "noise.png cannot be read as an image",
     ),
+    "missing latents": (nothing, "decode ./tiny no.npz", "There is no file no.npz"),
+    "latents of a strange name": (nothing, "decode ./tiny noise.png", "noise.png is neither"),
+    "weights for latents": (
+        nothing, "decode ./tiny ./tiny/model.safetensors", "model.safetensors holds no latents",
+    ),
+    "odd output for latents": (nothing, "encode ./tiny -o z.pt", "z.pt is neither"),
+    "too many layers": (nothing, "encode ./tiny --images fine.png --layers 99", "layers is 99"),
+    "a folder without images": (nothing, "encode ./tiny --images tiny", "tiny has no images"),
+    "a missing archive": (nothing, "encode ./tiny --images no.npz", "There is no file no.npz"),
     "too many latents": (
         nothing, "reconstruct ./tiny --images fine.png --latents 99", "latents is 99",
     ),

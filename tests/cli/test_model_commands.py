@@ -75,6 +75,37 @@ def test_reconstruct_files_and_data(preset, capsys, tmp_path):
 
 
 @pytest.mark.every_backend
+def test_encode_and_decode_are_reconstruct(preset, capsys, tmp_path):
+    chosen = ["--count", 3, "--seed", 4]
+    run(capsys, "reconstruct", preset, *chosen, "-o", tmp_path / "r.npz")
+    for file in (tmp_path / "z.safetensors", tmp_path / "z.npz"):
+        out = run(capsys, "encode", preset, *chosen, "-o", file, "--json")
+        told = json.loads(out)
+        assert told["shapes"] == [[1, 1, 2], [8, 8, 2]]
+        assert len(told["kl_per_layer"]) == 2
+        run(capsys, "decode", preset, file, "--seed", 4, "-o", tmp_path / "d.npz")
+        with np.load(tmp_path / "r.npz") as ours, np.load(tmp_path / "d.npz") as theirs:
+            np.testing.assert_array_equal(ours["images"], theirs["images"])
+
+
+def test_encode_files_folders_and_arrays(preset, capsys, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.full((20, 30, 3), 99, np.uint8)).save(tmp_path / "photos" / name)
+    np.savez(tmp_path / "x.npz", images=np.zeros((3, 8, 8, 1), np.uint8))
+    file = tmp_path / "z.safetensors"
+    images = [tmp_path / "photos", tmp_path / "photos" / "a.png", tmp_path / "x.npz"]
+    given = [word for path in images for word in ("--images", path)]
+    out = run(capsys, "encode", preset, *given, "--layers", 1, "--mean", "-o", file)
+    assert out == f"{file}: images 6, latent layers 1\n"
+    latents = hvae.Latents.load(file)
+    np.testing.assert_array_equal(latents.z[0], latents.posterior_mean[0])
+    out = run(capsys, "decode", preset, file, "--pixels", "mode", "-o", tmp_path / "d", "--json")
+    assert json.loads(out) == {"output": str(tmp_path / "d"), "images": 6, "layers": 1}
+    assert len(list((tmp_path / "d").glob("*.png"))) == 6
+
+
+@pytest.mark.every_backend
 def test_interpolate(preset, capsys, tmp_path):
     run(capsys, "interpolate", preset, "--steps", 3, "-o", tmp_path / "i.npz")
     with np.load(tmp_path / "i.npz") as archive:

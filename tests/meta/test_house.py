@@ -53,6 +53,7 @@ LONG: dict[str, str] = {
 TWINS: dict[str, str] = {
     "bernoulli": "the density, and the likelihood made of it",
     "component": "a configuration's choice of one, and what every one promises",
+    "decode": "an image file's bytes, and the command that decodes latents",
     "evaluate": "the figures, and their command",
     "exponential": "a schedule, and the exponential of a convolution",
     "flow": "the contract of flows, and a flow",

@@ -1,0 +1,61 @@
+"""``hvae decode``: images from a file of latents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hvae_core.cli.common import (
+    batch_size_option,
+    emit,
+    json_option,
+    seed_option,
+    temperature_option,
+)
+
+
+@click.command()
+@click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
+@click.argument("latents", metavar="LATENTS")
+@click.option(
+    "--layers", type=click.IntRange(min=1),
+    help="Use only the first so many of the file's layers; the rest come from the prior.",
+)  # fmt: skip
+@click.option(
+    "--pixels", type=click.Choice(["sample", "mean", "mode"]), default="sample", show_default=True,
+    help="Draw the pixels, or take the likelihood's mean or mode.",
+)  # fmt: skip
+@temperature_option
+@seed_option
+@batch_size_option
+@click.option("-o", "--output", default="decoded.png", show_default=True,
+              help="A grid (.png), an array (.npz), or a folder for a PNG each.")  # fmt: skip
+@json_option
+def command(source: str, latents: str, layers: int | None, **options: Any) -> None:
+    """Make images of LATENTS, a file that hvae encode or Latents.save wrote.
+
+    Layers that the file lacks are drawn from the prior. With the seed and the batch size of the
+    encoding, the images are those of hvae reconstruct.
+    """
+    from hvae_core.api import load_runnable
+    from hvae_core.images.saving import check_output, save_images
+    from hvae_core.inference.arguments import check_temperature
+    from hvae_core.inference.latents import Latents
+
+    output = options["output"]
+    temperature = float(check_temperature(options["temperature"]))
+    check_output(output)
+    known = Latents.load(latents)
+    if layers is not None:
+        known = known.leading(layers)
+    images = load_runnable(source).decode(
+        known,
+        temperature,
+        options["seed"],
+        pixels=options["pixels"],
+        batch_size=options["batch_size"],
+    )
+    save_images([images], output)
+    emit({"output": output, "images": len(images), "layers": len(known.z)}, options["as_json"],
+         [f"{len(images)} images in {output}"])  # fmt: skip
