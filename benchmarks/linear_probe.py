@@ -1,6 +1,6 @@
 """How much a linear classifier reads from latents: MNIST's digits from few labels.
 
-``python benchmarks/linear_probe.py --root DIR [--labels 1000]``, DIR holding MNIST's four idx files.
+``python benchmarks/linear_probe.py --root DIR [--labels 1000]``, DIR holding MNIST's idx files.
 scikit-learn's logistic regression, with its own options, is fitted to the first training images
 and their labels, and measured on all test images. The images are binarized as the model's are,
 drawn once; latents are the means of the posteriors (`model.encode(x, sample=False)`).

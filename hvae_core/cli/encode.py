@@ -7,7 +7,13 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import batch_size_option, emit, json_option, seed_option
-from hvae_core.cli.images import chosen_dataset, dataset_images, dataset_options, read_images
+from hvae_core.cli.images import (
+    chosen_dataset,
+    dataset_images,
+    dataset_options,
+    other_ways,
+    read_images,
+)
 
 
 @click.command()
@@ -55,7 +61,8 @@ def command(
     else:
         chosen = chosen_dataset(model.config, dataset, overrides)
         model.check_images(chosen.shape)
-        originals = dataset_images(chosen, split, range(count))
+        with other_ways("--images FILE"):
+            originals = dataset_images(chosen, split, range(count))
     latents = model.encode(
         originals,
         layers=options["layers"],
