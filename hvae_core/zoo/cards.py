@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hvae_core.config import Component, Config, StageConfig
+from hvae_core.data.given import PYTHON, described
 from hvae_core.importing import formats_that_describe
 from hvae_core.zoo.preset import SAMPLES_FILE, Preset, how_to_get, train_command
 
@@ -174,6 +175,8 @@ def _component(component: Component) -> str:
 
 
 def _data(config: Config) -> str:
+    if config.data.name == PYTHON:
+        return f"A program's own images: {described(config.data)}."
     return f"{_component(config.data)}: {config.data.spec.summary}"
 
 

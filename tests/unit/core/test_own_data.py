@@ -56,6 +56,8 @@ def test_a_run_on_an_array_has_its_images_and_can_be_used(run, tmp_path):
     assert model.sample(2).shape == (2, 8, 8, 1)
     preset = model.save(tmp_path / "preset")
     assert hvae.load(preset).config.data.name == "python"
+    card = (preset / "README.md").read_text()
+    assert "own images: the 400 train and 50 test images (8x8x1) of a numpy.ndarray." in card
     assert command("sample", preset, "-n", "1", "-o", tmp_path / "one.png") == 0
 
 

@@ -1,6 +1,9 @@
-"""Repositories in folders, which the library reads as it reads the Hub's."""
+"""Repositories in folders, which the library reads as it reads the Hub's; and a loopback Hub."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from PIL import Image
 pytest.importorskip("datasets")
 
 import datasets
+from hub_server import COMMIT, serve
 
 from hvae_core.config import parse_config
 from hvae_core.errors import DataError, MissingDependencyError
@@ -135,3 +139,45 @@ def test_a_missing_library_is_told(monkeypatch, repository):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'hvae\[hub-data\]'"):
         hub(repository).load("train")
+
+
+HUB = """
+import os
+import numpy as np
+from hvae_core.config import parse_config
+
+def images(home, **options):
+    os.environ["HVAE_HOME"] = home
+    data = {"name": "hub", "repository": "owner/name", "config": "plain", **options}
+    source = parse_config({"data": data}).data.build().load("train")
+    return source.batch(np.arange(15))
+
+cached = images("cached")
+assert (images("streamed", streaming=True) == cached).all()
+print("offline from here")
+os.environ["HVAE_OFFLINE"] = "1"
+assert (images("again") == cached).all()
+np.save("images.npy", cached)
+"""
+
+
+def test_a_repository_of_the_hub_is_downloaded_or_streamed(repository, tmp_path):
+    asked = []
+    server = serve(Path(repository), "owner/name", asked)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", HUB],
+            cwd=tmp_path,
+            env={
+                **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
+                "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+                "HF_HOME": str(tmp_path / "hf"),
+            },
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "images.npy"), IMAGES[:15])
+    assert any(COMMIT in path and path.endswith("of-00001.parquet") for path in asked)
