@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, with a backend other than PyTorch, what is run once."""
-    if os.environ.get("KERAS_BACKEND", "torch") == "torch":
+    """Leave out, with a backend other than PyTorch, what is run once; not if all is asked for."""
+    if os.environ.get("KERAS_BACKEND", "torch") == "torch" or os.environ.get("HVAE_TEST_ALL"):
         return
     once = [item for item in items if not item.get_closest_marker("every_backend")]
     if once:

@@ -1,6 +1,7 @@
 """Changelog fragments, the citation, and what GitHub reads say what the rest of the tree says."""
 
 import configparser
+import itertools
 import re
 import tomllib
 from pathlib import Path
@@ -44,11 +45,19 @@ def test_the_citation_is_of_this_version():
     ]
 
 
+def spread(name):
+    """The environments that a section's name means: {a,b}-c is a-c and b-c."""
+    parts = [part.strip("{}").split(",") for part in re.split(r"(\{[^}]*\})", name)]
+    return ["".join(chosen) for chosen in itertools.product(*parts)]
+
+
 def test_the_workflow_runs_every_tox_environment():
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini", encoding="utf-8")
     expected = set(re.split(r"[,\s]+", tox["tox"]["env_list"].strip()))
-    expected |= {name.partition(":")[2] for name in tox.sections() if name.startswith("testenv:")}
+    for name in tox.sections():
+        if name.startswith("testenv:"):
+            expected |= set(spread(name.removeprefix("testenv:")))
     matrix = read(ROOT / ".github/workflows/tests.yml")["jobs"]["tox"]["strategy"]["matrix"]
     environments = {*matrix["environment"], *(row["environment"] for row in matrix["include"])}
     assert environments == expected
