@@ -1,0 +1,41 @@
+"""Some kills and full disks of a pull; ``python tests/faults/report.py`` tries all."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import json, tempfile
+from pathlib import Path
+
+import hvae_core.zoo.pulling, hvae_core.zoo.pruning
+import pulling_faults as faults
+
+figures = [(held, tried, wrong) for _, held, tried, wrong in faults.figures(25)]
+
+# The harness can fail: a preset that is copied to its place, not renamed.
+import shutil
+from hvae_core.zoo import pulling
+
+pulling.swap_in = lambda finished, target: shutil.copytree(finished, target, dirs_exist_ok=True)
+with tempfile.TemporaryDirectory() as folder:
+    pulls = faults.Pulls(Path(folder), True)
+    broken = next(filter(None, map(pulls.killed, range(pulls.operations, 0, -1))), "")
+print(json.dumps([figures, broken]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX system")
+def test_a_killed_pull_and_one_on_a_full_disk_leave_a_whole_preset():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    figures, broken = json.loads(done.stdout.splitlines()[-1])
+    assert len(figures) == 4
+    assert all(held == tried >= 4 and not wrong for held, tried, wrong in figures), figures
+    assert "no whole preset" in broken
