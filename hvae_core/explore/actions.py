@@ -1,4 +1,4 @@
-"""What the page does with a model: sample, reconstruct, interpolate, KL of each layer.
+"""What the page does with a model: sample, reconstruct, edit, interpolate, KL of each layer.
 
 Each shape is compiled once: samples are drawn in batches of one size, and a reconstruction from the
 first k latents is drawn by the same program for every k. For that, the image's latents are taken as
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,6 +98,56 @@ def reconstruct(
     if model.likelihood.unit == "bits/dim":
         cost = cost / (image.size * math.log(2))
     return Reconstruction(drawn, kl, cost, model.likelihood.unit)
+
+
+def edit(
+    model: HierarchicalVAE,
+    image: np.ndarray,
+    kept: Sequence[int],
+    other: np.ndarray | None = None,
+    move: tuple[int, int, float] | None = None,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> np.ndarray:
+    """``image`` again with some of its latents: uint8 [H, W, C].
+
+    Args:
+        model: the model.
+        image: uint8 [H, W, C].
+        kept: the layers, from 0 on, whose latents are the image's.
+        other: an image whose latents the other layers have; None: they come from the prior.
+        move: a layer, a channel of it, and by how many of the prior's standard deviations its
+            latent is moved, at every place; nothing in a layer that comes from the prior.
+        temperature: factor of the prior's standard deviations, for what comes from it.
+        seed: of the noise.
+
+    Raises:
+        BadInputError: an image or an argument does not fit the model.
+    """
+    layers = range(len(model.latent_shapes))
+    if not set(kept) <= set(layers):
+        raise BadInputError(f"The model has the layers 1 to {len(layers)}.")
+    mine = model.encode(image[None], seed=seed)
+    theirs = mine if other is None else model.encode(other[None], seed=seed)
+    z: list[np.ndarray | None] = []
+    for place in layers:
+        source = mine if place in kept else theirs
+        latent = source.z[place]
+        assert latent is not None
+        assert source.prior_log_std is not None
+        if move is not None and move[0] == place:
+            channel = check_count(move[1], "The channel", 0)
+            if channel >= latent.shape[-1]:
+                raise BadInputError(
+                    f"Layer {place + 1} has {latent.shape[-1]} channels, from 0 on, "
+                    f"not one of number {channel}."
+                )
+            deviation = np.exp(source.prior_log_std[place][..., channel])
+            latent[..., channel] += move[2] * deviation
+        z.append(latent if place in kept or other is not None else None)
+    if all(latent is None for latent in z):
+        return model.sample(1, temperature=temperature, seed=seed)[0]
+    return model.decode(z, temperature=temperature, seed=seed)[0]
 
 
 def interpolate(

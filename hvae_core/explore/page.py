@@ -7,7 +7,13 @@ from typing import Any
 import gradio as gr
 
 from hvae_core.explore.models import Models, describe
-from hvae_core.explore.tabs import interpolate_tab, reconstruct_tab, sample_tab
+from hvae_core.explore.tabs import (
+    edit_tab,
+    interpolate_tab,
+    layer_choices,
+    reconstruct_tab,
+    sample_tab,
+)
 from hvae_core.explore.widgets import on
 
 #: visitors' requests that may wait at once
@@ -38,14 +44,21 @@ def build_page(models: Models) -> gr.Blocks:
                 sample_tab(models, name, page)
             with gr.Tab("Reconstruct"):
                 latents = reconstruct_tab(models, name, len(first.latent_shapes))
+            with gr.Tab("Edit"):
+                kept, moved = edit_tab(models, name, first)
             with gr.Tab("Interpolate"):
                 interpolate_tab(models, name)
 
-        def choose(chosen: str) -> tuple[str, Any]:
+        def choose(chosen: str) -> tuple[str, Any, Any, Any]:
             model = models.load(chosen)
             layers = len(model.latent_shapes)
-            return describe(chosen, model), gr.Slider(maximum=layers, value=layers)
+            return (
+                describe(chosen, model),
+                gr.Slider(maximum=layers, value=layers),
+                gr.CheckboxGroup(layer_choices(model), value=list(range(layers))),
+                gr.Slider(maximum=layers, value=1),
+            )
 
-        on(name.change, choose, [name], [about, latents])
+        on(name.change, choose, [name], [about, latents, kept, moved])
     page.queue(max_size=QUEUE)
     return page

@@ -1,4 +1,4 @@
-"""The page's three tabs. Whatever is computed is in `hvae_core.explore.actions`."""
+"""The page's four tabs. Whatever is computed is in `hvae_core.explore.actions`."""
 
 from __future__ import annotations
 
@@ -97,6 +97,59 @@ def reconstruct_tab(models: Models, name: gr.Dropdown, layers: int) -> gr.Slider
         [seen, drawn, note, plot],
     )
     return latents
+
+
+def layer_choices(model: HierarchicalVAE) -> list[tuple[str, int]]:
+    """The model's latent layers as they are offered: a label, and a number from 0 on."""
+    return [
+        (f"{place + 1} ({height}x{width})", place)
+        for place, (height, width, _) in enumerate(model.latent_shapes)
+    ]
+
+
+def edit_tab(
+    models: Models, name: gr.Dropdown, first: HierarchicalVAE
+) -> tuple[gr.CheckboxGroup, gr.Slider]:
+    """Decode chosen layers of an image; gives what has the number of layers in it."""
+    layers = len(first.latent_shapes)
+    with gr.Row():
+        with gr.Column(scale=1, min_width=260):
+            upload = upload_field("Image")
+            draw = gr.Button("Let the model draw one", size="sm")
+            kept = gr.CheckboxGroup(
+                layer_choices(first), value=list(range(layers)), label="Layers of this image",
+                info="Coarsest first. The others come from the image below, or else the prior.",
+            )  # fmt: skip
+            other = upload_field("Another image, if you like")
+            draw_other = gr.Button("Let the model draw one", size="sm")
+        with gr.Column(scale=1, min_width=260):
+            layer = gr.Slider(1, layers, value=1, step=1, label="Layer to move")
+            channel = gr.Number(0, label="Channel of it", precision=0, minimum=0)
+            shift = gr.Slider(
+                -4, 4, value=0, step=0.25, label="Move",
+                info="In the prior's standard deviations, at every place.",
+            )  # fmt: skip
+            temperature = temperature_field()
+            seed = seed_field()
+            button = gr.Button("Decode", variant="primary")
+            picture = picture_field("Decoded")
+
+    def decode(
+        name: str, path: str | None, kept: list[int], other: str | None, layer: float,
+        channel: float | None, shift: float, temperature: float, seed: float,
+    ) -> np.ndarray:  # fmt: skip
+        model = models.load(name)
+        image = _uploaded(model, path, "an image", seed).pixels
+        second = None if other is None else _uploaded(model, other, "another image", seed).pixels
+        move = (int(layer) - 1, whole(channel), float(shift)) if shift else None
+        drawn = actions.edit(model, image, kept, second, move, temperature, whole(seed))
+        return rgb(actions.enlarged(drawn))
+
+    on(draw.click, drawer(models), [name, seed], [upload])
+    on(draw_other.click, drawer(models, 1), [name, seed], [other])
+    fields = [name, upload, kept, other, layer, channel, shift, temperature, seed]
+    on(button.click, decode, fields, [picture])
+    return kept, layer
 
 
 def interpolate_tab(models: Models, name: gr.Dropdown) -> None:

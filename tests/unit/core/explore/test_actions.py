@@ -57,6 +57,26 @@ def test_reconstructions_are_the_model_s(latents, model, image):
     assert agreement(done.drawn, expected[0]) > 0.98
 
 
+def test_edits_keep_exchange_and_move_latents(model, image):
+    whole, some = (model.reconstruct(image[None], k, seed=4, temperature=0.5) for k in (4, 2))
+    np.testing.assert_array_equal(actions.edit(model, image, range(4), seed=4), whole[0])
+    kept = actions.edit(model, image, [0, 1], temperature=0.5, seed=4)
+    np.testing.assert_array_equal(kept, some[0])
+    np.testing.assert_array_equal(
+        actions.edit(model, image, [], temperature=0.5, seed=4),
+        model.sample(1, temperature=0.5, seed=4)[0],
+    )
+    other = model.sample(1, seed=6)[0]
+    exchanged = actions.edit(model, image, [], other, seed=4)
+    np.testing.assert_array_equal(exchanged, model.reconstruct(other[None], seed=4)[0])
+    moved = actions.edit(model, image, range(4), move=(3, 1, 4.0), seed=4)
+    assert (moved != whole[0]).any()
+    with pytest.raises(BadInputError, match="Layer 4 has 2 channels, from 0 on, not one of num"):
+        actions.edit(model, image, range(4), move=(3, 2, 1.0))
+    with pytest.raises(BadInputError, match="the layers 1 to 4"):
+        actions.edit(model, image, [7])
+
+
 def test_the_kl_and_the_bound_are_the_model_s(model, image):
     done = actions.reconstruct(model, image, 3, seed=4)
     out = model.elbo(image[None], noise=latent_noise(model, [0], 4))

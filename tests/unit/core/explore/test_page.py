@@ -21,7 +21,7 @@ def page():
 def test_it_has_the_tabs_and_the_presets(page):
     parts = json.loads(json.dumps(page.get_config_file()["components"], default=str))
     tabs = [part["props"]["label"] for part in parts if part["type"] == "tabitem"]
-    assert tabs == ["Sample", "Reconstruct", "Interpolate"]
+    assert tabs == ["Sample", "Reconstruct", "Edit", "Interpolate"]
     menu = next(part for part in parts if part["type"] == "dropdown")
     assert ["digits-vdvae", "digits-vdvae"] in menu["props"]["choices"]
     latents = next(part for part in parts if part["props"].get("label") == "Latents kept")
