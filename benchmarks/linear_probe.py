@@ -3,9 +3,8 @@
 ``python benchmarks/linear_probe.py --root DIR [--labels 1000]``, DIR holding MNIST's idx files.
 scikit-learn's logistic regression, with its own options, is fitted to the first training images
 and their labels, and measured on all test images. The images are binarized as the model's are,
-drawn once; latents are the means of the posteriors (`model.encode(x, sample=False)`). Each vector is
-taken as it is, and standardised: each of its numbers has mean 0 and variance 1 over the training
-images.
+drawn once; latents are the means of the posteriors (`model.encode(x, sample=False)`). Vectors are
+taken as they are, and standardised: each number has mean 0 and variance 1 over the training images.
 """
 
 import argparse
