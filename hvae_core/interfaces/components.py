@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from hvae_core.errors import BadInputError
 from hvae_core.interfaces.outputs import FlowOutput, LayerPosterior, PassOutput, Tensor
 
 
@@ -54,6 +56,15 @@ class Flow(abc.ABC):
 
     #: "exact", "iterative" or None where there is no inverse.
     invertible: ClassVar[Literal["exact", "iterative"] | None] = None
+    #: channels of the context that it was built for, 0: it needs none; set when it is built
+    context_channels: int = 0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let `forward` and `inverse` refuse a context that the flow was not built for."""
+        super().__init_subclass__(**options)
+        for name in ("forward", "inverse"):
+            if name in vars(cls):
+                setattr(cls, name, _checking_context(vars(cls)[name]))
 
     @abc.abstractmethod
     def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
@@ -62,6 +73,24 @@ class Flow(abc.ABC):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """The preimage of ``z``; its log_det is the *forward's*, at the preimage."""
         raise NotImplementedError(f"{type(self).__name__} declares no inverse")
+
+
+def _checking_context(method: Callable[..., FlowOutput]) -> Callable[..., FlowOutput]:
+    @functools.wraps(method)
+    def checked(self: Flow, z: Tensor, context: Tensor | None = None) -> FlowOutput:
+        channels = self.context_channels
+        if channels:
+            name = getattr(self, "name", type(self).__name__)
+            shape = ["B", *z.shape[1:3], channels]
+            wanted = f"The flow {name!r} needs a context [{', '.join(map(str, shape))}]"
+            hint = "A posterior gives it; Flow.context_channels says how many channels it has."
+            if context is None:
+                raise BadInputError(f"{wanted}; none is given.", hint)
+            if len(context.shape) != 4 or list(context.shape[1:]) != shape[1:]:
+                raise BadInputError(f"{wanted}; its shape is {list(context.shape)}.", hint)
+        return method(self, z, context)
+
+    return checked
 
 
 @dataclasses.dataclass(frozen=True)

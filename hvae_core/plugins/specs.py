@@ -103,5 +103,9 @@ class ComponentSpec:
             ) from error
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the builder."""
-        return self.resolve()(*args, **kwargs)
+        """Call the builder. A flow is told what it was built for: `Flow.context_channels`."""
+        built = self.resolve()(*args, **kwargs)
+        if self.kind == "flow":
+            # The builder's arguments: options, latent_shape, context_channels, name.
+            built.context_channels = kwargs.get("context_channels", args[2] if args[2:] else 0)
+        return built

@@ -19,6 +19,7 @@ import pytest
 from keras import ops
 
 from hvae_core.backends.compiling import Program, value_and_grad
+from hvae_core.errors import BadInputError
 from hvae_core.interfaces import Flow, Shape3, Tensor
 from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of
@@ -167,6 +168,21 @@ class FlowContract(LayerContract):
             error = np.abs(ops.convert_to_numpy(both)).max()
             bound = self.gradient_tolerance * (1.0 + size)
             assert error < bound, f"the inverse's gradient to {variable.path} is off by {error}"
+
+    def test_it_tells_its_context_and_refuses_another(
+        self, config: dict[str, Any], case: Any
+    ) -> None:
+        """`Flow.context_channels` is what it asked for; without it, or with another, a sentence."""
+        flow, width = self.trial(config, case).layer, self.context_width(config, case)
+        assert flow.context_channels == width
+        z, *context = (ops.convert_to_tensor(array) for array in self.inputs(config, case))
+        if not width:
+            return
+        methods = [flow.forward, *([flow.inverse] if flow.invertible else [])]
+        for wrong in (None, context[0][..., :-1], context[0][:, :, 0]):
+            for method in methods:
+                with pytest.raises(BadInputError, match="needs a context"):
+                    method(z, wrong)
 
     def test_it_uses_all_of_the_context_it_asks_for(
         self, config: dict[str, Any], case: Any
