@@ -69,24 +69,35 @@ def show_command(name: str, as_json: bool) -> None:
 @command.command("new")
 @click.argument("name")
 @click.option(
+    "--kind",
+    default="flow",
+    show_default=True,
+    help="What it is to be: block, flow, attention, likelihood, regularizer, dataset, optimizer, "
+    "schedule, tracker, preset, export, import or command.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=".",
     help="The folder to make the package in.  [default: here]",
 )
-def new_command(name: str, output: Path) -> None:
-    """Write a package with a flow NAME: options, tests, entry point; it works as written."""
-    from hvae_core.plugins.scaffold import new_package
+def new_command(name: str, kind: str, output: Path) -> None:
+    """Write a package with a component NAME: options, tests, entry point; it works as written."""
+    import shlex
 
-    folder = new_package(name, output)
+    from hvae_core.plugins.scaffold import CHECKED, new_package
+
+    folder = new_package(name, output, kind)
+    place = folder if folder.is_absolute() else f"./{folder}"
     emit(
         None,
         False,
         [
-            f"{folder} is written. Install and check it with:",
-            f"  pip install -e {folder}",
-            f"  hvae plugins check flow.{name}",
+            f"{folder} is written. Install it with its tests, and try it:",
+            f"  pip install -e {shlex.quote(f'{place}[test]')}",
+            f"  hvae plugins {'check' if kind in CHECKED else 'show'} {kind}.{name}",
+            f"  pytest {shlex.quote(str(folder))}",
         ],
     )
 

@@ -4,12 +4,19 @@ import pytest
 
 from hvae_core.errors import BadInputError
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
-from hvae_core.plugins.testing.checking import check_component
+from hvae_core.plugins.scaffold import ABOUT, CHECKED
+from hvae_core.plugins.specs import KINDS
+from hvae_core.plugins.testing.checking import CONTRACTS, check_component
 
 
 def test_a_kind_without_a_contract_is_refused():
     with pytest.raises(BadInputError, match="no contract"):
         check_component("preset", "zoo", [{}])
+
+
+def test_new_packages_know_which_kinds_have_a_contract():
+    assert set(ABOUT) == set(KINDS)
+    assert set(CHECKED) == set(CONTRACTS)
 
 
 def test_a_sound_component_is_found_sound():
