@@ -18,7 +18,7 @@ def test_every_package_is_listed():
     found = {
         ".".join(path.parent.relative_to(ROOT).parts)
         for name in ("hvae", "hvae_core", "hvae_plugins")
-        for pattern in ("__init__.py", "__init__.py.txt")
+        for pattern in ("__init__.py", "flow.__init__.py.txt")
         for path in (ROOT / name).rglob(pattern)
     }
     assert set(SETUPTOOLS["packages"]) == found | {"hvae_zoo"}
