@@ -21,7 +21,9 @@ def checked(work: Path, name: str, base: str) -> Preset:
         preset = read_preset(work, name)
         for source in preset.weights.sources:
             check_source(source, f"{name}: weights.sources", named_by=base)
-        preset.config.model.latent_shapes  # noqa: B018  (validates the configuration)
+        mirror = getattr(preset.config.data.options, "url", None)
+        if mirror is not None:
+            check_source(str(mirror), f"{name}: data.url", named_by=base)
         if preset.weights.sha256 is None:
             raise PresetError(
                 f"The preset {name!r} records no weights.sha256, so what comes cannot be checked.",

@@ -279,6 +279,8 @@ FAULTS = [
     Fault("wide", "model.width is 1000000000", 2, info={"model": {"width": 10**9}}),
     Fault("deep", "model.decoder_blocks is 1000", 2, info={"model": {"decoder_blocks": 10**20}}),
     Fault("announced", "has 1 tensors with 90,000 parameters", 2, info={"model": {"width": 6000}}),
+    Fault("mirror", "data.url: 'file:///etc' is not allowed", 2,
+          info={"data": {"name": "cifar10", "url": "file:///etc"}}),
     Fault("plugin", "by its own account that is part of the package evil-package", 2,
           info={"model": {"flow": "evil"}, "plugins": {"flow.evil": "evil-package 1"}}),
     Fault("plugin-options", "does not name it and its package", 2,
