@@ -70,6 +70,10 @@ class Flow(abc.ABC):
     def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """Z [B, H, W, C] -> the same shape and log|det dz'/dz| [B] in nats, float32."""
 
+    def call(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
+        """What ``flow(z, context)`` gives: `forward`, which PyTorch's modules call by that name."""
+        return self.forward(z, context)
+
     def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """The preimage of ``z``; its log_det is the *forward's*, at the preimage."""
         raise NotImplementedError(f"{type(self).__name__} declares no inverse")

@@ -34,6 +34,7 @@ RUN_ONCE = {
     "contract/test_datasets.py": "data sets give NumPy arrays",
     "contract/test_learning_rates.py": "schedules are numbers",
     "contract/test_trackers.py": "trackers take numbers",
+    "meta/test_hidden_names.py": "names",
     "meta/test_public_names.py": "names",
     "unit/core/config/test_loading.py": "configurations; Keras names the activations",
     "unit/core/config/test_three_ways.py": "configurations",

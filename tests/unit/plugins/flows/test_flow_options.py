@@ -33,6 +33,17 @@ def z_after(flow, context_channels):
     return ops.convert_to_numpy(out.z)
 
 
+@pytest.mark.parametrize("name", ["sylvester", "conv-sylvester"])
+def test_a_flow_is_called_as_any_layer(name):
+    flow = make(name, 0.1, context_channels=2)
+    rng = np.random.default_rng(1)
+    z, context = (
+        ops.convert_to_tensor(rng.normal(size=(2, 4, 4, c)).astype("float32")) for c in (4, 2)
+    )
+    for one, other in zip(flow(z, context), flow.forward(z, context), strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(one), ops.convert_to_numpy(other))
+
+
 @pytest.mark.parametrize(
     ("options", "basis", "triangles"),
     [
