@@ -43,6 +43,11 @@ class ParameterGroup(Section):
         None, description="in place of train.weight_decay"
     )
 
+    @pydantic.field_validator("weights", mode="before")
+    @classmethod
+    def _one_pattern(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
 
 class TrainConfig(Section):
     """The training options. Norms and losses are in nats per dimension."""
@@ -147,6 +152,11 @@ class TrainConfig(Section):
         default=[], description="where the figures go beside metrics.jsonl; must be installed"
     )
     report: bool = Field(True, description="write report.html at the end, see hvae report")
+
+    @pydantic.field_validator("freeze", mode="before")
+    @classmethod
+    def _one_pattern(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @property
     def optimizer_settings(self) -> OptimizerSettings:

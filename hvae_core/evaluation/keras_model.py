@@ -13,7 +13,7 @@ from keras import ops
 
 from hvae_core.backends.compiling import runs_on_accelerator
 from hvae_core.config import Config
-from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.errors import BackendError, BadInputError, ConfigError
 from hvae_core.evaluation.batches_with_noise import batches_with_noise
 from hvae_core.inference.arguments import check_images, check_seed
 from hvae_core.interfaces import Tensor
@@ -153,6 +153,7 @@ class KerasModel(HierarchicalNetwork):
 
         Raises:
             BadInputError: a loss or metrics are given.
+            BackendError: the backend is OpenVINO, which trains nothing.
         """
         for name in _OF_A_LOSS:
             if options.pop(name, None) is not None:
@@ -160,6 +161,11 @@ class KerasModel(HierarchicalNetwork):
                     f"compile was given {name}, but a hierarchical VAE is trained by its bound.",
                     f"Leave out {name}; the bound and its parts are the metrics.",
                 )
+        if keras.config.backend() == "openvino":
+            raise BackendError(
+                "The backend 'openvino' runs models but cannot train them: it has no gradients.",
+                "Choose another before Keras is imported, such as KERAS_BACKEND=torch.",
+            )
         on_cpu = keras.config.backend() == "tensorflow" and not runs_on_accelerator()
         if on_cpu:  # XLA pays on accelerators
             options.setdefault("jit_compile", False)

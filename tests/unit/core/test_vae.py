@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 import hvae_core as hvae
-from hvae_core.errors import BadInputError, PresetError, WeightsError
+from hvae_core.errors import BadInputError, ConfigError, PresetError, WeightsError
 from hvae_core.vae import HierarchicalVAE
 
 pytestmark = pytest.mark.every_backend
@@ -125,6 +125,14 @@ def test_another_preset_is_not_replaced_unasked(make_model, tmp_path):
     assert (folder / "model.safetensors").read_bytes() != before
     with pytest.raises(PresetError, match="holds a preset already"):
         hvae.load(folder).save(folder)
+
+
+@pytest.mark.parametrize("precision", ["banana", "mixed_float16"])
+def test_a_model_is_loaded_in_a_precision_that_there_is(model, tmp_path, precision):
+    sentence = rf"precision is '{precision}'; expected float32 or mixed_bfloat16\."
+    for path in (tmp_path / "preset", tmp_path / "x.keras"):
+        with pytest.raises(ConfigError, match=sentence):
+            hvae.load(model.save(path, force=True), precision=precision)
 
 
 def test_a_file_that_is_no_model_of_ours_is_told(tmp_path):

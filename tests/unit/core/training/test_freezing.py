@@ -100,6 +100,12 @@ def test_a_pattern_without_a_weight_is_refused(make_model, options, sentence):
         build_step(model, model.config.train)
 
 
+def test_one_pattern_need_be_no_list(make_model):
+    model = make_model(train={"freeze": "encoder", "parameter_groups": [{"weights": "readout"}]})
+    build_step(model, model.config.train)
+    assert not any(weight.trainable for weight in model.encoder.weights)
+
+
 def test_a_model_object_is_trained_on(make_model, images, tmp_path):
     model = make_model(train=TRAIN)
     model.encoder.trainable = False
