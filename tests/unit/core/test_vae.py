@@ -30,9 +30,7 @@ def assert_same(one, other, images):
     found = arrays(other)
     for name, array in arrays(one).items():
         np.testing.assert_array_equal(array, found[name])
-    np.testing.assert_array_equal(one.sample(2), other.sample(2))
-    mean, again = (ops.convert_to_numpy(m(images)) for m in (one, other))
-    np.testing.assert_array_equal(mean, again)
+    np.testing.assert_array_equal(one.reconstruct(images), other.reconstruct(images))
 
 
 def by_file(model, tmp_path):
@@ -68,7 +66,8 @@ def test_every_part_of_the_rich_model_goes_through_a_file(make_model, images, tm
 def test_a_clone_has_fresh_weights_and_the_configuration(make_model):
     model = make_model(random_weights=False)
     start = arrays(model)
-    model.decoder.weights[0].assign(ops.ones_like(model.decoder.weights[0]))
+    first = model.decoder.weights[0]
+    first.assign(np.ones(first.shape, "float32"))
     model.encoder.trainable = False
     for clone in (
         keras.models.clone_model(model),
