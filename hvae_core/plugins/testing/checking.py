@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,22 @@ class TestComponent({contract}):
 
 @dataclasses.dataclass
 class CheckReport:
-    """How the tests ended: numbers, and the names of those that failed with the last line."""
+    """How the tests ended: numbers, and the names of those that failed with the last line.
+
+    ``tell``, where one is given, is called with each line that is told while they run.
+    """
 
     passed: int = 0
     skipped: int = 0
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
+    #: why tests were skipped, and how many
+    skips: dict[str, int] = dataclasses.field(default_factory=dict)
+    tell: dataclasses.InitVar[Callable[[str], None] | None] = None
+
+    def __post_init__(self, tell: Callable[[str], None] | None) -> None:
+        self._tell = tell or (lambda line: None)
+        #: by cause: the traceback of the first test that failed of it
+        self._causes: dict[str, str] = {}
 
     @property
     def sound(self) -> bool:
@@ -49,24 +61,55 @@ class CheckReport:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Count a test's end; a hook of pytest."""
+        name = report.nodeid.rpartition("::")[2]
         if report.failed:
-            name = report.nodeid.rpartition("::")[2]
-            lines = str(report.longrepr or "").splitlines()
-            errors = [line[1:].strip() for line in lines if line.startswith("E ")]
-            self.failures[name] = errors[0] if errors else "failed"
+            text = str(report.longrepr or "")
+            errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
+            self._failed(name, errors[0] if errors else "failed", text)
         elif report.skipped:
+            # Of a skip pytest keeps file, line and "Skipped: why".
+            why = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")
+            why = why.removeprefix("Skipped: ") or "no reason is given"
             self.skipped += 1
+            self.skips[why] = self.skips.get(why, 0) + 1
+            self._tell(f"skipped  {_readable(name)}: {why}")
         elif report.when == "call":
             self.passed += 1
+            self._tell(f"passed   {_readable(name)}")
 
     def pytest_collectreport(self, report: Any) -> None:
         """Count a failure to collect; a hook of pytest."""
         if report.failed:
-            self.failures["collection"] = str(report.longrepr).strip().splitlines()[-1]
+            text = str(report.longrepr)
+            self._failed("collection", text.strip().splitlines()[-1], text)
+
+    def _failed(self, name: str, error: str, text: str) -> None:
+        self.failures[name] = error
+        self._tell(f"FAILED   {_readable(name)}: {error}")
+        # Numbers differ from one shape to the next; the cause is the same.
+        self._causes.setdefault(re.sub(r"[\d.e+-]+", "#", error), text)
+
+    def explain(self) -> None:
+        """Tell the traceback of the first failure of each cause."""
+        for text in self._causes.values():
+            self._tell("")
+            for line in text.rstrip().splitlines():
+                self._tell(line)
+
+
+def _readable(name: str) -> str:
+    """``test_it_learns[-]`` as "it learns"."""
+    plain, bracket, case = name.partition("[")
+    case = case.removesuffix("]").strip("-")
+    words = plain.removeprefix("test_").replace("_", " ")
+    return f"{words} [{case}]" if bracket and case else words
 
 
 def check_component(
-    kind: str, name: str, configs: Sequence[Mapping[str, Any]], verbose: bool = False
+    kind: str,
+    name: str,
+    configs: Sequence[Mapping[str, Any]],
+    tell: Callable[[str], None] | None = None,
 ) -> CheckReport:
     """Run the contract of ``kind`` on an installed component, on the active backend.
 
@@ -74,7 +117,7 @@ def check_component(
         kind: the component's kind.
         name: its name.
         configs: the options to try it with.
-        verbose: let pytest print to stdout.
+        tell: called with a line for each test, and at the end with a traceback for each cause.
 
     Raises:
         BadInputError: the kind has no contract.
@@ -89,7 +132,7 @@ def check_component(
         import pytest
     except ImportError:
         raise MissingDependencyError.for_extra("pytest", "test", "Checking a component") from None
-    report = CheckReport()
+    report = CheckReport(tell=tell)
     with tempfile.TemporaryDirectory(prefix="hvae-check-") as folder:
         # Several checks in one process must not share a module's name.
         module = Path(folder) / f"test_{Path(folder).name.replace('-', '_')}.py"
@@ -102,7 +145,10 @@ def check_component(
         settings = Path(folder) / "pytest.ini"
         settings.write_text("[pytest]\n", encoding="utf-8")
         arguments = [str(module), "-c", str(settings), "-p", "no:cacheprovider", "--tb=short"]
-        arguments += ["-v", "-W", "ignore", "--import-mode=importlib"]
-        with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(io.StringIO()):
+        arguments += ["-W", "ignore", "--import-mode=importlib"]
+        # The lines are ours: pytest's name files in a folder that is gone afterwards.
+        arguments += ["--capture=sys"]
+        with contextlib.redirect_stdout(io.StringIO()):
             pytest.main(arguments, plugins=[report])
+    report.explain()
     return report

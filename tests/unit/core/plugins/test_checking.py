@@ -1,12 +1,13 @@
+import sys
 import types
 
 import pytest
 
-from hvae_core.errors import BadInputError
+from hvae_core.errors import BadInputError, MissingDependencyError
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 from hvae_core.plugins.scaffold import ABOUT, CHECKED
 from hvae_core.plugins.specs import KINDS
-from hvae_core.plugins.testing.checking import CONTRACTS, check_component
+from hvae_core.plugins.testing.checking import CONTRACTS, CheckReport, check_component
 
 
 def test_a_kind_without_a_contract_is_refused():
@@ -20,9 +21,35 @@ def test_new_packages_know_which_kinds_have_a_contract():
 
 
 def test_a_sound_component_is_found_sound():
-    report = check_component("dataset", "digits", [{}])
+    lines = []
+    report = check_component("dataset", "digits", [{}], lines.append)
     assert report.sound
     assert report.passed > 5
+    assert len(lines) == report.passed + report.skipped
+    assert "passed   it says what it is" in lines
+
+
+def test_skips_come_with_their_reason():
+    lines = []
+    report = CheckReport(tell=lines.append)
+    for case in ("a", "b"):
+        report.pytest_runtest_logreport(
+            types.SimpleNamespace(
+                nodeid=f"test_x.py::TestX::test_it_fits[{case}]", failed=False, skipped=True,
+                longrepr=("flow.py", 3, "Skipped: it has no weights"),
+            )
+        )  # fmt: skip
+    assert lines == [
+        "skipped  it fits [a]: it has no weights",
+        "skipped  it fits [b]: it has no weights",
+    ]
+    assert report.skips == {"it has no weights": 2}
+
+
+def test_without_pytest_it_is_said_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    with pytest.raises(MissingDependencyError, match=r"pytest, which is not installed.*hvae\[test"):
+        check_component("dataset", "digits", [{}])
 
 
 def test_a_broken_component_is_found_broken():
@@ -36,9 +63,15 @@ def test_a_broken_component_is_found_broken():
 
     module.hvae_component = hvae_component
     manager().register(module)
+    lines = []
     try:
-        report = check_component("likelihood", "hollow", [{}])
+        report = check_component("likelihood", "hollow", [{}], lines.append)
     finally:
         manager().unregister("likelihood", "hollow")
     assert not report.sound
+    told = "\n".join(lines)
+    assert "FAILED   the spec is complete: AssertionError: the summary is empty" in told
+    assert "hvae-check" not in told, "a folder that is gone is named"
+    tracebacks = [n for n, line in enumerate(lines) if line == ""]
+    assert len(tracebacks) < len(report.failures), "one traceback for one cause"
     assert "the summary is empty" in report.failures["test_the_spec_is_complete"]
