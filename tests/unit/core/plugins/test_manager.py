@@ -121,17 +121,17 @@ def test_registering_in_process():
 
     @hookimpl
     def hvae_component():
-        return ComponentSpec(kind="flow", name="mine", summary="", builder=dict)
+        return ComponentSpec(kind="block", name="mine", summary="", builder=dict)
 
     module.hvae_component = hvae_component
     plugins = PluginManager()
     plugins.register(module)
-    assert plugins.get("flow", "mine").build() == {}
+    assert plugins.get("block", "mine").build() == {}
     with pytest.raises(PluginError, match="already"):
         plugins.register(module)
-    plugins.unregister("flow", "mine")
+    plugins.unregister("block", "mine")
     with pytest.raises(PluginError):
-        plugins.get("flow", "mine")
+        plugins.get("block", "mine")
 
 
 def test_registering_again_after_unregistering():
