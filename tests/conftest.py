@@ -40,19 +40,6 @@ def fixtures_folder() -> Path:
     return ROOT / "tests" / "fixtures"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _graphs_as_they_are(request: pytest.FixtureRequest) -> None:
-    """TensorFlow runs graphs without rewriting them first, which takes longer than running them.
-
-    The reference numbers are computed as users compute them.
-    """
-    if os.environ.get("KERAS_BACKEND") == "tensorflow":
-        import tensorflow as tf
-
-        rewritten = "golden" in request.path.parts
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten})
-
-
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     """No test reads or writes the user's cache."""
