@@ -73,7 +73,8 @@ def load(
         return load_keras_file(Path(source), precision)
     config, weights = find_with_weights(source)
     from hvae_core.vae import HierarchicalVAE
-    from hvae_core.weights import check_announced, load_weights, read_header
+    from hvae_core.weights import load_weights, read_header
+    from hvae_core.weights.announced import check_announced
 
     check_announced(config, read_header(weights), str(weights))
     model = HierarchicalVAE(config, precision=precision)

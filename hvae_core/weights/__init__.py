@@ -1,9 +1,9 @@
 """Weights as safetensors, named by the module path: ``decoder.blocks.3.posterior.conv1.kernel``.
 
-Importing this package imports no Keras; the model is handed in.
+Importing this package imports no Keras and no configuration; the model is handed in. `announced`,
+which compares a file with a configuration, is imported by itself.
 """
 
-from hvae_core.weights.announced import check_announced
 from hvae_core.weights.model_weights import (
     assign,
     load_weights,
@@ -25,7 +25,6 @@ __all__ = [
     "Header",
     "TensorEntry",
     "assign",
-    "check_announced",
     "copy_weights",
     "load_weights",
     "model_arrays",
