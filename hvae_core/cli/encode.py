@@ -7,26 +7,12 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import batch_size_option, emit, json_option, seed_option
-from hvae_core.cli.images import (
-    chosen_dataset,
-    dataset_images,
-    dataset_options,
-    other_ways,
-    read_images,
-)
+from hvae_core.cli.images import chosen_images, image_options
 
 
 @click.command()
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
-@click.option(
-    "--images", multiple=True, metavar="FILE|DIR|NPZ",
-    help="An image of yours, a folder of them, or an array. Repeatable.",
-)  # fmt: skip
-@dataset_options
-@click.option(
-    "--count", type=click.IntRange(min=1), default=8, show_default=True,
-    help="Images of the data set, where no --images are given.",
-)  # fmt: skip
+@image_options
 @click.option(
     "--layers", type=click.IntRange(min=1),
     help="Only the first, coarsest so many (else all); nothing after them is computed.",
@@ -56,13 +42,7 @@ def command(
     output = options["output"]
     check_latents_output(output)
     model = load_runnable(source)
-    if images:
-        originals = read_images(images, model)
-    else:
-        chosen = chosen_dataset(model.config, dataset, overrides)
-        model.check_images(chosen.shape)
-        with other_ways("--images FILE"):
-            originals = dataset_images(chosen, split, range(count))
+    originals = chosen_images(model, images, dataset, split, overrides, count)
     latents = model.encode(
         originals,
         layers=options["layers"],

@@ -34,6 +34,44 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options ``--images`` and ``--count`` with those of `dataset_options`."""
+    for option in (
+        click.option(
+            "--count", type=click.IntRange(min=1), default=8, show_default=True,
+            help="Images of the data set, where no --images are given.",
+        ),
+        dataset_options,
+        click.option(
+            "--images", multiple=True, metavar="FILE|DIR|NPZ",
+            help="An image of yours, a folder of them, or an array. Repeatable.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def chosen_images(
+    model: HierarchicalVAE | ExportedModel,
+    images: Sequence[str],
+    dataset: str | None,
+    split: str,
+    overrides: Sequence[str],
+    count: int,
+) -> np.ndarray:
+    """The images that a command with `image_options` asks for: uint8 [B, H, W, C].
+
+    Raises:
+        HvaeError: see `read_images`, `chosen_dataset` and `dataset_images`.
+    """
+    if images:
+        return read_images(images, model)
+    chosen = chosen_dataset(model.config, dataset, overrides)
+    model.check_images(chosen.shape)
+    with other_ways("--images FILE"):
+        return dataset_images(chosen, split, range(count))
+
+
 def chosen_dataset(config: Config, name: str | None, overrides: Sequence[str]) -> Dataset:
     """The data set a command asks for: the model's own, or another, with overrides.
 
@@ -142,23 +180,16 @@ def read_images(paths: Sequence[str], model: HierarchicalVAE | ExportedModel) ->
 
 
 def _read_archive(path: Path, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
-    import zipfile
-
-    import numpy as np
-
+    from hvae_core.data.arrays import read_member
     from hvae_core.inference.arguments import check_images
+
+    def choose(names: list[str]) -> str:
+        if "images" not in names and len(names) != 1:
+            raise DataError(
+                f"{path} has the arrays {', '.join(names) or 'none'}; expected one called images."
+            )
+        return "images" if "images" in names else names[0]
 
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            name = "images" if "images" in archive.files else "".join(archive.files[:1])
-            if name != "images" and len(archive.files) != 1:
-                raise DataError(
-                    f"{path} has the arrays {', '.join(archive.files) or 'none'}; expected one "
-                    "called images.",
-                )
-            images = archive[name]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as an .npz archive: {error}.") from None
-    return check_images(model, images, str(path))
+    return check_images(model, read_member(path, choose), str(path))

@@ -7,26 +7,12 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import emit, json_option, seed_option, temperature_option
-from hvae_core.cli.images import (
-    chosen_dataset,
-    dataset_images,
-    dataset_options,
-    other_ways,
-    read_images,
-)
+from hvae_core.cli.images import chosen_images, image_options
 
 
 @click.command()
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
-@click.option(
-    "--images", multiple=True, metavar="FILE|DIR|NPZ",
-    help="An image of yours, a folder of them, or an array. Repeatable.",
-)  # fmt: skip
-@dataset_options
-@click.option(
-    "--count", type=click.IntRange(min=1), default=8, show_default=True,
-    help="Images of the data set, where no --images are given.",
-)  # fmt: skip
+@image_options
 @click.option(
     "--latents", type=click.IntRange(min=0),
     help="So many leading latents from the image, the rest from the prior (else all).",
@@ -58,13 +44,7 @@ def command(
     temperature = float(check_temperature(options["temperature"]))
     kind = check_output(output)
     model = load_runnable(source)
-    if images:
-        originals = read_images(images, model)
-    else:
-        chosen = chosen_dataset(model.config, dataset, overrides)
-        model.check_images(chosen.shape)
-        with other_ways("--images FILE"):
-            originals = dataset_images(chosen, split, range(count))
+    originals = chosen_images(model, images, dataset, split, overrides, count)
     drawn = model.reconstruct(
         originals, latents=options["latents"], seed=options["seed"], temperature=temperature
     )

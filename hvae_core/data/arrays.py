@@ -74,6 +74,22 @@ def read_member(path: Path, choose: Callable[[list[str]], str]) -> np.ndarray:
     Raises:
         DataError: the file is missing, truncated or damaged, or has no such array.
     """
+    (array,) = read_members(path, lambda names: [choose(names)]).values()
+    return array
+
+
+def read_members(
+    path: Path, choose: Callable[[list[str]], list[str]] = list
+) -> dict[str, np.ndarray]:
+    """Read arrays of an ``.npz`` file into memory by name, whatever they hold.
+
+    Args:
+        path: the file.
+        choose: from the names of its arrays, those to read; by default all.
+
+    Raises:
+        DataError: the file is missing, truncated or damaged, or has no such array.
+    """
     archive = _load(path)
     if isinstance(archive, np.ndarray):
         raise DataError(
@@ -81,14 +97,16 @@ def read_member(path: Path, choose: Callable[[list[str]], str]) -> np.ndarray:
             "Give it its own name, or save the array with numpy.savez.",
         )
     with archive:
-        key = choose(archive.files)
-        try:
-            array = archive[key]
-        except Exception as error:
-            raise _damaged(path, error) from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{path} holds {key!r}, which is no array.", "Get it again.")
-    return array
+        arrays = {}
+        for key in choose(archive.files):
+            try:
+                array = archive[key]
+            except Exception as error:
+                raise _damaged(path, error) from error
+            if not isinstance(array, np.ndarray):
+                raise DataError(f"{path} holds {key!r}, which is no array.", "Get it again.")
+            arrays[key] = array
+    return arrays
 
 
 def _load(path: Path, **options: Any) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from hvae_core.data.arrays import read_members
 from hvae_core.errors import BadInputError, DataError, WeightsError
 from hvae_core.files.replacing import disk_errors, replacing
 from hvae_core.weights.tensors import read_metadata, read_tensors, write_tensors
@@ -82,13 +82,15 @@ def read_latents(path: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray
     Raises:
         DataError: the file is missing, damaged, or holds something else.
     """
-    if check_latents_path(path) == ".safetensors":
-        try:
+    suffix = check_latents_path(path)
+    try:
+        if suffix == ".safetensors":
             facts, arrays = read_metadata(path), read_tensors(path)
-        except WeightsError as error:
-            raise no_latents(path, error) from error
-    else:
-        facts, arrays = _read_npz(path)
+        else:
+            arrays = read_members(path)
+            facts = {key: str(arrays.pop(key)) for key in ("format", "layers") if key in arrays}
+    except (WeightsError, DataError) as error:
+        raise no_latents(path, error) from error
     if facts.get("format") != FORMAT:
         raise DataError(
             f"{path} holds no latents.", "Give a file that hvae encode or Latents.save wrote."
@@ -106,16 +108,6 @@ def read_latents(path: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray
                 "Write it again.",
             )
     return arrays, layers
-
-
-def _read_npz(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
-        raise no_latents(path, error) from error
-    facts = {name: str(arrays.pop(name)) for name in ("format", "layers") if name in arrays}
-    return facts, arrays
 
 
 def no_latents(path: str | Path, error: Exception) -> DataError:

@@ -86,6 +86,11 @@ def other_weights(place):
     shutil.copy(place / "wide" / "model.safetensors", place / "tiny" / "model.safetensors")
 
 
+def array_for_archive(place):
+    np.save(place / "array.npy", np.zeros((1, 8, 8, 1), np.uint8))
+    (place / "array.npy").rename(place / "array.npz")
+
+
 def flip_a_byte(place):
     path = place / "tiny" / "model.safetensors"
     data = bytearray(path.read_bytes())
@@ -174,6 +179,9 @@ CASES = {
     "too many layers": (nothing, "encode ./tiny --images fine.png --layers 99", "layers is 99"),
     "a folder without images": (nothing, "encode ./tiny --images tiny", "tiny has no images"),
     "a missing archive": (nothing, "encode ./tiny --images no.npz", "There is no file no.npz"),
+    "an array for an archive": (
+        array_for_archive, "encode ./tiny --images array.npz", "array.npz is an .npy file",
+    ),
     "too many latents": (
         nothing, "reconstruct ./tiny --images fine.png --latents 99", "latents is 99",
     ),

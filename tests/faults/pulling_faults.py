@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from training_faults import Fault, FileOperations, full_from, kill_at, nothing
+from training_faults import Fault, FileOperations, full_from, kill_at, nothing, print_figures
 
 CONFIG = {
     "summary": "a small one",
@@ -230,13 +230,7 @@ def main() -> int:
     import hvae_core.zoo.pruning
     import hvae_core.zoo.pulling  # noqa: F401  (the children need not import them)
 
-    failed = 0
-    for what, held, tried, wrong in figures(parser.parse_args().every):
-        print(f"{what}: {held} of {tried} held", flush=True)
-        for problem in wrong:
-            print(f"  {problem}", flush=True)
-        failed += tried - held
-    return min(failed, 1)
+    return print_figures(figures(parser.parse_args().every))
 
 
 if __name__ == "__main__":

@@ -219,6 +219,8 @@ def test_files_of_other_things_are_refused(encoded, tmp_path):
     (tmp_path / "text.npz").write_text("no archive")
     np.savez(tmp_path / "images.npz", images=np.zeros(3))
     np.savez(tmp_path / "objects.npz", images=np.array([{}]))
+    np.save(tmp_path / "array.npy", shape)
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
     for name, reason in {
         "cut.safetensors": "cut short",
         "weights.safetensors": "holds no latents",
@@ -228,6 +230,7 @@ def test_files_of_other_things_are_refused(encoded, tmp_path):
         "text.npz": "cannot be read as latents",
         "images.npz": "holds no latents",
         "objects.npz": "cannot be read as latents",
+        "array.npz": "is an .npy file",
         "none.npz": "There is no file",
         "none.safetensors": "There is no file",
         "a.pt": "neither a .safetensors nor an .npz",
