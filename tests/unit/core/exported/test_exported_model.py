@@ -104,8 +104,6 @@ def test_all_verbs_are_the_live_model_s(model, folder):
         exported.interpolate(images[0], images[1], steps=3),
         model.interpolate(images[0], images[1], steps=3),
     )
-    ours, theirs = exported.encode(images, layers=2), model.encode(images, layers=2)
-    np.testing.assert_allclose(ours.kl_per_layer, theirs.kl_per_layer, rtol=1e-5)
     np.testing.assert_array_equal(
         exported.decode(exported.encode(images)), exported.reconstruct(images)
     )
@@ -115,6 +113,14 @@ def test_all_verbs_are_the_live_model_s(model, folder):
     np.testing.assert_allclose(
         exported.log_likelihood(images, 3), model.log_likelihood(images, 3), rtol=1e-5
     )
+    # With fresh weights posterior and prior are nearly one, and their KL is rounding.
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        value = ops.convert_to_numpy(variable.value)
+        variable.assign(value + rng.normal(0, 0.5, value.shape).astype("f"))
+    ours, theirs = exported.encode(images, layers=2), model.encode(images, layers=2)
+    np.testing.assert_allclose(ours.kl_per_layer, theirs.kl_per_layer, rtol=1e-5)
+    assert theirs.kl_per_layer.min() > 0.01
 
 
 def test_a_program_computes_what_it_is_asked_for_and_nothing_else(model, folder):
