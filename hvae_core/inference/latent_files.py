@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hvae_core.data.arrays import read_members
 from hvae_core.errors import BadInputError, DataError, WeightsError
 from hvae_core.files.replacing import disk_errors, replacing
 from hvae_core.weights.tensors import read_metadata, read_tensors, write_tensors
@@ -87,6 +86,9 @@ def read_latents(path: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray
         if suffix == ".safetensors":
             facts, arrays = read_metadata(path), read_tensors(path)
         else:
+            # Data sets bring pydantic, which an export's sampling does without.
+            from hvae_core.data.arrays import read_members
+
             arrays = read_members(path)
             facts = {key: str(arrays.pop(key)) for key in ("format", "layers") if key in arrays}
     except (WeightsError, DataError) as error:
