@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -111,14 +111,19 @@ class HierarchicalVAE(Verbs, KerasModel):
         """See `hvae_core.inference.engine.Engine.run`."""
         return self._engine.run(program, inputs)
 
+    def before_compiling(self, tell: Callable[[InferenceProgram], None] | None) -> None:
+        """Have ``tell`` called with each program before it is compiled, which may take minutes."""
+        self._engine.before_compiling = tell
+
     def save(
         self, path: str | Path, overwrite: bool = True, *, force: bool = False, **options: Any
     ) -> Path:
         """Write a preset folder: ``preset.yaml``, ``model.safetensors`` and a model card.
 
         Args:
-            path: the folder; or a file ``NAME.keras``, which `keras.saving.load_model` and
-                `hvae.load` open, with the state of the optimizer that it was compiled with.
+            path: the folder; or a file ``NAME.keras`` with the state of the optimizer that it was
+                compiled with, which `hvae.load` opens, and `keras.saving.load_model` once this
+                class is imported: Keras imports no other library for a file.
             overwrite: of a file, as Keras has it.
             force: replace a preset in the folder that this model was not saved to before.
             options: of a folder, further arguments of `hvae_core.zoo.writing.write_preset`, such

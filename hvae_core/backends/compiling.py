@@ -16,6 +16,11 @@ from hvae_core.backends.devices import replicated, shard_batches
 from hvae_core.interfaces import Tensor
 
 
+def compiles_programs() -> bool:
+    """Whether what `compiled` gives is compiled at its first call; PyTorch runs it as it is."""
+    return bool(keras.config.backend() != "torch")
+
+
 def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
     """``function`` of tensors as one compiled program, without gradients.
 

@@ -9,6 +9,7 @@ import click
 
 from hvae_core.cli.common import emit, json_option
 from hvae_core.cli.zoo_transfer import pull_command, push_command
+from hvae_core.zoo.finding import TASKS
 
 
 @click.group()
@@ -31,8 +32,8 @@ command.add_command(push_command)
 @click.option(
     "--task",
     metavar="COMMAND",
-    help="Only presets that this can be done with: sample, reconstruct, interpolate, evaluate, "
-    "export, train or import (a checkpoint of the original).",
+    help=f"Only presets that this can be done with: {', '.join(TASKS)} (a checkpoint of the "
+    "original).",
 )
 @json_option
 def list_command(

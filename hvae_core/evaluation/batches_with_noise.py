@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from hvae_core.inference.arguments import check_count, check_images
+from hvae_core.inference.arguments import check_count, check_images, is_array
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE
 from hvae_core.prob.noise import draw_normal
@@ -32,7 +32,7 @@ def batches_with_noise(
     Raises:
         BadInputError: these are no images of the model's shape.
     """
-    if hasattr(x, "shape") or isinstance(x, list):
+    if is_array(x):
         size = DEFAULT_BATCH_SIZE if batch_size is None else check_count(batch_size, "batch_size")
         return _ArrayBatches(engine, check_images(engine, x), size, seed)
     return _given_batches(engine, x, seed)

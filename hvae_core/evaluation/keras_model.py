@@ -15,7 +15,7 @@ from hvae_core.backends.compiling import runs_on_accelerator
 from hvae_core.config import Config
 from hvae_core.errors import BackendError, BadInputError, ConfigError
 from hvae_core.evaluation.batches_with_noise import batches_with_noise
-from hvae_core.inference.arguments import check_images, check_seed
+from hvae_core.inference.arguments import check_images, check_seed, is_array
 from hvae_core.interfaces import Tensor
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.layers import dtype_policy
@@ -240,7 +240,7 @@ class KerasModel(HierarchicalNetwork):
         return super().evaluate(self._checked(x), *args, **options)
 
     def _checked(self, x: Any) -> Any:
-        return check_images(self, x) if hasattr(x, "shape") or isinstance(x, list) else x
+        return check_images(self, x) if is_array(x) else x
 
     @contextmanager
     def _computing_bound(self) -> Iterator[None]:

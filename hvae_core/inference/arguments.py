@@ -37,6 +37,11 @@ def check_noise(engine: Engine, noise: Sequence[Any] | None, count: int) -> list
     return arrays
 
 
+def is_array(x: Any) -> bool:
+    """Whether ``x`` is an array of images, or a list of them, and not batches one by one."""
+    return hasattr(x, "shape") or isinstance(x, list)
+
+
 def check_images(engine: Engine, x: Any, name: str = "x") -> np.ndarray:
     """Images as uint8 [B, H, W, C] of the model's shape.
 

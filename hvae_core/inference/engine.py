@@ -57,7 +57,13 @@ class LiveEngine:
 
     Args:
         network: the network; new weights of it need no new program.
+
+    Attributes:
+        before_compiling: called with a program before it is compiled, or None. PyTorch compiles
+            none.
     """
+
+    before_compiling: Callable[[InferenceProgram], None] | None = None
 
     def __init__(self, network: HierarchicalNetwork) -> None:
         self._network = network
@@ -65,11 +71,17 @@ class LiveEngine:
         self.latent_shapes: list[Shape3] = network.latent_shapes
         self.likelihood: PixelModel = network.likelihood
         self._compiled: dict[InferenceProgram, Callable[[Arrays], dict[str, Any]]] = {}
+        self._shapes: set[tuple[Any, ...]] = set()  # for which a program is compiled
 
     def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
         """See `Engine.run`."""
-        from hvae_core.backends.compiling import compiled
+        from hvae_core.backends.compiling import compiled, compiles_programs
 
+        shapes = (program, *(_shapes(inputs[name]) for name in sorted(inputs)))
+        if shapes not in self._shapes:
+            self._shapes.add(shapes)
+            if self.before_compiling is not None and compiles_programs():
+                self.before_compiling(program)
         if program not in self._compiled:
             network = self._network
 
@@ -83,6 +95,12 @@ class LiveEngine:
     def gives(self, program: InferenceProgram) -> bool:
         """See `Engine.gives`: all programs."""
         return True
+
+
+def _shapes(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_shapes(item) for item in value)
+    return np.shape(value)
 
 
 def _to_numpy(value: Any) -> Any:

@@ -32,6 +32,11 @@ class Generate:
 
     outputs: tuple[str, ...]
 
+    @property
+    def purpose(self) -> str:
+        """What it is for, in words."""
+        return "drawing of images"
+
     def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """The outputs, in-graph."""
         parameters = network.generate(
@@ -61,6 +66,12 @@ class Infer:
 
     outputs: tuple[str, ...]
     layers: int | None = None
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in words."""
+        is_evaluation = any(name in _DENSITIES for name in self.outputs)
+        return "evaluation of images" if is_evaluation else "encoding of images"
 
     def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs, in-graph."""

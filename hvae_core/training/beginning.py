@@ -1,4 +1,4 @@
-"""What a run does before its first update, told on stderr: reading, building, compiling."""
+"""What takes long at a run's start, told on stderr: reading, building, compiling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import keras
 from rich.console import Console
 
+from hvae_core.backends.compiling import compiles_programs
 from hvae_core.config import Config
+from hvae_core.inference.programs import InferenceProgram
 from hvae_core.training.callbacks import Callback, Run
 from hvae_core.training.feeding import Images
 from hvae_core.vae import HierarchicalVAE
@@ -56,13 +58,18 @@ class Beginning(Callback):
         self.say(f"Building the model on {keras.config.backend()}.")
 
     def built(self, model: HierarchicalVAE) -> None:
-        """When it is built."""
+        """When it is built; what is compiled for it from now on is told as well."""
+        model.before_compiling(self.compiling)
         self.say(f"{model.count_params():,} parameters, {len(model.latent_shapes)} latent layers.")
+
+    def compiling(self, program: InferenceProgram) -> None:
+        """Before a program beside the training step is compiled, perhaps epochs later."""
+        self.say(f"Compiling the {program.purpose}, which takes a while for a deep model.")
 
     def start(self, run: Run) -> None:
         """See `Callback.start`."""
         self._begun = time.monotonic()
-        if run.config.train.compile and keras.config.backend() != "torch":
+        if run.config.train.compile and compiles_programs():
             self.say("Compiling the training step, which takes minutes for a deep model.")
         else:
             self.say("Making the first update, which takes longer than those that follow.")

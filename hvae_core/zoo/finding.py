@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 #: commands that a preset may be for: with weights all but ``import``; without, ``train``, and
 #: ``import`` where a format of checkpoints holds its model
-Task = Literal["sample", "reconstruct", "interpolate", "evaluate", "export", "train", "import"]
+Task = Literal[
+    "sample",
+    "reconstruct",
+    "encode",
+    "decode",
+    "interpolate",
+    "explore",
+    "evaluate",
+    "export",
+    "train",
+    "import",
+]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 

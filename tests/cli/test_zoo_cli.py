@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hvae_core.cli.main import COMMANDS, cli
 from hvae_core.cli.zoo import command
 from hvae_core.errors import BadInputError, PresetError
 from hvae_core.plugins.specs import ComponentSpec
@@ -86,6 +87,20 @@ def test_presets_without_weights_come_last_and_filters_choose(zoo: Path) -> None
         run("list", "--task", "smple")
     with pytest.raises(PresetError, match=r"data 'digts'. Did you mean 'digits'"):
         run("list", "--data", "digts")
+
+
+def test_a_task_is_each_command_that_takes_a_preset(zoo: Path) -> None:
+    commands = {name: cli.get_command(None, name) for name in COMMANDS}  # type: ignore[arg-type]
+    take_one = {
+        name
+        for name, command in commands.items()
+        if any(parameter.name == "source" for parameter in command.params)
+    }
+    assert set(index.TASKS) == take_one | {"import"}
+    for task in index.TASKS:
+        assert task in run("list", "--help")
+        expected = {"train": ["trained", "untrained"], "import": []}.get(task, ["trained"])
+        assert index.list_presets(task=task) == expected
 
 
 def test_without_weights_the_commands_shown_can_be_run(zoo: Path) -> None:

@@ -4,7 +4,9 @@ import pytest
 import hvae_core as hvae
 from hvae_core.errors import BadInputError
 from hvae_core.images.saving import check_output, save_images
+from hvae_core.inference.engine import LiveEngine
 from hvae_core.inference.interpolation import mix
+from hvae_core.inference.programs import Infer
 from hvae_core.inference.sampling import sample_batches
 
 pytestmark = pytest.mark.every_backend
@@ -66,6 +68,17 @@ def test_temperature_zero_leaves_only_the_pixels_noise(model):
 
 def test_batches_stream_and_end_with_a_smaller_one(model):
     assert [len(batch) for batch in sample_batches(model, 5, batch_size=2)] == [2, 2, 1]
+
+
+def test_what_compiles_a_program_is_told_once_for_each_shape(model, images):
+    from hvae_core.backends.compiling import compiles_programs
+
+    engine, told = LiveEngine(model), []
+    engine.before_compiling = told.append
+    program = Infer(("features",))
+    for count in (2, 2, 3):
+        engine.run(program, {"images": images[:count], "noise": []})
+    assert told == ([program] * 2 if compiles_programs() else [])
 
 
 def test_with_no_latents_given_reconstruction_is_sampling(model, images):

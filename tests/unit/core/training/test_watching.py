@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from hvae_core.inference.programs import Generate, Infer
 from hvae_core.interfaces import Tracker
 from hvae_core.training.beginning import Beginning
 from hvae_core.training.interruption import InterruptedRun, Interruption
@@ -222,7 +223,9 @@ def test_what_comes_before_the_first_update_is_told_without_a_terminal(make_run)
     for done in (0, 1, 100_000_000, 170_000_000):
         beginning.downloading(done, 170_000_000)
     beginning.building(types.SimpleNamespace(training=range(45_000), validation=range(5_000)))
-    beginning.built(types.SimpleNamespace(count_params=lambda: 39_000_000, latent_shapes=[()] * 45))
+    told = []
+    model = {"count_params": lambda: 39_000_000, "latent_shapes": [()] * 45}
+    beginning.built(types.SimpleNamespace(**model, before_compiling=told.append))
     run = make_run()
     run.config.train.compile = True
     beginning.start(run)
@@ -239,6 +242,14 @@ def test_what_comes_before_the_first_update_is_told_without_a_terminal(make_run)
     assert re.match("(Compiling the training step|Making the first update), which takes", lines[7])
     assert re.fullmatch(r"The first updates are made, after \d+\.\d s\.", lines[8])
     assert len(lines) == 9
+    # what is compiled later, for the first evaluation, the first grid and the report
+    (before_compiling,) = told
+    for program in (Infer(("kl_per_layer",)), Generate(("images",)), Infer(("latent",))):
+        before_compiling(program)
+    assert stream.getvalue().splitlines()[9:] == [
+        f"Compiling the {what}, which takes a while for a deep model."
+        for what in ("evaluation of images", "drawing of images", "encoding of images")
+    ]
 
 
 def test_of_several_processes_only_the_first_speaks(make_run):
