@@ -6,7 +6,7 @@ from hvae_core.errors import BadInputError
 from hvae_core.images.saving import check_output, save_images
 from hvae_core.inference.engine import LiveEngine
 from hvae_core.inference.interpolation import mix
-from hvae_core.inference.programs import Infer
+from hvae_core.inference.programs import Generate, Infer
 from hvae_core.inference.sampling import sample_batches
 
 pytestmark = pytest.mark.every_backend
@@ -79,6 +79,10 @@ def test_what_compiles_a_program_is_told_once_for_each_shape(model, images):
     for count in (2, 2, 3):
         engine.run(program, {"images": images[:count], "noise": []})
     assert told == ([program] * 2 if compiles_programs() else [])
+    programs = (Infer(("kl_per_layer", "latent")), Generate(("images",)), program)
+    assert [one.purpose for one in programs] == [
+        "evaluation of images", "drawing of images", "encoding of images"
+    ]  # fmt: skip
 
 
 def test_with_no_latents_given_reconstruction_is_sampling(model, images):
