@@ -232,6 +232,7 @@ class LatentReadout(nn.Module):
                 for _ in range(options.blocks)
             )
         )  # fmt: skip
+        self.last_activation = options.last_activation
         self.out = conv(options.width, outputs, 3)
 
     def forward(self, latents: Sequence[Tensor], x: Tensor) -> Tensor:
@@ -246,7 +247,8 @@ class LatentReadout(nn.Module):
                 part = self.projections[str(stage.resolution)](group)
                 total = part if total is None else total + part
         h = self.activate(self.mix(total * self.depth**-0.5))
-        return self.out(self.activate(self.blocks(h)))
+        h = self.blocks(h)
+        return self.out(self.activate(h) if self.last_activation else h)
 
 
 class FeatureReadout(nn.Module):
@@ -281,6 +283,8 @@ class PlainVDVAE(nn.Module):
             "model.conv": m.conv != "dense", "model.top": m.top != "learned",
             "model.flow": m.flow is not None, "model.attention": m.attention is not None,
             "model.readout.upsampling": m.readout.upsampling != "nearest",
+            "model.pool_order": m.pool_order != "pool-first",
+            "model.large_kernels": bool(m.large_kernels),
             "likelihood": config.likelihood.name != "logistic-mixture",
         }  # fmt: skip
         if any(left_out.values()):

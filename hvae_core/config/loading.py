@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 import pydantic
 
 from hvae_core.config.component import Component, component_field
+from hvae_core.config.formats import upgraded
 from hvae_core.config.overrides import Overrides, apply_overrides
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
@@ -64,7 +65,8 @@ def parse_config(mapping: Mapping[str, Any], overrides: Overrides = (), source: 
     Raises:
         ConfigError: a key is unknown, a list has the wrong length, or a value is impossible.
     """
-    config, others = split_preset(apply_overrides(mapping, overrides))
+    # First, so that overrides are read in today's terms.
+    config, others = split_preset(apply_overrides(upgraded(mapping), overrides))
     for section in ("model", "train"):
         # A heading with nothing under it.
         if section in config and config[section] is None:

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pydantic
 from pydantic import Field, PositiveFloat
@@ -37,7 +37,8 @@ class Section(pydantic.BaseModel):
         """Python, and so pydantic, takes true for 1."""
         field = cls.model_fields[str(info.field_name)]
         values = value if isinstance(value, list) else [value]
-        if field.annotation is not bool and any(isinstance(v, bool) for v in values):
+        takes_bool = bool in (field.annotation, *get_args(field.annotation))
+        if not takes_bool and any(isinstance(v, bool) for v in values):
             raise PydanticCustomError("bool", "Input should be a number, not true or false")
         return value
 
@@ -59,8 +60,13 @@ class ReadoutConfig(Section):
     blocks: Blocks = Field(3, description="residual blocks after the aggregation (latents)")
     width: Channels = Field(64, description="channels of the aggregated features (latents)")
     middle_width: Channels = Field(32, description="middle width of the output blocks (latents)")
-    upsampling: Literal["nearest", "bilinear"] = Field(
-        "nearest", description="how a scale's summed latents reach the next finer scale (latents)"
+    upsampling: Literal["nearest", "bilinear", "bilinear-steps"] = Field(
+        "nearest",
+        description="how a scale's summed latents reach the finest scale (latents); bilinear: "
+        "directly, as in DVP-VAE; bilinear-steps: from each scale to the next",
+    )
+    last_activation: bool = Field(
+        False, description="block_activation before the last convolution too (latents)"
     )
 
 
@@ -123,6 +129,11 @@ class ModelConfig(Section):
     block: Block = Field("bottleneck", description="the residual block")  # type: ignore[assignment]
     block_activation: Activation = Field("silu", description="activation inside blocks")
     pool_activation: Activation = Field("silu", description="activation of pooling and unpooling")
+    pool_order: Literal["pool-first", "project-first"] = Field(
+        "pool-first",
+        description="on the way up with channel_change: projection; pool-first: pooling, "
+        "projection, activation; project-first: projection, activation, pooling",
+    )
     channel_change: Literal["projection", "pad"] = Field(
         "projection",
         description="between scales: 1x1 convolution and pool_activation, or the original's zero "
@@ -132,7 +143,11 @@ class ModelConfig(Section):
     conv: Literal["dense", "depthwise5"] = Field(
         "dense", description="depthwise5: 5x5 depthwise as in NVAE; 1x1 below 8x8"
     )
-    large_kernels: bool = Field(False, description="from 128 pixels: kernels of 5, 7, 11, 13")
+    large_kernels: bool | Literal["blocks"] = Field(
+        False,
+        description="from 128 pixels: kernels of 5, 7, 11, 13; in the stem and the readout's last "
+        "convolution too, or in blocks alone",
+    )
     top: Literal["learned", "zeros"] = Field("learned", description="start of the decoder")
     no_bias_above: int = Field(
         64, ge=0, description="decoder scales up to this side start from a learned bias"
@@ -248,7 +263,7 @@ class ModelConfig(Section):
             StageConfig(
                 index=index,
                 resolution=resolution,
-                kernel_size=kernel_size(resolution, self.large_kernels),
+                kernel_size=kernel_size(resolution, bool(self.large_kernels)),
                 learned_bias=resolution <= self.no_bias_above
                 and columns["decoder_blocks"][index] > 0,
                 pooling_block=self.pooling_block
@@ -259,6 +274,12 @@ class ModelConfig(Section):
             )
             for index, resolution in enumerate(self.resolutions)
         )
+
+    @property
+    def outer_kernel_size(self) -> int:
+        """Side of the kernels of stem and last convolution, where no patches are folded."""
+        resolution = self.resolutions[0]
+        return max(3, kernel_size(resolution, self.large_kernels is True))
 
     @property
     def latent_shapes(self) -> list[tuple[int, int, int]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import pydantic
 from pydantic import Field
 
 from hvae_core.config.component import Component, Dataset, Likelihood, Regularizer
+from hvae_core.config.formats import FORMAT, upgraded
 from hvae_core.config.model import ModelConfig, Section, StageConfig
 from hvae_core.config.sizes import check_size
 from hvae_core.config.train import TrainConfig
@@ -18,7 +20,9 @@ from hvae_core.plugins.manager import REGISTERED
 class Config(Section):
     """What a YAML file, a preset or a run folder's ``config.yaml`` says."""
 
-    format: Literal[1] = Field(1, description="version of this file's format")
+    format: Literal[2] = Field(
+        FORMAT, description="version of this file's format; files of format 1 keep their meaning"
+    )
     summary: str = Field("", description="one line on what this is")
     model: ModelConfig = Field(default_factory=ModelConfig, description="the architecture")
     likelihood: Likelihood = Field("logistic-mixture", description="p(x | z)")  # type: ignore[assignment]
@@ -45,6 +49,11 @@ class Config(Section):
             for entry in entries
             if entry.distribution not in ("hvae", REGISTERED)
         }
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _upgrade(cls, values: Any) -> Any:
+        return upgraded(values) if isinstance(values, Mapping) else values
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:

@@ -125,6 +125,9 @@ class TrainConfig(Section):
     kl_balancing_steps: NonNegativeInt = Field(
         0, description="Efficient-VDVAE's balancing of the layers' KL for so many updates"
     )
+    kl_balancing_scaled: bool = Field(
+        True, description="it goes by the KL of one element of a latent, not of the whole latent"
+    )
 
     precision: Precision = Field(
         "float32",

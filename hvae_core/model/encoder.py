@@ -57,7 +57,7 @@ class Encoder(keras.layers.Layer):
         self.stages = config.stages
         self.stem = convolution(
             self.stages[0].width,
-            config.patch_size if config.patch_size > 1 else 3,
+            config.patch_size if config.patch_size > 1 else config.outer_kernel_size,
             strides=config.patch_size,
             name="stem",
         )
@@ -86,6 +86,7 @@ class Encoder(keras.layers.Layer):
                 ]
             )
         self.image_shape = config.image_shape
+        self.pools_first = config.pool_order == "pool-first"
 
     def compute_output_shape(self, input_shape: Any) -> list[tuple[int | None, ...]]:
         """The features' shapes, finest scale first, for Keras's summary."""
@@ -113,10 +114,14 @@ class Encoder(keras.layers.Layer):
         for stage in self.stages:
             if stage.index:
                 finer = self.stages[stage.index - 1]
+                factor = finer.resolution // stage.resolution
                 # Pooling and projecting commute; pooled first, the projection is cheaper. The
-                # activation follows both.
-                h = pool_average(h, finer.resolution // stage.resolution)
+                # activation that follows the projection does not commute.
+                if self.pools_first:
+                    h = pool_average(h, factor)
                 h = self.transitions[stage.index - 1](h)
+                if not self.pools_first:
+                    h = pool_average(h, factor)
             blocks = self.blocks[stage.index]
             if self.remat:
                 blocks = [rematerialised(block) for block in blocks]

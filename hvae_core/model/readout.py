@@ -20,7 +20,8 @@ class LatentReadout(keras.layers.Layer):
 
     ``h = (1 / sqrt L) sum_l Up(W_l z_l)``, then 1x1, output blocks and a 3x3 convolution. A
     scale's latents are projected by one convolution of their concatenation, which is the sum of
-    the projections, and upsampled once, to the next scale.
+    the projections. To the finest scale it goes from each scale to the next with the coarser
+    sums added, which is the same for nearest neighbours; bilinearly directly, in one step.
 
     Args:
         config: the model's options.
@@ -41,6 +42,7 @@ class LatentReadout(keras.layers.Layer):
         self.stages = config.stages
         self.patch = config.patch_size
         self.upsampling = options.upsampling
+        self.last_activation = options.last_activation
         self.width = options.width
         self.depth = len(config.latent_shapes)
         self.projections = {
@@ -69,7 +71,12 @@ class LatentReadout(keras.layers.Layer):
             build_block(config, shape, f"blocks-{index}") for index in range(options.blocks)
         ]
         # In full precision: a bfloat16 mean near 1 is only good to half a grey level.
-        self.out = convolution(parameters * self.patch**2, 3, dtype=density_dtype(), name="out")
+        self.out = convolution(
+            parameters * self.patch**2,
+            config.outer_kernel_size if self.patch == 1 else 3,
+            dtype=density_dtype(),
+            name="out",
+        )
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
@@ -85,7 +92,7 @@ class LatentReadout(keras.layers.Layer):
             layer.build(shape)
 
     def _upsample(self, x: Tensor, factor: int) -> Tensor:
-        if self.upsampling == "nearest":
+        if self.upsampling == "nearest" or factor == 1:
             return upsample_nearest(x, factor)
         side = x.shape[1] * factor
         return ops.image.resize(
@@ -99,20 +106,25 @@ class LatentReadout(keras.layers.Layer):
     def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
         """Latents, coarsest first, -> parameters [B, H, W, P] in float32."""
         total, index = None, 0
+        finest = self.stages[0].resolution
         for stage in reversed(self.stages):
+            side = finest if self.upsampling == "bilinear" else stage.resolution
             if total is not None:
-                total = self._upsample(total, stage.resolution // total.shape[1])
+                total = self._upsample(total, side // total.shape[1])
             if stage.decoder_blocks:
                 group = list(latents[index : index + stage.decoder_blocks])
                 index += stage.decoder_blocks
                 projected = self.projections[stage.resolution](
                     ops.concatenate(group, axis=-1) if len(group) > 1 else group[0]
                 )
+                projected = self._upsample(projected, side // stage.resolution)
                 total = projected if total is None else total + projected
         h = self.activate(self.mix(total * self.depth**-0.5))
         for block in self.blocks:
             h = rematerialised(block)(h) if self.remat else block(h)
-        return ops.cast(unpatch(self.out(self.activate(h)), self.patch), "float32")
+        if self.last_activation:
+            h = self.activate(h)
+        return ops.cast(unpatch(self.out(h), self.patch), "float32")
 
 
 class FeatureReadout(keras.layers.Layer):

@@ -35,6 +35,7 @@ class Objective:
         network: the model.
         regularizer: gives C; None: there is none.
         balances: whether R may be balanced, see `balanced_rate`.
+        scaled: whether the balance goes by the KL of a latent's element, see `balanced_rate`.
     """
 
     def __init__(
@@ -42,8 +43,10 @@ class Objective:
         network: HierarchicalNetwork,
         regularizer: Regularizer | None = None,
         balances: bool = False,
+        scaled: bool = True,
     ) -> None:
-        self.network, self.regularizer, self.balances = network, regularizer, balances
+        self.network, self.regularizer = network, regularizer
+        self.balances, self.scaled = balances, scaled
         self.copies = regularizer.copies if regularizer else 1
         self.dimensions = math.prod(network.image_shape)
 
@@ -64,7 +67,7 @@ class Objective:
         # 2. Rate: R = sum_l KL(q(z_l | z_<l, x) || p(z_l | z_<l)).
         rate = out.kl
         if self.balances:
-            rate = ops.where(balanced, balanced_rate(out.layers), rate)
+            rate = ops.where(balanced, balanced_rate(out.layers, self.scaled), rate)
 
         loss = ops.mean(beta * rate + distortion) / (self.dimensions / self.copies)
         own = slice(images.shape[0] // self.copies)
@@ -82,12 +85,25 @@ class Objective:
         return Loss(loss, terms)
 
 
-def balanced_rate(layers: Sequence[LatentOutput]) -> Tensor:
+def balanced_rate(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
     """Efficient-VDVAE's rate early in training, [B] in nats (Hazami et al. 2022; from NVAE).
 
-    ``sum_i stop_gradient(alpha_i) KL_i`` with ``alpha_i = L k_i / sum k``, k_i the batch's mean.
+    ``sum_i stop_gradient(alpha_i) KL_i`` with `balance`'s alpha.
     """
     kl = ops.stack([layer.kl for layer in layers], axis=-1)
-    mean = ops.mean(kl, axis=0)
-    alpha = len(layers) * mean / ops.maximum(ops.sum(mean), 1e-12)
-    return ops.sum(ops.stop_gradient(alpha) * kl, axis=-1)
+    return ops.sum(ops.stop_gradient(balance(layers, scaled)) * kl, axis=-1)
+
+
+def balance(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
+    """The layers' weights [L]: ``alpha_i = L k_i / sum k``, k_i the batch's mean KL of layer i.
+
+    Args:
+        layers: of a posterior pass.
+        scaled: k_i is divided by the number of the latent's elements, as in both papers' code, so
+            that layers of equal nats an element weigh the same at any scale.
+    """
+    mean = ops.stack([ops.mean(layer.kl) for layer in layers])
+    if scaled:
+        sizes = [math.prod(layer.z.shape[1:]) for layer in layers]
+        mean = mean / ops.convert_to_tensor(sizes, dtype=mean.dtype)
+    return len(layers) * mean / ops.maximum(ops.sum(mean), 1e-12)

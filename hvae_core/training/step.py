@@ -38,7 +38,12 @@ def build_step(
         ConfigError: ``freeze`` or a group names no weight, or nothing is left to train.
     """
     freeze(network, config.freeze)
-    objective = Objective(network, regularizer, balances=bool(config.kl_balancing_steps))
+    objective = Objective(
+        network,
+        regularizer,
+        balances=bool(config.kl_balancing_steps),
+        scaled=config.kl_balancing_scaled,
+    )
     return TrainStep(network, objective, Updater(config, network.trainable_variables), config)
 
 

@@ -88,6 +88,17 @@ TESTED = {
         "model.conv", "block.bottleneck.conv",
     ),
     f"{MODEL}::test_large_kernels_reach_encoder_and_decoder": ("model.large_kernels",),
+    f"{MODEL}::test_large_kernels_are_in_stem_and_last_convolution_or_in_blocks_alone": (
+        "model.large_kernels",
+    ),
+    f"{MODEL}::test_the_way_down_pools_before_or_after_the_activation": ("model.pool_order",),
+    f"{MODEL}::test_the_readout_s_last_convolution_reads_the_blocks_or_their_activation": (
+        "model.readout.last_activation",
+    ),
+    f"{MODEL}::test_bilinear_upsampling_is_direct_or_in_steps": ("model.readout.upsampling",),
+    "unit/core/training/test_balancing.py::test_the_weights_are_the_original_s": (
+        "train.kl_balancing_scaled",
+    ),
     f"{MODEL}::test_streams_start_from_learned_biases": ("model.top", "model.no_bias_above"),
     f"{MODEL}::test_the_standard_deviation_of_a_channel": (
         "model.standard_deviation", "model.softplus_beta",

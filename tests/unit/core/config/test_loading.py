@@ -74,7 +74,7 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         ({"train": {"final_learning_rate": 1.0}}, "is above train.learning_rate"),
         ({"train": {"beta_cycles": 2}}, "train.beta_cycles needs train.beta_warmup"),
         ({"train": {"warmup_steps": 1, "warmup_epochs": 1}}, "set one of them to null"),
-        ({"format": 2}, "format is 2; expected 1"),
+        ({"format": 3}, "format is 3; expected 2"),
         ({"model": 3}, "model is 3; expected a mapping of options"),
         ({"model": {3: 4}}, r"Unknown key 'model\.3'"),
         ({"model": {"resolutions": []}}, "model.resolutions is \\[\\]; expected at least 1"),

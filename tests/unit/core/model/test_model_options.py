@@ -283,3 +283,84 @@ def test_attention_needs_one_width(make_model):
 )
 def test_the_readout_gives_the_likelihood_its_parameters(make_model, likelihood, channels):
     assert shapes(make_model(likelihood=likelihood))["readout/out/kernel"][-1] == channels
+
+
+def test_the_way_down_pools_before_or_after_the_activation(make_model, images):
+    """Projection, activation, pooling is the order of the port and of zea."""
+    widths = {"width": [4, 8, 8], "encoder_blocks": 0}
+    stem, later, _ = features(make_model(model=widths), images)
+    for order in ("pool-first", "project-first"):
+        model = make_model(model={**widths, "pool_order": order})
+        kernel, bias = (
+            ops.convert_to_numpy(v.value) for v in model.encoder.transitions[0].projection.weights
+        )
+        before = stem @ kernel[0, 0] + bias
+
+        def pool(x):
+            return x.reshape(len(x), 4, 2, 4, 2, -1).mean((2, 4))
+
+        def silu(x):
+            return x / (1.0 + np.exp(-x))
+
+        expected = silu(pool(before)) if order == "pool-first" else pool(silu(before))
+        np.testing.assert_allclose(features(model, images)[1], expected, atol=1e-5)
+    assert np.abs(later - expected).max() > 1e-3
+
+
+def test_the_readout_s_last_convolution_reads_the_blocks_or_their_activation(make_model, images):
+    """No source has an activation there; models of format 1 do."""
+    readout = {"width": 8, "middle_width": 4, "blocks": 0}
+    latents = [ops.ones((2, *shape)) for shape in make_model().latent_shapes]
+    for asked, activate in ((False, lambda x: x), (True, keras.activations.silu)):
+        model = make_model(model={"readout": {**readout, "last_activation": asked}}).readout
+        seen = []
+        call = model.out.call
+        model.out.call = lambda x, seen=seen, call=call: seen.append(x) or call(x)
+        model(latents)
+        total = sum(
+            ops.repeat(ops.repeat(model.projections[side](ops.concatenate(z, -1)), 8 // side, 1),
+                       8 // side, 2)
+            for side, z in ((1, latents[:1]), (4, latents[1:2]), (8, latents[2:]))
+        )  # fmt: skip
+        h = keras.activations.silu(model.mix(total * len(latents) ** -0.5))
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(seen[0]), ops.convert_to_numpy(activate(h)), atol=1e-5
+        )
+
+
+def test_bilinear_upsampling_is_direct_or_in_steps(make_model):
+    """From 4 x 4 to 32 x 32 the two are different maps."""
+    x = np.random.default_rng(0).normal(size=(1, 4, 4, 1)).astype(np.float32)
+
+    def resized(x, side):
+        return ops.image.resize(x, (side, side), "bilinear", data_format="channels_last")
+
+    direct = resized(x, 32)
+    steps = resized(resized(resized(x, 8), 16), 32)
+    shapes = {
+        "resolutions": [32, 16, 8, 4],
+        "decoder_blocks": [0, 0, 0, 1],
+        "encoder_blocks": 0,
+        "latent_width": 1,
+    }
+    for kind, expected in (("bilinear", direct), ("bilinear-steps", steps)):
+        readout = {"width": 1, "middle_width": 1, "blocks": 0, "upsampling": kind}
+        model = make_model(False, model={**shapes, "readout": readout}).readout
+        model.projections[4].kernel.assign(np.ones((1, 1, 1, 1), np.float32))
+        model.mix.kernel.assign(np.ones((1, 1, 1, 1), np.float32))
+        seen = []
+        model.activate = lambda x, seen=seen: seen.append(x) or x
+        model([ops.convert_to_tensor(x)])
+        np.testing.assert_allclose(
+            ops.convert_to_numpy(seen[0]), ops.convert_to_numpy(expected), atol=1e-5
+        )
+    assert np.abs(ops.convert_to_numpy(direct - steps)).max() > 0.05
+
+
+def test_large_kernels_are_in_stem_and_last_convolution_or_in_blocks_alone(make_model):
+    changes = {"resolutions": [128, 64, 2], "encoder_blocks": 0, "decoder_blocks": [0, 0, 1]}
+    for large, side in ((False, 3), ("blocks", 3), (True, 5)):
+        found = shapes(make_model(False, model={**changes, "large_kernels": large}))
+        assert found["encoder/stem/kernel"][:2] == (side, side)
+        assert found["readout/out/kernel"][:2] == (side, side)
+        assert found["readout/blocks-0/conv2/kernel"][:2] == (5 if large else 3,) * 2

@@ -4,6 +4,7 @@ import pytest
 
 from hvae_core.config import parse_config
 from hvae_core.errors import ConfigError
+from hvae_core.zoo import find_preset, list_presets
 from hvae_plugins.importers.openai_vdvae.configurations import (
     decoder_blocks,
     encoder_blocks,
@@ -64,3 +65,11 @@ def test_what_cannot_be_expressed_is_named(change, named):
     with pytest.raises(ConfigError) as caught:
         translate({**CIFAR10, **change})
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list_presets("openai-*"))
+def test_a_preset_trains_by_the_rules_that_all_networks_of_the_original_have(name):
+    original, preset = parse_config(translate(CIFAR10)).train, find_preset(name).config.train
+    for key in ("optimizer", "decay_all_weights", "ema_warmup", "schedule"):
+        assert getattr(preset, key) == getattr(original, key), key
+    assert not preset.ema_warmup

@@ -1,0 +1,53 @@
+"""Configurations of older formats, in today's terms: what they describe keeps its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+#: the version that is written, and that a configuration without the key ``format`` has
+FORMAT = 2
+
+
+def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a configuration's plain values in today's format.
+
+    Where a default or the meaning of a value has changed since its format, the older one is
+    spelt out, unless the configuration says something itself. What is no configuration is left
+    for the validation to tell.
+
+    Args:
+        values: the sections, with the key ``format`` where they are of an older one.
+    """
+    result = dict(values)
+    given = result.get("format", FORMAT)
+    if given != 1 or isinstance(given, bool):
+        return result
+    result["format"] = FORMAT
+    for section, upgrade in (("model", _upgrade_model), ("train", _upgrade_train)):
+        options = result.get(section)
+        if options is None or isinstance(options, Mapping):
+            result[section] = upgrade(dict(options or {}))
+    return result
+
+
+def _upgrade_model(model: dict[str, Any]) -> dict[str, Any]:
+    """The section ``model`` of format 1."""
+    readout = model.get("readout")
+    if readout is None or isinstance(readout, Mapping):
+        readout = dict(readout or {})
+        if readout.get("kind", "latents") == "latents":
+            readout.setdefault("last_activation", True)
+        if readout.get("upsampling") == "bilinear":
+            readout["upsampling"] = "bilinear-steps"
+        model["readout"] = readout
+    if model.get("large_kernels") is True:
+        model["large_kernels"] = "blocks"
+    return model
+
+
+def _upgrade_train(train: dict[str, Any]) -> dict[str, Any]:
+    """The section ``train`` of format 1."""
+    if train.get("kl_balancing_steps"):
+        train.setdefault("kl_balancing_scaled", False)
+    return train

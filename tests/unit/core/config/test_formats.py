@@ -1,0 +1,56 @@
+"""A configuration of an older format describes what it described: its numbers stay."""
+
+import pytest
+import yaml
+
+from hvae_core.config import Config, dump_yaml, parse_config
+from hvae_core.config.formats import FORMAT, upgraded
+
+
+def model_of(**model):
+    return parse_config({"format": 1, "model": model}).model
+
+
+def test_what_is_written_has_today_s_format_and_reads_back():
+    config = parse_config({"format": 1, "model": {"large_kernels": True}})
+    assert config.format == FORMAT
+    assert parse_config(yaml.safe_load(dump_yaml(config))) == config
+    assert Config.model_validate({"format": 1, "model": {"large_kernels": True}}) == config
+
+
+def test_what_has_no_format_has_today_s():
+    assert parse_config({}) == parse_config({"format": FORMAT})
+    assert not parse_config({}).model.readout.last_activation
+
+
+def test_the_readout_s_last_activation_stays():
+    assert model_of().readout.last_activation
+    assert not model_of(readout={"kind": "features"}).readout.last_activation
+    assert not model_of(readout={"last_activation": False}).readout.last_activation
+
+
+def test_bilinear_upsampling_stays_in_steps_and_large_kernels_in_blocks():
+    model = model_of(readout={"upsampling": "bilinear"}, large_kernels=True)
+    assert (model.readout.upsampling, model.large_kernels) == ("bilinear-steps", "blocks")
+
+
+def test_kl_balancing_stays_by_whole_latents():
+    train = parse_config({"format": 1, "train": {"kl_balancing_steps": 5}}).train
+    assert not train.kl_balancing_scaled
+    assert parse_config({"train": {"kl_balancing_steps": 5}}).train.kl_balancing_scaled
+
+
+def test_an_override_is_read_in_today_s_terms():
+    model = parse_config({"format": 1}, "model.large_kernels=true").model
+    assert model.large_kernels is True
+
+
+@pytest.mark.parametrize("values", [{"format": True}, {"format": "1"}, {"format": 3}])
+def test_other_formats_are_left_to_the_validation(values):
+    assert upgraded(values) == values
+
+
+def test_the_values_that_were_given_stay_as_they_are():
+    values = {"format": 1, "model": {"readout": {}}, "train": None}
+    upgraded(values)
+    assert values == {"format": 1, "model": {"readout": {}}, "train": None}
