@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 #: the version that is written, and that a configuration without the key ``format`` has
-FORMAT = 2
+FORMAT: Final = 2
 
 
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
