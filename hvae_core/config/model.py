@@ -9,39 +9,15 @@ import dataclasses
 import itertools
 import math
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import pydantic
 from pydantic import Field, PositiveFloat
-from pydantic_core import PydanticCustomError
 
 from hvae_core.config.component import Attention, Block, Component, Flow
 from hvae_core.config.limits import Blocks, Channels, Side
 from hvae_core.config.per_scale import PerScale, at_scale, expand
-
-
-class Section(pydantic.BaseModel):
-    """A section of a configuration: unknown keys are errors, values cannot be changed."""
-
-    model_config = pydantic.ConfigDict(
-        extra="forbid",
-        frozen=True,
-        arbitrary_types_allowed=True,
-        validate_default=True,
-        allow_inf_nan=False,
-    )
-
-    @pydantic.field_validator("*", mode="before")
-    @classmethod
-    def _true_is_no_number(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
-        """Python, and so pydantic, takes true for 1."""
-        field = cls.model_fields[str(info.field_name)]
-        values = value if isinstance(value, list) else [value]
-        takes_bool = bool in (field.annotation, *get_args(field.annotation))
-        if not takes_bool and any(isinstance(v, bool) for v in values):
-            raise PydanticCustomError("bool", "Input should be a number, not true or false")
-        return value
-
+from hvae_core.config.section import Section
 
 #: the elementwise activations of Keras, which this package does not import
 Activation = Literal[

@@ -8,7 +8,7 @@ import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from hvae_core.config.component import Optimizer, Schedule, Tracker
-from hvae_core.config.model import Section
+from hvae_core.config.section import Section
 from hvae_core.errors import ConfigError, did_you_mean
 from hvae_core.interfaces import OptimizerSettings, ScheduleSettings
 
