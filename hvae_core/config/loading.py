@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import pydantic
 
 from hvae_core.config.component import Component, component_field
-from hvae_core.config.formats import upgraded
+from hvae_core.config.older_formats import upgraded
 from hvae_core.config.overrides import Overrides, apply_overrides
 from hvae_core.config.root import Config
 from hvae_core.config.validation import describe

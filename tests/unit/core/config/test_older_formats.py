@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from hvae_core.config import Config, dump_yaml, parse_config
-from hvae_core.config.formats import FORMAT, upgraded
+from hvae_core.config.older_formats import FORMAT, upgraded
 
 
 def model_of(**model):
