@@ -111,6 +111,11 @@ class HierarchicalVAE(Verbs, KerasModel):
         """See `hvae_core.inference.engine.Engine.run`."""
         return self._engine.run(program, inputs)
 
+    @property
+    def is_eager(self) -> bool:
+        """See `hvae_core.inference.engine.Engine.is_eager`."""
+        return self._engine.is_eager
+
     def before_compiling(self, tell: Callable[[InferenceProgram], None] | None) -> None:
         """Have ``tell`` called with each program before it is compiled, which may take minutes."""
         self._engine.before_compiling = tell

@@ -111,7 +111,8 @@ def new_command(name: str, kind: str, output: Path) -> None:
     "configs",
     multiple=True,
     metavar="YAML",
-    help="Options to try it with, such as '{layers: 4}'. Repeatable.  [default: {}]",
+    help="Options to try it with, such as '{layers: 4}'. Repeatable.  [default: the component's "
+    "trials, else none]",
 )
 @json_option
 def check_command(name: str, configs: tuple[str, ...], as_json: bool) -> None:
@@ -121,7 +122,7 @@ def check_command(name: str, configs: tuple[str, ...], as_json: bool) -> None:
     from hvae_core.plugins.testing.checking import check_component
 
     entry = find_entry(name)
-    options = [_mapping(text) for text in configs] or [{}]
+    options = [_mapping(text) for text in configs]
     backend = select_backend()
     plain = f"{entry.distribution}:{entry.name}" if entry.status == "conflict" else entry.name
     # Where it is now: pytest puts another in its place.

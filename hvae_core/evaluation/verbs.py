@@ -38,6 +38,11 @@ class Verbs:
         """See `Engine.run`."""
         raise NotImplementedError
 
+    @property
+    def is_eager(self) -> bool:
+        """See `Engine.is_eager`."""
+        return False
+
     def gives(self, program: InferenceProgram) -> bool:
         """See `Engine.gives`."""
         return True

@@ -40,6 +40,10 @@ class Engine(Protocol):
     latent_shapes: list[Shape3]
     likelihood: PixelModel
 
+    @property
+    def is_eager(self) -> bool:
+        """Whether operations run one by one, so that no program rounds a value in its own way."""
+
     def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
         """The program's outputs by name: NumPy arrays, or lists of them with one a latent layer.
 
@@ -73,14 +77,21 @@ class LiveEngine:
         self._compiled: dict[InferenceProgram, Callable[[Arrays], dict[str, Any]]] = {}
         self._shapes: set[tuple[Any, ...]] = set()  # for which a program is compiled
 
+    @property
+    def is_eager(self) -> bool:
+        """See `Engine.is_eager`."""
+        from hvae_core.backends.compiling import compiles_programs
+
+        return not compiles_programs()
+
     def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
         """See `Engine.run`."""
-        from hvae_core.backends.compiling import compiled, compiles_programs
+        from hvae_core.backends.compiling import compiled
 
         shapes = (program, *(_shapes(inputs[name]) for name in sorted(inputs)))
         if shapes not in self._shapes:
             self._shapes.add(shapes)
-            if self.before_compiling is not None and compiles_programs():
+            if self.before_compiling is not None and not self.is_eager:
                 self.before_compiling(program)
         if program not in self._compiled:
             network = self._network

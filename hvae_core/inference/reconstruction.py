@@ -18,7 +18,7 @@ from hvae_core.inference.decoding import decode_rows
 from hvae_core.inference.encoding import OUTPUTS
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
-from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
+from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
 
 
 def reconstruct(
@@ -58,8 +58,14 @@ def reconstruct(
     scale = check_temperature(temperature, layers)
     given = check_noise(engine, noise, len(images))
 
-    # The program of `encode`, so that the latents have the same bits; exports of an older hvae
-    # have but the latents themselves.
+    if count == layers and engine.is_eager:
+        return np.concatenate(
+            [_one_pass(engine, images, given, rows, seed)[:valid]
+             for rows, valid in batch_rows(len(images), batch_size)]
+        )  # fmt: skip
+    # The program of `encode`, so that the latents have the same bits, and then that of `decode`: a
+    # compiler may round the two in one program in another way. Exports of an older hvae have but
+    # the latents themselves.
     program = Infer(OUTPUTS, count)
     if count and not engine.gives(program):
         program = Infer(("latent",), count)
@@ -74,3 +80,15 @@ def reconstruct(
         z = [*kept, *[None] * (layers - count)]
         results.append(decode_rows(engine, z, normal, rows, seed, scale)[:valid])
     return np.concatenate(results)
+
+
+def _one_pass(
+    engine: Engine, images: np.ndarray, given: list[np.ndarray] | None, rows: np.ndarray, seed: int
+) -> np.ndarray:
+    """A batch from all its latents: the hierarchy is gone through once."""
+    inputs = {
+        "images": images[rows],
+        "noise": given_or_drawn(engine, given, rows, seed),
+        "pixels": pixel_noise(engine, rows, seed),
+    }
+    return engine.run(Infer(("reconstruction",)), inputs)["reconstruction"].astype(np.uint8)

@@ -193,6 +193,14 @@ class Likelihood(abc.ABC):
     levels: int = 256
     #: unit that results are quoted in
     unit: ClassVar[Literal["bits/dim", "nats"]] = "bits/dim"
+    #: whether exp(log_prob) sums to one over all images with pixels of `support`
+    proper: bool = True
+
+    @property
+    def support(self) -> Sequence[int]:
+        """The values, 0 to 255, that drawn pixels have: one for each of `levels`."""
+        steps = self.levels - 1
+        return [round(255 * level / steps) for level in range(self.levels)]
 
     @abc.abstractmethod
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:

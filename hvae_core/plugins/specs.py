@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hvae_core.errors import PluginError
@@ -68,6 +68,8 @@ class ComponentSpec:
             context) and those with ``inverse_gradient``.
         state_arrays: for an optimizer, ``(options, settings: OptimizerSettings) -> int``: how many
             arrays of the weights' size it keeps, for estimates of memory. None: 2, as Adam.
+        trials: options that its contract is tried with where none are given: such that it needs no
+            account and no file, and fits the contract's small shapes.
     """
 
     kind: str
@@ -83,6 +85,7 @@ class ComponentSpec:
     inverse_gradient: Callable[[Any], bool] | None = None
     supports: tuple[str, ...] = ()
     state_arrays: Callable[[Any, Any], int] | None = None
+    trials: tuple[Mapping[str, Any], ...] = dataclasses.field(default=({},), hash=False)
 
     def resolve(self) -> Callable[..., Any]:
         """The builder itself; imports the module that holds it.

@@ -38,6 +38,11 @@ class Bernoulli(Likelihood):
         self.parameters = image_shape[-1]
         self.levels = 2 if config.targets == "binary" else 256
 
+    @property
+    def support(self) -> tuple[int, int]:
+        """Black and white, also where grey targets are soft ones."""
+        return (0, 255)
+
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
         """See `Likelihood.log_prob`; the parameters are logits."""
         from keras import ops

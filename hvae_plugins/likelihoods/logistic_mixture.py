@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pydantic
@@ -53,7 +54,14 @@ class LogisticMixture(Likelihood):
         self.config = config
         self.channels = image_shape[-1]
         self.levels = config.levels
+        self._is_original = config.convention == "openai-vdvae"
+        self.proper = not self._is_original or config.levels == 256
         self.parameters = logistic_mixture.parameter_count(config.mixtures, self.channels)
+
+    @property
+    def support(self) -> Sequence[int]:
+        """See `Likelihood.support`; the original draws all values, whatever the levels."""
+        return range(256) if self._is_original else super().support
 
     def quantise(self, x: Tensor) -> Tensor:
         """Pixels 0 to 255 -> the level's place in [-1, 1], float32."""
@@ -61,7 +69,7 @@ class LogisticMixture(Likelihood):
 
         levels = self.config.levels
         level = ops.floor(ops.cast(x, "float32") * (levels / 256.0))
-        if self.config.convention == "openai-vdvae":
+        if self._is_original:
             return (level * (256.0 / levels) - 127.5) / 127.5
         return level * (2.0 / (levels - 1)) - 1.0
 
@@ -69,7 +77,7 @@ class LogisticMixture(Likelihood):
         """A continuous value in [-1, 1] -> the nearest level as a pixel, uint8."""
         from keras import ops
 
-        if self.config.convention == "openai-vdvae":
+        if self._is_original:
             return ops.cast(ops.clip((x + 1.0) * 127.5, 0.0, 255.0), "uint8")
         steps = self.config.levels - 1
         level = ops.round((ops.clip(x, -1.0, 1.0) + 1.0) * (steps / 2.0))

@@ -92,4 +92,5 @@ def hvae_component() -> ComponentSpec:
         summary="Weights & Biases, online or offline",
         builder=Wandb,
         config=WandbOptions,
+        trials=({"mode": "offline"},),
     )

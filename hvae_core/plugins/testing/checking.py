@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hvae_core.errors import BadInputError, MissingDependencyError
+from hvae_core.config.loading import create_component
+from hvae_core.errors import (
+    BadInputError,
+    ConfigError,
+    DataError,
+    DownloadError,
+    MissingDependencyError,
+)
+from hvae_core.plugins import manager
 
 #: kind: its contract in `hvae_core.plugins.testing`
 CONTRACTS = {
@@ -108,7 +116,7 @@ def _readable(name: str) -> str:
 def check_component(
     kind: str,
     name: str,
-    configs: Sequence[Mapping[str, Any]],
+    configs: Sequence[Mapping[str, Any]] = (),
     tell: Callable[[str], None] | None = None,
 ) -> CheckReport:
     """Run the contract of ``kind`` on an installed component, on the active backend.
@@ -116,11 +124,14 @@ def check_component(
     Args:
         kind: the component's kind.
         name: its name.
-        configs: the options to try it with.
+        configs: the options to try it with; where there are none, those of its spec.
         tell: called with a line for each test, and at the end with a traceback for each cause.
 
     Raises:
         BadInputError: the kind has no contract.
+        ConfigError: the options are not valid, or one that is needed is not given.
+        DataError: the files of a data set are not there, or damaged.
+        DownloadError: they cannot be downloaded.
         MissingDependencyError: pytest is not installed.
     """
     if kind not in CONTRACTS:
@@ -132,6 +143,8 @@ def check_component(
         import pytest
     except ImportError:
         raise MissingDependencyError.for_extra("pytest", "test", "Checking a component") from None
+    for config in configs or manager().get(kind, name).trials:
+        _check_options(kind, name, config)
     report = CheckReport(tell=tell)
     with tempfile.TemporaryDirectory(prefix="hvae-check-") as folder:
         # Several checks in one process must not share a module's name.
@@ -152,3 +165,24 @@ def check_component(
             pytest.main(arguments, plugins=[report])
     report.explain()
     return report
+
+
+def _check_options(kind: str, name: str, config: Mapping[str, Any]) -> None:
+    """Refuse options of the caller's that no test could pass with."""
+    try:
+        component = create_component(kind, {**config, "name": name})
+    except ConfigError as error:
+        message, hint = error.message.removeprefix(f"{kind}."), error.hint
+        if not hint and message.endswith("is missing."):
+            hint = "Give what it needs as --options '{KEY: VALUE}'; what there is says: "
+            hint += f"hvae plugins show {kind}.{name}"
+        raise ConfigError(f"{kind}.{name}: {message}", hint) from None
+    if kind != "dataset":
+        return
+    try:
+        component.build().prepare()
+    except (DataError, DownloadError) as error:
+        if hasattr(component.options, "root"):
+            how = "Or name a folder that has the files: --options '{root: DIR}'."
+            raise type(error)(error.message, f"{error.hint} {how}".lstrip()) from error
+        raise

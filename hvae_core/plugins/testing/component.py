@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pydantic
@@ -22,11 +22,12 @@ class ComponentContract:
 
     Attributes:
         spec: the component's spec, or ``"kind.name"`` of one that is installed.
-        configs: options as a configuration file has them, one mapping for each trial.
+        configs: options as a configuration file has them, one mapping for each trial; by default
+            the spec's ``trials``.
     """
 
     spec: ClassVar[ComponentSpec | str]
-    configs: ClassVar[Sequence[dict[str, Any]]] = ({},)
+    configs: ClassVar[Sequence[Mapping[str, Any]]] = ()
     #: the kind a subclass is for, set by each contract
     kind: ClassVar[str] = ""
     #: whether its code needs Keras
@@ -35,8 +36,8 @@ class ComponentContract:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test that takes ``config`` with every entry of ``configs``."""
         if "config" in metafunc.fixturenames:
-            names = [_identifier(config) for config in self.configs]
-            metafunc.parametrize("config", self.configs, ids=names)
+            names = [_identifier(config) for config in self.tried]
+            metafunc.parametrize("config", self.tried, ids=names)
 
     @property
     def component(self) -> ComponentSpec:
@@ -45,6 +46,11 @@ class ComponentContract:
             kind, _, name = self.spec.partition(".")
             return manager().get(kind, name)
         return self.spec
+
+    @property
+    def tried(self) -> list[dict[str, Any]]:
+        """The options to try it with, one mapping for each trial."""
+        return [dict(config) for config in self.configs or self.component.trials]
 
     def options(self, config: dict[str, Any]) -> Any:
         """``config`` validated by the component's config class."""
@@ -62,7 +68,7 @@ class ComponentContract:
 
     def test_an_unknown_option_is_refused(self) -> None:
         """A misspelt option must not be ignored."""
-        first = dict(self.configs[0])
+        first = self.tried[0]
         with pytest.raises(pydantic.ValidationError):
             self.options({**first, "no_such_option": 1})
 
@@ -70,7 +76,7 @@ class ComponentContract:
         """The options have a JSON schema, which listings and documentation read."""
         schema = pydantic.TypeAdapter(self.component.config).json_schema()
         json.dumps(schema)
-        tried = {key for config in self.configs for key in config}
+        tried = {key for config in self.tried for key in config}
         unknown = tried - set(schema.get("properties", {}))
         assert not unknown, f"{sorted(unknown)} are tried but not in the schema"
 
@@ -95,5 +101,5 @@ def _file_of(module: str) -> str | None:
     return getattr(sys.modules.get(module), "__file__", None)
 
 
-def _identifier(config: dict[str, Any]) -> str:
+def _identifier(config: Mapping[str, Any]) -> str:
     return "-".join(f"{key}={os.path.basename(str(value))}" for key, value in config.items()) or "-"

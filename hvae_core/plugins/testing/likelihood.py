@@ -55,18 +55,12 @@ class LikelihoodContract(SharingContract):
 
     Attributes:
         image_shapes: the [H, W, C] to try.
-        proper: whether exp(log_prob) sums to one over the images of `support`.
         spread: standard deviation of the random parameters.
     """
 
     kind = "likelihood"
     image_shapes: ClassVar[Sequence[Shape3]] = ((4, 4, 1), (4, 4, 3))
-    proper: ClassVar[bool] = True
     spread: ClassVar[float] = 1.0
-
-    def support(self, config: dict[str, Any]) -> Sequence[int]:
-        """The pixel values 0 to 255 that an image can have, one for each level."""
-        return range(256)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test that takes them with every configuration and image shape."""
@@ -89,9 +83,10 @@ class LikelihoodContract(SharingContract):
         return rng.normal(0, self.spread, (*shape, likelihood.parameters)).astype("f")
 
     def images(self, config: dict[str, Any], rows: int, image_shape: Shape3) -> np.ndarray:
-        """Random images uint8 [rows, H, W, C] with values of `support`."""
+        """Random images uint8 [rows, H, W, C] with values of the likelihood's `support`."""
         rng = np.random.default_rng(2)
-        return rng.choice(np.array(self.support(config)), (rows, *image_shape)).astype(np.uint8)
+        values = np.array(self.trial(config, image_shape).likelihood.support)
+        return rng.choice(values, (rows, *image_shape)).astype(np.uint8)
 
     def test_log_prob_is_one_number_an_image(
         self, config: dict[str, Any], image_shape: Shape3
@@ -172,14 +167,14 @@ class LikelihoodContract(SharingContract):
         images = sample(parameters, noise)
         assert images.dtype == np.uint8
         assert images.shape == (3, *image_shape)
-        assert set(np.unique(images)) <= set(self.support(config))
+        assert set(np.unique(images)) <= set(likelihood.support)
         # Compiled anew, so that it would be found if it drew numbers of its own.
         again = Trial(likelihood).sample(parameters, noise)
         np.testing.assert_array_equal(again, images)
         other = _noise(likelihood, (3, *image_shape[:2]), seed=1)
         assert (sample(parameters, other) != images).any()
         edges = np.where(np.arange(noise.size).reshape(noise.shape) % 2, 0.0, 1.0).astype("f")
-        assert set(np.unique(sample(parameters, edges))) <= set(self.support(config))
+        assert set(np.unique(sample(parameters, edges))) <= set(likelihood.support)
 
     def test_the_mean_is_an_image(self, config: dict[str, Any], image_shape: Shape3) -> None:
         """Float32 [B, H, W, C] with values from 0 to 255."""
@@ -203,14 +198,15 @@ class LikelihoodContract(SharingContract):
         self, config: dict[str, Any], image_shape: Shape3, limit: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Every image of one pixel and its probability; the test is skipped if there are more."""
-        if not self.proper:
-            pytest.skip("it is no density of x")
-        values, channels = self.support(config), image_shape[-1]
+        channels = image_shape[-1]
+        trial = self.trial(config, (1, 1, channels))
+        if not trial.likelihood.proper:
+            pytest.skip("it says that it is no density of x")
+        values = trial.likelihood.support
         if len(values) ** channels > limit:
             pytest.skip(f"there are {len(values) ** channels} images of one pixel")
         every = np.array(list(itertools.product(values, repeat=channels)), np.uint8)
         x = every.reshape(-1, 1, 1, channels)
-        trial = self.trial(config, (1, 1, channels))
         parameters = np.repeat(self.parameters(trial.likelihood, (1, 1, 1)), len(x), axis=0)
         return x, np.exp(trial.log_prob(x, parameters).astype(np.float64))
 

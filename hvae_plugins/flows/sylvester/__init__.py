@@ -55,6 +55,11 @@ def hvae_component() -> ComponentSpec:
         summary="Amortised Sylvester flow: orthogonal, Householder or triangular",
         builder="hvae_plugins.flows.sylvester.layer:Sylvester",
         config=SylvesterConfig,
+        trials=(
+            {"flows": 2, "orthogonal_vectors": 3},
+            {"variant": "householder", "flows": 2, "reflections": 3},
+            {"variant": "triangular", "flows": 3},
+        ),
         references=("van den Berg et al. 2018, arXiv 1803.05649",),
         context_channels=lambda options, shape: options.context_channels,
         enabled=lambda options: options.flows > 0,

@@ -1,9 +1,16 @@
+import re
 import sys
 import types
 
 import pytest
 
-from hvae_core.errors import BadInputError, MissingDependencyError
+from hvae_core.errors import (
+    BadInputError,
+    ConfigError,
+    DataError,
+    DownloadError,
+    MissingDependencyError,
+)
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 from hvae_core.plugins.scaffold import ABOUT, CHECKED
 from hvae_core.plugins.specs import KINDS
@@ -27,6 +34,37 @@ def test_a_sound_component_is_found_sound():
     assert report.passed > 5
     assert len(lines) == report.passed + report.skipped
     assert "passed   it says what it is" in lines
+
+
+@pytest.mark.parametrize(
+    "name", ["likelihood.bernoulli", "flow.sylvester", "tracker.wandb", "schedule.cosine"]
+)
+def test_what_a_check_needs_to_know_is_in_the_component_itself(name):
+    kind, _, plain = name.partition(".")
+    if kind == "tracker":
+        pytest.importorskip(plain)
+    report = check_component(kind, plain)
+    assert report.sound, report.failures
+
+
+@pytest.mark.parametrize("name", ["arrays", "hub", "parquet", "image-folder"])
+def test_of_options_that_are_needed_the_first_that_is_missing_is_named(name):
+    with pytest.raises(ConfigError) as caught:
+        check_component("dataset", name)
+    told = str(caught.value)
+    assert re.match(rf"dataset\.{name}: (files|repository|root) is missing\. Give what ", told)
+    assert "--options '{KEY: VALUE}'" in told
+    assert told.endswith(f"hvae plugins show dataset.{name}")
+
+
+def test_options_that_are_wrong_and_files_that_are_not_there_are_a_sentence(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match=r"flow\.sylvester: Unknown key 'flow\.layers'"):
+        check_component("flow", "sylvester", [{"layers": 3}])
+    monkeypatch.setenv("HVAE_HOME", str(tmp_path))
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    for name in ("mnist", "imagenet32"):
+        with pytest.raises((DataError, DownloadError), match=r"--options '\{root: DIR\}'\.$"):
+            check_component("dataset", name)
 
 
 def test_skips_come_with_their_reason():
