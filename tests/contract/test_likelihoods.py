@@ -17,4 +17,8 @@ class TestLogisticMixture(LikelihoodContract):
 
 class TestBernoulli(LikelihoodContract):
     spec = "likelihood.bernoulli"
-    configs = ({}, {"targets": "probabilities"})
+
+
+class TestBernoulliOfProbabilities(LikelihoodContract):
+    spec = "likelihood.bernoulli"
+    configs = ({"targets": "probabilities"},)
