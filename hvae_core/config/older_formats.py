@@ -50,4 +50,8 @@ def _upgrade_train(train: dict[str, Any]) -> dict[str, Any]:
     """The section ``train`` of format 1."""
     if train.get("kl_balancing_steps"):
         train.setdefault("kl_balancing_scaled", False)
+    if train.get("skip_start_step") is None and train.get("skip_start_epoch") is None:
+        train["skip_start_step"] = 0
+    if train.get("beta_cycles"):
+        train.setdefault("beta_cycles_share_warmup", True)
     return train

@@ -21,7 +21,12 @@ SECTIONS = (("model",), ("model", "readout"), ("train",))
 #: characters of an override that a message quotes
 LONGEST = 80
 #: two ways to say one thing: where an override gives one, what the file says of the other goes
-ALTERNATIVES = ("epochs", "steps"), ("warmup_epochs", "warmup_steps")
+ALTERNATIVES = (
+    ("epochs", "steps"),
+    ("warmup_epochs", "warmup_steps"),
+    ("skip_start_epoch", "skip_start_step"),
+    ("beta_warmup_epochs", "beta_warmup"),
+)
 DEFAULT_COMPONENTS = {
     "block": "bottleneck",
     "likelihood": "logistic-mixture",

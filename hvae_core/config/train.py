@@ -109,7 +109,12 @@ class TrainConfig(Section):
     skip_norm: NonNegativeFloat = Field(
         300.0, description="updates with a gradient norm of this or more are skipped; 0 is off"
     )
-    skip_start_step: NonNegativeInt = Field(0, description="first update that may be skipped")
+    skip_start_step: NonNegativeInt | None = Field(
+        None, description="first update that may be skipped"
+    )
+    skip_start_epoch: NonNegativeFloat | None = Field(
+        None, description="the same after so many epochs (2 where neither is given)"
+    )
     max_skipped_steps: PositiveInt = Field(
         500, description="training stops after so many skipped updates in a row"
     )
@@ -118,9 +123,19 @@ class TrainConfig(Section):
     )
 
     beta: NonNegativeFloat = Field(1.0, description="weight of the KL in the loss")
-    beta_warmup: NonNegativeInt = Field(0, description="linear ramp of beta, in updates")
+    beta_warmup: NonNegativeInt | None = Field(
+        None, description="linear ramp of beta, in updates (0 where neither is given)"
+    )
+    beta_warmup_epochs: NonNegativeFloat | None = Field(
+        None, description="linear ramp of beta, in epochs"
+    )
     beta_cycles: NonNegativeInt = Field(
-        0, description="cycles of half ramp, half hold, within beta_warmup"
+        0,
+        description="cycles of half ramp, half hold in place of the ramp, each as long as the "
+        "warm-up",
+    )
+    beta_cycles_share_warmup: bool = Field(
+        False, description="the cycles divide one warm-up among them"
     )
     kl_balancing_steps: NonNegativeInt = Field(
         0, description="Efficient-VDVAE's balancing of the layers' KL for so many updates"
@@ -194,13 +209,26 @@ class TrainConfig(Section):
             raise ValueError(
                 "train.warmup_steps and train.warmup_epochs are both given; set one of them to null"
             )
+        if self.skip_start_step is not None and self.skip_start_epoch is not None:
+            raise ValueError(
+                "train.skip_start_step and train.skip_start_epoch are both given; set one of them "
+                "to null"
+            )
+        if self.beta_warmup is not None and self.beta_warmup_epochs is not None:
+            raise ValueError(
+                "train.beta_warmup and train.beta_warmup_epochs are both given; set one of them to "
+                "null"
+            )
         if self.final_learning_rate > self.learning_rate:
             raise ValueError(
                 f"train.final_learning_rate ({self.final_learning_rate}) is above "
                 f"train.learning_rate ({self.learning_rate})"
             )
-        if self.beta_cycles and not self.beta_warmup:
-            raise ValueError("train.beta_cycles needs train.beta_warmup, the updates they fill")
+        if self.beta_cycles and not (self.beta_warmup or self.beta_warmup_epochs):
+            raise ValueError(
+                "train.beta_cycles needs train.beta_warmup or train.beta_warmup_epochs, the length "
+                "of a cycle"
+            )
         names = [tracker.name for tracker in self.trackers]
         if len(set(names)) < len(names):
             raise ValueError(f"train.trackers names one twice: {', '.join(names)}")

@@ -114,7 +114,8 @@ def train(
             held_out = folder.validation_indices() if resume else None
             images = open_images(config, held_out, dataset, beginning.downloading)
             check_against_shape(config, images.shape)
-            schedules.total_steps(config.train, images.training_batches(config).steps_per_epoch)
+            per_epoch = images.training_batches(config).steps_per_epoch
+            schedules.total_steps(config.train, per_epoch)
             if is_main:
                 stack.enter_context(folder.lock())
         watching = [beginning, *default_callbacks(config, console), *callbacks]
@@ -125,7 +126,8 @@ def train(
         elif weights is not None:
             assign(model, weights, "The model that was given")
         beginning.built(model)
-        step = build_step(model, config.train, images.regularizer)
+        skip_start = schedules.skip_start_step(config.train, per_epoch)
+        step = build_step(model, config.train, images.regularizer, skip_start)
         run = TrainingRun(config, images, folder, watching, model, step)
         if is_main:
             folder.create(config, images.validation)

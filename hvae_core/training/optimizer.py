@@ -96,7 +96,7 @@ class Updater:
     """Applies gradients to the weights and keeps their exponential moving average.
 
     The norm of the (accumulated) gradient is measured before clipping. An update whose norm is
-    not finite, or at least ``skip_norm`` from ``skip_start_step`` on, is dropped: weights,
+    not finite, or at least ``skip_norm`` from update ``skip_start`` on, is dropped: weights,
     moments, the optimizer's count and the average stay as they are (Child 2020, section 4; Hazami
     et al. 2022). Norms are of gradients in nats per dimension. Weight decay leaves out biases,
     norms, gains and gates unless ``decay_all_weights`` is on. ``parameter_groups`` have learning
@@ -105,14 +105,22 @@ class Updater:
     Args:
         config: the training options.
         weights: the trainable variables.
+        skip_start: the first update that may be skipped; None: ``train.skip_start_step``, or the
+            first of all.
 
     Raises:
         PluginError: what the optimizer's builder gave is no Keras optimizer.
         ConfigError: a group names no weight.
     """
 
-    def __init__(self, config: TrainConfig, weights: Sequence[keras.Variable]) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        weights: Sequence[keras.Variable],
+        skip_start: int | None = None,
+    ) -> None:
         self.config = config
+        self.skip_start = (config.skip_start_step or 0) if skip_start is None else skip_start
         self.weights = list(weights)
         self.groups = divide(config, self.weights)
         self.averages: list[keras.Variable] = []
@@ -157,7 +165,7 @@ class Updater:
         norm = global_norm(gradients)
         accept = ops.logical_and(ops.isfinite(norm), finite)
         if config.skip_norm:
-            may_skip = step >= config.skip_start_step
+            may_skip = step >= self.skip_start
             too_large = ops.logical_and(may_skip, norm >= config.skip_norm)
             accept = ops.logical_and(accept, ops.logical_not(too_large))
         if config.clip_norm is not None:

@@ -195,7 +195,7 @@ class TrainingRun:
             learning_rate=schedules.learning_rate(
                 train, step, self.steps_per_epoch, self.total_steps
             ),
-            beta=schedules.beta(train, step),
+            beta=schedules.beta(train, step, self.steps_per_epoch),
         )
         self.state.step = step + 1
         self.state.images += train.batch_size
@@ -273,7 +273,7 @@ class TrainingRun:
             "learning_rate": schedules.learning_rate(
                 train, last, self.steps_per_epoch, self.total_steps
             ),
-            "beta": schedules.beta(train, last),
+            "beta": schedules.beta(train, last, self.steps_per_epoch),
             **figures,
         }
         if self.is_main:
@@ -306,7 +306,7 @@ class TrainingRun:
         with self.train_step.ema_weights():
             if due:
                 means["validation"] = self._validate()
-                settled = schedules.beta_is_settled(train, self.state.step)
+                settled = schedules.beta_is_settled(train, self.state.step, self.steps_per_epoch)
                 if means["validation"] and settled:
                     is_best = self.state.offer(means["validation"]["elbo"], train.evaluate_epochs)
             record = self._record("epoch", means)

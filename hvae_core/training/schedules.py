@@ -59,21 +59,38 @@ def _schedule(config: TrainConfig) -> Schedule:
     return schedule
 
 
-def beta(config: TrainConfig, step: int) -> float:
+def skip_start_step(config: TrainConfig, steps_per_epoch: int) -> int:
+    """The first update that ``train.skip_norm`` may skip; after two epochs where nothing says."""
+    if config.skip_start_step is not None:
+        return config.skip_start_step
+    epochs = 2.0 if config.skip_start_epoch is None else config.skip_start_epoch
+    return round(epochs * steps_per_epoch)
+
+
+def beta_warmup(config: TrainConfig, steps_per_epoch: int) -> int:
+    """Updates of beta's ramp, and the length of a cycle; 0 where neither option is given."""
+    if config.beta_warmup is not None:
+        return config.beta_warmup
+    return round((config.beta_warmup_epochs or 0.0) * steps_per_epoch)
+
+
+def beta(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
     """The weight of the KL at update ``step``.
 
-    It rises linearly to ``train.beta`` during ``beta_warmup`` updates. With ``beta_cycles`` these
-    are divided into cycles, each of which rises during its first half and holds during its second
-    (Fu et al. 2019).
+    It rises linearly to ``train.beta`` during `beta_warmup` updates. With ``beta_cycles`` there
+    are so many cycles of that length, each of which rises during its first half and holds during
+    its second (Fu et al. 2019); with ``beta_cycles_share_warmup`` they have that length together.
     """
-    if beta_is_settled(config, step):
+    if beta_is_settled(config, step, steps_per_epoch):
         return config.beta
-    done = step / config.beta_warmup
+    done = step / beta_warmup(config, steps_per_epoch)
     if config.beta_cycles:
-        done = min(1.0, 2.0 * ((done * config.beta_cycles) % 1.0))
+        cycles = config.beta_cycles if config.beta_cycles_share_warmup else 1
+        done = min(1.0, 2.0 * ((done * cycles) % 1.0))
     return config.beta * done
 
 
-def beta_is_settled(config: TrainConfig, step: int) -> bool:
+def beta_is_settled(config: TrainConfig, step: int, steps_per_epoch: int) -> bool:
     """Whether beta has reached its value for good, so that bounds can be compared."""
-    return step >= config.beta_warmup
+    cycles = 1 if config.beta_cycles_share_warmup else max(1, config.beta_cycles)
+    return step >= cycles * beta_warmup(config, steps_per_epoch)

@@ -25,7 +25,10 @@ from hvae_core.weights.parameter_groups import choose
 
 
 def build_step(
-    network: HierarchicalNetwork, config: TrainConfig, regularizer: Regularizer | None = None
+    network: HierarchicalNetwork,
+    config: TrainConfig,
+    regularizer: Regularizer | None = None,
+    skip_start: int | None = None,
 ) -> TrainStep:
     """The step that the training options describe.
 
@@ -33,6 +36,8 @@ def build_step(
         network: its weights are changed.
         config: the training options.
         regularizer: a further term of the loss.
+        skip_start: the first update that ``train.skip_norm`` may skip; None:
+            ``train.skip_start_step``, or the first of all, as nothing here knows of epochs.
 
     Raises:
         ConfigError: ``freeze`` or a group names no weight, or nothing is left to train.
@@ -44,7 +49,8 @@ def build_step(
         balances=bool(config.kl_balancing_steps),
         scaled=config.kl_balancing_scaled,
     )
-    return TrainStep(network, objective, Updater(config, network.trainable_variables), config)
+    updater = Updater(config, network.trainable_variables, skip_start)
+    return TrainStep(network, objective, updater, config)
 
 
 def freeze(network: HierarchicalNetwork, patterns: Sequence[str]) -> None:

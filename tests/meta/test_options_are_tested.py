@@ -164,7 +164,13 @@ TESTED = {
     ),
     f"{RUN}::test_training_stops_after_so_many_nonfinite_updates": ("train.max_nonfinite_steps",),
     f"{STEP}::test_beta_weights_the_rate": ("train.beta",),
-    f"{SCHEDULES}::test_beta": ("train.beta", "train.beta_warmup", "train.beta_cycles"),
+    f"{SCHEDULES}::test_beta": (
+        "train.beta", "train.beta_warmup", "train.beta_warmup_epochs", "train.beta_cycles",
+        "train.beta_cycles_share_warmup",
+    ),
+    f"{SCHEDULES}::test_skipping_starts_after_two_epochs_unless_said_otherwise": (
+        "train.skip_start_step", "train.skip_start_epoch",
+    ),
     f"{STEP}::test_kl_balancing_changes_the_gradient_then_stops_and_not_the_reported_rate": (
         "train.kl_balancing_steps",
     ),

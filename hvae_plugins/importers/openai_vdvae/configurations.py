@@ -235,6 +235,7 @@ def _training(original: Mapping[str, Any]) -> dict[str, Any]:
         "ema_warmup": False,
         "clip_norm": 200.0,
         "schedule": "constant",
+        "skip_start_step": 0,
     }
     train |= {ours: original[key] for key, ours in _TRAINING.items() if key in original}
     train["final_learning_rate"] = min(1e-6, train["learning_rate"])

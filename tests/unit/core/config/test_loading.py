@@ -73,6 +73,8 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         ),
         ({"train": {"final_learning_rate": 1.0}}, "is above train.learning_rate"),
         ({"train": {"beta_cycles": 2}}, "train.beta_cycles needs train.beta_warmup"),
+        ({"train": {"skip_start_step": 1, "skip_start_epoch": 1}}, "set one of them to null"),
+        ({"train": {"beta_warmup": 1, "beta_warmup_epochs": 1}}, "set one of them to null"),
         ({"train": {"warmup_steps": 1, "warmup_epochs": 1}}, "set one of them to null"),
         ({"format": 3}, "format is 3; expected 2"),
         ({"model": 3}, "model is 3; expected a mapping of options"),

@@ -40,9 +40,20 @@ def test_kl_balancing_stays_by_whole_latents():
     assert parse_config({"train": {"kl_balancing_steps": 5}}).train.kl_balancing_scaled
 
 
+def test_skipping_acts_from_the_first_update_and_beta_s_cycles_share_a_warm_up():
+    train = parse_config({"format": 1, "train": {"beta_warmup": 9, "beta_cycles": 2}}).train
+    assert train.skip_start_step == 0
+    assert train.beta_cycles_share_warmup
+    today = parse_config({"train": {"beta_warmup": 9, "beta_cycles": 2}}).train
+    assert today.skip_start_step is None
+    assert not today.beta_cycles_share_warmup
+
+
 def test_an_override_is_read_in_today_s_terms():
     model = parse_config({"format": 1}, "model.large_kernels=true").model
     assert model.large_kernels is True
+    train = parse_config({"format": 1}, "train.skip_start_epoch=3").train
+    assert (train.skip_start_step, train.skip_start_epoch) == (None, 3.0)
 
 
 @pytest.mark.parametrize("values", [{"format": True}, {"format": "1"}, {"format": 3}])

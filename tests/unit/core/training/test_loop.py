@@ -297,3 +297,10 @@ def test_a_run_that_goes_on_past_damage_or_elsewhere_says_so(unbroken, tmp_path)
         again = read_tensors(newest / name)
         for key, value in read_tensors(unbroken.output / newest.relative_to(output) / name).items():
             np.testing.assert_array_equal(again[key], value)
+
+
+def test_the_updates_of_the_first_two_epochs_are_not_skipped(tmp_path):
+    """Five updates an epoch: the threshold, which is below all norms, acts from the eleventh on."""
+    result = train(config(steps=15, skip_norm=1e-9, log_steps=5), tmp_path / "run")
+    skipped = [row["skipped"] for row in records(result.output) if row["event"] == "step"]
+    assert skipped == [0, 0, 5]

@@ -81,19 +81,36 @@ def test_a_warmup_longer_than_the_run_is_only_a_ramp():
         ({"beta_warmup": 100}, 0, 0.0),
         ({"beta_warmup": 100}, 25, 0.5),
         ({"beta_warmup": 100}, 100, 2.0),
-        ({"beta_warmup": 100, "beta_cycles": 2}, 10, 0.8),
-        ({"beta_warmup": 100, "beta_cycles": 2}, 25, 2.0),
-        ({"beta_warmup": 100, "beta_cycles": 2}, 49, 2.0),
-        ({"beta_warmup": 100, "beta_cycles": 2}, 50, 0.0),
-        ({"beta_warmup": 100, "beta_cycles": 2}, 60, 0.8),
-        ({"beta_warmup": 100, "beta_cycles": 2}, 100, 2.0),
+        ({"beta_warmup_epochs": 2.5}, 5, 0.4),
+        ({"beta_warmup_epochs": 2.5}, 25, 2.0),
+        # each of two cycles has the length of the warm-up: half ramp, half hold
+        ({"beta_warmup": 100, "beta_cycles": 2}, 10, 0.4),
+        ({"beta_warmup": 100, "beta_cycles": 2}, 50, 2.0),
+        ({"beta_warmup": 100, "beta_cycles": 2}, 99, 2.0),
+        ({"beta_warmup": 100, "beta_cycles": 2}, 100, 0.0),
+        ({"beta_warmup": 100, "beta_cycles": 2}, 125, 1.0),
+        ({"beta_warmup": 100, "beta_cycles": 2}, 200, 2.0),
+        ({"beta_warmup": 100, "beta_cycles": 2, "beta_cycles_share_warmup": True}, 10, 0.8),
+        ({"beta_warmup": 100, "beta_cycles": 2, "beta_cycles_share_warmup": True}, 49, 2.0),
+        ({"beta_warmup": 100, "beta_cycles": 2, "beta_cycles_share_warmup": True}, 50, 0.0),
+        ({"beta_warmup": 100, "beta_cycles": 2, "beta_cycles_share_warmup": True}, 100, 2.0),
     ],
 )
 def test_beta(options, step, expected):
-    assert schedules.beta(TrainConfig(beta=2.0, **options), step) == pytest.approx(expected)
+    assert schedules.beta(TrainConfig(beta=2.0, **options), step, 10) == pytest.approx(expected)
 
 
-def test_beta_settles_after_its_cycles():
-    config = TrainConfig(beta_warmup=100, beta_cycles=2)
-    assert not schedules.beta_is_settled(config, 99)
-    assert schedules.beta_is_settled(config, 100)
+def test_beta_settles_after_all_its_cycles():
+    for shared, settled in ((False, 200), (True, 100)):
+        config = TrainConfig(beta_warmup=100, beta_cycles=2, beta_cycles_share_warmup=shared)
+        assert not schedules.beta_is_settled(config, settled - 1, 10)
+        assert schedules.beta_is_settled(config, settled, 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, 20), ({"skip_start_epoch": 0.5}, 5), ({"skip_start_step": 3}, 3),
+     ({"skip_start_step": 0}, 0)],
+)  # fmt: skip
+def test_skipping_starts_after_two_epochs_unless_said_otherwise(options, expected):
+    assert schedules.skip_start_step(TrainConfig(**options), 10) == expected

@@ -70,6 +70,6 @@ def test_what_cannot_be_expressed_is_named(change, named):
 @pytest.mark.parametrize("name", list_presets("openai-*"))
 def test_a_preset_trains_by_the_rules_that_all_networks_of_the_original_have(name):
     original, preset = parse_config(translate(CIFAR10)).train, find_preset(name).config.train
-    for key in ("optimizer", "decay_all_weights", "ema_warmup", "schedule"):
+    for key in ("optimizer", "decay_all_weights", "ema_warmup", "schedule", "skip_start_step"):
         assert getattr(preset, key) == getattr(original, key), key
     assert not preset.ema_warmup
