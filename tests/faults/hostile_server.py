@@ -66,6 +66,8 @@ class HostileServer:
         self.files = files
         self.faults: dict[str, Fault] = {}
         self.requests: list[str] = []
+        #: from where on each was asked for
+        self.starts: list[int] = []
         self.released = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
@@ -98,6 +100,7 @@ class HostileServer:
                 head += data
             request = Connection(self, connection, head)
             self.requests.append(request.path)
+            self.starts.append(request.start)
             content = self.files.get(request.path)
             fault = self.faults.get(request.path)
             if fault is not None:

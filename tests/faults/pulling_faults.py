@@ -1,10 +1,11 @@
 """Faults of pulling: killed at any file operation, and a disk that is full at any write.
 
-A preset is pulled from a folder, once anew and once with ``--force`` over an older version, and its
-file operations in the cache are counted as in `training_faults`. Then it is pulled once for each
-fault: killed (SIGKILL) at the n-th operation, or refused room from it on. Whatever happens, what
-lies under the preset's name is the old version or the new one, whole; a full disk is one sentence;
-and the next pull brings the new one and leaves nothing that ``hvae zoo prune`` does not remove.
+A preset is pulled from a folder and from a server, once anew and once with ``--force`` over an
+older version, and its file operations in the cache are counted as in `training_faults`. Then it is
+pulled once for each fault: killed (SIGKILL) at the n-th operation, or refused room from it on.
+Whatever happens, what lies under the preset's name is the old version or the new one, whole; a full
+disk is one sentence; and the next pull goes on from what a server has sent, brings the new one and
+leaves nothing that ``hvae zoo prune`` does not remove.
 
 One process imports everything and forks a child for each pull. Needs a POSIX system.
 
@@ -16,7 +17,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import http.client
 import io
+import itertools
 import os
 import shutil
 import signal
@@ -29,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from hostile_server import HostileServer
 from training_faults import Fault, FileOperations, full_from, kill_at, nothing, print_figures
 
 CONFIG = {
@@ -37,6 +41,8 @@ CONFIG = {
     "likelihood": {"name": "logistic-mixture", "mixtures": 2},
     "data": {"name": "digits"},
 }
+#: bytes that are taken from a server at once; the weights are four such blocks
+BLOCK = 1 << 16
 
 
 def make_preset(folder: Path, seed: int) -> str:
@@ -59,9 +65,13 @@ class PullOperations(FileOperations):
 
     def install(self) -> None:
         """Watch from here on."""
+        from hvae_core.fetching import transfer
         from hvae_core.fetching.transfer import Transfer
 
         super().install()
+        # Else it depends on the moment how many blocks there are.
+        transfer.CHUNK = BLOCK
+        http.client.HTTPResponse.read1 = http.client.HTTPResponse.read  # type: ignore[assignment]
         opened = Transfer._open_part
         operations = self
 
@@ -87,7 +97,7 @@ class _Watched:
         return getattr(self._file, name)
 
 
-def child(home: Path, source: Path, fault: Fault, *options: str) -> tuple[int, str]:
+def child(home: Path, source: str, fault: Fault, *options: str) -> tuple[int, str]:
     """Pull in a forked process; its exit code, below 0 for a signal, and what it said.
 
     What it said ends with the number of its file operations.
@@ -107,16 +117,17 @@ def child(home: Path, source: Path, fault: Fault, *options: str) -> tuple[int, s
     return os.waitstatus_to_exitcode(status), answer.read_text()
 
 
-def _pull(home: Path, source: Path, fault: Fault, options: tuple[str, ...], answer: Path) -> int:
+def _pull(home: Path, source: str, fault: Fault, options: tuple[str, ...], answer: Path) -> int:
     from hvae_core.cli.main import main
 
-    os.environ["HVAE_HOME"] = str(home)
+    os.environ.update(HVAE_HOME=str(home), no_proxy="127.0.0.1")
+    os.environ.pop("HVAE_OFFLINE", None)
     operations = PullOperations(home, fault)
     said, code = io.StringIO(), 70
     operations.install()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
-            main(["zoo", "pull", str(source), *options])
+            main(["zoo", "pull", source, *options])
         except SystemExit as left:
             code = int(left.code or 0)
     answer.write_text(f"{said.getvalue()}{operations.count}")
@@ -129,12 +140,21 @@ class Pulls:
     Args:
         folder: for the presets and the caches.
         older: whether an older version is replaced, with ``--force``.
+        server: what has the presets; else they are in the folder.
     """
 
-    def __init__(self, folder: Path, older: bool) -> None:
+    def __init__(self, folder: Path, older: bool, server: HostileServer | None = None) -> None:
         self.home, self.older = folder / "home", older
-        self.new, self.old = folder / "new" / "small", folder / "old" / "small"
-        self.digests = {make_preset(self.new, 1): "new", make_preset(self.old, 2): "old"}
+        made = {"new": folder / "new" / "small", "old": folder / "old" / "small"}
+        self.digests = {make_preset(path, which == "old"): which for which, path in made.items()}
+        self.new, self.old = map(str, made.values())
+        if server is not None:
+            server.files = {
+                f"/{which}/small/{file.name}": file.read_bytes()
+                for which, path in made.items()
+                for file in path.iterdir()
+            }
+            self.new, self.old = f"{server.url}/new/small", f"{server.url}/old/small"
         self.options = ("--force",) if older else ()
         self._fresh()
         code, said = child(self.home, self.new, nothing, *self.options)
@@ -210,9 +230,11 @@ def figures(every: int) -> Iterator[tuple[str, int, int, list[str]]]:
     Yields:
         What was tried, how many were held, how many were tried, and what went wrong.
     """
-    for older, what in ((False, "a pull"), (True, "a pull over an older version")):
-        with tempfile.TemporaryDirectory() as folder:
-            pulls = Pulls(Path(folder), older)
+    for served, older in itertools.product((False, True), repeat=2):
+        what = f"a pull from a {'server' if served else 'folder'}"
+        what += " over an older version" if older else ""
+        with tempfile.TemporaryDirectory() as folder, HostileServer({}) as server:
+            pulls = Pulls(Path(folder), older, server if served else None)
             numbers = range(1, pulls.operations + 1, every)
             for name, attempt in (
                 (f"{what}, killed at one of {pulls.operations} file operations", pulls.killed),
