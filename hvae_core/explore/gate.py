@@ -12,19 +12,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hvae_core.errors import DataError
+from hvae_core.errors import DataError, one_line
+from hvae_core.explore.answers import Answer, App, Message, Receive, RefusalError, Send, refuse
 from hvae_core.explore.own_names import own_names
 from hvae_core.explore.uploads import MAX_BYTES, own_file
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 API = "/gradio_api"
 FILE = f"{API}/file="
@@ -81,23 +79,41 @@ class Gate:
             if scope["path"] in SENT:
                 receive, scope = await self._checked_json(scope, receive, length)
             with self._room_for(length if scope["path"] == UPLOAD else 0):
-                await self.app(scope, _patient(receive) if length else receive, _unframed(send))
-        except _RefusalError as refusal:
-            await _answer(send, refusal)
+                await self._served(scope, _patient(receive) if length else receive, send)
+        except RefusalError as refusal:
+            await refuse(send, refusal)
         return None
+
+    async def _served(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Let what is behind the gate answer; a request over which it fails is refused.
+
+        What is asked of a model runs in the queue, where errors are told by the page. So a failure
+        here is one of reading a request that the page would not send.
+        """
+        answer = Answer(send)
+        try:
+            await self.app(scope, receive, answer.send)
+        except Exception as error:
+            text = one_line(f"{type(error).__name__}: {error}")[:300]
+            logging.getLogger("hvae").warning("A request could not be answered: %s", text)
+            answer.failed = True
+        if answer.failed and not answer.begun:
+            raise RefusalError(400, "The request is not understood.")
+        if answer.failed and answer.is_open:
+            await send({"type": "http.response.body", "body": b""})
 
     def _check_caller(self, headers: dict[str, str]) -> None:
         """Refuse a foreign name of this server, and a page that is not its own."""
         host = headers.get("host", "")
         if not self._is_own(host):
-            raise _RefusalError(421, "This server is not called that.")
+            raise RefusalError(421, "This server is not called that.")
         origin = headers.get("origin")
         if origin is not None and origin.lower() != f"http://{host.lower()}":
-            raise _RefusalError(403, "Requests of other pages are refused.")
+            raise RefusalError(403, "Requests of other pages are refused.")
         fetched_by = headers.get("sec-fetch-site", "none")
         is_visit = headers.get("sec-fetch-mode") == "navigate"
         if fetched_by in ("cross-site", "same-site") and not is_visit:
-            raise _RefusalError(403, "Requests of other pages are refused.")
+            raise RefusalError(403, "Requests of other pages are refused.")
 
     def _check_route(self, scope: Message, headers: dict[str, str]) -> int:
         """Refuse what the page does not need; gives the length of the request's body."""
@@ -106,19 +122,19 @@ class Gate:
             if path.startswith(FILE):
                 self._check_file(path.removeprefix(FILE))
             elif path not in READ and not path.startswith(READ_BELOW):
-                raise _RefusalError(404, "There is nothing here.")
+                raise RefusalError(404, "There is nothing here.")
             return 0
         if method != "POST" or (path not in SENT and path != UPLOAD):
-            raise _RefusalError(404, "There is nothing here.")
+            raise RefusalError(404, "There is nothing here.")
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != ("multipart/form-data" if path == UPLOAD else "application/json"):
-            raise _RefusalError(415, "A request of this kind is not understood.")
+            raise RefusalError(415, "A request of this kind is not understood.")
         length = headers.get("content-length", "")
         if not (length.isascii() and length.isdigit()):
-            raise _RefusalError(411, "The request does not say how long it is.")
+            raise RefusalError(411, "The request does not say how long it is.")
         most = MAX_BYTES + MAX_FRAME if path == UPLOAD else MAX_JSON
         if len(length) > 12 or int(length) > most:
-            raise _RefusalError(413, f"At most {most:,} bytes are accepted.")
+            raise RefusalError(413, f"At most {most:,} bytes are accepted.")
         return int(length)
 
     async def _checked_json(
@@ -130,11 +146,11 @@ class Gate:
         """
         body = await _read(receive, length)
         try:
-            content = json.loads(body, parse_constant=_no_number)
+            content = json.loads(body, parse_constant=_number, parse_float=_number)
             files = list(_files_in(content))
             body = json.dumps(content).encode()
         except (ValueError, RecursionError):
-            raise _RefusalError(400, "The request is not valid JSON.") from None
+            raise RefusalError(400, "The request is not valid JSON.") from None
         for path in files:
             self._check_file(path)
         headers = [pair for pair in scope["headers"] if pair[0].lower() != b"content-length"]
@@ -154,7 +170,7 @@ class Gate:
         try:
             own_file(path, self.folder)
         except DataError as error:
-            raise _RefusalError(403, error.message) from None
+            raise RefusalError(403, error.message) from None
 
     @contextlib.contextmanager
     def _room_for(self, length: int) -> Iterator[None]:
@@ -162,21 +178,12 @@ class Gate:
         if length:
             held = _held(self.folder, clear=not self._arriving)
             if held + self._arriving + length > self.total:
-                raise _RefusalError(413, "There are too many uploads; try again later.")
+                raise RefusalError(413, "There are too many uploads; try again later.")
         self._arriving += length
         try:
             yield
         finally:
             self._arriving -= length
-
-
-class _RefusalError(Exception):
-    """Why a request is not answered, and the number of the answer."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 def _headers(scope: Message) -> dict[str, str]:
@@ -185,7 +192,7 @@ def _headers(scope: Message) -> dict[str, str]:
     for raw, value in scope["headers"]:
         name = raw.decode("latin-1").lower()
         if name in found and name in ("host", "origin", "content-length", "content-type"):
-            raise _RefusalError(400, f"The header {name} is given twice.")
+            raise RefusalError(400, f"The header {name} is given twice.")
         found[name] = value.decode("latin-1").strip()
     return found
 
@@ -201,8 +208,11 @@ def _files_in(content: Any) -> Iterator[Any]:
             yield from _files_in(part)
 
 
-def _no_number(text: str) -> Any:
-    raise ValueError(text)
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _held(folder: Path, clear: bool) -> int:
@@ -223,10 +233,10 @@ async def _read(receive: Receive, length: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise _RefusalError(400, "The request broke off.")
+            raise RefusalError(400, "The request broke off.")
         body += message.get("body", b"")
         if len(body) > length:
-            raise _RefusalError(413, f"At most {length:,} bytes are accepted.")
+            raise RefusalError(413, f"At most {length:,} bytes are accepted.")
         if not message.get("more_body", False):
             return body
 
@@ -247,26 +257,3 @@ def _patient(receive: Receive) -> Receive:
         return message
 
     return wait
-
-
-def _unframed(send: Send) -> Send:
-    """``send``, with the browser told not to show the page inside another one."""
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = [*message.get("headers", ()), (b"x-frame-options", b"DENY")]
-            message = {**message, "headers": headers}
-        await send(message)
-
-    return sent
-
-
-async def _answer(send: Send, refusal: _RefusalError) -> None:
-    body = json.dumps({"detail": refusal.reason}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -28,6 +28,26 @@ STYLE = {
 }
 
 
+class Page(gr.Blocks):
+    """Blocks that refuse what does not fit their fields without a traceback in the terminal."""
+
+    async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
+        """What the fields make of a request.
+
+        Raises:
+            gr.Error: it is none that the page would send; shown there.
+        """
+        try:
+            return await super().preprocess_data(*args, **kwargs)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            raise gr.Error(
+                "This is nothing that the page asks for. Reload it.", print_exception=False
+            ) from error
+
+
 def build_page(models: Models) -> gr.Blocks:
     """The page, not yet served.
 
@@ -35,7 +55,7 @@ def build_page(models: Models) -> gr.Blocks:
         models: what it can show; the first one is chosen at the start.
     """
     first = models.load(models.names[0])
-    with gr.Blocks(analytics_enabled=False, title="hvae explore", delete_cache=(600, 3600)) as page:
+    with Page(analytics_enabled=False, title="hvae explore", delete_cache=(600, 3600)) as page:
         with gr.Row(equal_height=True):
             name = gr.Dropdown(models.names, value=models.names[0], label="Model", scale=1)
             about = gr.Markdown(describe(models.names[0], first))

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -230,6 +231,52 @@ def test_requests_of_other_pages(folder):
         visit = {"sec-fetch-site": site, "sec-fetch-mode": "navigate"}
         assert ask(folder, headers=visit)[0] == 200
     assert ask(folder, headers={"Host": "evil.example"})[0] == 400  # two of them
+
+
+def fails(*messages):
+    """What an application sends that fails then, as a web framework tells it."""
+
+    async def app(scope, receive, send):
+        for message in messages:
+            await send(message)
+        raise ValueError("bad\nrequest")
+
+    answers = []
+
+    async def record(message):
+        answers.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", HOME.encode())]}
+    asyncio.run(Gate(app, "127.0.0.1", Path("/nowhere"))(scope, None, record))
+    return answers
+
+
+START = {"type": "http.response.start", "status": 200, "headers": []}
+BODY = {"type": "http.response.body", "body": b"x"}
+
+
+@pytest.mark.parametrize("sent", [(), ({**START, "status": 500}, BODY)])
+def test_a_request_over_which_the_application_fails(sent, caplog):
+    start, body = fails(*sent)
+    assert (start["status"], json.loads(body["body"])) == (
+        400, {"detail": "The request is not understood."})  # fmt: skip
+    (record,) = caplog.records
+    assert record.getMessage() == "A request could not be answered: ValueError: bad request"
+    assert record.exc_info is None
+
+
+def test_an_answer_over_which_the_application_fails(caplog):
+    part = {**BODY, "more_body": True}
+    assert [m.get("more_body", False) for m in fails(START, part)] == [False, True, False]
+    told = {**START, "headers": [(b"content-length", b"2")]}
+    assert len(fails(told, part)) == 2  # it cannot be ended; the server cuts it
+    assert len(fails(START, BODY)) == 2  # it was whole
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "-1e999"])
+def test_numbers_that_are_none(folder, number):
+    assert ask(folder, "POST", JOIN, b'{"data": [%s]}' % number.encode()) == (400, None)
+    assert ask(folder, "POST", JOIN, b'{"data": [1.5, 1e30]}')[0] == 200
 
 
 def test_a_body_that_does_not_come(folder, monkeypatch):

@@ -48,6 +48,16 @@ def test_errors_are_messages(caplog):
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("values", [["none"], [["x"]], [{}], [], [7, 8]])
+def test_what_fits_no_field_is_refused(page, values):
+    import asyncio
+
+    function = next(f for f in page.fns.values() if f.api_name == "choose")
+    with pytest.raises(gr.Error) as caught:
+        asyncio.run(page.preprocess_data(function, values, None))
+    assert not caught.value.print_exception
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["no-such"], "no preset named 'no-such'"), (["--port", "0"], "--port")],
