@@ -20,6 +20,7 @@ import hashlib
 import http.client
 import io
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -63,6 +64,11 @@ def make_preset(folder: Path, seed: int) -> str:
 class PullOperations(FileOperations):
     """Counts the blocks of a transfer too, which go to a descriptor that is open already."""
 
+    def __init__(self, folder: Path, fault: Fault) -> None:
+        super().__init__(folder, fault)
+        #: the operations that are in the middle of one
+        self.blocks: list[int] = []
+
     def install(self) -> None:
         """Watch from here on."""
         from hvae_core.fetching import transfer
@@ -84,13 +90,14 @@ class PullOperations(FileOperations):
 class _Watched:
     """A file of which each write is two, with an operation between."""
 
-    def __init__(self, file: Any, operations: FileOperations) -> None:
+    def __init__(self, file: Any, operations: PullOperations) -> None:
         self._file, self._operations = file, operations
 
     def write(self, data: bytes) -> int:
         self._file.write(data[: len(data) // 2])
         self._file.flush()
         self._operations.operation(True)
+        self._operations.blocks.append(self._operations.count)
         return int(self._file.write(data[len(data) // 2 :]))
 
     def __getattr__(self, name: str) -> Any:
@@ -100,7 +107,7 @@ class _Watched:
 def child(home: Path, source: str, fault: Fault, *options: str) -> tuple[int, str]:
     """Pull in a forked process; its exit code, below 0 for a signal, and what it said.
 
-    What it said ends with the number of its file operations.
+    What it said ends with a line of its file operations: how many, and which are within a block.
     """
     answer = home.with_name("answer.txt")
     answer.write_text("")
@@ -130,7 +137,7 @@ def _pull(home: Path, source: str, fault: Fault, options: tuple[str, ...], answe
             main(["zoo", "pull", source, *options])
         except SystemExit as left:
             code = int(left.code or 0)
-    answer.write_text(f"{said.getvalue()}{operations.count}")
+    answer.write_text(f"{said.getvalue()}{json.dumps([operations.count, operations.blocks])}")
     return code
 
 
@@ -160,7 +167,7 @@ class Pulls:
         code, said = child(self.home, self.new, nothing, *self.options)
         if code:
             raise SystemExit(f"The unbroken pull failed: {said}")
-        self.operations = int(said.splitlines()[-1])
+        self.operations, self.blocks = json.loads(said.splitlines()[-1])
 
     def killed(self, number: int) -> str:
         """Kill a pull at an operation; what is wrong then, or nothing."""

@@ -20,7 +20,7 @@ figures = [(held, tried, wrong) for _, held, tried, wrong in faults.figures(30)]
 # What a server has sent is not asked for again.
 with tempfile.TemporaryDirectory() as folder, faults.HostileServer({}) as server:
     pulls = faults.Pulls(Path(folder), False, server)
-    pulls.killed(pulls.operations // 2)
+    pulls.killed(pulls.blocks[-1])
     starts = [start for start in server.starts if start]
 
 # The harness can fail: a preset that is copied to its place, not renamed.
