@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from tiny import compiles
 
 import hvae_core as hvae
 
@@ -74,6 +75,7 @@ def configuration(convolutions, readout, flow, attention, regularizer, likelihoo
         "data": {"name": "digits", "binarization": binarization},
         "train": {
             "steps": 3,
+            "compile": compiles(),
             "batch_size": 4,
             "warmup_steps": 0,
             "validation_images": 8,

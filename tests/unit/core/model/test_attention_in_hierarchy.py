@@ -64,7 +64,7 @@ def test_it_starts_as_the_same_seed_s_model_without_attention(make_model, images
 
 def test_gates_move_and_gradients_reach_all_queries_and_keys(make_model, images):
     """Adam moves a weight as soon as it has a gradient; nothing else does, without decay."""
-    train = {"batch_size": 4, "steps": 10, "weight_decay": 0}
+    train = {"optimizer": "adam", "weight_decay": 0}
     model = make_model(random_weights=False, model={"attention": DAVI}, train=train)
     mine = {n: v for n, v in weight_names(model).items() if n.startswith("attention.")}
     step = build_step(model, model.config.train)

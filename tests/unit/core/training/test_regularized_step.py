@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from keras import ops
+from tiny import compiles
 
 pytest.importorskip("sklearn")
 
@@ -31,6 +32,8 @@ MODEL = {
     "readout": {"width": 4, "middle_width": 4, "blocks": 0},
 }
 PIXELS = 64
+#: what is told here is the loss, not how weights are updated
+PLAIN = {"optimizer": "sgd", "weight_decay": 0, "ema_decay": 0.0, "compile": compiles()}
 
 
 def configuration(regularizer=None, model=None, **train):
@@ -40,7 +43,7 @@ def configuration(regularizer=None, model=None, **train):
             "likelihood": {"name": "logistic-mixture", "mixtures": 1, "levels": 17},
             "regularizer": None if regularizer is None else {"name": "cr-vae", **regularizer},
             "data": "digits",
-            "train": {"batch_size": 8, "steps": 10, "optimizer": "sgd", "weight_decay": 0, **train},
+            "train": {"batch_size": 8, "steps": 10, **PLAIN, **train},
         }
     )
 
