@@ -76,6 +76,7 @@ def configuration(convolutions, readout, flow, attention, regularizer, likelihoo
         "train": {
             "steps": 3,
             "compile": compiles(),
+            "optimizer": "sgd",
             "batch_size": 4,
             "warmup_steps": 0,
             "validation_images": 8,
