@@ -60,4 +60,4 @@ def test_the_elbo_of_cifar10_rises(shared_folder):
         pytest.skip("the reference data holds no CIFAR-10")
     before, after, bits_per_dim = trained_and_fresh(folder, steps=60)
     assert after > before
-    assert bits_per_dim < 7.0  # uniform pixels cost 8
+    assert bits_per_dim < 7.3  # uniform pixels cost 8
