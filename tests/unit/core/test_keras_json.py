@@ -37,7 +37,7 @@ if keras.config.backend() == "torch":
 found = {}
 for name, model in models.items():
     train = {"steps": 3, "ema_decay": 0.9, "weight_decay": 0.01}
-    train["optimizer"] = {"name": "sgd", "momentum": 0.9}
+    train["optimizer"] = "sgd"
     config = merged({"model": model, "train": train})
     model, rng = HierarchicalVAE(config), np.random.default_rng(0)
     for variable in model.trainable_variables:
