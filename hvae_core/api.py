@@ -221,7 +221,7 @@ def evaluate(
         options: further arguments of `hvae_core.evaluation.evaluate`.
 
     Raises:
-        DataError: the images do not fit the model, or are not uint8 without loss.
+        DataError: the images do not fit the model, or are not its values without loss.
     """
     from hvae_core.config import create_component
     from hvae_core.data import open_dataset
@@ -273,7 +273,7 @@ def train(
 
     Raises:
         ConfigError: the configuration is not valid, or a run is to be resumed with other images.
-        DataError: the images do not fit the model, or are not uint8 without loss.
+        DataError: the images do not fit the model, or are not its values without loss.
     """
     start: Any = None if weights is None else find_weights_file(weights)
     select_training_backend(backend)
@@ -302,7 +302,7 @@ def _with_data(
 
     if isinstance(config, Mapping) and config.get("data") is not None:
         held = config["data"]
-        if dataset is not None or not names_a_dataset(held):
+        if not names_a_dataset(held):
             config = {key: value for key, value in config.items() if key != "data"}
             dataset = held if dataset is None else dataset
     if dataset is None:

@@ -48,7 +48,7 @@ class HierarchicalVAE(Verbs, KerasModel):
     ) -> None:
         super().__init__(
             config.model,
-            config.likelihood.build(config.model.image_shape),
+            config.build_likelihood(),
             precision=precision or config.train.precision,
             remat=config.train.remat,
             seed=config.train.seed,

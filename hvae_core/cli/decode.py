@@ -49,13 +49,14 @@ def command(source: str, latents: str, layers: int | None, **options: Any) -> No
     known = Latents.load(latents)
     if layers is not None:
         known = known.leading(layers)
-    images = load_runnable(source).decode(
+    model = load_runnable(source)
+    images = model.decode(
         known,
         temperature,
         options["seed"],
         pixels=options["pixels"],
         batch_size=options["batch_size"],
     )
-    save_images([images], output)
+    save_images([images], output, values=model.image_values)
     emit({"output": output, "images": len(images), "layers": len(known.z)}, options["as_json"],
          [f"{len(images)} images in {output}"])  # fmt: skip

@@ -48,16 +48,17 @@ def _table(source: str, figures: dict[str, Any]) -> Any:
     table.add_column("figure")
     table.add_column("value", justify="right")
     table.add_column("unit")
-    error = figures["bits_per_dim_standard_error"]
     if figures["unit"] == "bits/dim":
+        error = figures["bits_per_dim_standard_error"]
         table.add_row("ELBO", f"{figures['bits_per_dim']:.4f} ± {error:.4f}", "bits/dim")
-    table.add_row("ELBO", f"{figures['elbo']:.2f} ± {figures['elbo_standard_error']:.2f}", "nats")
-    table.add_row("log-likelihood", f"{figures['log_likelihood']:.2f}", "nats")
+    nats = "nats" if "bits_per_dim" in figures else "nats, of a density"
+    table.add_row("ELBO", f"{figures['elbo']:.2f} ± {figures['elbo_standard_error']:.2f}", nats)
+    table.add_row("log-likelihood", f"{figures['log_likelihood']:.2f}", nats)
     table.add_row("KL", f"{figures['kl']:.2f}", "nats")
     if "importance_weighted" in figures:
         samples = figures["importance_samples"]
         name = f"importance-weighted, {samples} draws"
-        table.add_row(name, f"{figures['importance_weighted']:.2f}", "nats")
+        table.add_row(name, f"{figures['importance_weighted']:.2f}", nats)
         if figures["unit"] == "bits/dim":
             bits = figures["importance_weighted_bits_per_dim"]
             table.add_row(name, f"{bits:.4f}", "bits/dim")

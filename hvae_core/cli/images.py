@@ -59,7 +59,7 @@ def chosen_images(
     overrides: Sequence[str],
     count: int,
 ) -> np.ndarray:
-    """The images that a command with `image_options` asks for: uint8 [B, H, W, C].
+    """The images that a command with `image_options` asks for: [B, H, W, C].
 
     Raises:
         HvaeError: see `read_images`, `chosen_dataset` and `dataset_images`.
@@ -67,7 +67,7 @@ def chosen_images(
     if images:
         return read_images(images, model)
     chosen = chosen_dataset(model.config, dataset, overrides)
-    model.check_images(chosen.shape)
+    model.check_images(chosen.shape, chosen.values)
     with other_ways("--images FILE"):
         return dataset_images(chosen, split, range(count))
 
@@ -111,7 +111,7 @@ def other_ways(images: str = "") -> Iterator[None]:
 
 
 def read_image(path: str, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
-    """An image file as the model takes images: uint8 [H, W, C].
+    """An image file as the model takes images: native values [H, W, C].
 
     Cropped to the model's proportions, resized, and binarized where its data are.
 
@@ -120,11 +120,12 @@ def read_image(path: str, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
     """
     from hvae_core.images.user_images import as_trained_on, read_user_image
 
-    return as_trained_on(read_user_image(path, model.image_shape), model.config).pixels
+    fitted = read_user_image(path, model.image_shape, values=model.image_values)
+    return as_trained_on(fitted, model.config).pixels
 
 
 def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.ndarray:
-    """Images of a split by number, as an evaluation sees them: uint8 [B, H, W, C].
+    """Images of a split by number, as an evaluation sees them: [B, H, W, C].
 
     Raises:
         DataError: there is no such split, or no image of that number.
@@ -148,11 +149,12 @@ def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.n
 
 
 def read_images(paths: Sequence[str], model: HierarchicalVAE | ExportedModel) -> np.ndarray:
-    """Images as the model takes them, uint8 [B, H, W, C], in the order of the paths.
+    """Images as the model takes them, [B, H, W, C], in the order of the paths.
 
     Args:
-        paths: image files (see `read_image`), folders of them, and ``.npz`` archives with an array
-            ``images`` of the model's shape, or one array of another name.
+        paths: image files (see `read_image`), folders of them, ``.npy`` files with images of the
+            model's shape, and ``.npz`` archives with such an array ``images``, or one array of
+            another name.
         model: the model.
 
     Raises:
@@ -172,15 +174,15 @@ def read_images(paths: Sequence[str], model: HierarchicalVAE | ExportedModel) ->
                     f"{path} has no images.", f"Images end in {', '.join(sorted(SUFFIXES))}."
                 )
             found += [read_image(str(file), model)[None] for file in files]
-        elif path.suffix.lower() == ".npz":
-            found.append(_read_archive(path, model))
+        elif path.suffix.lower() in (".npy", ".npz"):
+            found.append(_read_arrays(path, model))
         else:
             found.append(read_image(str(path), model)[None])
     return np.concatenate(found)
 
 
-def _read_archive(path: Path, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
-    from hvae_core.data.arrays import read_member
+def _read_arrays(path: Path, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
+    from hvae_core.data.arrays import map_npy, read_member
     from hvae_core.inference.arguments import check_images
 
     def choose(names: list[str]) -> str:
@@ -192,4 +194,7 @@ def _read_archive(path: Path, model: HierarchicalVAE | ExportedModel) -> np.ndar
 
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
-    return check_images(model, read_member(path, choose), str(path))
+    array = map_npy(path) if path.suffix.lower() == ".npy" else read_member(path, choose)
+    if array.shape == tuple(model.image_shape):
+        array = array[None]
+    return check_images(model, array, str(path))

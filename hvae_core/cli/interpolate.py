@@ -60,6 +60,6 @@ def command(
             ends.append(read_image(name, model))
     steps = options["steps"]
     images = model.interpolate(ends[0], ends[1], steps=steps, seed=options["seed"])
-    save_images([images], output, columns=steps)
+    save_images([images], output, columns=steps, values=model.image_values)
     emit({"output": output, "images": steps}, options["as_json"],
          [f"{steps} images in {output}"])  # fmt: skip

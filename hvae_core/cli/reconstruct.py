@@ -49,6 +49,6 @@ def command(
         originals, latents=options["latents"], seed=options["seed"], temperature=temperature
     )
     batches = [originals, drawn] if kind == "png" else [drawn]
-    save_images(batches, output, columns=len(originals))
+    save_images(batches, output, columns=len(originals), values=model.image_values)
     payload = {"output": output, "images": len(originals), "latents": options["latents"]}
     emit(payload, options["as_json"], [f"{len(originals)} reconstructions in {output}"])

@@ -69,6 +69,8 @@ def command(
 
     with progress_bar("sampling", as_json) as progress:
         batches = sample_batches(model, count, temperature, seed, batch_size=min(batch_size, count))
-        save_images(batches, output, count, columns, lambda done: progress(done, count))
+        save_images(
+            batches, output, count, columns, lambda done: progress(done, count), model.image_values
+        )
     payload = {"output": output, "images": count, "temperature": temperature, "seed": seed}
     emit(payload, as_json, [f"{count} images in {output}"])

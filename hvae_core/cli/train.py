@@ -98,7 +98,7 @@ def command(
     lines = [f"{result.steps} updates; the run is in {result.output}"]
     if result.metrics:
         bound = f"ELBO {result.metrics['elbo']:.2f} nats"
-        if config.likelihood.build(config.model.image_shape).unit == "bits/dim":
+        if config.build_likelihood().unit == "bits/dim":
             bound = f"{result.metrics['bits_per_dim']:.4f} bits/dim, {bound}"
         lines.append(f"validation: {bound} on {result.metrics['images']} images")
     emit(payload, as_json, lines)

@@ -137,7 +137,9 @@ def _publication(
         config = config.model_copy(update={"summary": said["summary"]})
     samples = found.samples
     if samples is None:
-        samples = save_grid(load(source).sample(36, seed=0), picture, columns=6)
+        model = load(source)
+        drawn = model.sample(36, seed=0)
+        samples = save_grid(drawn, picture, columns=6, values=model.image_values)
     return dataclasses.replace(found, config=config, info=info, samples=samples)
 
 

@@ -84,8 +84,12 @@ class ModelConfig(Section):
         1, description="pixels a side that the stem folds into one position of the finest scale"
     )
     image_channels: Channels = Field(3, description="channels of an image")
-    input_mean: float = Field(127.5, description="subtracted from the pixels (0 to 255) first")
-    input_scale: PositiveFloat = Field(127.5, description="the pixels are then divided by this")
+    input_mean: float | None = Field(
+        None, description="subtracted from the pixels first; null: the middle of their range"
+    )
+    input_scale: PositiveFloat | None = Field(
+        None, description="the pixels are then divided by this; null: half the length of the range"
+    )
 
     width: PerScale[Channels] = Field(64, description="channels of the residual stream")
     encoder_middle_width: PerScale[Channels] = Field(32, description="encoder bottleneck")

@@ -14,8 +14,11 @@ from hvae_core.config.older_formats import FORMAT, upgraded
 from hvae_core.config.section import Section
 from hvae_core.config.sizes import check_size
 from hvae_core.config.train import TrainConfig
+from hvae_core.interfaces import UINT8, ImageValues
+from hvae_core.interfaces import Likelihood as BuiltLikelihood
 from hvae_core.plugins import manager
 from hvae_core.plugins.manager import REGISTERED
+from hvae_core.plugins.version_1 import build_likelihood, given_values, known_dtypes
 
 
 class Config(Section):
@@ -34,6 +37,16 @@ class Config(Section):
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `Config` reads back to an equal configuration."""
         return self.model_dump(mode="json", exclude_none=False)
+
+    @property
+    def image_values(self) -> ImageValues:
+        """What the numbers of the images are, as the data set declares them."""
+        return given_values(self.data.spec, self.data.options)
+
+    def build_likelihood(self) -> BuiltLikelihood:
+        """The likelihood of the model's images."""
+        chosen, shape = self.likelihood, self.model.image_shape
+        return build_likelihood(chosen.spec, chosen.options, shape, self.image_values)
 
     def components(self) -> list[Component]:
         """The components that it names: the model's and the data set, then those of training."""
@@ -59,6 +72,7 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
         check_size(self.model)
+        self._check_values()
         if self.regularizer is None:
             return self
         name, supports = self.regularizer.name, self.regularizer.spec.supports
@@ -75,6 +89,25 @@ class Config(Section):
                 "or give it no context channels"
             )
         return self
+
+    def _check_values(self) -> None:
+        """Refuse a likelihood or a regularizer that does not know the data set's images."""
+        values = self.image_values
+        for chosen in (self.likelihood, self.regularizer):
+            known = known_dtypes(chosen.spec) if chosen is not None else ()
+            if chosen is not None and values.dtype not in known:
+                raise ValueError(
+                    f"{chosen.kind} {chosen.name!r} works on images of {' and '.join(known)}, but "
+                    f"the data set {self.data.name!r} gives {values}; choose another "
+                    f"{chosen.kind}, or other data.values"
+                )
+        eight_bits = (UINT8.center, UINT8.half_range)
+        if values != UINT8 and (self.model.input_mean, self.model.input_scale) == eight_bits:
+            raise ValueError(
+                f"model.input_mean and model.input_scale are those of 8 bits, but the data set "
+                f"{self.data.name!r} gives {values}; set both to null, or to the images' mean and "
+                "standard deviation"
+            )
 
 
 def _lacks_inverse(stage: StageConfig) -> bool:

@@ -11,24 +11,26 @@ from typing import Any
 
 import numpy as np
 
+from hvae_core.data.pixels import native
 from hvae_core.errors import DataError
-from hvae_core.interfaces import Shape3
+from hvae_core.interfaces import ImageValues, Shape3
 
 
-def open_npy(path: Path, shape: Shape3) -> np.ndarray:
+def open_npy(path: Path, shape: Shape3, dtype: str = "uint8") -> np.ndarray:
     """Memory-map the images of an ``.npy`` file.
 
     Args:
-        path: the file, uint8 in any layout that `as_images` knows.
+        path: the file, in any layout that `as_images` knows.
         shape: [H, W, C] of an image.
+        dtype: of its values.
 
     Returns:
-        uint8 [N, H, W, C], a read-only view of the file.
+        [N, H, W, C] of this type, a read-only view of the file.
 
     Raises:
         DataError: the file is missing, truncated, damaged or of another shape.
     """
-    return as_images(map_npy(path), shape, path)
+    return as_images(map_npy(path), shape, path, dtype)
 
 
 def map_npy(path: Path) -> np.ndarray:
@@ -122,26 +124,27 @@ def _load(path: Path, **options: Any) -> Any:
         raise _damaged(path, error) from error
 
 
-def as_images(array: np.ndarray, shape: Shape3, path: Path) -> np.ndarray:
-    """View ``array`` as uint8 [N, H, W, C].
+def as_images(array: np.ndarray, shape: Shape3, path: Path, dtype: str = "uint8") -> np.ndarray:
+    """View ``array`` as images [N, H, W, C].
 
     Args:
-        array: uint8 [N, H, W, C], [N, C, H, W] or [N, C * H * W] (one plane a channel).
+        array: [N, H, W, C], [N, C, H, W] or [N, C * H * W] (one plane a channel).
         shape: [H, W, C] of an image.
         path: for the message.
+        dtype: of its values.
 
     Raises:
         DataError: it is none of these.
     """
     height, width, channels = shape
-    if array.dtype == np.uint8:
+    if array.dtype == dtype:
         if array.shape[1:] == shape:
             return array
         if array.shape[1:] in ((channels, height, width), (channels * height * width,)):
             planes = array.reshape(len(array), channels, height, width)
             return planes.transpose(0, 2, 3, 1)
     raise DataError(
-        f"{path} holds {array.dtype} of shape {list(array.shape)}; expected uint8 images of "
+        f"{path} holds {array.dtype} of shape {list(array.shape)}; expected {dtype} images of "
         f"{height}x{width} pixels and {channels} channels.",
         "Use the files of the right data set.",
     )
@@ -161,20 +164,37 @@ class ArraySource:
     """The images of one array.
 
     Args:
-        images: uint8 [N, H, W, C], in memory or memory-mapped.
+        images: uint8, uint16 or float32 [N, H, W, C], in memory or memory-mapped.
         rows: which of them, in this order; None: all.
+        values: what each batch is checked to be, as of a file that is too large to be gone through
+            first; None: it is not.
+        where: names the images in messages.
     """
 
-    def __init__(self, images: np.ndarray, rows: np.ndarray | None = None) -> None:
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise ValueError(f"expected uint8 [N, H, W, C], got {images.dtype} {images.shape}")
+    def __init__(
+        self,
+        images: np.ndarray,
+        rows: np.ndarray | None = None,
+        values: ImageValues | None = None,
+        where: str = "",
+    ) -> None:
+        if images.dtype not in (np.uint8, np.uint16, np.float32) or images.ndim != 4:
+            raise ValueError(
+                f"expected uint8, uint16 or float32 [N, H, W, C], got {images.dtype} {images.shape}"
+            )
         self.images, self.rows = images, rows
+        self.values, self.where = values, where
         self.shape: Shape3 = (images.shape[1], images.shape[2], images.shape[3])
 
     def __len__(self) -> int:
         return len(self.images if self.rows is None else self.rows)
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        """The images at ``indices``, a copy: uint8 [len(indices), H, W, C]."""
+        """The images at ``indices``, a copy: [len(indices), H, W, C].
+
+        Raises:
+            DataError: they are not the values they are checked to be.
+        """
         chosen = np.asarray(indices, dtype=np.int64)
-        return np.array(self.images[chosen if self.rows is None else self.rows[chosen]])
+        images = np.array(self.images[chosen if self.rows is None else self.rows[chosen]])
+        return images if self.values is None else native(images, self.values, self.where)

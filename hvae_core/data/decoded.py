@@ -24,6 +24,7 @@ def decoded_images(
     recipe: Any,
     shape: Shape3,
     chunks: Callable[[], Iterable[np.ndarray]],
+    dtype: str = "uint8",
 ) -> np.ndarray:
     """The images of ``files`` as one array, from the cache where they were decoded before.
 
@@ -34,20 +35,21 @@ def decoded_images(
             cache's key.
         recipe: whatever else the images depend on, as JSON values.
         shape: [H, W, C] of an image.
-        chunks: decodes anew: yields uint8 [n, H, W, C] until all images are out.
+        chunks: decodes anew: yields [n, H, W, C] until all images are out.
+        dtype: of the images.
 
     Returns:
-        uint8 [N, H, W, C], read-only and memory-mapped where it comes from the cache.
+        [N, H, W, C] of this type, read-only and memory-mapped where it comes from the cache.
     """
     path = cache_folder() / "data" / "decoded" / f"{_key(files, recipe, shape)}.npy"
     with contextlib.suppress(DataError):
-        return open_npy(path, shape)
+        return open_npy(path, shape, dtype)
     with contextlib.suppress(OSError):
         with replacing(path) as temporary:
-            _write(temporary, shape, chunks())
-        return open_npy(path, shape)
+            _write(temporary, shape, chunks(), dtype)
+        return open_npy(path, shape, dtype)
     parts = list(chunks())
-    return np.concatenate(parts) if parts else np.empty((0, *shape), np.uint8)
+    return np.concatenate(parts) if parts else np.empty((0, *shape), dtype)
 
 
 def _key(files: Sequence[Path], recipe: Any, shape: Shape3) -> str:
@@ -57,7 +59,7 @@ def _key(files: Sequence[Path], recipe: Any, shape: Shape3) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def _write(path: Path, shape: Shape3, chunks: Iterable[np.ndarray]) -> None:
+def _write(path: Path, shape: Shape3, chunks: Iterable[np.ndarray], dtype: str) -> None:
     """Write all chunks to ``path``.
 
     Plain writes, no memory map: a full disk is then an error to be caught and not a signal.
@@ -67,17 +69,17 @@ def _write(path: Path, shape: Shape3, chunks: Iterable[np.ndarray]) -> None:
     """
     with path.open("wb") as file:
         count = 0
-        file.write(_header(0, shape))
+        file.write(_header(0, shape, dtype))
         for chunk in chunks:
             file.write(np.ascontiguousarray(chunk).data)
             count += len(chunk)
         file.seek(0)
-        file.write(_header(count, shape))
+        file.write(_header(count, shape, dtype))
 
 
-def _header(count: int, shape: Shape3) -> bytes:
+def _header(count: int, shape: Shape3, dtype: str) -> bytes:
     # Numpy leaves room for the first axis to grow, so the header's length does not depend on it.
     buffer = io.BytesIO()
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": (count, *shape)}
     np.lib.format.write_array_header_1_0(buffer, header)
     return buffer.getvalue()

@@ -75,7 +75,7 @@ def data_folder(root: str | None, name: str) -> Path:
 
 
 def horizontal_flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each image mirrored left to right with probability 1/2: uint8 [B, H, W, C]."""
+    """Each image mirrored left to right with probability 1/2: [B, H, W, C]."""
     chosen = rng.random(len(images)) < 0.5
     images = np.array(images)
     images[chosen] = images[chosen, :, ::-1]

@@ -14,13 +14,14 @@ import numpy as np
 
 from hvae_core.config import Component, Config, Overrides, create_component, parse_config
 from hvae_core.data.arrays import ArraySource
+from hvae_core.data.own_images import ValuesOptions
 from hvae_core.data.python_objects import open_object
 from hvae_core.errors import BadInputError, ConfigError, DataError, did_you_mean
-from hvae_core.interfaces import Dataset, ImageSource, Shape3
+from hvae_core.interfaces import Dataset, ImageSource, ImageValues, Shape3
 
 #: the data set that stands in a configuration for images given as Python objects
 PYTHON = "python"
-#: the options of the data set given up that hold for the images in its place
+#: the options of the data set given up that hold for the images in its place, beside its values
 KEPT = ("flip", "binarization")
 #: images that a digest covers of those that are not in memory
 _DIGESTED = 1024
@@ -49,14 +50,14 @@ def train_on(config: Config, data: Any, overrides: Overrides = ()) -> tuple[Conf
         DataError: see `open_object`; or there is no split ``"train"``.
     """
     values = config.to_dict()
-    values["data"] = {"name": PYTHON, "type": _type_name(data), **_kept(config.data)}
+    values["data"] = {"name": PYTHON, "type": _type_name(data), **_kept(config)}
     chosen = parse_config(values, overrides)
     if chosen.data.name != PYTHON:
         raise ConfigError(
             f"data.name is {chosen.data.name!r}, but images are given as well.",
             "Leave one of them out.",
         )
-    sources = _open_splits(data, chosen.model.image_shape, "train")
+    sources = _open_splits(data, chosen.model.image_shape, "train", chosen.image_values)
     if "train" not in sources:
         raise DataError("dataset has no split 'train'.", did_you_mean("train", sources))
     component = chosen.data.with_options(
@@ -79,14 +80,14 @@ def evaluate_on(config: Config, data: Any, shape: Shape3, split: str) -> Dataset
     Raises:
         DataError: see `open_object`.
     """
-    sources = _open_splits(data, shape, split)
+    sources = _open_splits(data, shape, split, config.image_values)
     component = create_component(
         "dataset",
         {
             "name": PYTHON,
             "type": _type_name(data),
             "images": {name: len(source) for name, source in sources.items()},
-            **_kept(config.data),
+            **_kept(config),
         },
     )
     return component.build(sources)
@@ -144,6 +145,9 @@ def digest(source: ImageSource) -> str:
     if not is_whole and count > _DIGESTED:
         indices = np.linspace(0, count - 1, _DIGESTED).astype(np.int64)
     result = hashlib.sha256(f"{count} {list(source.shape)}".encode())
+    dtype = source.batch(indices[:0]).dtype
+    if dtype != np.uint8:
+        result.update(str(dtype).encode())
     for start in range(0, len(indices), _CHUNK):
         images = source.batch(indices[start : start + _CHUNK])
         result.update(np.ascontiguousarray(images).data)
@@ -151,22 +155,26 @@ def digest(source: ImageSource) -> str:
     return f"sha256{part}:{result.hexdigest()}"
 
 
-def _open_splits(data: Any, shape: Shape3, split: str) -> dict[str, ImageSource]:
+def _open_splits(
+    data: Any, shape: Shape3, split: str, values: ImageValues
+) -> dict[str, ImageSource]:
     if isinstance(data, Dataset):
         raise BadInputError(
             f"dataset is hvae's own {type(data).__name__}.",
             "Name it, with its options: dataset={'name': ..., ...}.",
         )
     if not isinstance(data, Mapping):
-        return {split: open_object(data, shape)}
+        return {split: open_object(data, shape, values=values)}
     return {
-        str(name): open_object(part, shape, f"dataset[{name!r}]") for name, part in data.items()
+        str(name): open_object(part, shape, f"dataset[{name!r}]", values)
+        for name, part in data.items()
     }
 
 
-def _kept(component: Component) -> dict[str, Any]:
-    values = component.to_dict()
-    return {key: values[key] for key in KEPT if key in values}
+def _kept(config: Config) -> dict[str, Any]:
+    options = config.data.to_dict()
+    values = ValuesOptions.of(config.image_values).model_dump(mode="json")
+    return {key: options[key] for key in KEPT if key in options} | {"values": values}
 
 
 def _type_name(data: Any) -> str:

@@ -1,4 +1,4 @@
-"""From what Python code gives for an image to uint8, without loss or not at all."""
+"""From what Python code gives for an image to native values, without loss or not at all."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from PIL import Image
 
 from hvae_core.data.decode import DECODING_ERRORS
 from hvae_core.errors import DataError
-from hvae_core.interfaces import Shape3
+from hvae_core.interfaces import UINT8, ImageValues, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
 
 #: where an item that is a mapping has its image
 IMAGE_KEYS = ("image", "img", "images", "pixel_values", "x")
+#: Pillow's modes of one channel that hold such values
+MODES = {
+    "uint8": (),
+    "uint16": ("I;16", "I;16L", "I;16B", "I;16N", "I"),
+    "float32": ("F", "I;16", "I;16L", "I;16B", "I;16N", "I"),
+}
 #: how far a value times 255 may be from a whole number: float32 is within 2e-5
 _ROUNDING = 1e-3
 
 
-def as_array(item: Any, channels: int, where: str) -> np.ndarray:
+def as_array(item: Any, channels: int, where: str, values: ImageValues = UINT8) -> np.ndarray:
     """The image or the images of an item, in whatever dtype and layout it has.
 
     Args:
@@ -29,22 +35,24 @@ def as_array(item: Any, channels: int, where: str) -> np.ndarray:
             a tuple that begins with one, or a mapping that has one under one of `IMAGE_KEYS`.
         channels: wanted of a Pillow image: grey ones become RGB, nothing else is converted.
         where: names the item in messages.
+        values: wanted of a Pillow image of one channel: 16 bits or floating-point numbers are read
+            where they are the model's.
 
     Raises:
         DataError: it holds no image.
     """
     if isinstance(item, Mapping):
-        return as_array(_entry(item, where), channels, where)
+        return as_array(_entry(item, where), channels, where, values)
     if isinstance(item, bytes):
         try:
             with Image.open(io.BytesIO(item)) as opened:
-                return _from_pillow(opened, channels, where)
+                return _from_pillow(opened, channels, where, values)
         except DECODING_ERRORS as error:
             raise DataError(f"{where} is no readable image ({error}).") from error
     if isinstance(item, Image.Image):
-        return _from_pillow(item, channels, where)
+        return _from_pillow(item, channels, where, values)
     if isinstance(item, tuple | list) and item and not isinstance(item[0], numbers.Number | list):
-        return as_array(item[0], channels, where)
+        return as_array(item[0], channels, where, values)
     try:
         return np.asarray(item.detach().cpu() if hasattr(item, "detach") else item)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -67,7 +75,9 @@ def _entry(item: Mapping[Any, Any], where: str) -> Any:
     )
 
 
-def _from_pillow(image: Image.Image, channels: int, where: str) -> np.ndarray:
+def _from_pillow(image: Image.Image, channels: int, where: str, values: ImageValues) -> np.ndarray:
+    if channels == 1 and image.mode in MODES[values.dtype]:
+        return np.asarray(image)[..., None]
     if image.mode == "1":
         image = image.convert("L")
     elif image.mode == "P":
@@ -84,7 +94,7 @@ def _from_pillow(image: Image.Image, channels: int, where: str) -> np.ndarray:
     if bands != channels or image.mode not in ("L", "LA", "RGB", "RGBA"):
         raise DataError(
             f"{where} is a Pillow image of mode {image.mode}; the model's images have {channels} "
-            f"channel{'s' if channels > 1 else ''} of 8 bits.",
+            f"channel{'s' if channels > 1 else ''} of {values}.",
             f"Convert it first, as in image.convert({'L' if channels == 1 else 'RGB'!r}).",
         )
     return np.asarray(image).reshape(image.height, image.width, bands)
@@ -160,6 +170,28 @@ def common_unit(units: set[int | None], floating: bool, where: str) -> int:
     )
 
 
+def native(array: np.ndarray, values: ImageValues, where: str) -> np.ndarray:
+    """The numbers as the values that they are to be, see `ImageValues.exact`.
+
+    Raises:
+        DataError: they are others.
+    """
+    exact = values.exact(array)
+    if exact is not None:
+        return exact
+    if values.is_discrete:
+        expected, hint = (
+            f"whole numbers from 0 to {values.high:.0f}",
+            ("Set values.bits to those of the images, or bring them to this range."),
+        )
+    else:
+        expected, hint = "finite numbers that float32 holds", "Leave out what is not finite."
+    held = "no numbers"
+    if array.dtype.kind in "iuf":
+        held = f"{array.dtype} values from {array.min():.6g} to {array.max():.6g}"
+    raise DataError(f"{where} holds {held}; expected {expected}.", hint)
+
+
 def quantized(array: np.ndarray, unit: int, where: str) -> np.ndarray:
     """The values as uint8, where nothing is lost by it.
 
@@ -192,5 +224,6 @@ def quantized(array: np.ndarray, unit: int, where: str) -> np.ndarray:
         "uint8 from 0 to 255, or the same values as other numbers: whole, or multiples of 1/255 "
         "up to 1.",
         "Give the pixels as they were before they were standardised; hvae does that itself. More "
-        "than 8 bits have to be brought to 8: (x / x.max() * 255).round().astype('uint8').",
+        "than 8 bits need data.values.dtype=uint16 or float32 and a likelihood for it, or are "
+        "brought to 8: (x / x.max() * 255).round().astype('uint8').",
     )

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hvae_core.data.arrays import ArraySource
-from hvae_core.data.pixels import as_array, as_batch, common_unit, quantized, unit_of
+from hvae_core.data.pixels import as_array, as_batch, common_unit, native, quantized, unit_of
 from hvae_core.errors import DataError
-from hvae_core.interfaces import ImageSource, Shape3
+from hvae_core.interfaces import UINT8, ImageSource, ImageValues, Shape3
 
 #: bytes of pixels that an object may have which can only be read from first to last
 MEMORY = 2**32
@@ -39,35 +39,52 @@ class ItemSource:
         shape: [H, W, C] of an image.
         unit: what the values are multiplied by to be 0 to 255.
         where: names the object in messages.
+        values: what the images' numbers are.
     """
 
-    def __init__(self, items: Any, count: int, shape: Shape3, unit: int, where: str) -> None:
+    def __init__(
+        self,
+        items: Any,
+        count: int,
+        shape: Shape3,
+        unit: int,
+        where: str,
+        values: ImageValues = UINT8,
+    ) -> None:
         self.items, self.count, self.unit, self.where = items, count, unit, where
-        self.shape = shape
+        self.shape, self.values = shape, values
 
     def __len__(self) -> int:
         return self.count
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        """The images at ``indices``: uint8 [len(indices), H, W, C].
+        """The images at ``indices``: native values [len(indices), H, W, C].
 
         Raises:
             DataError: one cannot be read as an image of the model.
         """
         wanted = [int(index) for index in indices]
-        images = np.empty((len(wanted), *self.shape), np.uint8)
+        images = np.empty((len(wanted), *self.shape), self.values.dtype)
         several = hasattr(type(self.items), "__getitems__") and wanted
         items = self.items.__getitems__(wanted) if several else map(self.items.__getitem__, wanted)
         for row, (index, item) in enumerate(zip(wanted, items, strict=True)):
             where = f"{self.where}[{index}]"
-            array, is_one = as_batch(as_array(item, self.shape[-1], where), self.shape, where)
+            array = as_array(item, self.shape[-1], where, self.values)
+            array, is_one = as_batch(array, self.shape, where)
             if not is_one and len(array) != 1:
                 raise DataError(f"{where} is {len(array)} images; expected one.")
-            images[row] = quantized(array[0], self.unit, where)
+            images[row] = converted(array[0], self.values, self.unit, where)
         return images
 
 
-def open_object(data: Any, shape: Shape3, where: str = "dataset") -> ImageSource:
+def converted(array: np.ndarray, values: ImageValues, unit: int, where: str) -> np.ndarray:
+    """An object's numbers as native values: of uint8 see `quantized`, of others `native`."""
+    return quantized(array, unit, where) if values == UINT8 else native(array, values, where)
+
+
+def open_object(
+    data: Any, shape: Shape3, where: str = "dataset", values: ImageValues = UINT8
+) -> ImageSource:
     """The images that a Python object holds.
 
     An array is used where it is. An object with ``__len__`` and ``__getitem__`` is read by index
@@ -78,26 +95,27 @@ def open_object(data: Any, shape: Shape3, where: str = "dataset") -> ImageSource
         data: images, or items that have one, see `hvae_core.data.pixels.as_array`.
         shape: [H, W, C] that the model needs.
         where: names the object in messages.
+        values: what the model's images are.
 
     Raises:
-        DataError: it holds no images of this shape that are uint8 without loss, it gives other
-            images each time it is read, or it has too many to be read into memory.
+        DataError: it holds no images of this shape that are such values without loss, it gives
+            other images each time it is read, or it has too many to be read into memory.
     """
     if isinstance(data, tuple):
         data = _images_of_pair(data, where)
-    if isinstance(data, np.memmap) and data.dtype != np.uint8:
-        return _by_index(data, len(data), shape, where)
+    if isinstance(data, np.memmap) and data.dtype != values.dtype:
+        return _by_index(data, len(data), shape, where, values)
     if isinstance(data, np.ndarray) or hasattr(type(data), "__dlpack__"):
-        return _from_array(as_array(data, shape[-1], where), shape, where)
+        return _from_array(as_array(data, shape[-1], where), shape, where, values)
     if isinstance(data, str | bytes | Mapping):
         raise _no_images(data, where)
     if hasattr(type(data), "__getitem__"):
         count = _length(data)
         if count is not None:
-            return _by_index(data, count, shape, where)
+            return _by_index(data, count, shape, where, values)
     if not hasattr(data, "__iter__"):
         raise _no_images(data, where)
-    return _gone_through(data, shape, where)
+    return _gone_through(data, shape, where, values)
 
 
 def _no_images(data: Any, where: str) -> DataError:
@@ -132,11 +150,16 @@ def _length(data: Any) -> int | None:
         return count if isinstance(count, int) else None
 
 
-def _from_array(array: np.ndarray, shape: Shape3, where: str) -> ArraySource:
+def _from_array(array: np.ndarray, shape: Shape3, where: str, values: ImageValues) -> ArraySource:
     images, _ = as_batch(array, shape, where, single=False)
     if not len(images):
         raise DataError(f"{where} has no images.")
     chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
+    if values != UINT8:
+        if isinstance(images, np.memmap) and images.dtype == values.dtype:
+            native(chunks[0], values, where)  # of all of it would be read
+            return ArraySource(images, values=values, where=where)
+        return ArraySource(native(images, values, where))
     if images.dtype == np.uint8:
         # A look at the first part is enough of a file that is larger than memory.
         seen = chunks[:1] if isinstance(images, np.memmap) else chunks
@@ -147,7 +170,7 @@ def _from_array(array: np.ndarray, shape: Shape3, where: str) -> ArraySource:
     return ArraySource(np.concatenate([quantized(chunk, unit, where) for chunk in chunks]))
 
 
-def _by_index(data: Any, count: int, shape: Shape3, where: str) -> ImageSource:
+def _by_index(data: Any, count: int, shape: Shape3, where: str, values: ImageValues) -> ImageSource:
     """Images of an object with a length, or of its batches."""
     if count == 0:
         raise DataError(f"{where} has no images.")
@@ -161,13 +184,16 @@ def _by_index(data: Any, count: int, shape: Shape3, where: str) -> ImageSource:
             "number, from 0 on.",
             "Give an array, or an object whose __getitem__ takes a number.",
         ) from error
-    array, is_one = as_batch(as_array(first, shape[-1], f"{where}[0]"), shape, f"{where}[0]")
+    array = as_array(first, shape[-1], f"{where}[0]", values)
+    array, is_one = as_batch(array, shape, f"{where}[0]")
     if not is_one:
-        return _in_memory((data[index] for index in range(count)), shape, where)
+        return _in_memory((data[index] for index in range(count)), shape, where, values)
     probed = [int(index) for index in np.linspace(0, count - 1, min(count, _PROBED))]
-    arrays = [as_array(data[index], shape[-1], f"{where}[{index}]") for index in probed]
-    unit = common_unit({unit_of(a) for a in arrays}, array.dtype.kind == "f", where)
-    source = ItemSource(data, count, shape, unit, where)
+    unit = 1
+    if values == UINT8:
+        arrays = [as_array(data[index], shape[-1], f"{where}[{index}]") for index in probed]
+        unit = common_unit({unit_of(a) for a in arrays}, array.dtype.kind == "f", where)
+    source = ItemSource(data, count, shape, unit, where, values)
     if not np.array_equal(source.batch(np.asarray(probed)), source.batch(np.asarray(probed))):
         raise DataError(
             f"{where} gives other images each time it is asked for the same ones; an image has to "
@@ -177,7 +203,9 @@ def _by_index(data: Any, count: int, shape: Shape3, where: str) -> ImageSource:
     return source
 
 
-def _gone_through(data: Iterable[Any], shape: Shape3, where: str) -> ArraySource:
+def _gone_through(
+    data: Iterable[Any], shape: Shape3, where: str, values: ImageValues
+) -> ArraySource:
     """Images of an object that can only be read from first to last."""
     cardinality = getattr(data, "cardinality", None)  # a tf.data.Dataset's; -1 is infinite
     if callable(cardinality) and int(cardinality()) == -1:
@@ -186,28 +214,28 @@ def _gone_through(data: Iterable[Any], shape: Shape3, where: str) -> ArraySource
     if iterator is not data:
         first, again = (list(itertools.islice(data, _PROBED)) for _ in range(2))
         for pair in zip(first, again, strict=False):
-            left, right = (as_array(item, shape[-1], where) for item in pair)
+            left, right = (as_array(item, shape[-1], where, values) for item in pair)
             if not np.array_equal(left, right):
                 raise DataError(
                     f"{where} gives its images in another order, or other images, each time it is "
                     "gone through; a run could not be resumed.",
                     "Leave shuffling and random augmentation out of it; hvae shuffles the images.",
                 )
-    return _in_memory(iterator, shape, where)
+    return _in_memory(iterator, shape, where, values)
 
 
-def _in_memory(items: Iterator[Any], shape: Shape3, where: str) -> ArraySource:
+def _in_memory(items: Iterator[Any], shape: Shape3, where: str, values: ImageValues) -> ArraySource:
     """All images, or batches of them, one after the other, in memory."""
-    limit = MEMORY // math.prod(shape)
+    limit = MEMORY // (math.prod(shape) * np.dtype(values.dtype).itemsize)
     parts: list[np.ndarray] = []
     units: list[int | None] = []
     count, floating = 0, False
     for index, item in enumerate(items):
         name = f"Item {index} of {where}"
-        array, _ = as_batch(as_array(item, shape[-1], name), shape, name)
-        unit = unit_of(array)
+        array, _ = as_batch(as_array(item, shape[-1], name, values), shape, name)
+        unit = unit_of(array) if values == UINT8 else 1
         floating = floating or array.dtype.kind == "f"
-        parts.append(np.array(quantized(array, unit or 1, name)))
+        parts.append(np.array(converted(array, values, unit or 1, name)))
         units.append(unit)
         count += len(array)
         if count > limit:
@@ -219,7 +247,7 @@ def _in_memory(items: Iterator[Any], shape: Shape3, where: str) -> ArraySource:
             )
     if not count:
         raise DataError(f"{where} has no images.")
-    if common_unit(set(units), floating, where) == 255:
+    if values == UINT8 and common_unit(set(units), floating, where) == 255:
         # Those whose values are all 0 or 1 were left as they are until the others were seen.
         parts = [p * np.uint8(255) if u is None else p for p, u in zip(parts, units, strict=True)]
     return ArraySource(np.concatenate(parts))

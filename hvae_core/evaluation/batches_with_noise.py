@@ -40,7 +40,7 @@ def batches_with_noise(
 
 def _batch(engine: Engine, images: np.ndarray, start: int, seed: int) -> Batch:
     noise = draw_normal(engine.latent_shapes, len(images), seed, start)
-    return ({"images": images, "noise": noise},)
+    return ({"images": engine.image_values.to_tensor_dtype(images), "noise": noise},)
 
 
 class _ArrayBatches(keras.utils.PyDataset):

@@ -25,14 +25,15 @@ class Elbo(NamedTuple):
     """Figures of B images under a model of L latent layers, in NumPy.
 
     ``elbo``, ``log_likelihood`` and ``kl`` are [B] in nats, ``kl_per_layer`` [B, L] in nats,
-    coarsest first, ``bits_per_dim`` [B]; ``elbo = log_likelihood - kl``.
+    coarsest first, ``bits_per_dim`` [B]; ``elbo = log_likelihood - kl``. Continuous images have a
+    density and no bits: their log-likelihoods are per native unit, their ``bits_per_dim`` is None.
     """
 
     elbo: np.ndarray
     log_likelihood: np.ndarray
     kl: np.ndarray
     kl_per_layer: np.ndarray
-    bits_per_dim: np.ndarray
+    bits_per_dim: np.ndarray | None
 
 
 def elbo(
@@ -46,7 +47,7 @@ def elbo(
 
     Args:
         engine: runs the model.
-        x: images uint8 [B, H, W, C].
+        x: images [B, H, W, C] in native values.
         noise: standard-normal arrays [B, h, w, c], one for each latent layer, coarsest first. The
             same noise gives the same figures on every backend.
         seed: of the noise where none is given; image ``i`` depends on the seed and ``i`` alone.
@@ -68,7 +69,9 @@ def elbo(
     log_likelihood, kl_per_layer = figures["log_likelihood"], figures["kl_per_layer"]
     kl = kl_per_layer.sum(axis=-1)
     bound = log_likelihood - kl
-    return Elbo(bound, log_likelihood, kl, kl_per_layer, bits_per_dim(bound, engine.image_shape))
+    is_discrete = engine.image_values.is_discrete
+    bits = bits_per_dim(bound, engine.image_shape) if is_discrete else None
+    return Elbo(bound, log_likelihood, kl, kl_per_layer, bits)
 
 
 #: more images than any sequence has: where the numbers of the next draw's noise begin
@@ -87,7 +90,7 @@ def log_likelihood(
 
     Args:
         engine: runs the model.
-        x: images uint8 [B, H, W, C].
+        x: images [B, H, W, C] in native values.
         importance_samples: K, the draws for each image.
         seed: draw ``k`` of image ``i`` depends on the seed, ``k`` and ``i`` alone.
         batch_size: images computed at a time; does not change the result.

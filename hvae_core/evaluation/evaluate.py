@@ -15,6 +15,7 @@ from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, latent_noise, pad_rows
 from hvae_core.interfaces.image_shapes import check_image_shape
+from hvae_core.interfaces.values import check_image_values
 from hvae_core.prob.elbo import bits_per_dim
 
 if TYPE_CHECKING:
@@ -62,13 +63,13 @@ def evaluate_batches(
 
     Args:
         engine: runs the model.
-        batches: uint8 arrays [b, H, W, C], of one size but for a smaller last one.
+        batches: arrays [b, H, W, C], of one size but for a smaller last one.
         seed: of the noise; image ``i`` of the whole sequence has noise of its own.
 
     Returns:
         ``images``; means ``elbo``, ``log_likelihood``, ``kl`` (nats), ``bits_per_dim``,
         ``kl_per_layer`` [L]; ``elbo_standard_error`` and ``bits_per_dim_standard_error``;
-        ``active_units`` and ``units`` [L].
+        ``active_units`` and ``units`` [L]. Continuous images have no bits/dim.
 
     Raises:
         BadInputError: there is no image.
@@ -76,6 +77,7 @@ def evaluate_batches(
     program = Infer(("log_likelihood", "kl_per_layer", "posterior_mean"))
     figures: dict[str, _Moments] = {}
     means = [_Moments() for _ in engine.latent_shapes]
+    is_discrete = engine.image_values.is_discrete
     size = start = 0
     for images in batches:
         count = len(images)
@@ -89,7 +91,7 @@ def evaluate_batches(
             "elbo": bound,
             "log_likelihood": out["log_likelihood"][:count],
             "kl": kl.sum(axis=-1),
-            "bits_per_dim": bits_per_dim(bound, engine.image_shape),
+            **({"bits_per_dim": bits_per_dim(bound, engine.image_shape)} if is_discrete else {}),
             "kl_per_layer": kl,
         }
         for name, value in values.items():
@@ -100,11 +102,11 @@ def evaluate_batches(
     if not figures:
         raise BadInputError("There are no images to evaluate on.")
     active = [int((moments.variance() > ACTIVE_VARIANCE).sum()) for moments in means]
+    bounds = [name for name in ("elbo", "bits_per_dim") if name in figures]
     return {
         "images": start,
         **{name: _plain(moments.mean) for name, moments in figures.items()},
-        "elbo_standard_error": _plain(figures["elbo"].standard_error()),
-        "bits_per_dim_standard_error": _plain(figures["bits_per_dim"].standard_error()),
+        **{f"{name}_standard_error": _plain(figures[name].standard_error()) for name in bounds},
         "active_units": active,
         "units": [math.prod(shape) for shape in engine.latent_shapes],
     }
@@ -142,7 +144,8 @@ def evaluate(
         with importance samples ``importance_weighted`` (nats), its bits/dim and their number.
 
     Raises:
-        BadInputError: there is no such split, or the images do not fit the model.
+        BadInputError: there is no such split.
+        ConfigError: the images do not fit the model.
     """
     # Data sets need pydantic, which sampling from an export does without.
     from hvae_core.data import evaluation_batches
@@ -151,6 +154,7 @@ def evaluate(
         raise BadInputError(
             f"The data set has no split {split!r}.", did_you_mean(split, dataset.splits)
         )
+    check_image_values(dataset.values, engine.image_values)
     source = dataset.load(split)
     check_image_shape(source.shape, engine.image_shape)
     total = min(limit or len(source), len(source))
@@ -180,9 +184,10 @@ def evaluate(
         )
         figures["importance_weighted"] = float(bounds.mean())
         figures["importance_samples"] = importance_samples
-        figures["importance_weighted_bits_per_dim"] = float(
-            bits_per_dim(bounds.mean(), engine.image_shape)
-        )
+        if engine.image_values.is_discrete:
+            figures["importance_weighted_bits_per_dim"] = float(
+                bits_per_dim(bounds.mean(), engine.image_shape)
+            )
     return {
         "dataset": dataset.info.title,
         "split": split,

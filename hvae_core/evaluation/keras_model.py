@@ -54,7 +54,7 @@ class KerasModel(HierarchicalNetwork):
         """Reconstruct images.
 
         Args:
-            x: images [B, H, W, C], values 0 to 255: uint8, or any number type. Or a mapping with
+            x: images [B, H, W, C], native values in any number type. Or a mapping with
                 ``images`` and ``noise``, as Keras hands on several inputs; noise is then [B, N].
             noise: standard-normal arrays [B, h, w, c], one for each latent layer, coarsest first.
             seed: of the noise, where none is given; row i's follows from the seed and i alone, and
@@ -62,7 +62,7 @@ class KerasModel(HierarchicalNetwork):
             training: changes nothing.
 
         Returns:
-            The expected images, float32 [B, H, W, C] with values 0 to 255.
+            The expected images, float32 [B, H, W, C] in native values.
 
         Raises:
             BadInputError: the images are of another shape than the model's.
@@ -122,7 +122,7 @@ class KerasModel(HierarchicalNetwork):
         """Reconstruct images batch by batch: ``model(x)``, whatever the size of the batches.
 
         Args:
-            x: images uint8 [B, H, W, C], or what Keras takes for batches of them (a
+            x: images [B, H, W, C], or what Keras takes for batches of them (a
                 `keras.utils.PyDataset`, a `tf.data.Dataset`, PyTorch's loader, a generator); what a
                 batch holds beside its images is left out.
             batch_size: of an array, by default 32.
@@ -132,7 +132,7 @@ class KerasModel(HierarchicalNetwork):
             seed: of the noise; an image's follows from the seed and its place in ``x``.
 
         Returns:
-            float32 [B, H, W, C] with values 0 to 255.
+            float32 [B, H, W, C] in native values.
 
         Raises:
             BadInputError: these are no images of the model's shape.
@@ -220,7 +220,7 @@ class KerasModel(HierarchicalNetwork):
         unit is that.
 
         Args:
-            x: images uint8 [N, H, W, C], or batches of them as Keras takes them; no targets.
+            x: images [N, H, W, C], or batches of them as Keras takes them; no targets.
             args: see `keras.Model.fit`.
             options: the same.
 
@@ -240,7 +240,9 @@ class KerasModel(HierarchicalNetwork):
         return super().evaluate(self._checked(x), *args, **options)
 
     def _checked(self, x: Any) -> Any:
-        return check_images(self, x) if is_array(x) else x
+        if not is_array(x):
+            return x
+        return self.image_values.to_tensor_dtype(check_images(self, x))
 
     @contextmanager
     def _computing_bound(self) -> Iterator[None]:

@@ -19,17 +19,20 @@ from hvae_core.inference import (
 )
 from hvae_core.inference.engine import Arrays
 from hvae_core.inference.programs import InferenceProgram
-from hvae_core.interfaces import Shape3
+from hvae_core.interfaces import UINT8, ImageValues, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
+from hvae_core.interfaces.values import check_image_values
 
 
 class Verbs:
     """The verbs of an `Engine`, which a subclass is by its `run` and these attributes.
 
-    They take and give NumPy arrays; images are uint8 [B, H, W, C].
+    They take and give NumPy arrays; images are [B, H, W, C] in the model's native values: uint8,
+    uint16 or float32.
     """
 
     image_shape: Shape3
+    image_values: ImageValues
     latent_shapes: list[Shape3]
     #: a `PixelModel`; a live model's is a whole `Likelihood`
     likelihood: Any
@@ -129,13 +132,16 @@ class Verbs:
         """Images between two images [steps, H, W, C], see `hvae_core.inference.interpolation`."""
         return interpolate(self, a, b, steps, **options)
 
-    def check_images(self, shape: Sequence[int]) -> None:
-        """Refuse images of another shape.
+    def check_images(self, shape: Sequence[int], values: ImageValues = UINT8) -> None:
+        """Refuse images of another shape or of other values.
 
         Args:
             shape: [..., H, W, C].
+            values: what their numbers are.
 
         Raises:
-            ConfigError: it does not end in the model's image shape.
+            ConfigError: the shape does not end in the model's image shape, or the values are not
+                the model's.
         """
         check_image_shape(shape[-3:], self.image_shape)
+        check_image_values(values, self.image_values)

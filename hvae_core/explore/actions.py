@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.images.grids import make_grid
+from hvae_core.images.grids import as_pictures, make_grid
 from hvae_core.inference.arguments import check_count, check_images
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import latent_noise
+from hvae_core.interfaces import UINT8, ImageValues
 
 if TYPE_CHECKING:
     from hvae_core.vae import HierarchicalVAE
@@ -33,7 +34,7 @@ BATCH_SIZE = 16
 class Reconstruction:
     """An image drawn from the latents of another.
 
-    ``drawn`` is uint8 [H, W, C]; ``kl`` [L] the KL of each layer in nats, coarsest first;
+    ``drawn`` is [H, W, C]; ``kl`` [L] the KL of each layer in nats, coarsest first;
     ``cost`` is the bound's negative in the likelihood's ``unit``: bits/dim or nats.
     """
 
@@ -46,7 +47,7 @@ class Reconstruction:
 def sample(
     model: HierarchicalVAE, count: int = 16, temperature: float = 1.0, seed: int = 0
 ) -> np.ndarray:
-    """Images from the prior: uint8 [count, H, W, C].
+    """Images from the prior: [count, H, W, C].
 
     Raises:
         BadInputError: an argument is impossible, or ``count`` is above `MAX_SAMPLES`.
@@ -69,7 +70,7 @@ def reconstruct(
 
     Args:
         model: the model.
-        image: uint8 [H, W, C].
+        image: [H, W, C] in native values.
         latents: so many leading (coarsest) latents are the image's; 0 is a sample.
         temperature: factor of the prior's standard deviations, for the rest.
         seed: of the noise.
@@ -109,11 +110,11 @@ def edit(
     temperature: float = 1.0,
     seed: int = 0,
 ) -> np.ndarray:
-    """``image`` again with some of its latents: uint8 [H, W, C].
+    """``image`` again with some of its latents: [H, W, C].
 
     Args:
         model: the model.
-        image: uint8 [H, W, C].
+        image: [H, W, C] in native values.
         kept: the layers, from 0 on, whose latents are the image's.
         other: an image whose latents the other layers have; None: they come from the prior.
         move: a layer, a channel of it, and by how many of the prior's standard deviations its
@@ -153,7 +154,7 @@ def edit(
 def interpolate(
     model: HierarchicalVAE, first: np.ndarray, second: np.ndarray, steps: int = 8, seed: int = 0
 ) -> np.ndarray:
-    """Images on the way from ``first`` to ``second``, both ends included: uint8 [steps, H, W, C].
+    """Images on the way from ``first`` to ``second``, both ends included: [steps, H, W, C].
 
     Raises:
         BadInputError: the images do not fit the model, or ``steps`` is below 2 or above
@@ -186,13 +187,20 @@ def kl_table(model: HierarchicalVAE, kl: np.ndarray, latents: int) -> list[dict[
     ]
 
 
-def enlarged(image: np.ndarray, side: int = 320) -> np.ndarray:
-    """A small image with every pixel as a square, about ``side`` pixels wide."""
+def enlarged(image: np.ndarray, side: int = 320, values: ImageValues = UINT8) -> np.ndarray:
+    """A small image as it is shown, with every pixel as a square, about ``side`` pixels wide."""
+    image = as_pictures(image[None], values)[0]
     scale = max(1, side // max(image.shape[:2]))
     return image.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def grid(images: np.ndarray, columns: int | None = None, width: int = 720) -> np.ndarray:
-    """Images side by side, about ``width`` pixels wide: uint8 [height, width, C]."""
+def grid(
+    images: np.ndarray,
+    columns: int | None = None,
+    width: int = 720,
+    values: ImageValues = UINT8,
+) -> np.ndarray:
+    """Images side by side, about ``width`` pixels wide: uint8 [height, width, 1 or 3]."""
     columns = columns or math.ceil(math.sqrt(len(images)))
+    images = as_pictures(images, values)
     return make_grid(images, columns, max(1, width // (columns * images.shape[2])))

@@ -21,6 +21,7 @@ from hvae_core.explore.widgets import (
     upload_field,
     whole,
 )
+from hvae_core.images.grids import as_pictures
 from hvae_core.images.user_images import FittedImage, as_trained_on
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def sample_tab(models: Models, name: gr.Dropdown, page: gr.Blocks) -> None:
 
     def sample(name: str, count: float, temperature: float, seed: float) -> np.ndarray:
         model = models.load(name)
-        return rgb(actions.grid(actions.sample(model, int(count), temperature, whole(seed))))
+        drawn = actions.sample(model, int(count), temperature, whole(seed))
+        return rgb(actions.grid(drawn, values=model.image_values))
 
     for event in (page.load, name.change, button.click):
         on(event, sample, [name, count, temperature, seed], [picture])
@@ -83,8 +85,8 @@ def reconstruct_tab(models: Models, name: gr.Dropdown, layers: int) -> gr.Slider
             f"{done.cost:.3f} {done.unit}."
         )
         return (
-            rgb(actions.enlarged(fitted.pixels)),
-            rgb(actions.enlarged(done.drawn)),
+            rgb(actions.enlarged(fitted.pixels, values=model.image_values)),
+            rgb(actions.enlarged(done.drawn, values=model.image_values)),
             text.strip(),
             gr.BarPlot(pd.DataFrame(rows), sort=[row["layer"] for row in rows]),
         )
@@ -143,7 +145,7 @@ def edit_tab(
         second = None if other is None else _uploaded(model, other, "another image", seed).pixels
         move = (int(layer) - 1, whole(channel), float(shift)) if shift else None
         drawn = actions.edit(model, image, kept, second, move, temperature, whole(seed))
-        return rgb(actions.enlarged(drawn))
+        return rgb(actions.enlarged(drawn, values=model.image_values))
 
     on(draw.click, drawer(models), [name, seed], [upload])
     on(draw_other.click, drawer(models, 1), [name, seed], [other])
@@ -182,7 +184,8 @@ def interpolate_tab(models: Models, name: gr.Dropdown) -> None:
             for which, end in zip(("First", "Second"), ends, strict=True)
             if end.note
         ]
-        return rgb(actions.grid(images, columns=len(images), width=1080)), " ".join(notes)
+        picture = actions.grid(images, len(images), 1080, model.image_values)
+        return rgb(picture), " ".join(notes)
 
     on(draw_first.click, drawer(models), [name, seed], [first])
     on(draw_second.click, drawer(models, 1), [name, seed], [second])
@@ -192,7 +195,7 @@ def interpolate_tab(models: Models, name: gr.Dropdown) -> None:
 def _uploaded(
     model: HierarchicalVAE, path: str | None, which: str, seed: float | None
 ) -> FittedImage:
-    fitted = read_upload(path, model.image_shape, which)
+    fitted = read_upload(path, model.image_shape, which, model.image_values)
     return as_trained_on(fitted, model.config, whole(seed))
 
 
@@ -200,6 +203,8 @@ def drawer(models: Models, index: int = 0) -> Callable[[str, float], np.ndarray]
     """An image of the model's own, where the visitor has none."""
 
     def draw(name: str, seed: float) -> np.ndarray:
-        return rgb(actions.sample(models.load(name), index + 1, 1.0, whole(seed))[index])
+        model = models.load(name)
+        drawn = actions.sample(model, index + 1, 1.0, whole(seed))
+        return rgb(as_pictures(drawn, model.image_values)[index])
 
     return draw

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hvae_core.errors import DataError
 from hvae_core.images.user_images import FittedImage, read_user_image
+from hvae_core.interfaces import UINT8, ImageValues
 
 MAX_BYTES = 10 << 20
 MAX_PIXELS = 40_000_000
@@ -39,13 +40,16 @@ def own_file(path: object, folder: Path) -> Path:
     return resolved
 
 
-def read_upload(path: str | None, shape: tuple[int, int, int], which: str) -> FittedImage:
+def read_upload(
+    path: str | None, shape: tuple[int, int, int], which: str, values: ImageValues = UINT8
+) -> FittedImage:
     """The uploaded file as an image of the model's shape.
 
     Args:
         path: the file, or None where nothing was uploaded.
         shape: [H, W, C].
         which: what the message calls it, such as "the first image".
+        values: what the model's images are.
 
     Raises:
         DataError: nothing was uploaded, it is too large, or it is no image.
@@ -58,4 +62,4 @@ def read_upload(path: str | None, shape: tuple[int, int, int], which: str) -> Fi
         raise DataError(
             f"{name} has {size / 2**20:.1f} MB; at most {MAX_BYTES >> 20} MB are accepted."
         )
-    return read_user_image(path, shape, max_pixels=MAX_PIXELS, name=name)
+    return read_user_image(path, shape, values=values, max_pixels=MAX_PIXELS, name=name)

@@ -17,9 +17,9 @@ import numpy as np
 from hvae_core.errors import BadInputError, PluginError
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.exported.manifest import read_manifest
-from hvae_core.inference.engine import Arrays
+from hvae_core.inference.engine import Arrays, with_images_as_tensors
 from hvae_core.inference.programs import LAYERED, Generate, Infer, InferenceProgram
-from hvae_core.interfaces import Exporter, Mode, Runtime, Shape3
+from hvae_core.interfaces import UINT8, Exporter, ImageValues, Mode, Runtime, Shape3
 from hvae_core.plugins import manager
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class ExportedModel(Verbs):
             raise BadInputError(f"mode is {mode!r}; it must be latency or throughput.")
         self.folder, self.manifest = folder, manifest
         self.image_shape: Shape3 = tuple(manifest["image_shape"])
+        values = manifest.get("image_values")  # exports of an older hvae are of uint8
+        self.image_values = UINT8 if values is None else ImageValues(**values)
         self.latent_shapes: list[Shape3] = [tuple(s) for s in manifest["latent_shapes"]]
         facts = manifest["likelihood"]
         self.likelihood = LikelihoodFacts(facts["name"], facts["unit"], facts["noise_channels"])
@@ -132,6 +134,7 @@ class ExportedModel(Verbs):
                 f"{self.folder} was exported by an older hvae and lacks {', '.join(missing)}.",
                 "Export the model again.",
             )
+        inputs = with_images_as_tensors(inputs, self.image_values)
         named = {"images": inputs["images"], **_by_layer(inputs["noise"])}
         if "reconstruction" in parts:
             named["pixels"] = inputs["pixels"]

@@ -40,6 +40,7 @@ def describe(
         "hvae_version": hvae_version(),
         **more,
         "image_shape": list(network.image_shape),
+        "image_values": network.image_values.to_dict(),
         "latent_shapes": [list(shape) for shape in network.latent_shapes],
         "likelihood": {
             "name": config.likelihood.name,

@@ -102,8 +102,7 @@ def open_network(preset: Preset) -> HierarchicalNetwork:
     from hvae_core.model.network import HierarchicalNetwork
 
     config = preset.config
-    likelihood = config.likelihood.build(config.model.image_shape)
-    network = HierarchicalNetwork(config.model, likelihood, seed=config.train.seed)
+    network = HierarchicalNetwork(config.model, config.build_likelihood(), seed=config.train.seed)
     assert preset.weights_path is not None  # `as_preset` has made sure
     load_weights(network, preset.weights_path)
     return network

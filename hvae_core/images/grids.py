@@ -12,6 +12,7 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.files.replacing import replace_file
+from hvae_core.interfaces import UINT8, ImageValues
 
 #: pixels of an enlarged image's side that a grid aims at
 _TARGET_SIDE = 64
@@ -20,32 +21,58 @@ _GAP = 2
 LARGEST_GRID = 10_000 * 10_000
 
 
+def as_pictures(images: np.ndarray, values: ImageValues) -> np.ndarray:
+    """Images as they are shown: uint8 [N, H, W, 1 or 3].
+
+    Other values than uint8 are brought from their range to 0 to 255 and cut off there. Images that
+    are neither grey nor RGB become grey ones with their channels side by side, [N, H, W C, 1].
+
+    Args:
+        images: [N, H, W, C].
+        values: what their numbers are.
+    """
+    if values != UINT8:
+        scaled = (np.asarray(images, np.float64) - values.low) / (values.high - values.low)
+        # What is not finite is shown as black.
+        scaled = np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0)
+        images = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    count, height, width, channels = images.shape
+    if channels in (1, 3):
+        return images
+    return images.transpose(0, 1, 3, 2).reshape(count, height, channels * width, 1)
+
+
 def make_grid(
-    images: np.ndarray, columns: int | None = None, scale: int | None = None
+    images: np.ndarray,
+    columns: int | None = None,
+    scale: int | None = None,
+    values: ImageValues = UINT8,
 ) -> np.ndarray:
     """Images side by side on white.
 
     Args:
-        images: uint8 [N, H, W, C] with C of 1 or 3, row by row.
+        images: [N, H, W, C], row by row; shown as `as_pictures` has them.
         columns: images in a row; by default the grid is about square.
         scale: every pixel becomes ``scale`` x ``scale``; by default small images are enlarged
             to about 64 pixels.
+        values: what their numbers are.
 
     Returns:
-        uint8 [height, width, C].
+        uint8 [height, width, 1 or 3].
 
     Raises:
         BadInputError: the images, ``columns`` or ``scale`` are of no use.
     """
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
+    if images.ndim != 4 or images.dtype != values.dtype:
         raise BadInputError(
-            f"A grid needs images of uint8 [N, H, W, 1 or 3]; these are {images.dtype} "
+            f"A grid needs images of {values.dtype} [N, H, W, C]; these are {images.dtype} "
             f"{list(images.shape)}."
         )
-    count, height, width, channels = images.shape
-    if count == 0:
+    if not len(images):
         raise BadInputError("A grid needs at least one image; there are none.")
+    images = as_pictures(images, values)
+    count, height, width, channels = images.shape
     rows, columns, scale = _layout(count, height, width, columns, scale)
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     height, width = height * scale, width * scale
@@ -71,7 +98,8 @@ def check_grid(
     Raises:
         BadInputError: it would have more than `LARGEST_GRID` pixels.
     """
-    height, width = image_shape[:2]
+    height, width, channels = image_shape
+    width *= 1 if channels in (1, 3) else channels
     rows, columns, scale = _layout(count, height, width, columns, scale)
     size = _size(rows, columns, height * scale, width * scale)
     if math.prod(size) > LARGEST_GRID:
@@ -119,11 +147,12 @@ def save_grid(
     path: str | os.PathLike[str],
     columns: int | None = None,
     scale: int | None = None,
+    values: ImageValues = UINT8,
 ) -> Path:
-    """Write `make_grid` of uint8 ``images`` [N, H, W, C] as one PNG, atomically.
+    """Write `make_grid` of ``images`` [N, H, W, C] as one PNG, atomically.
 
     Raises:
         BadInputError: see `make_grid`.
         OSError: the file cannot be written.
     """
-    return save_png(make_grid(images, columns, scale), path)
+    return save_png(make_grid(images, columns, scale, values), path)

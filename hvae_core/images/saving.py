@@ -1,4 +1,4 @@
-"""Writing images: a grid as one PNG, an ``.npz``, or a folder with a PNG for each image."""
+"""Writing images: a grid as one PNG, an ``.npz``, or a folder with a file for each image."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 from hvae_core.errors import BadInputError
 from hvae_core.files.replacing import disk_errors, replacing, replacing_folder
 from hvae_core.images.grids import encode_png, save_grid
+from hvae_core.interfaces import UINT8, ImageValues
 
 #: the hidden folder in an output folder whose process was killed
 _LEFTOVER = re.compile(r"\.images\.[0-9a-f]+\.tmp")
@@ -26,7 +27,7 @@ def check_output(path: str | os.PathLike[str]) -> OutputKind:
     """What ``path`` asks for, checked before anything is computed.
 
     ``.png`` is a grid, ``.npz`` an archive, a name without a suffix (or an existing empty folder)
-    a folder of PNGs.
+    a folder of single images.
 
     Raises:
         BadInputError: another suffix, a folder that is not empty, or a place that cannot be
@@ -70,18 +71,22 @@ def save_images(
     total: int | None = None,
     columns: int | None = None,
     progress: Callable[[int], None] | None = None,
+    values: ImageValues = UINT8,
 ) -> int:
     """Write images as they come.
 
-    A folder gets one file for each image, ``000000.png`` and on. It and an archive whose ``total``
-    is given hold no more than a batch in memory. What is written is there whole, or not at all.
+    A folder gets one file for each image: ``000000.png`` and on where a PNG holds it exactly, uint8
+    with 1 or 3 channels, else ``000000.npy``. An archive has the native values. A folder, and an
+    archive whose ``total`` is given, hold no more than a batch in memory. What is written is there
+    whole, or not at all.
 
     Args:
-        batches: uint8 arrays [b, H, W, C].
+        batches: arrays [b, H, W, C].
         path: see `check_output`.
         total: how many images there will be; None: all are held in memory.
         columns: images in a row of a grid.
         progress: called with the number of images so far after each batch.
+        values: what the images' numbers are; a grid shows them, see `as_pictures`.
 
     Returns:
         The number of images.
@@ -109,13 +114,20 @@ def save_images(
         if kind == "npz":
             save_npz(counted(), target, total)
         elif kind == "png":
-            save_grid(np.concatenate(list(counted())), target, columns)
+            save_grid(np.concatenate(list(counted())), target, columns, values=values)
         else:
             with _new_folder(target) as folder:
                 for batch in counted():
                     for offset, image in enumerate(batch):
-                        (folder / f"{count + offset:06d}.png").write_bytes(encode_png(image))
+                        _save_one(image, folder / f"{count + offset:06d}")
     return count
+
+
+def _save_one(image: np.ndarray, path: Path) -> None:
+    if image.dtype == np.uint8 and image.shape[-1] in (1, 3):
+        path.with_suffix(".png").write_bytes(encode_png(image))
+    else:
+        np.save(path.with_suffix(".npy"), image)
 
 
 @contextlib.contextmanager
@@ -149,10 +161,11 @@ def save_npz(batches: Iterable[np.ndarray], path: Path, total: int) -> None:
         ):
             for batch in batches:
                 if not count:
-                    header = {"descr": "|u1", "fortran_order": False,
+                    dtype = batch.dtype
+                    header = {"descr": dtype.str, "fortran_order": False,
                               "shape": (total, *batch.shape[1:])}  # fmt: skip
                     np.lib.format.write_array_header_1_0(member, header)
-                member.write(np.ascontiguousarray(batch, dtype=np.uint8).data)
+                member.write(np.ascontiguousarray(batch, dtype=dtype).data)
                 count += len(batch)
         if count != total:
             raise ValueError(f"{count} images came, {total} were announced")

@@ -11,7 +11,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hvae_core.data.binarize import Binarization, binarize_once, draw
 from hvae_core.data.decode import DECODING_ERRORS
+from hvae_core.data.pixels import MODES, native
 from hvae_core.errors import DataError
+from hvae_core.interfaces import UINT8, ImageValues
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class FittedImage:
-    """Pixels uint8 [H, W, C], and what was done to the file's in words, or ""."""
+    """Native values [H, W, C], and what was done to the file's in words, or ""."""
 
     pixels: np.ndarray
     note: str
@@ -29,14 +31,21 @@ def read_user_image(
     path: str | Path,
     shape: tuple[int, int, int],
     *,
+    values: ImageValues = UINT8,
     max_pixels: int | None = None,
     name: str | None = None,
 ) -> FittedImage:
     """Read an image file, crop it to the shape's proportions and resize it.
 
+    For values that are not uint8, files of one channel with 16 bits or floating-point numbers are
+    read as they are; the 8 bits of other pictures are brought to the values' range. Of images that
+    are neither grey nor RGB, a picture as `as_pictures` makes it is read: their channels side by
+    side, of the model's size.
+
     Args:
         path: a file that Pillow reads.
-        shape: [H, W, C] with C of 1 (grey) or 3 (RGB).
+        shape: [H, W, C].
+        values: what the model's images are.
         max_pixels: refuse a larger image, before it is decoded.
         name: what messages call the file; its path where none is given.
 
@@ -54,13 +63,18 @@ def read_user_image(
                     "Give a smaller image.",
                 )
             image = ImageOps.exif_transpose(file)
+            if channels == 1 and image.mode in MODES[values.dtype]:
+                return _native(image, (width, height), values, name)
+            if channels not in (1, 3):
+                return _side_by_side(image, shape, values, name)
             if image.mode.startswith("I"):
                 # Pillow would clip 16-bit grey values instead of scaling them.
                 image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
             mode = "L" if channels == 1 else "RGB"
             note = _note(image, width, height, mode)
             image = ImageOps.fit(image.convert(mode), (width, height), Image.Resampling.LANCZOS)
-            return FittedImage(np.asarray(image, dtype=np.uint8).reshape(shape), note)
+            pixels = np.asarray(image, dtype=np.uint8).reshape(shape)
+            return FittedImage(_in_range(pixels, values), f"{note} {_brought(values)}".strip())
     except FileNotFoundError:
         raise DataError(f"There is no file {name}.") from None
     except UnidentifiedImageError:
@@ -91,6 +105,48 @@ def as_trained_on(fitted: FittedImage, config: Config, seed: int = 0) -> FittedI
     return FittedImage(pixels, f"{fitted.note} Binarized.".strip())
 
 
+def _in_range(pixels: np.ndarray, values: ImageValues) -> np.ndarray:
+    """8 bits as values of the range."""
+    if values == UINT8:
+        return pixels
+    return values.rounded(values.low + pixels * ((values.high - values.low) / 255))
+
+
+def _brought(values: ImageValues) -> str:
+    if values == UINT8:
+        return ""
+    return f"Brought from 8 bits to {values.low:g} to {values.high:g}."
+
+
+def _native(
+    image: Image.Image, size: tuple[int, int], values: ImageValues, name: str
+) -> FittedImage:
+    """An image whose file holds more than 8 bits."""
+    read = native(np.asarray(image), values, name)
+    note = _note(image, *size, "L")
+    if image.size != size:
+        whole = Image.fromarray(read.astype(np.float32))
+        fitted = ImageOps.fit(whole, size, Image.Resampling.LANCZOS)
+        read = values.rounded(np.asarray(fitted))
+    return FittedImage(read[..., None], note)
+
+
+def _side_by_side(
+    image: Image.Image, shape: tuple[int, int, int], values: ImageValues, name: str
+) -> FittedImage:
+    height, width, channels = shape
+    if image.size != (width * channels, height):
+        raise DataError(
+            f"{name} is a picture of {image.width}x{image.height} pixels; the model's images have "
+            f"{channels} channels.",
+            f"Give an .npy or .npz file, or their channels side by side, {width * channels} pixels "
+            f"wide and {height} high.",
+        )
+    grey = np.asarray(image.convert("L")).reshape(height, channels, width)
+    pixels = np.ascontiguousarray(grey.transpose(0, 2, 1))
+    return FittedImage(_in_range(pixels, values), _brought(values))
+
+
 def _note(image: Image.Image, width: int, height: int, mode: str) -> str:
     """What fitting does to the image: centred crop, resampling, loss of colour."""
     scale = min(image.width / width, image.height / height)
@@ -100,7 +156,7 @@ def _note(image: Image.Image, width: int, height: int, mode: str) -> str:
         done.append(f"cropped from {image.width}x{image.height} to {crop[0]}x{crop[1]}")
     if crop != (width, height):
         done.append(f"resized to {width}x{height}")
-    if mode == "L" and image.mode not in ("1", "L", "LA"):
+    if mode == "L" and image.mode not in ("1", "L", "LA", *MODES["float32"]):
         done.append("turned grey")
     text = ", ".join(done)
     return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -43,25 +43,26 @@ def is_array(x: Any) -> bool:
 
 
 def check_images(engine: Engine, x: Any, name: str = "x") -> np.ndarray:
-    """Images as uint8 [B, H, W, C] of the model's shape.
+    """Images [B, H, W, C] of the model's shape, in its native values.
 
     Raises:
-        BadInputError: another shape, no image, or values that are no bytes.
+        BadInputError: another shape, no image, or other values.
     """
     images = np.asarray(x)
     check_image_shape(
         images.shape, engine.image_shape, f"{name} has", batch=True, kind=BadInputError
     )
-    if images.dtype == np.uint8:
-        return images
-    with np.errstate(invalid="ignore"):
-        as_bytes = images.astype(np.uint8)
-    if not np.array_equal(as_bytes, images):
-        raise BadInputError(
-            f"{name} holds {images.dtype} values that are not whole numbers from 0 to 255.",
-            "Give the images as uint8, not scaled.",
-        )
-    return as_bytes
+    values = engine.image_values
+    exact = values.exact(images)
+    if exact is not None:
+        return exact
+    expected = "finite numbers"
+    if values.is_discrete:
+        expected = f"whole numbers from 0 to {values.high:.0f}"
+    raise BadInputError(
+        f"{name} holds {images.dtype} values that are not {expected}.",
+        f"Give the images as {values.dtype}, not scaled.",
+    )
 
 
 def check_count(value: Any, name: str, least: int = 1) -> int:

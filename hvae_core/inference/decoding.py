@@ -38,15 +38,15 @@ def decode(
         temperature: factor of the prior's standard deviation, for the layers drawn from it; or one
             for each layer.
         seed: of the drawn layers and the pixels; image ``i`` depends on the seed and ``i`` alone.
-        pixels: ``sample``: drawn from the likelihood; ``mean``: its mean, rounded; ``mode``: what
-            it draws when its every random number is 1/2: the likelier value of a Bernoulli, the
-            centre of a mixture's heaviest component.
+        pixels: ``sample``: drawn from the likelihood; ``mean``: its mean, that of integers rounded;
+            ``mode``: what it draws when its every random number is 1/2: the likelier value of a
+            Bernoulli, the centre of a mixture's heaviest component.
         noise: standard-normal arrays [B, h, w, c], one for each latent layer of the model, in place
             of the seeded ones of the layers drawn from the prior.
         batch_size: images computed at a time.
 
     Returns:
-        uint8 [B, H, W, C].
+        [B, H, W, C] in native values.
 
     Raises:
         BadInputError: the latents or an argument do not fit the model.
@@ -77,7 +77,7 @@ def decode_rows(
     temperature: np.ndarray,
     pixels: Pixels = "sample",
 ) -> np.ndarray:
-    """Images uint8 [b, H, W, C] of one batch.
+    """Images [b, H, W, C] of one batch.
 
     Args:
         engine: runs the model.
@@ -98,10 +98,11 @@ def decode_rows(
     }
     if pixels == "mean":
         means = engine.run(Generate(("mean",)), inputs)["mean"]
-        return np.clip(np.rint(means), 0, 255).astype(np.uint8)
+        return engine.image_values.rounded(means)
     uniform = pixel_noise(engine, rows, seed)
     inputs["pixels"] = uniform if pixels == "sample" else np.full_like(uniform, 0.5)
-    return engine.run(Generate(("images",)), inputs)["images"].astype(np.uint8)
+    images = engine.run(Generate(("images",)), inputs)["images"]
+    return images.astype(engine.image_values.dtype)
 
 
 def _check_latents(engine: Engine, latents: Any) -> tuple[list[np.ndarray | None], int]:

@@ -31,7 +31,7 @@ def encode(
 
     Args:
         engine: runs the model.
-        x: images uint8 [B, H, W, C].
+        x: images [B, H, W, C].
         layers: only the first (coarsest) so many; nothing after them is computed.
         seed: of the draws; image ``i`` depends on the seed and ``i`` alone.
         sample: draw from the posterior; False: take its mean in every layer (with a flow: what the
@@ -73,7 +73,7 @@ def features(engine: Engine, x: Any, batch_size: int = DEFAULT_BATCH_SIZE) -> li
 
     Args:
         engine: runs the model.
-        x: images uint8 [B, H, W, C].
+        x: images [B, H, W, C].
         batch_size: images computed at a time.
 
     Returns:

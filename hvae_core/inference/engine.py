@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hvae_core.inference.programs import InferenceProgram
-from hvae_core.interfaces import Shape3
+from hvae_core.interfaces import ImageValues, Shape3
 
 if TYPE_CHECKING:
     from hvae_core.model.network import HierarchicalNetwork
@@ -36,6 +36,8 @@ class Engine(Protocol):
 
     #: [H, W, C] of an image
     image_shape: Shape3
+    #: what the numbers of an image are
+    image_values: ImageValues
     #: [(h, w, c)] of the latent layers, coarsest first
     latent_shapes: list[Shape3]
     likelihood: PixelModel
@@ -72,6 +74,7 @@ class LiveEngine:
     def __init__(self, network: HierarchicalNetwork) -> None:
         self._network = network
         self.image_shape: Shape3 = network.image_shape
+        self.image_values: ImageValues = network.image_values
         self.latent_shapes: list[Shape3] = network.latent_shapes
         self.likelihood: PixelModel = network.likelihood
         self._compiled: dict[InferenceProgram, Callable[[Arrays], dict[str, Any]]] = {}
@@ -100,12 +103,18 @@ class LiveEngine:
                 return program.compute(network, inputs)
 
             self._compiled[program] = compiled(function, network.variables)
-        outputs = self._compiled[program](dict(inputs))
+        outputs = self._compiled[program](with_images_as_tensors(inputs, self.image_values))
         return {name: _to_numpy(value) for name, value in outputs.items()}
 
     def gives(self, program: InferenceProgram) -> bool:
         """See `Engine.gives`: all programs."""
         return True
+
+
+def with_images_as_tensors(inputs: Arrays, values: ImageValues) -> dict[str, Any]:
+    """The inputs of a program, ``images`` in the type that graphs take."""
+    changes = {"images": values.to_tensor_dtype(inputs["images"])} if "images" in inputs else {}
+    return {**inputs, **changes}
 
 
 def _shapes(value: Any) -> Any:

@@ -62,7 +62,7 @@ def interpolate(
 
     Args:
         engine: runs the model.
-        a: an image uint8 [H, W, C], or several [B, H, W, C].
+        a: an image [H, W, C], or several [B, H, W, C].
         b: as many images, to which the ways lead.
         steps: images on each way, both ends (reconstructions) included; at least 2.
         seed: of the posteriors' noise.
@@ -70,7 +70,7 @@ def interpolate(
         batch_size: images computed at a time.
 
     Returns:
-        uint8 [steps, H, W, C], or [B, steps, H, W, C] for several.
+        [steps, H, W, C] in native values, or [B, steps, H, W, C] for several.
 
     Raises:
         BadInputError: the images do not fit the model or each other, or ``steps`` is below 2.
@@ -112,11 +112,11 @@ def _standardised(
 
 
 def _decode(engine: Engine, noise: list[np.ndarray], batch_size: int) -> np.ndarray:
-    """The likelihood's mean for given noise, rounded to uint8 [B, H, W, C]."""
+    """The likelihood's mean for given noise, [B, H, W, C] in native values."""
     program = Generate(("mean",))
     parts = []
     for rows, valid in batch_rows(len(noise[0]), batch_size):
         inputs = {"noise": [layer[rows].astype(np.float32) for layer in noise]}
         means = engine.run(program, inputs)["mean"]
-        parts.append(np.clip(np.rint(means[:valid]), 0, 255).astype(np.uint8))
+        parts.append(engine.image_values.rounded(means[:valid]))
     return np.concatenate(parts)

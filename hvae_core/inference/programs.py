@@ -27,7 +27,8 @@ class Generate:
     output ``images``.
 
     Args:
-        outputs: ``images`` uint8, drawn; ``mean`` float32, the likelihood's; both [B, H, W, C].
+        outputs: ``images``, drawn, uint8 or float32 with other native values; ``mean`` float32, the
+            likelihood's; both [B, H, W, C].
     """
 
     outputs: tuple[str, ...]
@@ -49,14 +50,14 @@ class Generate:
 class Infer:
     """Images to latents and densities.
 
-    Inputs: ``images`` uint8 [B, H, W, C]; ``noise``, arrays [B, h, w, c], coarsest layer first, for
+    Inputs: ``images`` [B, H, W, C]; ``noise``, arrays [B, h, w, c], coarsest layer first, for
     the layers that are passed (none for ``features`` alone); ``pixels`` [B, H, W, n] for the output
     ``reconstruction``.
 
     Args:
         outputs: of an image, in nats: ``log_likelihood`` [B], ``kl_per_layer`` [B, L],
             ``log_ratio`` [B] (``log p(z) - log q(z|x)``) and ``log_weight`` [B], its sum with the
-            log-likelihood; ``reconstruction`` uint8, drawn from all latents. Lists with an array
+            log-likelihood; ``reconstruction``, drawn from all latents. Lists with an array
             a layer: those of `LAYERED`; ``standardised`` is the noise with which the prior would
             have drawn the latent, ``kl`` a layer's [B]. ``features``: a list with the encoder's
             [B, h, w, c] in float32, finest scale first.
@@ -199,10 +200,12 @@ def generator(network: HierarchicalNetwork) -> Graph:
 def posterior(network: HierarchicalNetwork) -> Graph:
     """`Infer` with all outputs but the ones that are sums of others.
 
-    Inputs: ``images`` uint8 [B, H, W, C], ``noise_l``, ``pixels``. The lists' arrays are outputs of
+    Inputs: ``images`` [B, H, W, C], uint8 or float32 with other native values, ``noise_l``,
+    ``pixels``. The lists' arrays are outputs of
     their own: ``latent_l`` and so on for each layer, ``features_s`` for each scale, finest first.
     """
-    images = TensorSpec("images", (None, *network.image_shape), "uint8")
+    dtype = network.image_values.tensor_dtype
+    images = TensorSpec("images", (None, *network.image_shape), dtype)
     densities = ("log_likelihood", "kl_per_layer", "log_ratio", "reconstruction")
     program = Infer((*densities, *LAYERED, "features"))
 

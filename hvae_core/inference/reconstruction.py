@@ -34,7 +34,7 @@ def reconstruct(
 
     Args:
         engine: runs the model.
-        x: images uint8 [B, H, W, C].
+        x: images [B, H, W, C].
         latents: so many leading (coarsest) latents come from the posterior, the rest from the
             prior; by default all come from the posterior.
         seed: of the latents and the pixels; image ``i`` depends on the seed and ``i`` alone.
@@ -45,7 +45,7 @@ def reconstruct(
         batch_size: images computed at a time.
 
     Returns:
-        uint8 [B, H, W, C].
+        [B, H, W, C] in native values.
 
     Raises:
         BadInputError: the images or an argument do not fit the model.
@@ -91,4 +91,5 @@ def _one_pass(
         "noise": given_or_drawn(engine, given, rows, seed),
         "pixels": pixel_noise(engine, rows, seed),
     }
-    return engine.run(Infer(("reconstruction",)), inputs)["reconstruction"].astype(np.uint8)
+    images = engine.run(Infer(("reconstruction",)), inputs)["reconstruction"]
+    return images.astype(engine.image_values.dtype)

@@ -33,7 +33,7 @@ def sample_batches(
     Arguments and errors as in `sample`; they are checked at the call, not at the first batch.
 
     Returns:
-        An iterator over uint8 arrays [b, H, W, C]; the last may be shorter.
+        An iterator over arrays [b, H, W, C] in native values; the last may be shorter.
     """
     n = check_count(n, "n")
     check_seed(seed)
@@ -48,7 +48,8 @@ def sample_batches(
         with contextlib.closing(prefetch(noises(), depth=1)) as ready:
             for valid, latents, pixels in ready:
                 inputs = {"noise": latents, "pixels": pixels, "temperature": scale}
-                yield engine.run(program, inputs)["images"][:valid].astype(np.uint8)
+                images = engine.run(program, inputs)["images"][:valid]
+                yield images.astype(engine.image_values.dtype)
 
     def noises() -> Iterator[tuple[int, list[np.ndarray], np.ndarray]]:
         for rows, valid in batch_rows(n, size):
@@ -82,7 +83,7 @@ def sample(
         batch_size: images computed at a time (default 32).
 
     Returns:
-        uint8 [n, H, W, C].
+        [n, H, W, C] in native values.
 
     Raises:
         BadInputError: ``n``, ``temperature``, ``seed``, ``noise`` or ``batch_size`` is impossible.

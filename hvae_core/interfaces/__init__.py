@@ -51,8 +51,10 @@ from hvae_core.interfaces.training import (
     ScheduleSettings,
     Tracker,
 )
+from hvae_core.interfaces.values import UINT8, ImageValues
 
 __all__ = [
+    "UINT8",
     "Attention",
     "Block",
     "BlockShape",
@@ -65,6 +67,7 @@ __all__ = [
     "Hierarchy",
     "HierarchyShape",
     "ImageSource",
+    "ImageValues",
     "Imported",
     "Importer",
     "Invariance",

@@ -12,6 +12,7 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.interfaces.outputs import FlowOutput, LayerPosterior, PassOutput, Tensor
+from hvae_core.interfaces.values import UINT8, ImageValues
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -182,29 +183,40 @@ class Attention(abc.ABC):
 
 
 class Likelihood(abc.ABC):
-    """p(x | parameters). No weights. Builder: ``(options, image_shape: Shape3)``.
+    """p(x | parameters). No weights.
 
-    Images are uint8 [B, H, W, C] (any integer or float dtype with values 0 to 255 is accepted).
+    Builder: ``(options, image_shape: Shape3, values: ImageValues)``, where its spec says which
+    ``dtypes`` it scores. One that does not is of version 1 of the plugin interface: it is built
+    with ``(options, image_shape)`` and given uint8 alone.
+
+    Images are [B, H, W, C] with the native `values`, in any number type that holds them.
     """
 
     #: channels wanted from the readout, for each pixel
     parameters: int
-    #: values a pixel can have; value k of n is round(255 k / (n - 1))
+    #: what the images' numbers are
+    values: ImageValues = UINT8
+    #: values a pixel of 8 bits can have; value k of n is round(255 k / (n - 1))
     levels: int = 256
-    #: unit that results are quoted in
-    unit: ClassVar[Literal["bits/dim", "nats"]] = "bits/dim"
-    #: whether exp(log_prob) sums to one over all images with pixels of `support`
+    #: unit that results are quoted in; a density of continuous values is in nats
+    unit: Literal["bits/dim", "nats"] = "bits/dim"
+    #: whether exp(log_prob) sums to one over all images with pixels of `support`, or integrates
     proper: bool = True
 
     @property
     def support(self) -> Sequence[int]:
-        """The values, 0 to 255, that drawn pixels have: one for each of `levels`."""
+        """The integers that drawn pixels have, one for each of `levels`; none of other values."""
+        if not self.values.is_discrete:
+            return []
         steps = self.levels - 1
-        return [round(255 * level / steps) for level in range(self.levels)]
+        return [round(self.values.high * level / steps) for level in range(self.levels)]
 
     @abc.abstractmethod
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
-        """Log p(x) [B] in nats for parameters [B, H, W, `parameters`]."""
+        """Log p(x) [B] in nats for parameters [B, H, W, `parameters`].
+
+        Of floating-point values it is a density, per native unit.
+        """
 
     @abc.abstractmethod
     def noise_channels(self) -> int:
@@ -212,11 +224,14 @@ class Likelihood(abc.ABC):
 
     @abc.abstractmethod
     def sample(self, parameters: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
-        """An image uint8 [B, H, W, C]; ``noise`` is uniform [B, H, W, noise_channels()]."""
+        """An image [B, H, W, C]: uint8, or float32 that holds other native values.
+
+        ``noise`` is uniform [B, H, W, noise_channels()].
+        """
 
     @abc.abstractmethod
     def mean(self, parameters: Tensor) -> Tensor:
-        """The expected image, float32 [B, H, W, C] with values 0 to 255."""
+        """The expected image, float32 [B, H, W, C] in native values."""
 
 
 class Hierarchy(Protocol):
@@ -235,8 +250,9 @@ class Hierarchy(Protocol):
 class Regularizer(abc.ABC):
     """A further term of the training loss. No weights.
 
-    Builder: ``(options, dataset: Dataset, levels: int)``, levels being the likelihood's. It never
-    enters a reported ELBO.
+    Builder: ``(options, dataset: Dataset, levels: int)``, levels being the likelihood's. It is
+    given images of the ``dtypes`` of its spec, uint8 where that says nothing. It never enters a
+    reported ELBO.
     """
 
     #: rows of a batch for each image: itself and its augmented copies
@@ -245,7 +261,7 @@ class Regularizer(abc.ABC):
     shares_noise: bool = False
 
     def views(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The batch with its copies after it: uint8 [B, H, W, C] -> [copies B, H, W, C].
+        """The batch with its copies after it: [B, H, W, C] -> [copies B, H, W, C].
 
         Row i and rows i + B, i + 2 B ... are views of one image. All randomness is ``rng``'s.
         """

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from hvae_core.interfaces.outputs import Shape3
+from hvae_core.interfaces.values import UINT8, ImageValues
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +51,20 @@ class ImageSource(Protocol):
         """Number of images."""
 
     def batch(self, indices: np.ndarray) -> np.ndarray:
-        """The images at ``indices``: uint8 [len(indices), H, W, C]."""
+        """The images at ``indices``: native values [len(indices), H, W, C]."""
 
 
 class Dataset(abc.ABC):
-    """A data set. Builder: ``(options)``."""
+    """A data set. Builder: ``(options)``.
+
+    Its images are uint8, unless its spec has ``image_values``, which gives `values` from the
+    options before anything is opened.
+    """
 
     info: DatasetInfo
     splits: tuple[str, ...]
+    #: what the images' numbers are
+    values: ImageValues = UINT8
     #: what an augmentation may do where the user does not say
     invariance: Invariance = Invariance()
 
@@ -78,5 +85,5 @@ class Dataset(abc.ABC):
         """Bring the files to this machine, if they are not here yet."""
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
-        """Random augmentation (training only) and binarization: uint8 [B, H, W, C], same shape."""
+        """Random augmentation (training only) and binarization; shape and dtype stay."""
         return images

@@ -10,6 +10,7 @@ from keras import ops
 from hvae_core.config import ModelConfig, Precision, check_precision
 from hvae_core.interfaces import (
     Flow,
+    ImageValues,
     LatentOutput,
     LayerPosterior,
     Likelihood,
@@ -60,6 +61,7 @@ class HierarchicalNetwork(keras.Model):
         self.precision, self.initial_seed = precision, seed
         self.options = options
         self.image_shape: Shape3 = options.image_shape
+        self.image_values: ImageValues = likelihood.values
         self.latent_shapes: list[Shape3] = options.latent_shapes
         self.likelihood = likelihood
         with dtype_policy(policy), seeded(seed):
@@ -89,7 +91,7 @@ class HierarchicalNetwork(keras.Model):
         """The posterior pass.
 
         Args:
-            x: images [B, H, W, C], values 0 to 255.
+            x: images [B, H, W, C], native values.
             noise: L standard-normal arrays [B, h, w, c], coarsest layer first.
         """
         x = ops.cast(x, "float32")
@@ -104,9 +106,11 @@ class HierarchicalNetwork(keras.Model):
 
     def bottom_up(self, x: Tensor) -> list[Tensor]:
         """The encoder's features of images [B, H, W, C], finest scale first."""
-        options = self.options
+        mean, scale = self.options.input_mean, self.options.input_scale
+        mean = self.image_values.center if mean is None else mean
+        scale = self.image_values.half_range if scale is None else scale
         x = ops.cast(x, "float32")
-        return self.encoder((x - options.input_mean) * (1.0 / options.input_scale))
+        return self.encoder((x - mean) * (1.0 / scale))
 
     def posteriors(
         self, x: Tensor, noise: Noise | Sequence[Tensor], layers: int | None = None
@@ -114,7 +118,7 @@ class HierarchicalNetwork(keras.Model):
         """The posterior pass through the first latent layers, and no further.
 
         Args:
-            x: images [B, H, W, C], values 0 to 255.
+            x: images [B, H, W, C], native values.
             noise: standard-normal arrays [B, h, w, c], coarsest layer first.
             layers: so many; None: all.
         """

@@ -16,7 +16,7 @@ import pluggy
 from hvae_core.errors import HvaeError, PluginError, did_you_mean
 from hvae_core.plugins.entries import PluginEntry, installed_entries, is_strict
 from hvae_core.plugins.hookspecs import PROJECT, Hooks
-from hvae_core.plugins.specs import API_VERSION, KINDS, ComponentSpec
+from hvae_core.plugins.specs import API_VERSIONS, KINDS, ComponentSpec
 
 REGISTERED = "(registered in this process)"
 
@@ -204,10 +204,10 @@ class PluginManager:
         """What a hook returned, if it is the spec of ``entry``."""
         if not isinstance(spec, ComponentSpec):
             raise PluginError(f"its hook returned {type(spec).__name__}, not a ComponentSpec")
-        if spec.api_version != API_VERSION:
+        if spec.api_version not in API_VERSIONS:
             raise PluginError(
                 f"it was written for version {spec.api_version} of the plugin interface; "
-                f"this is version {API_VERSION}"
+                f"this is version {API_VERSIONS[-1]}"
             )
         if spec.kind not in KINDS:
             raise PluginError(f"its kind {spec.kind!r} is none of {', '.join(KINDS)}")

@@ -14,11 +14,17 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import PluginError
 
-API_VERSION = 1
+if TYPE_CHECKING:
+    from hvae_core.interfaces import ImageValues
+
+#: 2: images of any values: `ComponentSpec.dtypes` and `ComponentSpec.image_values`
+API_VERSION = 2
+#: what is understood
+API_VERSIONS = (1, 2)
 KINDS = (
     "block",
     "flow",
@@ -66,6 +72,11 @@ class ComponentSpec:
         supports: for a regularizer, what it can be combined with, everything if empty: ``"flow"``,
             any posterior flow; ``"invertible-flow"``, flows that do not depend on the image (no
             context) and those with ``inverse_gradient``.
+        dtypes: for a likelihood, the types of values that it scores, uint8, uint16 or float32; for
+            a regularizer, those that it works on. None: it was written for version 1 and knows
+            uint8 alone.
+        image_values: for a data set, ``(options) -> ImageValues``: what its images' numbers are.
+            None: uint8.
         state_arrays: for an optimizer, ``(options, settings: OptimizerSettings) -> int``: how many
             arrays of the weights' size it keeps, for estimates of memory. None: 2, as Adam.
         trials: options that its contract is tried with where none are given: such that it needs no
@@ -84,6 +95,8 @@ class ComponentSpec:
     enabled: Callable[[Any], bool] | None = None
     inverse_gradient: Callable[[Any], bool] | None = None
     supports: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] | None = None
+    image_values: Callable[[Any], ImageValues] | None = None
     state_arrays: Callable[[Any, Any], int] | None = None
     trials: tuple[Mapping[str, Any], ...] = dataclasses.field(default=({},), hash=False)
 

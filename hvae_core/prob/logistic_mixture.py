@@ -1,8 +1,10 @@
 """The discretized mixture of logistics (Salimans et al. 2017, PixelCNN++; VDVAE's likelihood).
 
 Channels of the parameters, for M mixtures and C image channels: M mixture logits, then for each
-channel c a group of 2M means and log scales, and M coefficients where C > 1; the coefficients
-couple the channels: mean_2 += c0 x_1, mean_3 += c1 x_1 + c2 x_2. Values lie in [-1, 1].
+channel c a group of 2M means and log scales, and M coefficients where C = 3; the coefficients
+couple the channels: mean_2 += c0 x_1, mean_3 += c1 x_1 + c2 x_2. For other C > 1, C (C - 1) / 2
+groups of M coefficients stand after all channels, in the same order: 1 -> 2, 1 -> 3, 2 -> 3,
+1 -> 4 and so on. Values lie in [-1, 1].
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import NamedTuple
 from keras import ops
 
 from hvae_core.interfaces import Tensor
+from hvae_core.prob.gaussian import log_softplus
 
 LOG_SCALE_FLOOR = -7.0
 #: below this mass a bin's probability is taken as density times width
@@ -20,7 +23,10 @@ SMALL_MASS = 1e-5
 
 
 class MixtureParameters(NamedTuple):
-    """``logits`` [B,H,W,M]; ``means`` and ``log_scales`` [B,H,W,C,M]; ``coefficients`` too."""
+    """``logits`` [B,H,W,M]; ``means``, ``log_scales`` [B,H,W,C,M]; ``coefficients`` [B,H,W,P,M].
+
+    P is the number of pairs of channels, C (C - 1) / 2, which is C for 3.
+    """
 
     logits: Tensor
     means: Tensor
@@ -28,37 +34,70 @@ class MixtureParameters(NamedTuple):
     coefficients: Tensor | None
 
 
-def parameter_count(mixtures: int, channels: int) -> int:
-    """Parameters for each pixel: M(1 + 3C), or 3M for one channel, which has no coupling."""
-    return mixtures * (1 + (3 if channels > 1 else 2) * channels)
+def parameter_count(mixtures: int, channels: int, coupling: bool = True) -> int:
+    """Parameters for each pixel: M (1 + 2C), and with coupling M for each pair of channels."""
+    pairs = channels * (channels - 1) // 2 if coupling else 0
+    return mixtures * (1 + 2 * channels + pairs)
 
 
-def split(parameters: Tensor, mixtures: int, channels: int) -> MixtureParameters:
-    """Name the channels of ``parameters`` [B, H, W, parameter_count]; float32."""
+def split(
+    parameters: Tensor,
+    mixtures: int,
+    channels: int,
+    *,
+    coupling: bool = True,
+    gradient_smoothing: bool = False,
+    floor: float = LOG_SCALE_FLOOR,
+) -> MixtureParameters:
+    """Name the channels of ``parameters`` [B, H, W, parameter_count]; float32.
+
+    Args:
+        parameters: the readout.
+        mixtures: M.
+        channels: C.
+        coupling: whether there are coefficients.
+        gradient_smoothing: the scale is the softplus of base 2 of its number, not the exponential.
+        floor: of the log scales.
+    """
     parameters = ops.cast(parameters, "float32")
-    logits = parameters[..., :mixtures]
-    per_channel = 3 if channels > 1 else 2
-    shape = (*ops.shape(parameters)[:-1], channels, per_channel * mixtures)
-    rest = ops.reshape(parameters[..., mixtures:], shape)
-    log_scales = ops.maximum(rest[..., mixtures : 2 * mixtures], LOG_SCALE_FLOOR)
-    coefficients = ops.tanh(rest[..., 2 * mixtures :]) if channels > 1 else None
+    logits, rest = parameters[..., :mixtures], parameters[..., mixtures:]
+    leading = ops.shape(parameters)[:-1]
+    has_pairs = coupling and channels > 1
+    pairs = None
+    if has_pairs and channels != 3:
+        own = 2 * mixtures * channels
+        count = channels * (channels - 1) // 2
+        pairs = ops.reshape(rest[..., own:], (*leading, count, mixtures))
+        rest = rest[..., :own]
+    per_channel = 3 if has_pairs and channels == 3 else 2
+    rest = ops.reshape(rest, (*leading, channels, per_channel * mixtures))
+    if per_channel == 3:
+        pairs = rest[..., 2 * mixtures :]
+    log_scales = rest[..., mixtures : 2 * mixtures]
+    if gradient_smoothing:
+        log_scales = log_softplus(math.log(2.0) * log_scales) - math.log(math.log(2.0))
+    log_scales = ops.maximum(log_scales, floor)
+    coefficients = None if pairs is None else ops.tanh(pairs)
     return MixtureParameters(logits, rest[..., :mixtures], log_scales, coefficients)
 
 
-def coupled_means(mixture: MixtureParameters, x: Tensor) -> Tensor:
-    """The means given the channels before each: x [B,H,W,C] in [-1,1] -> [B,H,W,C,M].
+def slot(before: int, channel: int) -> int:
+    """Where the coefficient of a pair of channels stands, both counted from 0."""
+    return channel * (channel - 1) // 2 + before
 
-    The three coefficients of a pixel stand in the slots of channels 1, 2, 3 in the order
-    (1 -> 2), (1 -> 3), (2 -> 3).
-    """
+
+def coupled_means(mixture: MixtureParameters, x: Tensor) -> Tensor:
+    """The means given the channels before each: x [B,H,W,C] in [-1,1] -> [B,H,W,C,M]."""
     if mixture.coefficients is None:
         return mixture.means
-    x1, x2 = x[..., 0:1], x[..., 1:2]
-    c12, c13, c23 = (mixture.coefficients[..., slot, :] for slot in range(3))
-    first = mixture.means[..., 0, :]
-    second = mixture.means[..., 1, :] + c12 * x1
-    third = mixture.means[..., 2, :] + c13 * x1 + c23 * x2
-    return ops.stack([first, second, third], axis=-2)
+    means = []
+    for channel in range(mixture.means.shape[-2]):
+        mean = mixture.means[..., channel, :]
+        for before in range(channel):
+            coefficient = mixture.coefficients[..., slot(before, channel), :]
+            mean = mean + coefficient * x[..., before : before + 1]
+        means.append(mean)
+    return ops.stack(means, axis=-2)
 
 
 def log_bin_probability(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
@@ -66,7 +105,8 @@ def log_bin_probability(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int)
 
     ``x`` lies on the grid -1 + 2k / (levels - 1); a bin reaches half a step, 1 / (levels - 1),
     to either side. Where the mass is at most `SMALL_MASS` (float32 cancels) it is the density
-    at the centre times the bin's width.
+    at the centre times the bin's width; of more than 256 levels, whose bins are narrow, it is taken
+    in a form that cancels nowhere: ``(1 - e^-w) sigmoid(upper) sigmoid(-lower)`` for a width w.
     """
     half_bin = 1.0 / (levels - 1)
     centred = x - mean
@@ -74,13 +114,17 @@ def log_bin_probability(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int)
     upper = inverse_scale * (centred + half_bin)
     lower = inverse_scale * (centred - half_bin)
     middle = inverse_scale * centred
-    mass = ops.sigmoid(upper) - ops.sigmoid(lower)
-    log_density = middle - log_scale - 2.0 * ops.softplus(middle)
-    inner = ops.where(
-        mass > SMALL_MASS,
-        ops.log(ops.maximum(mass, 1e-12)),
-        log_density + math.log(2.0 * half_bin),
-    )
+    if levels > 256:
+        width = 2.0 * half_bin * inverse_scale
+        inner = ops.log(-ops.expm1(-width)) - ops.softplus(-upper) - ops.softplus(lower)
+    else:
+        mass = ops.sigmoid(upper) - ops.sigmoid(lower)
+        log_density = middle - log_scale - 2.0 * ops.softplus(middle)
+        inner = ops.where(
+            mass > SMALL_MASS,
+            ops.log(ops.maximum(mass, 1e-12)),
+            log_density + math.log(2.0 * half_bin),
+        )
     edge = 1.0 - 0.5 * half_bin
     below = upper - ops.softplus(upper)  # log sigmoid(upper)
     above = -ops.softplus(lower)  # log(1 - sigmoid(lower))
@@ -121,10 +165,15 @@ def sample(
         return ops.clip(means + noise, -1.0, 1.0)
     coefficients = pick(mixture.coefficients)
     # A channel is clipped before the next one is conditioned on it, as in the original.
-    x1 = ops.clip(means[..., 0] + noise[..., 0], -1.0, 1.0)
-    x2 = ops.clip(means[..., 1] + noise[..., 1] + coefficients[..., 0] * x1, -1.0, 1.0)
-    mean3 = means[..., 2] + coefficients[..., 1] * x1 + coefficients[..., 2] * x2
-    return ops.stack([x1, x2, ops.clip(mean3 + noise[..., 2], -1.0, 1.0)], axis=-1)
+    drawn = [ops.clip(means[..., 0] + noise[..., 0], -1.0, 1.0)]
+    second = means[..., 1] + noise[..., 1] + coefficients[..., 0] * drawn[0]
+    drawn.append(ops.clip(second, -1.0, 1.0))
+    for channel in range(2, means.shape[-1]):
+        mean = means[..., channel]
+        for before in range(channel):
+            mean = mean + coefficients[..., slot(before, channel)] * drawn[before]
+        drawn.append(ops.clip(mean + noise[..., channel], -1.0, 1.0))
+    return ops.stack(drawn, axis=-1)
 
 
 def mean(mixture: MixtureParameters) -> Tensor:
@@ -135,9 +184,12 @@ def mean(mixture: MixtureParameters) -> Tensor:
     weights = ops.softmax(mixture.logits, axis=-1)[..., None, :]
     if mixture.coefficients is None:
         return ops.clip(ops.sum(weights * mixture.means, axis=-1), -1.0, 1.0)
-    m1 = mixture.means[..., 0, :]
-    c12, c13, c23 = (mixture.coefficients[..., slot, :] for slot in range(3))
-    m2 = mixture.means[..., 1, :] + c12 * m1
-    m3 = mixture.means[..., 2, :] + c13 * m1 + c23 * m2
-    means = ops.stack([m1, m2, m3], axis=-2)
+    expected = [mixture.means[..., 0, :]]
+    for channel in range(1, mixture.means.shape[-2]):
+        value = mixture.means[..., channel, :]
+        for before in range(channel):
+            coefficient = mixture.coefficients[..., slot(before, channel), :]
+            value = value + coefficient * expected[before]
+        expected.append(value)
+    means = ops.stack(expected, axis=-2)
     return ops.clip(ops.sum(weights * means, axis=-1), -1.0, 1.0)

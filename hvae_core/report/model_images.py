@@ -42,11 +42,11 @@ def load_model(facts: RunFacts) -> HierarchicalVAE:
 
 def draw_samples(facts: RunFacts, model: HierarchicalVAE) -> Picture:
     """Samples from the prior, the same noise at each of `TEMPERATURES`."""
-    seed = facts.config.train.seed
+    seed, values = facts.config.train.seed, model.image_values
     parts = []
     for temperature in TEMPERATURES:
         images = model.sample(SAMPLES, temperature=temperature, seed=seed)
-        parts.append((f"temperature {temperature:g}", encode_png(make_grid(images))))
+        parts.append((f"temperature {temperature:g}", encode_png(make_grid(images, values=values))))
     caption = "Drawn from the prior with the same noise; the temperature scales its deviations."
     return Picture("samples", "Samples", caption, parts, columns=len(parts))
 
@@ -58,7 +58,7 @@ def draw_hierarchy(facts: RunFacts, model: HierarchicalVAE) -> Picture:
         DataError: the images cannot be read.
     """
     images, source = real_images(facts)
-    model.check_images(images.shape)
+    model.check_images(images.shape, model.image_values)
     rows = [(f"{source} images", images)]
     # Temperature 0: what the latents left out would add is at its mean, not noise.
     for count, label in scale_ends(facts):
@@ -69,7 +69,10 @@ def draw_hierarchy(facts: RunFacts, model: HierarchicalVAE) -> Picture:
         rows.append((f"first {count} latent{plural}, down to {label}", drawn))
     side = max(images.shape[1:3])
     scale = max(1, math.ceil(64 / side))
-    parts = [(text, encode_png(make_grid(row, len(row), scale))) for text, row in rows]
+    parts = [
+        (text, encode_png(make_grid(row, len(row), scale, model.image_values)))
+        for text, row in rows
+    ]
     caption = (
         "The first k latents are the posterior's, coarsest first; the others are the prior's means."
     )
@@ -87,7 +90,7 @@ def scale_ends(facts: RunFacts) -> list[tuple[int, str]]:
 
 
 def real_images(facts: RunFacts) -> tuple[np.ndarray, str]:
-    """Some images that were not trained on, uint8 [B, H, W, C], and what they are.
+    """Some images that were not trained on, [B, H, W, C], and what they are.
 
     Those of the split test, or the held-out ones where the data set has none.
 

@@ -103,8 +103,9 @@ class SampleGrids(Callback):
         )
         if not run.is_main:
             return
+        values = run.model.image_values
         try:
-            save_grid(images, run.output / "samples" / f"step-{run.step:08d}.png")
+            save_grid(images, run.output / "samples" / f"step-{run.step:08d}.png", values=values)
         except OSError as error:  # a picture is not worth a run
             run.note(f"The sample grid was not written: {error.strerror or error}.")
-        run.show("samples", make_grid(images))
+        run.show("samples", make_grid(images, values=values))

@@ -12,6 +12,7 @@ from hvae_core.config import Config
 from hvae_core.data import Batches, open_dataset, split_validation
 from hvae_core.errors import ConfigError, DataError
 from hvae_core.interfaces import Dataset, ImageSource, Regularizer, Shape3
+from hvae_core.interfaces.values import check_image_values
 
 if TYPE_CHECKING:
     from hvae_core.fetching.download import Progress
@@ -96,7 +97,8 @@ def open_images(
 
     Raises:
         DataError: the data set cannot be read, or has too few images.
-        ConfigError: early stopping is asked for and nothing is held out.
+        ConfigError: the images are not what the configuration says, or early stopping is asked for
+            and nothing is held out.
     """
     if config.train.patience is not None and not config.train.validation_fraction:
         raise ConfigError(
@@ -105,6 +107,7 @@ def open_images(
             "Hold out some images, or leave train.patience unset.",
         )
     dataset = open_dataset(config.data, progress) if dataset is None else dataset
+    check_image_values(dataset.values, config.image_values, "The training images are")
     source = dataset.load(SPLIT)
     count = len(source)
     if validation is None:
@@ -125,5 +128,5 @@ def open_images(
 def _regularizer(config: Config, dataset: Dataset) -> Regularizer | None:
     if config.regularizer is None:
         return None
-    levels = config.likelihood.build(config.model.image_shape).levels
+    levels = config.build_likelihood().levels
     return config.regularizer.build(dataset, levels)

@@ -54,7 +54,7 @@ class Objective:
         """The loss of a batch.
 
         Args:
-            images: uint8 [B, H, W, C]; with a regularizer its `Regularizer.views` of the images.
+            images: [B, H, W, C]; with a regularizer its `Regularizer.views` of the images.
             noise: standard-normal numbers for each latent layer and row.
             beta: weight of the rate.
             balanced: whether the rate is balanced in this update, where it may be.

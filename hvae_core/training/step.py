@@ -154,7 +154,8 @@ class TrainStep:
         """One update.
 
         Args:
-            images: uint8 [B, H, W, C]; with a regularizer its `Regularizer.views` of B images.
+            images: native values [B, H, W, C]; with a regularizer its `Regularizer.views` of B
+                images.
             step: number of this update, from 0; with ``train.seed`` it decides the noise.
             learning_rate: of this update.
             beta: weight of the KL.
@@ -167,7 +168,7 @@ class TrainStep:
             nats. Distortion, rate and kl_per_layer are of the images without their copies.
         """
         return self._program(
-            shard(images),
+            shard(self.network.image_values.to_tensor_dtype(images)),
             self._draw(len(images), step) if noise is None else shard(noise),
             replicate(step, "int32"),
             replicate(learning_rate, "float32"),

@@ -72,5 +72,5 @@ def _check_fit(found: Imported, source: str) -> None:
     select_backend()
     from hvae_core.model.network import HierarchicalNetwork
 
-    likelihood = found.config.likelihood.build(found.config.model.image_shape)
+    likelihood = found.config.build_likelihood()
     assign(HierarchicalNetwork(found.config.model, likelihood), found.arrays, source)

@@ -15,9 +15,9 @@ from hvae_core.data.arrays import ArraySource, map_npy, read_member
 from hvae_core.data.batches import split_validation
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.own_images import OwnImages, OwnOptions
-from hvae_core.data.pixels import common_unit, quantized, unit_of
+from hvae_core.data.pixels import common_unit, native, quantized, unit_of
 from hvae_core.errors import DataError, did_you_mean
-from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.interfaces import UINT8, DatasetInfo, ImageValues, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -102,25 +102,28 @@ class Arrays(OwnImages):
         return self._images(next(iter(self.options.files))).shape[1:]
 
     def prepare(self) -> None:
-        """Convert all splits that are not uint8."""
+        """Convert all splits that are of another type."""
         for split in self.splits:
             self.open_split(split)
 
     def open_split(self, split: str) -> ArraySource:
         """See `OwnImages.open_split`."""
+        # Of a file that is larger than memory, only the first images are looked at before.
+        checked = None if self.values == UINT8 else self.values
         if not self._holds_out or split not in ("train", "test"):
-            return ArraySource(self._images(split))
+            return ArraySource(self._images(split), None, checked, str(self._path(split)))
         images = self._images("train")
         train, test = split_validation(
             len(images), self.options.test_fraction, self.options.split_seed
         )
-        return ArraySource(images, train if split == "train" else test)
+        chosen = train if split == "train" else test
+        return ArraySource(images, chosen, checked, str(self._path("train")))
 
     def _path(self, split: str) -> Path:
         return Path(self.options.root or "").expanduser() / self.options.files[split]
 
     def _images(self, split: str) -> np.ndarray:
-        """All images of a file: uint8 [N, H, W, C], memory-mapped where that can be."""
+        """All images of a file: native values [N, H, W, C], memory-mapped where that can be."""
         if split not in self._opened:
             self._opened[split] = self._open(split)
         return self._opened[split]
@@ -130,13 +133,19 @@ class Arrays(OwnImages):
         array = self._laid_out(path, self._read(path, split))
         if not len(array):
             raise DataError(f"{path} has no images.")
-        if array.dtype == np.uint8:
-            if array[:_CHUNK].max() <= 1:
+        if array.dtype == self.values.dtype:
+            if self.values != UINT8:
+                native(array[:_CHUNK], self.values, str(path))
+            elif array[:_CHUNK].max() <= 1:
                 common_unit({None}, False, str(path))
             return array
         shape = (array.shape[1], array.shape[2], array.shape[3])
-        recipe = ["arrays", self.options.key, split, self.options.channels]
-        return decoded_images([path], recipe, shape, lambda: _converted(array, path))
+        recipe: list[Any] = ["arrays", self.options.key, split, self.options.channels]
+        if self.values != UINT8:
+            recipe.append(self.values.to_dict())
+        return decoded_images(
+            [path], recipe, shape, lambda: _converted(array, self.values, path), self.values.dtype
+        )
 
     def _read(self, path: Path, split: str) -> np.ndarray:
         suffix = path.suffix.lower()
@@ -175,13 +184,16 @@ class Arrays(OwnImages):
         )
 
 
-def _converted(array: np.ndarray, path: Path) -> Iterator[np.ndarray]:
-    """The images as uint8, part by part.
+def _converted(array: np.ndarray, values: ImageValues, path: Path) -> Iterator[np.ndarray]:
+    """The images in native values, part by part.
 
     Raises:
         DataError: something would be lost.
     """
     parts = [array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK)]
+    if values != UINT8:
+        yield from (native(part, values, str(path)) for part in parts)
+        return
     unit = common_unit({unit_of(part) for part in parts}, array.dtype.kind == "f", str(path))
     for part in parts:
         yield quantized(part, unit, str(path))
@@ -196,4 +208,5 @@ def hvae_component() -> ComponentSpec:
         summary="one's own images in .npy, .npz and TIFF files",
         builder=Arrays,
         config=ArraysConfig,
+        image_values=lambda options: options.values.image_values(),
     )

@@ -18,7 +18,7 @@ from hvae_core.plugins.specs import ComponentSpec
 class PythonConfig(OwnOptions):
     """What is recorded of images held by Python objects, and the options that hold for them."""
 
-    type: str = pydantic.Field(description="the object's type; recorded by hvae.train")
+    type: str = pydantic.Field("array", description="the object's type; recorded by hvae.train")
     shape: tuple[int, int, int] | None = pydantic.Field(
         None, description="height, width and channels of an image; recorded by hvae.train"
     )
@@ -32,7 +32,7 @@ class PythonConfig(OwnOptions):
     @pydantic.model_validator(mode="before")
     @classmethod
     def _is_recorded(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and "type" not in values:
+        if isinstance(values, Mapping) and not {"type", "values"} & values.keys():
             raise ValueError(
                 "the data set python stands for images that hvae.train(..., dataset=images) is "
                 "given; name one that is read from files"
@@ -100,4 +100,5 @@ def hvae_component() -> ComponentSpec:
         summary="images held by Python objects: hvae.train(..., dataset=images)",
         builder=PythonImages,
         config=PythonConfig,
+        image_values=lambda options: options.values.image_values(),
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pydantic
 
-from hvae_core.interfaces import Likelihood, Shape3, Tensor
+from hvae_core.interfaces import UINT8, ImageValues, Likelihood, Shape3, Tensor
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -33,7 +33,9 @@ class Bernoulli(Likelihood):
 
     unit = "nats"
 
-    def __init__(self, config: BernoulliConfig, image_shape: Shape3) -> None:
+    def __init__(
+        self, config: BernoulliConfig, image_shape: Shape3, values: ImageValues = UINT8
+    ) -> None:
         self.config = config
         self.parameters = image_shape[-1]
         self.levels = 2 if config.targets == "binary" else 256
@@ -85,4 +87,5 @@ def hvae_component() -> ComponentSpec:
         summary="Bernoulli pixels for binarized images",
         builder=Bernoulli,
         config=BernoulliConfig,
+        dtypes=("uint8",),
     )

@@ -1,4 +1,4 @@
-"""The discretized mixture of logistics as a plugin: for 8-bit images and for fewer levels."""
+"""The discretized mixture of logistics as a plugin: for 8 to 16 bits and for fewer levels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Literal
 
 import pydantic
 
-from hvae_core.interfaces import Likelihood, Shape3, Tensor
+from hvae_core.errors import ConfigError
+from hvae_core.interfaces import UINT8, ImageValues, Likelihood, Shape3, Tensor
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -18,8 +19,25 @@ class LogisticMixtureConfig(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     mixtures: pydantic.PositiveInt = pydantic.Field(10, description="components a pixel")
-    levels: int = pydantic.Field(
-        256, ge=2, le=256, description="intensity levels that 0 to 255 are divided into"
+    levels: int | None = pydantic.Field(
+        None,
+        ge=2,
+        le=65_536,
+        description="levels that the values are divided into; all that there are if unset",
+    )
+    coupling: bool = pydantic.Field(
+        True,
+        description="a channel's means depend on those before it, by a coefficient for each pair",
+    )
+    gradient_smoothing: bool = pydantic.Field(
+        False,
+        description="scales are a softplus of what is read out, not its exponential (Hazami et al. "
+        "2022)",
+    )
+    log_scale_floor: float | None = pydantic.Field(
+        None,
+        description="smallest log scale, in halves of the values' range; -7 if unset, or less "
+        "where levels are finer than 8 bits",
     )
     convention: Literal["normalised", "openai-vdvae"] = pydantic.Field(
         "normalised",
@@ -31,32 +49,48 @@ class LogisticMixtureConfig(pydantic.BaseModel):
 class LogisticMixture(Likelihood):
     """p(x | z) by `hvae_core.prob.logistic_mixture`; x is quantised to ``levels`` values.
 
-    Level k of n is -1 + 2k / (n - 1) to the density and round(255 k / (n - 1)) as a pixel. With
+    Level k of n is -1 + 2k / (n - 1) to the density and round(high k / (n - 1)) as a value. With
     the convention of openai/vdvae, level k lies where the pixel 256 k / n of 8 bits does.
 
     Args:
         config: the options.
-        image_shape: [H, W, C] with 1 or 3 channels.
+        image_shape: [H, W, C].
+        values: the images' numbers, integers.
     """
 
     unit = "bits/dim"
 
-    def __init__(self, config: LogisticMixtureConfig, image_shape: Shape3) -> None:
-        from hvae_core.errors import ConfigError
+    def __init__(
+        self, config: LogisticMixtureConfig, image_shape: Shape3, values: ImageValues = UINT8
+    ) -> None:
         from hvae_core.prob import logistic_mixture
+        from hvae_core.prob.levels import Levels
 
-        if image_shape[-1] not in (1, 3):
+        count = values.levels if config.levels is None else config.levels
+        if count > values.levels:
             raise ConfigError(
-                f"likelihood logistic-mixture takes images of 1 or 3 channels, not of "
-                f"{image_shape[-1]} (model.image_channels)."
+                f"likelihood.levels is {count}, but the data set's images are {values}.",
+                f"Set it to at most {values.levels}.",
+            )
+        if config.convention == "openai-vdvae" and (
+            values != UINT8 or image_shape[-1] not in (1, 3)
+        ):
+            raise ConfigError(
+                "likelihood.convention is openai-vdvae, whose images are uint8 of 1 or 3 channels, "
+                f"but the model's are {values} of {image_shape[-1]}.",
+                "Leave the convention unset.",
             )
         self._prob = logistic_mixture
-        self.config = config
+        self.config, self.values = config, values
         self.channels = image_shape[-1]
-        self.levels = config.levels
         self._is_original = config.convention == "openai-vdvae"
-        self.proper = not self._is_original or config.levels == 256
-        self.parameters = logistic_mixture.parameter_count(config.mixtures, self.channels)
+        self.proper = not self._is_original or count == 256
+        self.grid, self.levels = Levels(values, count), count
+        floor = config.log_scale_floor
+        self.floor = self.grid.log_scale_floor if floor is None else floor
+        self.parameters = logistic_mixture.parameter_count(
+            config.mixtures, self.channels, config.coupling
+        )
 
     @property
     def support(self) -> Sequence[int]:
@@ -64,35 +98,38 @@ class LogisticMixture(Likelihood):
         return range(256) if self._is_original else super().support
 
     def quantise(self, x: Tensor) -> Tensor:
-        """Pixels 0 to 255 -> the level's place in [-1, 1], float32."""
+        """Native values -> the level's place in [-1, 1], float32."""
         from keras import ops
 
-        levels = self.config.levels
-        level = ops.floor(ops.cast(x, "float32") * (levels / 256.0))
         if self._is_original:
-            return (level * (256.0 / levels) - 127.5) / 127.5
-        return level * (2.0 / (levels - 1)) - 1.0
+            level = ops.floor(ops.cast(x, "float32") * (self.levels / 256.0))
+            return (level * (256.0 / self.levels) - 127.5) / 127.5
+        return self.grid.place(x)
 
     def pixels(self, x: Tensor) -> Tensor:
-        """A continuous value in [-1, 1] -> the nearest level as a pixel, uint8."""
+        """A continuous value in [-1, 1] -> the nearest level as a native value."""
         from keras import ops
 
         if self._is_original:
             return ops.cast(ops.clip((x + 1.0) * 127.5, 0.0, 255.0), "uint8")
-        steps = self.config.levels - 1
-        level = ops.round((ops.clip(x, -1.0, 1.0) + 1.0) * (steps / 2.0))
-        return ops.cast(ops.round(level * (255.0 / steps)), "uint8")
+        return self.grid.integers(x)
 
     def _split(self, parameters: Tensor) -> Tensor:
-        return self._prob.split(parameters, self.config.mixtures, self.channels)
+        config = self.config
+        return self._prob.split(
+            parameters,
+            config.mixtures,
+            self.channels,
+            coupling=config.coupling,
+            gradient_smoothing=config.gradient_smoothing,
+            floor=self.floor,
+        )
 
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
         """See `Likelihood.log_prob`."""
         from keras import ops
 
-        log_prob = self._prob.log_prob(
-            self.quantise(x), self._split(parameters), self.config.levels
-        )
+        log_prob = self._prob.log_prob(self.quantise(x), self._split(parameters), self.levels)
         return ops.sum(log_prob, axis=(1, 2))
 
     def noise_channels(self) -> int:
@@ -105,7 +142,7 @@ class LogisticMixture(Likelihood):
 
     def mean(self, parameters: Tensor) -> Tensor:
         """See `Likelihood.mean`."""
-        return (self._prob.mean(self._split(parameters)) + 1.0) * 127.5
+        return (self._prob.mean(self._split(parameters)) + 1.0) * self.values.half_range
 
 
 @hookimpl
@@ -114,8 +151,9 @@ def hvae_component() -> ComponentSpec:
     return ComponentSpec(
         kind="likelihood",
         name="logistic-mixture",
-        summary="Discretized mixture of logistics for images of 1 or 3 channels",
+        summary="Discretized mixture of logistics, of 8 to 16 bits and any number of channels",
         builder=LogisticMixture,
         config=LogisticMixtureConfig,
+        dtypes=("uint8", "uint16"),
         references=("Salimans et al. 2017, PixelCNN++, arXiv 1701.05517",),
     )

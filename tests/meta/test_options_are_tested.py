@@ -33,6 +33,9 @@ OPTIMIZERS = "unit/plugins/optimizers/test_keras_optimizers.py"
 CURVES = "unit/plugins/schedules/test_curves.py"
 TRACKED = "unit/plugins/trackers/test_tracked_runs.py"
 KINDS = "cli/test_third_party_kinds.py"
+DENSITIES = "unit/plugins/likelihoods/test_densities.py"
+#: likelihoods with the options of a scale, all in one class
+LOCATION_SCALE = ("gaussian", "laplace", "student-t", "discretized-gaussian")
 
 #: tests, and the options whose effect they show
 TESTED = {
@@ -309,6 +312,37 @@ TESTED = {
     ),
     "unit/core/prob/test_logistic_mixture.py::test_against_the_original": (
         "likelihood.logistic-mixture.convention",
+    ),
+    "unit/core/test_native_values.py::test_values_are_written_as_they_were_declared": (
+        "dataset.python.values",
+    ),
+    f"{SETS}/test_array_files.py::test_native_values_are_read_as_they_are": (
+        "dataset.arrays.values",
+    ),
+    f"{DENSITIES}::test_smoothing_floor_and_coupling_of_the_mixture": (
+        "likelihood.logistic-mixture.gradient_smoothing",
+        "likelihood.logistic-mixture.log_scale_floor", "likelihood.logistic-mixture.coupling",
+    ),
+    f"{DENSITIES}::test_where_the_scale_comes_from": tuple(
+        f"likelihood.{name}.{option}" for name in LOCATION_SCALE
+        for option in ("scale", "fixed_scale")
+    ),
+    f"{DENSITIES}::test_smoothing_and_floor_of_the_scale": tuple(
+        f"likelihood.{name}.{option}" for name in LOCATION_SCALE
+        for option in ("gradient_smoothing", "log_scale_floor")
+    ),
+    f"{DENSITIES}::test_densities_of_floating_point_values": (
+        "likelihood.student-t.degrees_of_freedom",
+    ),
+    f"{DENSITIES}::test_levels_beyond_those_of_the_images_are_refused": (
+        "likelihood.discretized-gaussian.levels",
+    ),
+    f"{DENSITIES}::test_the_noise_model_is_gaussian_with_a_variance_of_the_signal": (
+        "likelihood.noise-model.black_level",
+    ),
+    f"{DENSITIES}::test_gain_and_offset_are_learned_where_they_are_not_given": (
+        "likelihood.noise-model.gain", "likelihood.noise-model.offset",
+        "likelihood.noise-model.least_deviation",
     ),
 }  # fmt: skip
 

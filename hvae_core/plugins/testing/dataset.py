@@ -10,10 +10,11 @@ import pytest
 from hvae_core.errors import DataError
 from hvae_core.interfaces import Dataset, DatasetInfo
 from hvae_core.plugins.testing.component import ComponentContract
+from hvae_core.plugins.version_1 import given_values
 
 
 class DatasetContract(ComponentContract):
-    """A data set gives uint8 images by index, and says where they come from.
+    """A data set gives images of the values it declares by index, and says where they come from.
 
     Attributes:
         complete: whether the files that ``configs`` name are the whole published set, so that
@@ -36,13 +37,14 @@ class DatasetContract(ComponentContract):
         assert len(set(dataset.splits)) == len(dataset.splits)
         assert len(dataset.shape) == 3
         assert all(isinstance(side, int) and side > 0 for side in dataset.shape)
+        assert dataset.values == given_values(self.component, self.options(config))
         assert isinstance(dataset.info, DatasetInfo)
         for key in ("title", "origin", "version", "licence"):
             assert getattr(dataset.info, key).strip(), f"info.{key} is empty"
         assert set(dataset.info.sizes) <= set(dataset.splits)
 
     def test_images_are_reached_by_index(self, config: dict[str, Any]) -> None:
-        """Any order, with repeats: uint8 [k, H, W, C], the same image at the same index."""
+        """Any order, with repeats: [k, H, W, C], the same image at the same index."""
         dataset = self.make(config)
         dataset.prepare()
         for split in dataset.splits:
@@ -53,7 +55,8 @@ class DatasetContract(ComponentContract):
                 assert len(source) == dataset.info.sizes[split]
             last = len(source) - 1
             images = source.batch(np.array([last, 0, last]))
-            assert images.dtype == np.uint8
+            assert images.dtype == dataset.values.dtype
+            assert dataset.values.exact(images) is not None
             assert images.shape == (3, *dataset.shape)
             np.testing.assert_array_equal(images[0], images[2])
             again = dataset.load(split).batch(np.array([0, last]))
@@ -66,7 +69,7 @@ class DatasetContract(ComponentContract):
         source = dataset.load(dataset.splits[0])
         images = source.batch(np.arange(2))
         kept = images.copy()
-        images[:] = 255 - images
+        images[:] = dataset.values.high - images
         np.testing.assert_array_equal(source.batch(np.arange(2)), kept)
 
     def test_an_unknown_split_is_refused(self, config: dict[str, Any]) -> None:
@@ -76,7 +79,7 @@ class DatasetContract(ComponentContract):
 
     @pytest.mark.parametrize("training", [False, True])
     def test_transform_follows_the_generator(self, config: dict[str, Any], training: bool) -> None:
-        """Uint8 of the same shape; the same generator gives the same images; input unchanged."""
+        """The same shape and type; the same generator gives the same images; input unchanged."""
         dataset = self.make(config)
         source = dataset.load(dataset.splits[0])
         images = source.batch(np.arange(min(8, len(source))))
@@ -84,7 +87,7 @@ class DatasetContract(ComponentContract):
         first, second = (
             dataset.transform(images, np.random.default_rng(3), training) for _ in range(2)
         )
-        assert first.dtype == np.uint8
+        assert first.dtype == images.dtype
         assert first.shape == images.shape
         np.testing.assert_array_equal(first, second)
         np.testing.assert_array_equal(images, kept)

@@ -12,12 +12,19 @@ import pytest
 from keras import ops
 
 from hvae_core.backends.compiling import Program, compiled, value_and_grad
-from hvae_core.interfaces import Likelihood, Shape3
+from hvae_core.interfaces import UINT8, ImageValues, Likelihood, Shape3
 from hvae_core.plugins.testing.sharing import SharingContract
+from hvae_core.plugins.version_1 import build_likelihood, known_dtypes
 
 #: images of one pixel that are enumerated at most, and to which drawn images are compared
 ENUMERATED, COMPARED = 20_000, 64
 DRAWS = 20_000
+#: what a likelihood is tried with where its contract does not say; 12 bits, and far from 0 to 1
+EXAMPLES = {
+    "uint8": UINT8,
+    "uint16": ImageValues.of_bits(12),
+    "float32": ImageValues("float32", -1000.0, 2000.0, "HU"),
+}
 
 
 class Trial:
@@ -55,12 +62,21 @@ class LikelihoodContract(SharingContract):
 
     Attributes:
         image_shapes: the [H, W, C] to try.
+        values: what the images' numbers are; by default of the first of its spec's ``dtypes``.
         spread: standard deviation of the random parameters.
     """
 
     kind = "likelihood"
     image_shapes: ClassVar[Sequence[Shape3]] = ((4, 4, 1), (4, 4, 3))
+    values: ClassVar[ImageValues | None] = None
     spread: ClassVar[float] = 1.0
+
+    @property
+    def image_values(self) -> ImageValues:
+        """What the images' numbers are."""
+        if self.values is not None:
+            return self.values
+        return EXAMPLES[known_dtypes(self.component)[0]]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test that takes them with every configuration and image shape."""
@@ -71,7 +87,9 @@ class LikelihoodContract(SharingContract):
 
     def make(self, config: dict[str, Any], image_shape: Shape3) -> Likelihood:
         """The likelihood."""
-        return self.component.build(self.options(config), image_shape)
+        return build_likelihood(
+            self.component, self.options(config), image_shape, self.image_values
+        )
 
     def trial(self, config: dict[str, Any], image_shape: Shape3) -> Trial:
         """The likelihood that this class's tests share for ``config`` and ``image_shape``."""
@@ -83,19 +101,26 @@ class LikelihoodContract(SharingContract):
         return rng.normal(0, self.spread, (*shape, likelihood.parameters)).astype("f")
 
     def images(self, config: dict[str, Any], rows: int, image_shape: Shape3) -> np.ndarray:
-        """Random images uint8 [rows, H, W, C] with values of the likelihood's `support`."""
-        rng = np.random.default_rng(2)
-        values = np.array(self.trial(config, image_shape).likelihood.support)
-        return rng.choice(values, (rows, *image_shape)).astype(np.uint8)
+        """Random images [rows, H, W, C], of integers with values of the likelihood's `support`.
+
+        They are in the type that a graph takes, `ImageValues.tensor_dtype`.
+        """
+        rng, values = np.random.default_rng(2), self.image_values
+        if not values.is_discrete:
+            return rng.uniform(values.low, values.high, (rows, *image_shape)).astype("f")
+        support = np.array(self.trial(config, image_shape).likelihood.support)
+        return values.to_tensor_dtype(rng.choice(support, (rows, *image_shape)))
 
     def test_log_prob_is_one_number_an_image(
         self, config: dict[str, Any], image_shape: Shape3
     ) -> None:
-        """Float32 [B], finite, the same for uint8 and float pixels, each row by itself."""
+        """Float32 [B], finite, the same for integers and floats, each row by itself."""
         trial = self.trial(config, image_shape)
         likelihood = trial.likelihood
         assert isinstance(likelihood, Likelihood)
-        assert likelihood.unit in ("bits/dim", "nats")
+        units = ("bits/dim", "nats") if self.image_values.is_discrete else ("nats",)
+        assert likelihood.unit in units
+        assert likelihood.values == self.image_values
         assert likelihood.parameters > 0
         x = self.images(config, 3, image_shape)
         parameters = self.parameters(likelihood, (3, *image_shape[:2]))
@@ -156,34 +181,59 @@ class LikelihoodContract(SharingContract):
         off = np.abs(counts - DRAWS * probabilities)
         assert (off <= 5 * error + 1).all(), "drawn images do not follow log_prob"
 
+    def test_a_density_is_that_of_the_drawn_images(
+        self, config: dict[str, Any], image_shape: Shape3
+    ) -> None:
+        """One floating-point value: the integral of exp(log_prob) between quantiles of the draws.
+
+        Five standard errors wide; the integral of all of it is one if that of the parts is theirs.
+        """
+        trial = self.trial(config, (1, 1, 1))
+        is_density = trial.likelihood.proper and not self.image_values.is_discrete
+        if not is_density or image_shape[-1] > 1:
+            pytest.skip("it is no density of a single value")
+        parameters = self.parameters(trial.likelihood, (1, 1, 1))
+        noise = _noise(trial.likelihood, (DRAWS, 1, 1), seed=4)
+        drawn = trial.sample(np.repeat(parameters, DRAWS, axis=0), noise)
+        ends = np.quantile(drawn.astype(np.float64), (0.005, 0.25, 0.5, 0.75, 0.995))
+        for low, high, share in zip(ends, ends[1:], (0.245, 0.25, 0.25, 0.245), strict=False):
+            grid = np.linspace(low, high, DRAWS, dtype=np.float64)
+            x = grid.astype("f").reshape(-1, 1, 1, 1)
+            density = np.exp(trial.log_prob(x, np.repeat(parameters, DRAWS, axis=0)))
+            mass = np.trapezoid(density.astype(np.float64), grid)
+            # Both ends are quantiles of the draws, with an error each.
+            error = np.sqrt(2 * share * (1 - share) / DRAWS)
+            assert mass == pytest.approx(share, abs=5 * error), "they do not follow log_prob"
+
     def test_samples_are_images_and_follow_the_noise(
         self, config: dict[str, Any], image_shape: Shape3
     ) -> None:
-        """Uint8 [B, H, W, C] with values of `support`; equal noise gives equal images."""
+        """Images [B, H, W, C] with values of `support`; equal noise gives equal images."""
         trial = self.trial(config, image_shape)
         likelihood, sample = trial.likelihood, trial.sample
         parameters = self.parameters(likelihood, (3, *image_shape[:2]))
         noise = _noise(likelihood, (3, *image_shape[:2]), seed=0)
         images = sample(parameters, noise)
-        assert images.dtype == np.uint8
+        assert images.dtype == self.image_values.tensor_dtype
         assert images.shape == (3, *image_shape)
-        assert set(np.unique(images)) <= set(likelihood.support)
+        check_support(likelihood, images)
         # Compiled anew, so that it would be found if it drew numbers of its own.
         again = Trial(likelihood).sample(parameters, noise)
         np.testing.assert_array_equal(again, images)
         other = _noise(likelihood, (3, *image_shape[:2]), seed=1)
         assert (sample(parameters, other) != images).any()
         edges = np.where(np.arange(noise.size).reshape(noise.shape) % 2, 0.0, 1.0).astype("f")
-        assert set(np.unique(sample(parameters, edges))) <= set(likelihood.support)
+        check_support(likelihood, sample(parameters, edges))
 
     def test_the_mean_is_an_image(self, config: dict[str, Any], image_shape: Shape3) -> None:
-        """Float32 [B, H, W, C] with values from 0 to 255."""
+        """Float32 [B, H, W, C], of integers with values of their range."""
         trial = self.trial(config, image_shape)
         mean = trial.mean(self.parameters(trial.likelihood, (3, *image_shape[:2])))
         assert mean.shape == (3, *image_shape)
         assert mean.dtype == np.float32
-        assert mean.min() >= 0
-        assert mean.max() <= 255
+        if self.image_values.is_discrete:
+            assert mean.min() >= 0
+            assert mean.max() <= self.image_values.high
 
     def test_compiled_equals_eager(self, config: dict[str, Any], image_shape: Shape3) -> None:
         """The compiled log_prob computes the same."""
@@ -200,15 +250,22 @@ class LikelihoodContract(SharingContract):
         """Every image of one pixel and its probability; the test is skipped if there are more."""
         channels = image_shape[-1]
         trial = self.trial(config, (1, 1, channels))
-        if not trial.likelihood.proper:
-            pytest.skip("it says that it is no density of x")
+        if not trial.likelihood.proper or not self.image_values.is_discrete:
+            pytest.skip("it says that it gives no probability of x")
         values = trial.likelihood.support
         if len(values) ** channels > limit:
             pytest.skip(f"there are {len(values) ** channels} images of one pixel")
-        every = np.array(list(itertools.product(values, repeat=channels)), np.uint8)
+        every = self.image_values.to_tensor_dtype(list(itertools.product(values, repeat=channels)))
         x = every.reshape(-1, 1, 1, channels)
         parameters = np.repeat(self.parameters(trial.likelihood, (1, 1, 1)), len(x), axis=0)
         return x, np.exp(trial.log_prob(x, parameters).astype(np.float64))
+
+
+def check_support(likelihood: Likelihood, images: np.ndarray) -> None:
+    """Whether drawn images have values that the likelihood's can have."""
+    if likelihood.values.is_discrete:
+        assert set(np.unique(images)) <= set(likelihood.support)
+    assert np.isfinite(images).all()
 
 
 def _noise(likelihood: Likelihood, shape: Sequence[int], seed: int) -> np.ndarray:

@@ -164,4 +164,4 @@ def test_array_source_gives_copies_and_checks_its_array():
     ArraySource(images).batch(np.array([0]))[:] = 9
     assert images.max() == 0
     with pytest.raises(ValueError, match="uint8"):
-        ArraySource(images.astype(np.float32))
+        ArraySource(images.astype(np.float64))

@@ -21,6 +21,7 @@ def test_the_configuration_says_what_the_images_are():
         "digest": {"train": digest(ArraySource(IMAGES)), "test": digest(ArraySource(IMAGES[:3]))},
         "flip": False,
         "binarization": "none",
+        "values": {"dtype": "uint8", "bits": None, "range": None, "unit": ""},
     }
     assert parse_config(config.to_dict()) == config
     assert dataset.splits == ("train", "test")

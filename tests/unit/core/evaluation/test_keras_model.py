@@ -155,6 +155,4 @@ def test_an_unknown_precision_is_told(make_model, name):
 
     config = make_model(random_weights=False).config
     with pytest.raises(ConfigError, match=r"precision is .* float32 or mixed_bfloat16\."):
-        HierarchicalNetwork(
-            config.model, config.likelihood.build(config.model.image_shape), precision=name
-        )
+        HierarchicalNetwork(config.model, config.build_likelihood(), precision=name)

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from hvae_core.errors import BadInputError
-from hvae_core.images.grids import check_grid, make_grid, save_grid, save_png
+from hvae_core.images.grids import as_pictures, check_grid, make_grid, save_grid, save_png
+from hvae_core.interfaces import UINT8, ImageValues
 
 
 def numbered(count, side=4, channels=1):
@@ -48,7 +49,6 @@ def test_a_grid_is_read_back_as_written(tmp_path, channels):
     ("images", "options", "sentence"),
     [
         (np.zeros((2, 4, 4), np.uint8), {}, "uint8 .N, H, W"),
-        (np.zeros((2, 4, 4, 2), np.uint8), {}, "1 or 3"),
         (np.zeros((2, 4, 4, 3), np.float32), {}, "float32"),
         (np.zeros((0, 4, 4, 3), np.uint8), {}, "at least one image"),
         (np.zeros((2, 4, 4, 3), np.uint8), {"columns": 0}, "columns is 0"),
@@ -72,3 +72,24 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         save_png(numbered(2)[1], path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_other_values_are_shown_by_their_range():
+    values = ImageValues("float32", -10.0, 10.0, "m")
+    images = np.array([-20, -10, 0, 10, 20, np.nan], "f").reshape(1, 1, 6, 1)
+    shown = as_pictures(images, values)
+    assert shown.ravel().tolist() == [0, 0, 128, 255, 255, 0]
+    deep = np.array([0, 2048, 4095], np.uint16).reshape(1, 1, 3, 1)
+    assert as_pictures(deep, ImageValues.of_bits(12)).ravel().tolist() == [0, 128, 255]
+    assert make_grid(images, values=values, scale=1).shape == (1, 6, 1)
+    with pytest.raises(BadInputError, match="needs images of uint16"):
+        make_grid(images, values=ImageValues.of_bits(12))
+
+
+def test_many_channels_are_shown_side_by_side():
+    images = np.zeros((2, 4, 3, 5), np.uint8)
+    images[..., 3] = 9
+    assert as_pictures(images, UINT8)[0, 0, :, 0].tolist() == [0] * 9 + [9] * 3 + [0] * 3
+    assert make_grid(images, columns=1, scale=1).shape == (10, 15, 1)
+    with pytest.raises(BadInputError, match="pixels"):
+        check_grid(2_000, (32, 32, 64))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from hvae_core.errors import BadInputError, HvaeError
 from hvae_core.images.saving import save_images
+from hvae_core.interfaces import ImageValues
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
 
@@ -84,3 +85,18 @@ def test_a_plain_error_of_the_system_names_the_file_too(tmp_path):
         save_png(IMAGES[0], tmp_path / "images.png")
     assert caught.value.errno == errno.EFBIG
     assert caught.value.filename == str(tmp_path / "images.png")
+
+
+def test_what_a_png_does_not_hold_is_saved_exactly(tmp_path):
+    images = np.random.default_rng(0).normal(size=(2, 4, 3, 5)).astype("f")
+    values = ImageValues("float32", -3.0, 3.0)
+    save_images([images[:1], images[1:]], tmp_path / "a.npz", total=2, values=values)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npz")["images"], images)
+    save_images([images], tmp_path / "folder", values=values)
+    assert [path.name for path in sorted((tmp_path / "folder").iterdir())] == [
+        "000000.npy",
+        "000001.npy",
+    ]
+    np.testing.assert_array_equal(np.load(tmp_path / "folder" / "000001.npy"), images[1])
+    save_images([images], tmp_path / "grid.png", values=values)
+    assert Image.open(tmp_path / "grid.png").mode == "L"

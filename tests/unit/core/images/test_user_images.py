@@ -6,7 +6,10 @@ from PIL import Image
 
 from hvae_core.cli.images import read_image
 from hvae_core.config import parse_config
-from hvae_core.images.user_images import FittedImage, as_trained_on
+from hvae_core.errors import DataError
+from hvae_core.images.grids import as_pictures
+from hvae_core.images.user_images import FittedImage, as_trained_on, read_user_image
+from hvae_core.interfaces import UINT8, ImageValues
 
 
 def configuration(kind):
@@ -37,9 +40,47 @@ def test_images_are_binarized_as_in_training(kind):
 def test_files_named_on_the_command_line_are_binarized_too(tmp_path):
     class Model:
         image_shape = (32, 32, 1)
+        image_values = UINT8
         config = configuration("dynamic")
 
     Image.fromarray(np.full((40, 40), 100, np.uint8)).save(tmp_path / "grey.png")
     pixels = read_image(str(tmp_path / "grey.png"), Model())
     assert pixels.shape == (32, 32, 1)
     assert set(np.unique(pixels)) == {0, 255}
+
+
+def test_files_of_16_bits_and_of_floating_point_numbers_are_read_as_they_are(tmp_path):
+    twelve, floating = ImageValues.of_bits(12), ImageValues("float32", -1.0, 3.0)
+    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    read = read_user_image(tmp_path / "deep.png", (8, 8, 1), values=twelve)
+    np.testing.assert_array_equal(read.pixels[..., 0], deep)
+    assert (read.pixels.dtype, read.note) == (np.uint16, "")
+    smaller = read_user_image(tmp_path / "deep.png", (4, 4, 1), values=twelve)
+    assert smaller.note == "Resized to 4x4."
+    assert smaller.pixels.max() > 255
+    Image.fromarray((deep / np.float32(7)).astype("f")).save(tmp_path / "float.tiff")
+    read = read_user_image(tmp_path / "float.tiff", (8, 8, 1), values=floating)
+    np.testing.assert_array_equal(read.pixels[..., 0], (deep / np.float32(7)).astype("f"))
+    Image.fromarray(deep + np.uint16(100)).save(tmp_path / "deeper.png")
+    with pytest.raises(DataError, match=r"deeper.png holds .* to 4195; expected .* 0 to 4095"):
+        read_user_image(tmp_path / "deeper.png", (8, 8, 1), values=twelve)
+
+
+def test_8_bits_are_brought_to_the_range(tmp_path):
+    Image.fromarray(np.full((8, 8, 3), (0, 255, 51), np.uint8)).save(tmp_path / "picture.png")
+    read = read_user_image(
+        tmp_path / "picture.png", (8, 8, 3), values=ImageValues("float32", -1.0, 4.0)
+    )
+    np.testing.assert_allclose(read.pixels[0, 0], [-1.0, 4.0, 0.0], atol=1e-6)
+    assert read.note == "Brought from 8 bits to -1 to 4."
+
+
+def test_the_picture_of_an_image_of_5_channels_is_read_back(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (4, 3, 5), dtype=np.uint8)
+    Image.fromarray(as_pictures(image[None], UINT8)[0, ..., 0]).save(tmp_path / "tiles.png")
+    read = read_user_image(tmp_path / "tiles.png", (4, 3, 5))
+    np.testing.assert_array_equal(read.pixels, image)
+    Image.fromarray(image[..., :3]).save(tmp_path / "rgb.png")
+    with pytest.raises(DataError, match=r"5 channels.*15 pixels wide"):
+        read_user_image(tmp_path / "rgb.png", (4, 3, 5))

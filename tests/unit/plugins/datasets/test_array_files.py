@@ -1,15 +1,14 @@
 import numpy as np
 import pytest
 
-from hvae_core.config import parse_config
+from hvae_core.config import create_component, parse_config
 from hvae_core.errors import ConfigError, DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 4, 6, 3), dtype=np.uint8)
 
 
 def arrays(files, **options):
-    config = parse_config({"data": {"name": "arrays", "files": files, **options}})
-    return config.data.build()
+    return create_component("dataset", {"name": "arrays", "files": files, **options}).build()
 
 
 def all_of(source):
@@ -157,3 +156,58 @@ def test_bad_files(folder):
             arrays(files)
     with pytest.raises(ConfigError, match=r"data\.files is missing"):
         parse_config({"data": "arrays"})
+
+
+def test_native_values_are_read_as_they_are(tmp_path):
+    deep = np.random.default_rng(1).integers(0, 4096, (30, 4, 6, 5), dtype=np.uint16)
+    np.save(tmp_path / "deep.npy", deep)
+    options = {"root": str(tmp_path), "values": {"dtype": "uint16", "bits": 12}, "flip": True}
+    dataset = arrays({"train": "deep.npy", "test": "deep.npy"}, **options)
+    assert (dataset.values.high, dataset.shape) == (4095.0, (4, 6, 5))
+    source = dataset.load("train")
+    assert isinstance(source.images, np.memmap)
+    np.testing.assert_array_equal(all_of(source), deep)
+    mirrored = dataset.transform(deep, np.random.default_rng(0), True)
+    assert mirrored.dtype == np.uint16
+    assert (mirrored != deep).any()
+    deep[29, 0, 0, 0] = 5000
+    np.save(tmp_path / "deep.npy", deep)
+    with pytest.raises(DataError, match=r"deep.npy holds uint16 values .* to 5000; expected whole"):
+        arrays({"test": "deep.npy"}, **options).load("test")
+
+
+def test_floating_point_values_are_read_as_they_are(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    floats = np.random.default_rng(1).normal(0, 900, (6, 8, 7)).astype("f")
+    tifffile.imwrite(tmp_path / "stack.tif", floats, photometric="minisblack")
+    values = {"dtype": "float32", "range": [-1000, 1000], "unit": "HU"}
+    dataset = arrays({"test": "stack.tif"}, root=str(tmp_path), values=values)
+    assert str(dataset.values) == "float32 from -1000 to 1000 HU"
+    source = dataset.load("test")
+    assert isinstance(source.images, np.memmap)
+    np.testing.assert_array_equal(all_of(source)[..., 0], floats)
+    np.save(tmp_path / "double.npy", floats.astype(np.float64))
+    converted = arrays({"test": "double.npy"}, root=str(tmp_path), values=values)
+    np.testing.assert_array_equal(all_of(converted.load("test"))[..., 0], floats)
+    np.save(tmp_path / "nan.npy", np.full((2, 3, 3), np.nan, "f"))
+    with pytest.raises(DataError, match=r"nan.npy holds .*; expected finite numbers"):
+        arrays({"test": "nan.npy"}, root=str(tmp_path), values=values).load("test")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"dtype": "uint8", "bits": 12}, "bits is for uint16, but dtype is uint8"),
+        ({"dtype": "uint16", "unit": "m"}, "range and unit are for float32, but dtype is uint16"),
+        ({"dtype": "float32", "range": [3, 3]}, "expected a lower and a higher one"),
+        ({"dtype": "int32"}, "values.dtype"),
+    ],
+)
+def test_impossible_values_are_told(values, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        arrays("a.npy", values=values)
+
+
+def test_more_than_8_bits_are_not_binarized():
+    with pytest.raises(ConfigError, match="binarization is dynamic, which is of uint8"):
+        arrays("a.npy", values={"dtype": "uint16"}, binarization="dynamic")
