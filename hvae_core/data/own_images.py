@@ -63,16 +63,21 @@ class ValuesOptions(DatasetOptions):
 class OwnOptions(DatasetOptions):
     """Options that hold for any images."""
 
+    flip: bool = pydantic.Field(
+        False, description="mirror training images left to right, each with probability 1/2"
+    )
+    binarization: Binarization = pydantic.Field("none", description=BINARIZATION_HELP)
+
+
+class NativeOptions(OwnOptions):
+    """Options of images of any values."""
+
     values: ValuesOptions = pydantic.Field(
         ValuesOptions(),
         description="what their numbers are: `dtype` (uint8, uint16 or float32), `bits` (of "
         "uint16, 9 to 16), `range` (of float32: what is shown as black and as white; values may "
         "lie outside) and `unit` (of float32)",
     )
-    flip: bool = pydantic.Field(
-        False, description="mirror training images left to right, each with probability 1/2"
-    )
-    binarization: Binarization = pydantic.Field("none", description=BINARIZATION_HELP)
 
     @pydantic.model_validator(mode="after")
     def _binarizes_bytes(self) -> Self:
@@ -93,7 +98,8 @@ class OwnImages(Dataset):
 
     def __init__(self, options: OwnOptions) -> None:
         self.own = options
-        self.values = options.values.image_values()
+        if isinstance(options, NativeOptions):
+            self.values = options.values.image_values()
         self.invariance = Invariance(mirrored=options.flip)
 
     def load(self, split: str) -> ImageSource:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from keras import ops
 
 from hvae_core.interfaces import Tensor
-from hvae_core.prob.gaussian import log_softplus
+from hvae_core.prob import gaussian
 
 LOG_SCALE_FLOOR = -7.0
 #: below this mass a bin's probability is taken as density times width
@@ -75,7 +75,7 @@ def split(
         pairs = rest[..., 2 * mixtures :]
     log_scales = rest[..., mixtures : 2 * mixtures]
     if gradient_smoothing:
-        log_scales = log_softplus(math.log(2.0) * log_scales) - math.log(math.log(2.0))
+        log_scales = gaussian.log_softplus(math.log(2.0) * log_scales) - math.log(math.log(2.0))
     log_scales = ops.maximum(log_scales, floor)
     coefficients = None if pairs is None else ops.tanh(pairs)
     return MixtureParameters(logits, rest[..., :mixtures], log_scales, coefficients)

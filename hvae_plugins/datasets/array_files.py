@@ -14,7 +14,7 @@ from hvae_core.data import tiff
 from hvae_core.data.arrays import ArraySource, map_npy, read_member
 from hvae_core.data.batches import split_validation
 from hvae_core.data.decoded import decoded_images
-from hvae_core.data.own_images import OwnImages, OwnOptions
+from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.pixels import common_unit, native, quantized, unit_of
 from hvae_core.errors import DataError, did_you_mean
 from hvae_core.interfaces import UINT8, DatasetInfo, ImageValues, Shape3
@@ -25,7 +25,7 @@ _CHUNK = 1024
 _SUFFIXES = (".npy", ".npz", *sorted(tiff.SUFFIXES))
 
 
-class ArraysConfig(OwnOptions):
+class ArraysConfig(NativeOptions):
     """Options of images in arrays on disk."""
 
     files: dict[str, str] = pydantic.Field(

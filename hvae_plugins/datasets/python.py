@@ -8,14 +8,14 @@ from typing import Any
 
 import pydantic
 
-from hvae_core.data.own_images import OwnImages, OwnOptions
+from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.errors import DataError
 from hvae_core.interfaces import DatasetInfo, ImageSource, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
 
-class PythonConfig(OwnOptions):
+class PythonConfig(NativeOptions):
     """What is recorded of images held by Python objects, and the options that hold for them."""
 
     type: str = pydantic.Field("array", description="the object's type; recorded by hvae.train")

@@ -38,6 +38,7 @@ RUN_ONCE = {
     "meta/test_public_names.py": "names",
     "unit/core/config/test_loading.py": "configurations; Keras names the activations",
     "unit/core/config/test_three_ways.py": "configurations",
+    "unit/core/plugins/test_version_1.py": "who is built with what; the numbers are of others",
     "unit/core/explore/test_actions.py": "the page calls the model's own methods",
     "unit/core/explore/test_uploads.py": "the page's files",
     "unit/core/exporting/test_onnx_export.py": "exports from PyTorch alone",

@@ -15,7 +15,7 @@ MODEL = {
 }
 
 
-def random_model(**changes):
+def random_model(likelihood=None, values=None, **changes):
     """A tiny model whose weights are far from their start."""
     from keras import ops
 
@@ -23,7 +23,8 @@ def random_model(**changes):
 
     config = {
         "model": {**MODEL, **changes},
-        "likelihood": {"name": "logistic-mixture", "mixtures": 2},
+        "likelihood": likelihood or {"name": "logistic-mixture", "mixtures": 2},
+        **({"data": {"name": "python", "values": values}} if values else {}),
     }
     model = hvae.build(config)
     rng = np.random.default_rng(1)
@@ -73,6 +74,22 @@ def assert_all_the_same(exported, model, images):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
     for one, other in pairs:
         _assert_close(one, other)
+
+
+def assert_native(exported, model, images):
+    """Densities, and images in native values."""
+    assert exported.image_values == model.image_values
+    ours, theirs = exported.elbo(images, seed=3), model.elbo(images, seed=3)
+    np.testing.assert_allclose(ours.elbo, theirs.elbo, rtol=1e-4)
+    assert (ours.bits_per_dim is None) == (images.dtype == np.float32)
+    for one, other in (
+        (exported.sample(3, seed=1), model.sample(3, seed=1)),
+        (exported.reconstruct(images), model.reconstruct(images)),
+    ):
+        assert one.dtype == images.dtype
+        np.testing.assert_allclose(
+            one, other, rtol=1e-3, atol=1.0 if images.dtype == np.uint16 else 1e-3
+        )
 
 
 def _assert_close(one, other):

@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from export_cases import assert_all_the_same, random_model
+from export_cases import assert_all_the_same, assert_native, random_model
 
 from hvae_core.exported.exported_model import load_exported
 
@@ -41,3 +42,15 @@ def _smaller_weights(folder, report):
         images = load_exported(folder / "out").sample(4)
         expected = load_exported(folder / "out").elbo(images).elbo
         assert exported.elbo(images).elbo == pytest.approx(expected, rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "likelihood"), [("uint16", "discretized-gaussian"), ("float32", "student-t")]
+)
+def test_native_values_go_through_a_graph(tmp_path, dtype, likelihood):
+    model = random_model(likelihood, {"dtype": dtype}, image_channels=2)
+    high = model.image_values.high
+    images = np.random.default_rng(0).uniform(0, high, (3, 4, 4, 2)).astype(dtype)
+    report = model.export(tmp_path / "out", format="onnx")
+    assert ("bits_per_dim" in report) == (dtype == "uint16")
+    assert_native(load_exported(tmp_path / "out"), model, images)

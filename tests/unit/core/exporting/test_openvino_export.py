@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from export_cases import assert_all_the_same, assert_the_same, random_model
+from export_cases import assert_all_the_same, assert_native, assert_the_same, random_model
 
 from hvae_core.errors import BadInputError, PluginError
 from hvae_core.exported import is_export_folder
@@ -42,6 +42,13 @@ def folder(model, tmp_path_factory):
 def test_it_computes_what_the_model_computes(model, folder, images):
     assert is_export_folder(folder)
     assert_all_the_same(load_exported(folder), model, images)
+
+
+def test_native_values_go_through_a_graph(tmp_path):
+    model = random_model("noise-model", {"dtype": "uint16", "bits": 12}, image_channels=2)
+    images = np.random.default_rng(0).integers(0, 4096, (3, 4, 4, 2), dtype=np.uint16)
+    model.export(tmp_path / "out")
+    assert_native(load_exported(tmp_path / "out"), model, images)
 
 
 def test_encoding_fewer_layers_is_a_smaller_program(folder):
