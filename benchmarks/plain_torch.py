@@ -285,6 +285,7 @@ class PlainVDVAE(nn.Module):
             "model.readout.upsampling": m.readout.upsampling != "nearest",
             "model.pool_order": m.pool_order != "pool-first",
             "model.large_kernels": bool(m.large_kernels),
+            "leaky_relu": "leaky_relu" in (m.block_activation, m.pool_activation),
             "likelihood": config.likelihood.name != "logistic-mixture",
         }  # fmt: skip
         if any(left_out.values()):

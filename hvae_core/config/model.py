@@ -109,6 +109,9 @@ class ModelConfig(Section):
     block: Block = Field("bottleneck", description="the residual block")  # type: ignore[assignment]
     block_activation: Activation = Field("silu", description="activation inside blocks")
     pool_activation: Activation = Field("silu", description="activation of pooling and unpooling")
+    leaky_relu_slope: float = Field(
+        0.2, ge=0, le=1, description="of the activation leaky_relu, below 0; PyTorch's is 0.01"
+    )
     pool_order: Literal["pool-first", "project-first"] = Field(
         "pool-first",
         description="on the way up with channel_change: projection; pool-first: pooling, "
@@ -120,8 +123,10 @@ class ModelConfig(Section):
         "padding on the way up and truncation on the way down",
     )
     norm: Literal["none", "group"] = Field("none", description="group: 8 groups")
-    conv: Literal["dense", "depthwise5"] = Field(
-        "dense", description="depthwise5: 5x5 depthwise as in NVAE; 1x1 below 8x8"
+    conv: Literal["dense", "depthwise5", "depthwise5-once"] = Field(
+        "dense",
+        description="depthwise5: both inner convolutions 5x5 depthwise; depthwise5-once: one in "
+        "their place; 1x1 below 8x8",
     )
     large_kernels: bool | Literal["blocks"] = Field(
         False,
@@ -244,8 +249,9 @@ class ModelConfig(Section):
                 index=index,
                 resolution=resolution,
                 kernel_size=kernel_size(resolution, bool(self.large_kernels)),
+                # The coarsest scale has one without a latent layer too: there the stream starts.
                 learned_bias=resolution <= self.no_bias_above
-                and columns["decoder_blocks"][index] > 0,
+                and (columns["decoder_blocks"][index] > 0 or index == count - 1),
                 pooling_block=self.pooling_block
                 and index < count - 1
                 and columns["encoder_blocks"][index] > 0,

@@ -43,6 +43,15 @@ def _upgrade_model(model: dict[str, Any]) -> dict[str, Any]:
         model["readout"] = readout
     if model.get("large_kernels") is True:
         model["large_kernels"] = "blocks"
+    block = model.get("block")
+    if isinstance(block, Mapping) and block.get("conv") == "depthwise5":
+        model["block"] = {**block, "conv": "depthwise5-once"}
+    if model.get("conv") == "depthwise5":
+        model["conv"] = "depthwise5-once"
+    # A coarsest scale without a latent layer had no learned start.
+    blocks = model.get("decoder_blocks")
+    if isinstance(blocks, list) and blocks and blocks[-1] == 0:
+        model["top"] = "zeros"
     return model
 
 

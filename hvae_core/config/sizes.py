@@ -54,10 +54,12 @@ def bottleneck_parameters(model: ModelConfig, *, spatial: bool) -> int:
     Args:
         model: the architecture.
         spatial: count the middle convolutions too; without them, it is a lower bound for every
-            kind of bottleneck.
+            kind of bottleneck, and for NVAE's cells, which are wider inside than outside.
     """
 
     def block(in_width: int, middle: int, out_width: int, kernel: int) -> int:
+        if model.block.name == "nvae":
+            middle = min(middle, in_width)
         middle_part = 2 * kernel**2 * middle**2 if spatial else 0
         return in_width * middle + middle_part + middle * out_width
 

@@ -10,6 +10,7 @@ A component's builder gets its validated options first, then what its contract's
 """
 
 from hvae_core.interfaces.components import (
+    Activation,
     Attention,
     Block,
     BlockShape,
@@ -55,6 +56,7 @@ from hvae_core.interfaces.values import UINT8, ImageValues
 
 __all__ = [
     "UINT8",
+    "Activation",
     "Attention",
     "Block",
     "BlockShape",

@@ -14,6 +14,9 @@ from hvae_core.errors import BadInputError
 from hvae_core.interfaces.outputs import FlowOutput, LayerPosterior, PassOutput, Tensor
 from hvae_core.interfaces.values import UINT8, ImageValues
 
+#: the name of a Keras activation, or a function of a tensor
+Activation = str | Callable[..., Any]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BlockShape:
@@ -27,7 +30,7 @@ class BlockShape:
         kernel_size: side of the spatial kernels.
         residual: whether the input is added to the output; needs equal widths.
         output_gain: the last convolution's initial weights are scaled by this; 0 makes them zero.
-        activation: name of a Keras activation.
+        activation: what ``keras.activations.get`` takes: the name of an activation, or a function.
     """
 
     resolution: int
@@ -37,7 +40,7 @@ class BlockShape:
     kernel_size: int = 3
     residual: bool = False
     output_gain: float = 1.0
-    activation: str = "silu"
+    activation: Activation = "silu"
 
 
 class Block(abc.ABC):
@@ -125,12 +128,12 @@ class HierarchyShape:
 
     Args:
         scales: finest first.
-        activation: name of the Keras activation inside blocks.
+        activation: that inside blocks, see `BlockShape`.
         block: ``(shape, name) -> Block``: makes the model's residual block.
     """
 
     scales: tuple[ScaleShape, ...]
-    activation: str
+    activation: Activation
     block: Callable[[BlockShape, str], Any]
 
     @property

@@ -10,7 +10,7 @@ from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Tensor
 from hvae_core.layers import convolution, pool_average, resize_channels
-from hvae_core.model.shapes import block_shape, build_block
+from hvae_core.model.shapes import activation, block_shape, build_block
 
 
 class Transition(keras.layers.Layer):
@@ -28,7 +28,7 @@ class Transition(keras.layers.Layer):
         self.projection = None
         if config.channel_change == "projection":
             self.projection = convolution(width, 1, name="projection")
-            self.activate = keras.activations.get(config.pool_activation)
+            self.activate = keras.activations.get(activation(config.pool_activation, config))
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""

@@ -12,7 +12,7 @@ from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Tensor
 from hvae_core.layers import convolution, density_dtype, unpatch, upsample_nearest
-from hvae_core.model.shapes import block_shape, build_block
+from hvae_core.model.shapes import activation, block_shape, build_block
 
 
 class LatentReadout(keras.layers.Layer):
@@ -56,7 +56,7 @@ class LatentReadout(keras.layers.Layer):
             if stage.decoder_blocks
         }
         self.mix = convolution(options.width, 1, name="mix")
-        self.activate = keras.activations.get(config.block_activation)
+        self.activate = keras.activations.get(activation(config.block_activation, config))
         finest = self.stages[0]
         shape = block_shape(
             config,

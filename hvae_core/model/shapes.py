@@ -5,8 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import keras
+
 from hvae_core.config import ModelConfig, StageConfig
-from hvae_core.interfaces import BlockShape, HierarchyShape, ScaleShape
+from hvae_core.interfaces import Activation, BlockShape, HierarchyShape, ScaleShape
+
+#: of Keras's activation leaky_relu
+KERAS_SLOPE = 0.2
+
+
+def activation(name: str, config: ModelConfig) -> Activation:
+    """An activation as the parts of the network are told it: for ``keras.activations.get``.
+
+    It is its name, and where the configuration changes something about it the function.
+    """
+    if name == "leaky_relu" and config.leaky_relu_slope != KERAS_SLOPE:
+        return partial(keras.activations.leaky_relu, negative_slope=config.leaky_relu_slope)
+    return name
 
 
 def block_shape(
@@ -19,7 +34,7 @@ def block_shape(
         "middle_width": middle_width,
         "out_width": out_width,
         "kernel_size": stage.kernel_size,
-        "activation": config.block_activation,
+        "activation": activation(config.block_activation, config),
     }
     return BlockShape(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -42,4 +57,5 @@ def hierarchy_shape(config: ModelConfig) -> HierarchyShape:
         )
         for stage in config.stages
     )
-    return HierarchyShape(scales, config.block_activation, partial(build_block, config))
+    inside = activation(config.block_activation, config)
+    return HierarchyShape(scales, inside, partial(build_block, config))

@@ -16,6 +16,15 @@ class TestBottleneckWithGroupNorm(BlockContract):
     shapes = (BlockShape(resolution=8, in_width=16, middle_width=16, out_width=16),)
 
 
+class TestNvae(BlockContract):
+    spec = "block.nvae"
+    configs = [{"expansion": 2}]  # noqa: RUF012 - as a third party writes it
+    shapes = (
+        BlockShape(resolution=4, in_width=8, middle_width=3, out_width=8, residual=True),
+        BlockShape(resolution=4, in_width=8, middle_width=3, out_width=6),
+    )
+
+
 class TestBottleneckWithDepthwiseConvolutions(BlockContract):
     spec = "block.bottleneck"
     configs = [{"conv": "depthwise5"}]  # noqa: RUF012 - as a third party writes it

@@ -48,7 +48,7 @@ def step_with(golden, prefix, shape, precision):
     channels = shape[-1]
     hidden = golden[f"{prefix}nn1.bias"].shape[0]
     network = AutoregressiveNetwork(
-        3, channels, hidden, 0, normalise=False, dtype=precision, name="network"
+        3, channels, hidden, 0, norm=None, dtype=precision, name="network"
     )
     step = SylvesterStep(shape, network, channels, TERMS, precision, "step")
     step.build()

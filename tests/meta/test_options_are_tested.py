@@ -62,6 +62,20 @@ TESTED = {
         "regularizer.cr-vae.rotation", "regularizer.cr-vae.shift", "regularizer.cr-vae.scale",
     ),
     f"{REGULARIZERS}/test_augmentation.py::test_colours": ("regularizer.cr-vae.colour",),
+    f"{REGULARIZERS}/test_augmentation.py::test_the_original_s_augmentation_can_be_said": (
+        "regularizer.cr-vae.vertical_flip", "regularizer.cr-vae.brightness",
+        "regularizer.cr-vae.contrast", "regularizer.cr-vae.saturation", "regularizer.cr-vae.hue",
+    ),
+    f"{FLOWS}::test_conv_sylvester_s_networks_are_bounded_as_asked_for": (
+        "flow.conv-sylvester.network_norm", "flow.conv-sylvester.bound_heads",
+    ),
+    f"{MODEL}::test_a_leaky_relu_has_the_slope_that_is_asked_for": ("model.leaky_relu_slope",),
+    "unit/plugins/blocks/test_nvae.py::test_a_residual_cell_is_its_equations": (
+        "block.nvae.squeeze", "block.nvae.residual_scale",
+    ),
+    "unit/plugins/blocks/test_nvae.py::test_widths_and_kernels": (
+        "block.nvae.expansion", "block.nvae.kernel_size", "block.nvae.squeeze",
+    ),
     f"{REGULARIZERS}/test_augmentation.py::test_shifts_by_whole_pixels_are_padding": (
         "regularizer.cr-vae.border",
     ),

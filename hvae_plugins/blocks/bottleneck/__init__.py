@@ -16,7 +16,9 @@ class BottleneckConfig(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     norm: Literal["none", "group"] = pydantic.Field("none", description="as model.norm")
-    conv: Literal["dense", "depthwise5"] = pydantic.Field("dense", description="as model.conv")
+    conv: Literal["dense", "depthwise5", "depthwise5-once"] = pydantic.Field(
+        "dense", description="as model.conv"
+    )
 
 
 @hookimpl

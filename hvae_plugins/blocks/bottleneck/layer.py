@@ -9,16 +9,16 @@ from hvae_core.layers import ScaledUniform, convolution
 from hvae_plugins.blocks.bottleneck import BottleneckConfig
 
 GROUPS = 8
-#: the depthwise kernel of NVAE, and the side from which it is used
+#: the depthwise kernel, and the side from which it is used
 DEPTHWISE_KERNEL, DEPTHWISE_FROM = 5, 8
 
 
 class Bottleneck(Block, keras.layers.Layer):
     """``c4 a c3 a c2 a c1 a (x)``, plus x if residual (Child 2020, figure 3).
 
-    With ``conv: depthwise5`` (Vahdat & Kautz 2020, NVAE) c2 and c3 become one 5x5 depthwise
-    convolution from 8x8 on and 1x1 convolutions below. With ``norm: group`` each activation is
-    preceded by a group normalisation with 8 groups.
+    With ``conv: depthwise5`` c2 and c3 are 5x5 depthwise convolutions from 8x8 on and 1x1
+    convolutions below; with ``depthwise5-once`` one such convolution takes the place of both.
+    With ``norm: group`` each activation is preceded by a group normalisation with 8 groups.
 
     Args:
         options: norm and kind of convolution.
@@ -30,7 +30,7 @@ class Bottleneck(Block, keras.layers.Layer):
         super().__init__(name=name)
         self.shape = shape
         self.activate = keras.activations.get(shape.activation)
-        depthwise = options.conv == "depthwise5"
+        depthwise = options.conv != "dense"
         kernel = shape.kernel_size
         spatial: list[keras.layers.Layer]
         if depthwise and shape.resolution >= DEPTHWISE_FROM:
@@ -40,8 +40,9 @@ class Bottleneck(Block, keras.layers.Layer):
                     padding="same",
                     data_format="channels_last",
                     depthwise_initializer=ScaledUniform(depthwise=True),
-                    name="conv2",
+                    name=f"conv{i}",
                 )
+                for i in ((2,) if options.conv == "depthwise5-once" else (2, 3))
             ]
         else:
             side = 1 if depthwise else kernel

@@ -6,8 +6,10 @@ the masked network; `steps`: the layers; `flow`: the multi-scale stack of them.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pydantic
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from hvae_core.config import PerScale
 from hvae_core.plugins import hookimpl
@@ -35,6 +37,14 @@ class ConvSylvesterConfig(pydantic.BaseModel):
     spectral_norm: bool = pydantic.Field(
         True, description="bound the masked networks' kernels; that of the exponential always is"
     )
+    network_norm: PositiveFloat = pydantic.Field(
+        0.9, description="that bound: the largest norm of a convolution of the masked networks"
+    )
+    bound_heads: Literal["together", "each"] = pydantic.Field(
+        "together",
+        description="the four last convolutions of a network are bounded as one, or each of them, "
+        "as in the original, which allows 1.5",
+    )
     reflections: PerScale[PositiveInt] = pydantic.Field(
         8, description="Householder reflections that mix the channels, at most one a channel"
     )
@@ -55,6 +65,10 @@ def hvae_component() -> ComponentSpec:
         config=ConvSylvesterConfig,
         references=("Hoogeboom et al. 2020, The Convolution Exponential, arXiv 2006.01910",),
         context_channels=lambda options, shape: options.context_channels,
-        # Without the bound, no small number of iterations gives it.
-        inverse_gradient=lambda options: options.spectral_norm,
+        # Without a bound as tight as the default's, no small number of iterations gives it.
+        inverse_gradient=lambda options: (
+            options.spectral_norm
+            and options.network_norm <= 0.9
+            and options.bound_heads == "together"
+        ),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import keras
 import numpy as np
 from keras import ops
@@ -38,7 +40,7 @@ class Convolution(keras.layers.Layer):
         outputs: channels out.
         gain: of the initial weights; 0 makes them zero.
         mask: 0 where there is no weight, of the kernel's shape.
-        normalise: whether the kernel is bounded, see `bounded`.
+        norm: the kernel's bound, see `bounded`; None: it has none.
         dtype: float32 or float64.
         name: the layer's name.
     """
@@ -51,7 +53,7 @@ class Convolution(keras.layers.Layer):
         *,
         gain: float = 1.0,
         mask: np.ndarray | None = None,
-        normalise: bool = False,
+        norm: float | None = None,
         dtype: str,
         name: str,
     ) -> None:
@@ -59,7 +61,7 @@ class Convolution(keras.layers.Layer):
         self.shape = (size, size, inputs, outputs)
         self.initializer = ScaledUniform(gain)
         self.mask = mask
-        self.normalise = normalise
+        self.norm = norm
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
@@ -74,12 +76,14 @@ class Convolution(keras.layers.Layer):
             kernel = kernel * ops.convert_to_tensor(self.mask, dtype=self.dtype)
         return kernel
 
+    def used_kernel(self) -> Tensor:
+        """The masked kernel, bounded where it is to be."""
+        kernel = self.masked_kernel()
+        return kernel if self.norm is None else bounded(kernel, quick_norm_bound, self.norm)
+
     def call(self, inputs: Tensor) -> Tensor:
         """[B, H, W, inputs] -> [B, H, W, outputs]."""
-        kernel = self.masked_kernel()
-        if self.normalise:
-            kernel = bounded(kernel, quick_norm_bound)
-        return convolve(inputs, kernel) + self.bias
+        return convolve(inputs, self.used_kernel()) + self.bias
 
 
 class AutoregressiveNetwork(keras.layers.Layer):
@@ -93,7 +97,8 @@ class AutoregressiveNetwork(keras.layers.Layer):
         channels: of the latent.
         hidden: hidden channels; it divides ``channels`` or is divided by it.
         context: channels of the context.
-        normalise: whether the kernels are bounded.
+        norm: the bound of the kernels' norms; None: there is none.
+        bound_heads: whether the heads' kernels are bounded together, as one, or each.
         dtype: float32 or float64.
         name: the layer's name.
     """
@@ -105,7 +110,8 @@ class AutoregressiveNetwork(keras.layers.Layer):
         hidden: int,
         context: int,
         *,
-        normalise: bool,
+        norm: float | None,
+        bound_heads: Literal["together", "each"] = "together",
         dtype: str,
         name: str,
     ) -> None:
@@ -116,11 +122,11 @@ class AutoregressiveNetwork(keras.layers.Layer):
         ) -> Convolution:
             mask = autoregressive_mask(size, inputs, outputs, strict)
             return Convolution(
-                size, inputs, outputs, gain=gain, mask=mask, normalise=normalise, dtype=dtype,
+                size, inputs, outputs, gain=gain, mask=mask, norm=norm, dtype=dtype,
                 name=name,
             )  # fmt: skip
 
-        self.normalise = normalise
+        self.norm, self.bounds_each = norm, bound_heads == "each"
         self.first = masked(size, channels, hidden, "first")
         self.second = masked(1, hidden, hidden, "second")
         self.context = None
@@ -138,6 +144,13 @@ class AutoregressiveNetwork(keras.layers.Layer):
                 layer.build()
         self.built = True
 
+    def heads_kernel(self) -> Tensor:
+        """The four heads' kernels side by side, as they are used."""
+        if self.bounds_each or self.norm is None:
+            return ops.concatenate([head.used_kernel() for head in self.heads], axis=-1)
+        kernel = ops.concatenate([head.masked_kernel() for head in self.heads], axis=-1)
+        return bounded(kernel, quick_norm_bound, self.norm)
+
     def call(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, ...]:
         """t1, s1 in (-1, 1), t2 and s2 in (-1/2, 1/2), each of the shape of x [B, H, W, C]."""
         hidden = self.first(x)
@@ -145,9 +158,7 @@ class AutoregressiveNetwork(keras.layers.Layer):
             hidden = hidden + self.context(context)
         hidden = ops.relu(self.second(ops.relu(hidden)))
         # One convolution for the four heads.
-        kernel = ops.concatenate([head.masked_kernel() for head in self.heads], axis=-1)
-        if self.normalise:
-            kernel = bounded(kernel, quick_norm_bound)
         bias = ops.concatenate([ops.convert_to_tensor(head.bias) for head in self.heads])
-        t1, s1, t2, s2 = ops.split(convolve(hidden, kernel) + bias, 4, axis=-1)
+        parts = convolve(hidden, self.heads_kernel()) + bias
+        t1, s1, t2, s2 = ops.split(parts, 4, axis=-1)
         return t1, ops.tanh(s1), t2, 0.5 * ops.tanh(s2)

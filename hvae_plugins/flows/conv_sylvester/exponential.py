@@ -86,11 +86,15 @@ def quick_norm_bound(kernel: Tensor) -> Tensor:
     return math.sqrt(height * width) * norm_bound(_gram(matrix))
 
 
-def bounded(kernel: Tensor, bound: Callable[[Tensor], Tensor] = convolution_norm_bound) -> Tensor:
-    """``kernel`` scaled down, never up, so that its convolution's norm is at most `NORM`."""
+def bounded(
+    kernel: Tensor,
+    bound: Callable[[Tensor], Tensor] = convolution_norm_bound,
+    most: float = NORM,
+) -> Tensor:
+    """``kernel`` scaled down, never up, so that its convolution's norm is at most ``most``."""
     # As the larger of both by a rectifier: a maximum would lose float64 on PyTorch.
-    norm = NORM + ops.relu(bound(kernel) - NORM)
-    return kernel * (NORM / norm)
+    norm = most + ops.relu(bound(kernel) - most)
+    return kernel * (most / norm)
 
 
 def convolve(x: Tensor, kernel: Tensor) -> Tensor:

@@ -67,11 +67,12 @@ class Level(keras.layers.Layer):
         size = 1 if shape[0] == shape[1] == 1 else 3
         hidden = hidden_channels(channels, shape[-1])
         reflections = single(config.reflections, "reflections")
+        norm = config.network_norm if config.spectral_norm else None
         self.norms, self.steps = [], []
         for place in range(repeats):
             network = AutoregressiveNetwork(
-                size, shape[-1], hidden, context, normalise=config.spectral_norm, dtype=dtype,
-                name="network",
+                size, shape[-1], hidden, context, norm=norm, bound_heads=config.bound_heads,
+                dtype=dtype, name="network",
             )  # fmt: skip
             self.norms.append(ActNorm(shape, dtype, f"norms-{place}"))
             self.steps.append(
@@ -80,9 +81,8 @@ class Level(keras.layers.Layer):
         self.coupling = None
         if splits:
             self.coupling = Coupling(
-                shape, channels, context, normalise=config.spectral_norm, dtype=dtype,
-                name="coupling",
-            )  # fmt: skip
+                shape, channels, context, norm=norm, dtype=dtype, name="coupling"
+            )
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""

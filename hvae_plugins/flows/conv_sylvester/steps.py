@@ -185,17 +185,20 @@ class Coupling(keras.layers.Layer):
     """
 
     def __init__(
-        self, shape: Shape3, hidden: int, context: int, *, normalise: bool, dtype: str, name: str
+        self,
+        shape: Shape3,
+        hidden: int,
+        context: int,
+        *,
+        norm: float | None,
+        dtype: str,
+        name: str,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         size = 1 if shape[0] == shape[1] == 1 else 3
         half = shape[-1] // 2
-        self.first = Convolution(
-            size, half + context, hidden, normalise=normalise, dtype=dtype, name="first"
-        )
-        self.second = Convolution(
-            1, hidden, hidden, normalise=normalise, dtype=dtype, name="second"
-        )
+        self.first = Convolution(size, half + context, hidden, norm=norm, dtype=dtype, name="first")
+        self.second = Convolution(1, hidden, hidden, norm=norm, dtype=dtype, name="second")
         self.last = Convolution(size, hidden, 2 * half, gain=0.0, dtype=dtype, name="last")
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:

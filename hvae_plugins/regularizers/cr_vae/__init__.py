@@ -44,8 +44,23 @@ class CrVaeConfig(pydantic.BaseModel):
     flip: bool | None = pydantic.Field(
         None, description="mirror left to right with probability 1/2; if unset, as the data set"
     )
+    vertical_flip: bool = pydantic.Field(
+        False, description="mirror top to bottom with probability 1/2"
+    )
     colour: float = pydantic.Field(
         0.0, ge=0, lt=1, description="brightness, contrast and saturation times 1 - c to 1 + c"
+    )
+    brightness: float | None = pydantic.Field(
+        None, ge=0, lt=1, description="that of brightness alone, in place of colour"
+    )
+    contrast: float | None = pydantic.Field(
+        None, ge=0, lt=1, description="that of contrast alone, in place of colour"
+    )
+    saturation: float | None = pydantic.Field(
+        None, ge=0, lt=1, description="that of saturation alone, in place of colour"
+    )
+    hue: float = pydantic.Field(
+        0.0, ge=0, le=0.5, description="hues turned by -h to h, as a part of the whole circle"
     )
     border: Literal["background", "edge", "reflect"] | None = pydantic.Field(
         None,

@@ -32,7 +32,9 @@ class Augmentation:
         shift: largest shift along each axis, as a part of the side.
         scale: sizes from 1 - scale to 1 + scale.
         flip: whether half of the images are mirrored left to right.
-        colour: brightness, contrast and saturation times 1 - c to 1 + c.
+        vertical_flip: whether half of them are mirrored top to bottom.
+        colour: brightness, contrast and saturation are multiplied by 1 - c to 1 + c, c each's own.
+        hue: hues are turned by so much at most, as a part of the whole circle.
         border: what lies outside.
         background: its value, with that border.
     """
@@ -41,7 +43,9 @@ class Augmentation:
     shift: float = 0.0
     scale: float = 0.0
     flip: bool = False
-    colour: float = 0.0
+    vertical_flip: bool = False
+    colour: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    hue: float = 0.0
     border: Border = "reflect"
     background: int = 0
 
@@ -60,7 +64,12 @@ class Augmentation:
         return cls(
             **values,
             flip=flip,
-            colour=config.colour,
+            vertical_flip=config.vertical_flip,
+            colour=tuple(
+                config.colour if own is None else own
+                for own in (config.brightness, config.contrast, config.saturation)
+            ),
+            hue=config.hue,
             border=border,
             background=invariance.background or 0,
         )
@@ -73,19 +82,33 @@ class Augmentation:
         sides = np.array(images.shape[1:3])
         shift = rng.uniform(-self.shift, self.shift, (rows, 2)) * sides
         mirrored = rng.random(rows) < 0.5 if self.flip else np.zeros(rows, bool)
-        factors = rng.uniform(1.0 - self.colour, 1.0 + self.colour, (rows, 3))
-        matrices = inverse_matrices(angle, size, mirrored)
-        return jitter(resample(images, matrices, shift, self.border, self.background), factors)
+        most = np.array(self.colour)
+        factors = rng.uniform(1.0 - most, 1.0 + most, (rows, 3))
+        # Drawn last and only where asked for: the other draws are the same with them and without.
+        upside_down = rng.random(rows) < 0.5 if self.vertical_flip else None
+        turns = rng.uniform(-self.hue, self.hue, rows) if self.hue else None
+        matrices = inverse_matrices(angle, size, mirrored, upside_down)
+        copies = resample(images, matrices, shift, self.border, self.background)
+        copies = jitter(copies, factors)
+        return copies if turns is None else turned_hues(copies, turns)
 
 
-def inverse_matrices(angle: np.ndarray, size: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+def inverse_matrices(
+    angle: np.ndarray,
+    size: np.ndarray,
+    mirrored: np.ndarray,
+    upside_down: np.ndarray | None = None,
+) -> np.ndarray:
     """From a place in the copy, (y, x) from the centre, to that in the image: [B, 2, 2].
 
-    The copy is the image mirrored, then scaled, then turned by ``angle`` radians anticlockwise.
+    The copy is the image mirrored left to right, and top to bottom where it is ``upside_down``,
+    then scaled, then turned by ``angle`` radians anticlockwise.
     """
     cosine, sine = np.cos(angle), np.sin(angle)
     turned = np.stack([np.stack([cosine, sine], -1), np.stack([-sine, cosine], -1)], -2)
     turned[:, 1] *= np.where(mirrored, -1.0, 1.0)[:, None]
+    if upside_down is not None:
+        turned[:, 0] *= np.where(upside_down, -1.0, 1.0)[:, None]
     return turned / size[:, None, None]
 
 
@@ -160,6 +183,30 @@ def jitter(images: np.ndarray, factors: np.ndarray) -> np.ndarray:
         grey = (images @ LUMA)[..., None]
         images = grey + saturation * (images - grey)
     return np.clip(images, 0.0, 255.0)
+
+
+def turned_hues(images: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Images [B, H, W, C], 0 to 255, with hues turned by ``turns`` [B] of the whole circle.
+
+    In HSV, lightest and darkest channel of a pixel stay. Images that are not RGB have no hue.
+    """
+    if images.shape[-1] != 3:
+        return images
+    highest, lowest = images.max(-1), images.min(-1)
+    chroma = highest - lowest
+    red, green, blue = np.moveaxis(images, -1, 0)
+    safe = np.where(chroma > 0, chroma, 1.0)
+    hue = np.select(
+        [highest == red, highest == green],
+        [(green - blue) / safe, 2.0 + (blue - red) / safe],
+        4.0 + (red - green) / safe,
+    )
+    hue = hue + 6.0 * turns.astype(np.float32)[:, None, None]
+    # Each channel is at its highest within 1 of its own hue, and at its lowest from 2 on.
+    centres = np.array([0.0, 2.0, 4.0], np.float32)
+    distance = np.abs((hue[..., None] - centres + 3.0) % 6.0 - 3.0)
+    part = np.clip(2.0 - distance, 0.0, 1.0)
+    return (lowest[..., None] + chroma[..., None] * part).astype(np.float32)
 
 
 def quantised(images: np.ndarray, levels: int) -> np.ndarray:

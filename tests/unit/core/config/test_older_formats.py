@@ -34,6 +34,20 @@ def test_bilinear_upsampling_stays_in_steps_and_large_kernels_in_blocks():
     assert (model.readout.upsampling, model.large_kernels) == ("bilinear-steps", "blocks")
 
 
+def test_one_depthwise_convolution_stays_one():
+    assert model_of(conv="depthwise5").conv == "depthwise5-once"
+    block = model_of(block={"name": "bottleneck", "conv": "depthwise5"}).block
+    assert block.options.conv == "depthwise5-once"
+    assert parse_config({"model": {"conv": "depthwise5"}}).model.conv == "depthwise5"
+
+
+def test_a_coarsest_scale_without_a_latent_layer_still_starts_from_zeros():
+    blocks = [1, 1, 1, 1, 0]
+    assert model_of(decoder_blocks=blocks).top == "zeros"
+    assert model_of(decoder_blocks=1).top == "learned"
+    assert parse_config({"model": {"decoder_blocks": blocks}}).model.top == "learned"
+
+
 def test_kl_balancing_stays_by_whole_latents():
     train = parse_config({"format": 1, "train": {"kl_balancing_steps": 5}}).train
     assert not train.kl_balancing_scaled

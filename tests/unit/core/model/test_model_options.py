@@ -153,6 +153,20 @@ def test_activations(make_model, images):
     assert all(f.min() > 0 for f in features(smooth, images)[1:])
 
 
+def test_a_leaky_relu_has_the_slope_that_is_asked_for(make_model, images):
+    changes = {"block_activation": "leaky_relu", "pool_activation": "leaky_relu"}
+    for more, slope in (({}, 0.2), ({"leaky_relu_slope": 0.1}, 0.1)):
+        model = make_model(model={**changes, **more})
+        parts = (
+            layers(model)[0].prior, model.encoder.blocks[0][0], model.encoder.transitions[0],
+            model.decoder.transitions[0], model.readout, model.readout.blocks[0],
+        )  # fmt: skip
+        for part in parts:
+            got = ops.convert_to_numpy(part.activate(ops.convert_to_tensor([-2.0, 3.0])))
+            np.testing.assert_allclose(got, [-2.0 * slope, 3.0], rtol=1e-6)
+    assert all(np.isfinite(f).all() for f in features(model, images))
+
+
 def test_channels_change_by_a_projection_or_by_padding(make_model):
     widths = {"width": [4, 8, 8]}
     projected = shapes(make_model(model=widths))
@@ -173,7 +187,11 @@ def test_group_norm_has_eight_groups_in_every_block(make_model):
 
 
 def test_depthwise_convolutions_are_in_encoder_decoder_and_readout(make_model):
+    once = shapes(make_model(model={"conv": "depthwise5-once"}))
+    assert "encoder/blocks-0/conv3/kernel" not in once
     found = shapes(make_model(model={"conv": "depthwise5"}))
+    for name in ("conv2", "conv3"):
+        assert found[f"encoder/blocks-0/{name}/kernel"] == (5, 5, 4, 1)
     deep = {path for path, shape in found.items() if shape[:2] == (5, 5)}
     assert {path.partition("/")[0] for path in deep} == {"encoder", "decoder", "readout"}
     assert all(found[path][-1] == 1 for path in deep)
@@ -196,7 +214,9 @@ def test_large_kernels_reach_encoder_and_decoder(make_model):
 @pytest.mark.parametrize(
     ("changes", "sides"),
     [({}, {1, 4, 8}), ({"top": "zeros"}, {4, 8}), ({"no_bias_above": 4}, {1, 4}),
-     ({"no_bias_above": 0}, set())],
+     ({"no_bias_above": 0}, set()),
+     # the start is there without a latent layer at the coarsest scale, too
+     ({"decoder_blocks": [1, 1, 0]}, {1, 4, 8}), ({"decoder_blocks": [1, 0, 1]}, {1, 8})],
 )  # fmt: skip
 def test_streams_start_from_learned_biases(make_model, changes, sides):
     found = shapes(make_model(model=changes))

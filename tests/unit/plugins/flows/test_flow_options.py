@@ -6,6 +6,7 @@ from keras import ops
 
 import hvae_core as hvae
 from hvae_plugins.flows.conv_sylvester import steps
+from hvae_plugins.flows.conv_sylvester.exponential import convolve
 
 pytestmark = pytest.mark.every_backend
 
@@ -129,3 +130,32 @@ def test_conv_sylvester_s_series_has_its_terms(monkeypatch):
     monkeypatch.setattr(steps, "exponential", lambda x, kernel, terms: seen.append(terms) or x)
     z_after(make("conv-sylvester", channels=4, levels=1, terms=9), 4)
     assert set(seen) == {9}
+
+
+def test_conv_sylvester_s_networks_are_bounded_as_asked_for():
+    """By 0.9, the four heads as one, or as in the original each by 1.5."""
+
+    def norms(**options):
+        """Of the kernels in use: the first convolution's, each head's, and all heads' as one."""
+        flow = make("conv-sylvester", 5.0, channels=4, levels=1, **options)
+        network = flow.stack[0].steps[0].network
+
+        def norm(kernel):
+            kernel = ops.convert_to_numpy(kernel)
+            inputs = kernel.shape[2]
+            x = np.eye(16 * inputs, dtype="float32").reshape(-1, 4, 4, inputs)
+            rows = convolve(ops.convert_to_tensor(x), ops.convert_to_tensor(kernel))
+            return np.linalg.norm(ops.convert_to_numpy(rows).reshape(len(x), -1), 2)
+
+        together = network.heads_kernel()
+        each = ops.split(together, 4, axis=-1)
+        return norm(network.first.used_kernel()), max(map(norm, each)), norm(together)
+
+    first, head, all_heads = norms()
+    assert max(first, head, all_heads) <= 0.9 * (1 + 1e-5)
+    first, head, all_heads = norms(network_norm=1.5)
+    assert 0.9 < max(first, all_heads) <= 1.5 * (1 + 1e-5)
+    first, head, all_heads = norms(network_norm=1.5, bound_heads="each")
+    assert head <= 1.5 * (1 + 1e-5)
+    assert all_heads > 1.5
+    assert max(norms(spectral_norm=False)) > 10.0

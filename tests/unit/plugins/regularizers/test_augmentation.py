@@ -1,5 +1,7 @@
 """The geometry and colours of the augmented copies. NumPy alone."""
 
+import colorsys
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from hvae_plugins.regularizers.cr_vae.augmentation import (
     jitter,
     quantised,
     resample,
+    turned_hues,
 )
 
 
@@ -46,6 +49,53 @@ def test_quarter_turns_are_rot90(images, turns):
 
 def test_a_mirror_is_exact(images):
     np.testing.assert_array_equal(moved(images, mirrored=True), images[:, :, ::-1])
+
+
+def test_upside_down_is_exact(images):
+    rows = len(images)
+    upside_down = inverse_matrices(
+        np.zeros(rows), np.ones(rows), np.zeros(rows, bool), np.ones(rows, bool)
+    )
+    got = resample(images, upside_down, np.zeros((rows, 2)))
+    np.testing.assert_array_equal(got, images[:, ::-1])
+
+
+def test_hues_are_those_of_colorsys(images):
+    turns = np.array([0.2, -0.35, 0.5])
+    got = turned_hues(images.astype(np.float32), turns)
+    for row, turn in enumerate(turns):
+        for pixel, turned in zip(images[row].reshape(-1, 3), got[row].reshape(-1, 3), strict=True):
+            hue, *rest = colorsys.rgb_to_hsv(*(pixel / 255.0))
+            expected = colorsys.hsv_to_rgb((hue + turn) % 1.0, *rest)
+            np.testing.assert_allclose(turned, 255.0 * np.array(expected), atol=0.02)
+    grey = np.full((1, 2, 2, 1), 7.0, np.float32)
+    np.testing.assert_array_equal(turned_hues(grey, np.array([0.3])), grey)
+
+
+def test_the_original_s_augmentation_can_be_said(images):
+    """Simple affine maps with vertical flips, its jitter and black outside."""
+    config = CrVaeConfig(
+        augmentation="small", flip=False, vertical_flip=True, brightness=0.2, contrast=0.5,
+        hue=0.2, border="background",
+    )  # fmt: skip
+    chosen = Augmentation.chosen(config, Invariance(mirrored=True))
+    expected = Augmentation(
+        15, 0.05, 0.1, vertical_flip=True, colour=(0.2, 0.5, 0.0), hue=0.2, border="background"
+    )
+    assert chosen == expected
+    copies = chosen(images, np.random.default_rng(0))
+    assert copies.shape == images.shape
+    assert 0.0 <= copies.min() < copies.max() <= 255.0
+
+
+def test_half_of_the_images_are_upside_down_and_the_other_draws_stay(images):
+    many = np.repeat(images, 40, axis=0)
+    draws = [
+        Augmentation(rotation=20, vertical_flip=flag)(many, np.random.default_rng(0))
+        for flag in (False, True)
+    ]
+    same = np.array([np.array_equal(a, b) for a, b in zip(*draws, strict=True)])
+    assert 40 < same.sum() < 80
 
 
 def test_the_mirror_comes_before_the_turn(images):
@@ -164,7 +214,7 @@ def test_the_data_set_says_what_is_unset(data, expected):
 def test_what_is_set_wins():
     config = CrVaeConfig(augmentation="large", shift=0.0, flip=False, border="edge", colour=0.2)
     photographs = Invariance(mirrored=True)
-    expected = Augmentation(30, 0.0, 0.25, colour=0.2, border="edge")
+    expected = Augmentation(30, 0.0, 0.25, colour=(0.2, 0.2, 0.2), border="edge")
     assert Augmentation.chosen(config, photographs) == expected
     none = Augmentation.chosen(CrVaeConfig(augmentation="none"), photographs)
     assert none == Augmentation()
