@@ -145,7 +145,7 @@ CASES = {
         nothing, "train good.yaml --set likelihood=bernouli", "Did you mean 'bernoulli'",
     ),
     "missing flow plugin": (
-        nothing, "train good.yaml --set model.flow=planar", "no flow named 'planar'",
+        nothing, "train good.yaml --set model.flow=radial", "no flow named 'radial'",
     ),
     "wrong image size": (
         nothing, "train good.yaml --set model.resolutions=[16,1]", "have shape [8, 8, 1]",
@@ -265,13 +265,13 @@ def test_a_plugin_that_raises_on_import(place, capsys, monkeypatch):
     info = place / "acme-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Name: acme\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[hvae]\nflow.planar = acme_planar\n")
-    (place / "acme_planar.py").write_text("raise RuntimeError('no such device')\n")
+    (info / "entry_points.txt").write_text("[hvae]\nflow.radial = acme_radial\n")
+    (place / "acme_radial.py").write_text("raise RuntimeError('no such device')\n")
     monkeypatch.syspath_prepend(str(place))
     manager.cache_clear()
     try:
         with pytest.raises(SystemExit) as left:
-            main(["train", "good.yaml", "--set", "model.flow=planar"])
+            main(["train", "good.yaml", "--set", "model.flow=radial"])
     finally:
         manager.cache_clear()
     assert left.value.code == 2

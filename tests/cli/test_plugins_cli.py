@@ -13,23 +13,23 @@ from hvae_core.errors import BadInputError, PluginError
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 
 
-class PlanarConfig(pydantic.BaseModel):
+class RadialConfig(pydantic.BaseModel):
     layers: pydantic.PositiveInt = pydantic.Field(2, description="maps in a row")
 
 
 @pytest.fixture
-def planar():
+def radial():
     """A third party's flow, registered in this process."""
-    module = types.ModuleType("planar_flow")
+    module = types.ModuleType("radial_flow")
 
     @hookimpl
     def hvae_component():
         return ComponentSpec(
             kind="flow",
-            name="planar",
-            summary="planar maps",
+            name="radial",
+            summary="radial maps",
             builder=dict,
-            config=PlanarConfig,
+            config=RadialConfig,
             references=("Rezende & Mohamed 2015, arXiv 1505.05770",),
             licence="MIT",
         )
@@ -37,22 +37,22 @@ def planar():
     module.hvae_component = hvae_component
     manager().register(module)
     yield
-    manager().unregister("flow", "planar")
+    manager().unregister("flow", "radial")
 
 
 def run(*arguments):
     return CliRunner().invoke(cli, ["plugins", *arguments], catch_exceptions=False)
 
 
-def test_list_has_kind_name_source_and_status(planar):
+def test_list_has_kind_name_source_and_status(radial):
     rows = json.loads(run("list", "--json").output)
     found = {f"{row['kind']}.{row['name']}": row for row in rows}
-    assert found["flow.planar"]["status"] == "loaded"
+    assert found["flow.radial"]["status"] == "loaded"
     assert found["block.bottleneck"]["distribution"] == "hvae"
     assert {row["kind"] for row in json.loads(run("list", "--kind", "flow", "--json").output)} == {
         "flow"
     }
-    assert "planar" in run("list").output
+    assert "radial" in run("list").output
 
 
 def test_a_disabled_one_is_listed_with_its_reason():
@@ -69,20 +69,20 @@ def test_a_disabled_one_is_listed_with_its_reason():
     assert rows["likelihood.logistic-mixture"]["status"] == "available"
 
 
-@pytest.mark.parametrize("name", ["planar", "flow.planar"])
-def test_show_tells_all_of_the_spec(planar, name):
+@pytest.mark.parametrize("name", ["radial", "flow.radial"])
+def test_show_tells_all_of_the_spec(radial, name):
     shown = json.loads(run("show", name, "--json").output)
-    assert shown["summary"] == "planar maps"
+    assert shown["summary"] == "radial maps"
     assert shown["licence"] == "MIT"
     (option,) = shown["options"]
     assert (option["name"], option["type"], option["default"]) == ("layers", "int > 0", 2)
     assert option["description"] == "maps in a row"
     text = run("show", name).output
-    for part in ("flow.planar: planar maps", "arXiv 1505.05770", "MIT", "layers: int > 0 = 2"):
+    for part in ("flow.radial: radial maps", "arXiv 1505.05770", "MIT", "layers: int > 0 = 2"):
         assert part in text
 
 
-def test_a_licence_is_the_component_s_or_its_package_s_or_not_stated(planar):
+def test_a_licence_is_the_component_s_or_its_package_s_or_not_stated(radial):
     assert json.loads(run("show", "flow.sylvester", "--json").output)["licence"] == "Apache-2.0"
     module = types.ModuleType("no_licence")
 
@@ -98,24 +98,24 @@ def test_a_licence_is_the_component_s_or_its_package_s_or_not_stated(planar):
         manager().unregister("schedule", "no-licence")
 
 
-def test_names_that_mean_nothing_or_two_things(planar):
-    with pytest.raises(PluginError, match="Did you mean 'planar'"):
+def test_names_that_mean_nothing_or_two_things(radial):
+    with pytest.raises(PluginError, match="Did you mean 'radial'"):
         run("show", "plannar")
     with pytest.raises(PluginError, match="no flow named 'plannar'"):
         run("show", "flow.plannar")
     with pytest.raises(BadInputError, match="Did you mean 'flow'"):
         run("list", "--kind", "flo")
-    module = types.ModuleType("planar_block")
+    module = types.ModuleType("radial_block")
 
     @hookimpl
     def hvae_component():
-        return ComponentSpec(kind="block", name="planar", summary="a block", builder=dict)
+        return ComponentSpec(kind="block", name="radial", summary="a block", builder=dict)
 
     module.hvae_component = hvae_component
     manager().register(module)
     try:
-        with pytest.raises(PluginError, match=r"Write block\.planar or flow\.planar"):
-            run("show", "planar")
-        assert "a block" in run("show", "block.planar").output
+        with pytest.raises(PluginError, match=r"Write block\.radial or flow\.radial"):
+            run("show", "radial")
+        assert "a block" in run("show", "block.radial").output
     finally:
-        manager().unregister("block", "planar")
+        manager().unregister("block", "radial")

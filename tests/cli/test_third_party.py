@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLE = ROOT / "examples" / "hvae-planar-flow"
+EXAMPLE = ROOT / "examples" / "hvae-radial-flow"
 SETTINGS = [
     "model.resolutions=[8,4,1]", "model.width=8", "model.encoder_middle_width=4",
     "model.decoder_middle_width=4", "model.latent_width=2", "model.encoder_blocks=1",
@@ -61,7 +61,7 @@ def example(tmp_path_factory):
 
 def test_the_example_is_listed_and_keeps_its_contract(example):
     rows = json.loads(hvae("plugins", "list", "--kind", "flow", "--json", path=example).stdout)
-    assert ("planar", "hvae-planar-flow") in {(r["name"], r["distribution"]) for r in rows}
+    assert ("radial", "hvae-radial-flow") in {(r["name"], r["distribution"]) for r in rows}
     arguments = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", EXAMPLE / "tests")
     done = call("-m", "pytest", *arguments, EXAMPLE / "tests", path=example)
     assert done.returncode == 0, done.stdout
@@ -71,7 +71,7 @@ def test_the_example_is_listed_and_keeps_its_contract(example):
 def test_the_example_trains_and_loads_in_another_process(example, tmp_path):
     run = tmp_path / "run"
     changes = [
-        word for setting in ["model.flow.name=planar", *SETTINGS] for word in ("--set", setting)
+        word for setting in ["model.flow.name=radial", *SETTINGS] for word in ("--set", setting)
     ]
     done = hvae("train", "digits-vdvae", *changes, "--output", run, path=example)
     assert done.returncode == 0, done.stderr
@@ -85,8 +85,8 @@ def test_the_example_trains_and_loads_in_another_process(example, tmp_path):
     done = hvae(*arguments)
     assert done.returncode == 2
     answer = done.stdout + done.stderr
-    assert "flow.planar" in answer
-    assert "pip install hvae-planar-flow" in answer
+    assert "flow.radial" in answer
+    assert "pip install hvae-radial-flow" in answer
     assert "Traceback" not in answer
 
 

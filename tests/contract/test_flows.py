@@ -32,6 +32,25 @@ class TestSylvesterOfVectors(TestSylvester):
     ]
 
 
+class TestPlanar(FlowContract):
+    spec = "flow.planar"
+    latent_shapes = FlowContract.latent_shapes if ALL_SHAPES else ((2, 2, 3),)
+    configs = [{"flows": 3}]  # noqa: RUF012
+    log_det_tolerance = 1e-4
+    inverse_tolerance = 1e-4
+
+
+class TestIaf(FlowContract):
+    spec = "flow.iaf"
+    latent_shapes = FlowContract.latent_shapes if ALL_SHAPES else ((1, 1, 4),)
+    configs = [  # noqa: RUF012
+        {"flows": 2, "hidden": 9},
+        {"flows": 1, "hidden": 16, "context_channels": 0, "gated": True},
+    ]
+    log_det_tolerance = 1e-4
+    inverse_tolerance = 1e-4
+
+
 class TestConvSylvester(FlowContract):
     spec = conv_sylvester.hvae_component()
     latent_shapes = ((4, 4, 2),)

@@ -69,6 +69,13 @@ TESTED = {
     f"{FLOWS}::test_conv_sylvester_s_networks_are_bounded_as_asked_for": (
         "flow.conv-sylvester.network_norm", "flow.conv-sylvester.bound_heads",
     ),
+    f"{FLOWS}::test_iaf_s_numbers_depend_on_those_before_alone_and_its_heads_scale_and_shift": (
+        "flow.iaf.hidden", "flow.iaf.gated", "flow.iaf.context_channels",
+    ),
+    f"{FLOWS}::test_planar_and_iaf_have_as_many_flows_and_start_as_the_identity": (
+        "flow.planar.flows", "flow.iaf.flows",
+    ),
+    f"{FLOWS}::test_planar_needs_a_context": ("flow.planar.context_channels",),
     f"{MODEL}::test_a_leaky_relu_has_the_slope_that_is_asked_for": ("model.leaky_relu_slope",),
     "unit/plugins/blocks/test_nvae.py::test_a_residual_cell_is_its_equations": (
         "block.nvae.squeeze", "block.nvae.residual_scale",

@@ -26,8 +26,8 @@ class NvaeConfig(pydantic.BaseModel):
     squeeze: int = pydantic.Field(
         16,
         ge=0,
-        description="channels for each hidden one of the squeeze-and-excitation, of which there are "
-        "4 at least; 0: there is none",
+        description="channels for each hidden one of the squeeze-and-excitation, which has 4 at "
+        "least; 0: there is none",
     )
     residual_scale: pydantic.PositiveFloat = pydantic.Field(
         0.1, description="of the branch that is added to the input"

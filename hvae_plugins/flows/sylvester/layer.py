@@ -11,11 +11,10 @@ from hvae_core.config import single
 from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Flow, FlowOutput, Shape3, Tensor
 from hvae_core.layers import ScaledUniform, density_dtype
+from hvae_plugins.flows.dense import Head
 from hvae_plugins.flows.householder import reflect
+from hvae_plugins.flows.monotone import root
 from hvae_plugins.flows.sylvester import SylvesterConfig
-
-#: halvings of an interval of width 2, past which float32 has nothing to gain
-BISECTIONS = {"float32": 30, "float64": 60}
 
 
 def orthonormal_columns(vectors: Tensor) -> Tensor:
@@ -35,14 +34,6 @@ def bjorck(matrix: Tensor, iterations: int) -> Tensor:
     for _ in range(iterations):
         q = 1.5 * q - 0.5 * (q @ (ops.swapaxes(q, -1, -2) @ q))
     return q
-
-
-class Head(keras.layers.Dense):
-    """A dense layer that keeps float64, which Keras's matmul on PyTorch does not."""
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """[B, F] -> [B, units]."""
-        return inputs @ ops.convert_to_tensor(self.kernel) + self.bias
 
 
 class Sylvester(Flow, keras.layers.Layer):
@@ -199,29 +190,10 @@ class Sylvester(Flow, keras.layers.Layer):
                 later = slice(i + 1, None)
                 offset = offset + ops.sum(r2[:, i, later] * ops.stack(known, -1), -1)
                 target = target - ops.sum(r1[:, i, later] * ops.stack(activations, -1), -1)
-            w = self._root(r1[:, i, i], r2[:, i, i], offset, target)
+            w = root(r1[:, i, i], r2[:, i, i], offset, target)
             known.insert(0, w)
             activations.insert(0, ops.tanh(r2[:, i, i] * w + offset))
         return ops.stack(activations, axis=-1)
-
-    def _root(self, outer: Tensor, inner: Tensor, offset: Tensor, target: Tensor) -> Tensor:
-        """The w with w + outer tanh(inner w + offset) = target, which rises in w."""
-        # JAX has no gradient of a loop; the step after it has the right one.
-        fixed = [ops.stop_gradient(value) for value in (outer, inner, offset, target)]
-
-        def halve(_: Tensor, interval: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-            low, high = interval
-            middle = 0.5 * (low + high)
-            above = middle + fixed[0] * ops.tanh(fixed[1] * middle + fixed[2]) > fixed[3]
-            return ops.where(above, low, middle), ops.where(above, middle, high)
-
-        start = (fixed[3] - ops.abs(fixed[0]), fixed[3] + ops.abs(fixed[0]))
-        low, high = ops.fori_loop(0, BISECTIONS[self.precision], halve, start)
-        w = 0.5 * (low + high)
-        # One step of Newton's method: the last digits, and the implicit function's gradient.
-        activation = ops.tanh(inner * w + offset)
-        slope = ops.stop_gradient(1.0 + (1.0 - activation**2) * outer * inner)
-        return w - (w + outer * activation - target) / slope
 
 
 def product(matrix: Tensor, vector: Tensor) -> Tensor:

@@ -246,7 +246,7 @@ def test_create_component_says_what_is_wrong(kind, value, sentence):
 
 
 @dataclasses.dataclass(frozen=True)
-class PlanarOptions:
+class RadialOptions:
     layers: PerScale[int] = 2
 
     def __post_init__(self):
@@ -257,23 +257,23 @@ class PlanarOptions:
 
 
 @pytest.fixture
-def planar():
+def radial():
     """A third party's flow, registered in this process."""
-    module = types.ModuleType("planar_flow")
+    module = types.ModuleType("radial_flow")
 
     @hookimpl
     def hvae_component():
         return ComponentSpec(
-            kind="flow", name="planar", summary="", builder=dict, config=PlanarOptions
+            kind="flow", name="radial", summary="", builder=dict, config=RadialOptions
         )
 
     module.hvae_component = hvae_component
     manager().register(module)
     yield
-    manager().unregister("flow", "planar")
+    manager().unregister("flow", "radial")
 
 
-@pytest.mark.usefixtures("planar")
+@pytest.mark.usefixtures("radial")
 class TestAThirdPartysOptions:
     @pytest.mark.parametrize(
         ("options", "sentence"),
@@ -286,17 +286,17 @@ class TestAThirdPartysOptions:
     )
     def test_errors_say_where(self, options, sentence):
         with pytest.raises(ConfigError) as caught:
-            parse_config({"model": {"flow": {"name": "planar", **options}}})
+            parse_config({"model": {"flow": {"name": "radial", **options}}})
         assert str(caught.value) == sentence
 
     def test_a_list_reaches_the_stages(self):
-        config = parse_config({"model": {"flow": {"name": "planar", "layers": [1, 2, 3, 4, 5]}}})
+        config = parse_config({"model": {"flow": {"name": "radial", "layers": [1, 2, 3, 4, 5]}}})
         assert [stage.flow.options.layers for stage in config.model.stages] == [1, 2, 3, 4, 5]
         assert parse_config(yaml.safe_load(dump_yaml(config))) == config
 
     def test_overrides_choose_it_and_set_its_options(self):
-        config = parse_config({}, ["model.flow=planar", "model.flow.layers=4"])
-        assert config.model.flow.options == PlanarOptions(4)
+        config = parse_config({}, ["model.flow=radial", "model.flow.layers=4"])
+        assert config.model.flow.options == RadialOptions(4)
         assert parse_config(config.to_dict(), ["model.flow=none"]).model.flow is None
         with pytest.raises(ConfigError, match=r"model\.flow: the key 'name' is missing"):
             parse_config({}, ["model.flow.layers=4"])

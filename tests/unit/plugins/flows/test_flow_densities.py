@@ -16,6 +16,8 @@ FLOWS = {
     "householder": ("flow.sylvester", {"variant": "householder", "flows": 2, "reflections": 2}),
     "triangular": ("flow.sylvester", {"variant": "triangular", "flows": 2}),
     "conv": ("flow.conv-sylvester", {"channels": 8, "repeats": 2}),
+    "planar": ("flow.planar", {"flows": 3}),
+    "iaf": ("flow.iaf", {"flows": 2, "hidden": 8}),
     "one conv": ("flow.conv-sylvester", {"channels": 8, "levels": 1}),
 }
 

@@ -1,4 +1,4 @@
-"""The planar flow keeps the contract of flows, and its start is the identity."""
+"""The radial flow keeps the contract of flows, and its start is the identity."""
 
 import numpy as np
 from keras import ops
@@ -7,13 +7,13 @@ import hvae
 from hvae.plugins.testing import FlowContract
 
 
-class TestPlanar(FlowContract):
-    spec = "flow.planar"
+class TestRadial(FlowContract):
+    spec = "flow.radial"
     configs = [{}, {"layers": 1, "context_channels": 1}]  # noqa: RUF012
 
 
 def test_it_starts_as_the_identity():
-    flow = hvae.create("flow.planar", latent_shape=(2, 2, 3))
+    flow = hvae.create("flow.radial", latent_shape=(2, 2, 3))
     flow.build()
     z = np.random.default_rng(0).normal(size=(4, 2, 2, 3)).astype("float32")
     context = np.ones((4, 2, 2, 2), "float32")

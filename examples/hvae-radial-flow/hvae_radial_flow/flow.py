@@ -1,4 +1,4 @@
-"""The planar flow."""
+"""The radial flow."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from keras import ops
 from hvae.config import single
 from hvae.interfaces import Flow, FlowOutput
 from hvae.layers import ScaledUniform
-from hvae_planar_flow import PlanarConfig
+from hvae_radial_flow import RadialConfig
 
 
-class Planar(Flow, keras.layers.Layer):
-    """``z' = z + u tanh(w^T z + b)``, K times, with u, w and b made from the context.
+class Radial(Flow, keras.layers.Layer):
+    """``z' = z + b h (z - c)``, ``h = 1 / (a + |z - c|)``, K times, with a, b, c from the context.
 
-    ``log_det = log1p((1 - tanh^2) w^T u)`` (Rezende and Mohamed 2015, equation 12), where u is
-    moved along w so that w^T u > -1, which makes the map invertible (appendix A.1). There is no
-    inverse in closed form, and training a posterior needs none. Starts as the identity.
+    ``log_det = (D - 1) log1p(b h) + log1p(b h - b h^2 |z - c|)`` (Rezende and Mohamed 2015,
+    equation 14). The map is invertible where b is above -a (appendix A.2), which a softplus sees
+    to. There is no inverse here, and training a posterior needs none. Starts as the identity.
 
     Args:
         config: the options.
@@ -30,7 +30,7 @@ class Planar(Flow, keras.layers.Layer):
 
     def __init__(
         self,
-        config: PlanarConfig,
+        config: RadialConfig,
         latent_shape: tuple[int, int, int],
         context_channels: int,
         name: str,
@@ -40,9 +40,9 @@ class Planar(Flow, keras.layers.Layer):
         self.latent_shape = latent_shape
         self.size = math.prod(latent_shape)
         self.context_size = math.prod(latent_shape[:2]) * context_channels
-        self.outward = self._head("outward", self.count * self.size, gain=0.0)
-        self.inward = self._head("inward", self.count * self.size, gain=1.0)
-        self.shift = self._head("shift", self.count, gain=1.0)
+        self.centre = self._head("centre", self.count * self.size, gain=1.0)
+        self.reach = self._head("reach", self.count, gain=1.0)
+        self.strength = self._head("strength", self.count, gain=0.0)
 
     @staticmethod
     def _head(name: str, units: int, gain: float) -> keras.layers.Dense:
@@ -52,29 +52,25 @@ class Planar(Flow, keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         """Create the weights."""
-        for head in (self.outward, self.inward, self.shift):
+        for head in (self.centre, self.reach, self.strength):
             head.build((None, self.context_size))
         self.built = True
 
     def forward(self, z: Any, context: Any | None = None) -> FlowOutput:
         """See `hvae.interfaces.Flow.forward`."""
         h = ops.reshape(ops.cast(context, "float32"), (-1, self.context_size))
-        shape = (-1, self.count, self.size)
-        u, w, b = (
-            ops.reshape(self.outward(h), shape),
-            ops.reshape(self.inward(h), shape),
-            self.shift(h),
-        )
-        alignment = ops.sum(w * u, axis=-1, keepdims=True)
-        # softplus(a + log(e - 1)) - 1 > -1, and is 0 at 0: the identity stays one.
-        wanted = ops.softplus(alignment + math.log(math.e - 1.0)) - 1.0
-        length = ops.sum(w * w, axis=-1, keepdims=True) + 1e-6
-        u = u + (wanted - alignment) * w / length
+        centres = ops.reshape(self.centre(h), (-1, self.count, self.size))
+        # softplus(x + log(e - 1)) is 1 at 0: there b is 0, and the map the identity.
+        a = ops.softplus(self.reach(h) + math.log(math.e - 1.0)) + 0.1
+        b = a * (ops.softplus(self.strength(h) + math.log(math.e - 1.0)) - 1.0)
         x = ops.reshape(ops.cast(z, "float32"), (-1, self.size))
         log_det = ops.zeros_like(x[:, 0])
         for k in range(self.count):
-            activation = ops.tanh(ops.sum(w[:, k] * x, axis=-1) + b[:, k])
-            slope = (1.0 - activation**2) * ops.sum(w[:, k] * u[:, k], axis=-1)
-            x = x + u[:, k] * activation[:, None]
-            log_det = log_det + ops.log1p(slope)
+            away = x - centres[:, k]
+            distance = ops.sqrt(ops.sum(away**2, axis=-1) + 1e-12)
+            pull = 1.0 / (a[:, k] + distance)
+            along = b[:, k] * pull
+            x = x + along[:, None] * away
+            log_det = log_det + (self.size - 1) * ops.log1p(along)
+            log_det = log_det + ops.log1p(along * (1.0 - distance * pull))
         return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), log_det)

@@ -1,0 +1,104 @@
+"""Amortised planar flows (Rezende & Mohamed 2015)."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from hvae_core.config import single
+from hvae_core.errors import ConfigError
+from hvae_core.interfaces import Flow, FlowOutput, Shape3, Tensor
+from hvae_core.layers import ScaledUniform, density_dtype
+from hvae_plugins.flows.dense import Head
+from hvae_plugins.flows.monotone import root
+from hvae_plugins.flows.planar import PlanarConfig
+
+#: added to |w|^2, by which u is moved along w
+SMALL = 1e-6
+#: the alignment w^T u stays above -1 by this, so that log_det is finite in float32
+MARGIN = 1e-4
+
+
+class Planar(Flow, keras.layers.Layer):
+    """``z' = z + u tanh(w^T z + b)``, K times (Rezende & Mohamed 2015, equation 10).
+
+    ``log_det = log1p((1 - tanh^2) w^T u)`` (equation 12) is exact, and the map invertible where
+    w^T u is above -1: u is moved along w until it is (appendix A.1). u, w and b are dense
+    functions of the posterior's context, as in van den Berg et al. 2018. Starts as the identity.
+
+    Args:
+        config: the options.
+        latent_shape: [H, W, C] of the latent.
+        context_channels: of the context [B, H, W, context_channels].
+        name: the layer's name.
+    """
+
+    invertible = "exact"
+
+    def __init__(
+        self, config: PlanarConfig, latent_shape: Shape3, context_channels: int, name: str
+    ) -> None:
+        self.precision = density_dtype()
+        super().__init__(name=name, dtype=self.precision)
+        if not context_channels:
+            raise ConfigError(
+                f"model.flow.context_channels is 0 for a latent of shape {list(latent_shape)}; the "
+                "planar flow makes its parameters from them.",
+                "Give at least 1 at each scale that has flows.",
+            )
+        self.config = config
+        self.latent_shape = latent_shape
+        self.size = math.prod(latent_shape)
+        self.context_size = math.prod(latent_shape[:2]) * context_channels
+        self.flows = single(config.flows, "flows")
+        self.outward = self._head("outward", self.flows * self.size, 0.0)
+        self.inward = self._head("inward", self.flows * self.size, 1.0)
+        self.shifts = self._head("shifts", self.flows, 1.0)
+
+    def _head(self, name: str, units: int, gain: float) -> Head:
+        return Head(units, kernel_initializer=ScaledUniform(gain), dtype=self.precision, name=name)
+
+    def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
+        """Create the weights."""
+        for head in (self.outward, self.inward, self.shifts):
+            head.build((None, self.context_size))
+        self.built = True
+
+    def _amortised(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """U and w [B, K, D], b [B, K] and w^T u [B, K] of all flows."""
+        h = ops.reshape(ops.cast(context, self.precision), (-1, self.context_size))
+        shape = (-1, self.flows, self.size)
+        u, w = (ops.reshape(head(h), shape) for head in (self.outward, self.inward))
+        alignment = ops.sum(w * u, axis=-1)
+        # Above -1, and 0 at 0, so that the identity stays one.
+        offset = math.log(math.expm1(1.0 - MARGIN))
+        wanted = ops.softplus(alignment + offset) - (1.0 - MARGIN)
+        length = ops.sum(w * w, axis=-1) + SMALL
+        u = u + ((wanted - alignment) / length)[..., None] * w
+        return u, w, self.shifts(h), ops.sum(w * u, axis=-1)
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
+        """See `Flow.forward`; ``context`` is [B, H, W, context_channels]."""
+        x = ops.reshape(ops.cast(z, self.precision), (-1, self.size))
+        total = ops.zeros_like(x[:, 0])
+        u, w, b, alignment = self._amortised(context)
+        for k in range(self.flows):
+            activation = ops.tanh(ops.sum(w[:, k] * x, axis=-1) + b[:, k])
+            x = x + u[:, k] * activation[:, None]
+            total = total + ops.log1p((1.0 - activation**2) * alignment[:, k])
+        return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), total)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
+        """See `Flow.inverse`: one monotone equation of w^T z a flow, solved by bisection."""
+        x = ops.reshape(ops.cast(z, self.precision), (-1, self.size))
+        total = ops.zeros_like(x[:, 0])
+        u, w, b, alignment = self._amortised(context)
+        for k in reversed(range(self.flows)):
+            along = ops.sum(w[:, k] * x, axis=-1)
+            before = root(alignment[:, k], ops.ones_like(along), b[:, k], along)
+            activation = ops.tanh(before + b[:, k])
+            x = x - u[:, k] * activation[:, None]
+            total = total + ops.log1p((1.0 - activation**2) * alignment[:, k])
+        return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), total)
