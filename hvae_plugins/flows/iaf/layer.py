@@ -123,14 +123,17 @@ class Iaf(Flow, keras.layers.Layer):
         # log sigmoid(r) and 1 - sigmoid(r), both of them exact far from 0 too.
         return ops.exp(-ops.softplus(raw)) * shift, -ops.softplus(-raw)
 
-    def _flat(self, values: Tensor | None, size: int) -> Tensor | None:
-        if values is None or not size:
-            return None
+    def _flat(self, values: Tensor, size: int) -> Tensor:
         return ops.reshape(ops.cast(values, self.precision), (-1, size))
+
+    def _inputs(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Latent [B, D] and context [B, F], None where it takes none."""
+        h = self._flat(context, self.context_size) if self.context_size else None
+        return self._flat(z, self.size), h
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """See `Flow.forward`; ``context`` is [B, H, W, context_channels]."""
-        x, h = self._flat(z, self.size), self._flat(context, self.context_size)
+        x, h = self._inputs(z, context)
         total = ops.zeros_like(x[:, 0])
         for place, network in enumerate(self.networks):
             x = turned(x, place)
@@ -141,7 +144,7 @@ class Iaf(Flow, keras.layers.Layer):
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """See `Flow.inverse`: as many passes through each network as the latent has numbers."""
-        x, h = self._flat(z, self.size), self._flat(context, self.context_size)
+        x, h = self._inputs(z, context)
         total = ops.zeros_like(x[:, 0])
         for place, network in reversed(list(enumerate(self.networks))):
             x = turned(x, place)

@@ -65,9 +65,10 @@ class Augmentation:
             **values,
             flip=flip,
             vertical_flip=config.vertical_flip,
-            colour=tuple(
-                config.colour if own is None else own
-                for own in (config.brightness, config.contrast, config.saturation)
+            colour=(
+                config.colour if config.brightness is None else config.brightness,
+                config.colour if config.contrast is None else config.contrast,
+                config.colour if config.saturation is None else config.saturation,
             ),
             hue=config.hue,
             border=border,
