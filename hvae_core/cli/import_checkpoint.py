@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -27,7 +28,8 @@ class Formats(click.Group):
             raise PluginError(
                 f"There is no import format {name!r}.", did_you_mean(name, self.list_commands(ctx))
             )
-        return _command(name, manager().get("import", name).summary)
+        spec = manager().get("import", name)
+        return _command(name, spec.summary, spec.config)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the formats without loading them."""
@@ -40,7 +42,7 @@ def command() -> None:
     """Make a preset folder of another implementation's checkpoint."""
 
 
-def _command(name: str, summary: str) -> click.Command:
+def _command(name: str, summary: str, config_class: type) -> click.Command:
     @click.command(name, help=f"{summary}.\n\nNothing in the file is run.")
     @click.argument("checkpoint", type=click.Path())
     @click.option("-o", "--output", required=True, metavar="DIR", help="The preset's folder.")
@@ -61,11 +63,13 @@ def _command(name: str, summary: str) -> click.Command:
         overrides: tuple[str, ...],
         overwrite: bool,
         as_json: bool,
+        **own: str | None,
     ) -> None:
         from hvae_core.config import apply_overrides
         from hvae_core.zoo.conversion import import_checkpoint
 
-        options: dict[str, Any] = apply_overrides({}, overrides)
+        given = [f"{key}={value}" for key, value in own.items() if value is not None]
+        options: dict[str, Any] = apply_overrides({}, [*overrides, *given])
         preset = import_checkpoint(
             name, checkpoint, output, config, options=options, overwrite=overwrite
         )
@@ -76,4 +80,15 @@ def _command(name: str, summary: str) -> click.Command:
         }
         emit(payload, as_json, [f"{preset.info['parameters']:,} parameters in {preset.folder}"])
 
+    for key, description in _own_options(config_class):
+        flag = f"--{key.replace('_', '-')}"
+        run = click.option(flag, key, metavar="VALUE", help=description)(run)
     return run
+
+
+def _own_options(config_class: type) -> Iterator[tuple[str, str]]:
+    """The format's own options and their descriptions, but for names that a command has anyway."""
+    taken = {"checkpoint", "output", "config", "overrides", "set", "overwrite", "as_json", "json"}
+    for key, field in getattr(config_class, "model_fields", {}).items():
+        if key not in taken:
+            yield key, field.description or ""
