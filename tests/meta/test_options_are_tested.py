@@ -69,6 +69,9 @@ TESTED = {
     f"{FLOWS}::test_conv_sylvester_s_networks_are_bounded_as_asked_for": (
         "flow.conv-sylvester.network_norm", "flow.conv-sylvester.bound_heads",
     ),
+    "unit/plugins/importers/test_zea.py::test_a_version_is_chosen_or_named": (
+        "import.zea.version",
+    ),
     f"{FLOWS}::test_iaf_s_numbers_depend_on_those_before_alone_and_its_heads_scale_and_shift": (
         "flow.iaf.hidden", "flow.iaf.gated", "flow.iaf.context_channels",
     ),

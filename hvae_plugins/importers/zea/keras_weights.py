@@ -202,11 +202,8 @@ def from_zea(arrays: Mapping[str, np.ndarray], config: Config) -> dict[str, np.n
     if model.top == "learned":
         result[f"decoder.bias.{stages[-1].resolution}"] = arrays["decoder/vars/0"]
     width = model.readout.width
-    put(
-        "readout.mix",
-        np.eye(width, dtype=np.float32)[None, None],
-        layer("decoder/z_to_features")[1],
-    )
+    identity = np.eye(width, dtype=np.float32)[None, None]
+    put("readout.mix", identity, layer("decoder/z_to_features")[1])
     for place in range(model.readout.blocks):
         block(f"readout.blocks.{place}", f"decoder/output_blocks/layers/{numbered('block', place)}")
     kernel, bias = layer("decoder/last_conv")

@@ -23,6 +23,8 @@ _OPCODES = frozenset(
     }
 )  # fmt: skip
 
+#: of its mixture's scales, which never acts
+LOG_SCALE_FLOOR = -250.0
 #: side of the finest scale, channels and our data set of each of its data sets
 DATASETS: dict[str, tuple[int, int, dict[str, Any]]] = {
     "cifar10": (32, 3, {"name": "cifar10"}),
@@ -138,7 +140,11 @@ def translate(arguments: Mapping[str, Any]) -> dict[str, Any]:
             "last_activation": False,
         },
     }
-    mixture = {"name": "logistic-mixture", "mixtures": arguments["num_output_mixtures"]}
+    mixture = {
+        "name": "logistic-mixture",
+        "mixtures": arguments["num_output_mixtures"],
+        "log_scale_floor": LOG_SCALE_FLOOR,
+    }
     return {"model": model, "likelihood": mixture, "data": data}
 
 
