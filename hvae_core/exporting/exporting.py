@@ -172,8 +172,9 @@ def as_preset(source: str | Path | Preset, folder: Path) -> Preset:
 def _in_a_process(
     backend: str, preset: Preset, output: Path, format: str, precision: str
 ) -> dict[str, Any]:
+    # -P: no module of the current folder is taken for one of theirs.
     command = [
-        sys.executable, "-m", "hvae_core.cli.main", "--backend", backend, "export",
+        sys.executable, "-P", "-m", "hvae_core.cli.main", "--backend", backend, "export",
         str(preset.folder.resolve()), "-o", str(output.resolve()), "--format", format,
         "--precision", precision, "--json",
     ]  # fmt: skip

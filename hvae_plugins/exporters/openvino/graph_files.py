@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import sys
 from pathlib import Path
 
 import openvino
 
 from hvae_core.backends.openvino.tracing import trace
 from hvae_core.inference.programs import Graph
+from hvae_plugins.exporters.openvino.int8 import with_int8_weights
 
 
 def save_graph(graph: Graph, path: Path, precision: str) -> list[str]:
@@ -24,19 +22,14 @@ def save_graph(graph: Graph, path: Path, precision: str) -> list[str]:
 
     Returns:
         The names of the outputs.
+
+    Raises:
+        HvaeError: the weights cannot be stored so.
     """
     model, places = trace(graph.function, list(graph.inputs))
     for name, place in places.items():
         model.output(place).get_tensor().set_names({name})
     if precision == "int8":
-        model = _with_int8_weights(model)
+        model = with_int8_weights(model)
     openvino.save_model(model, path, compress_to_fp16=precision == "float16")
     return list(places)
-
-
-def _with_int8_weights(model: openvino.Model) -> openvino.Model:
-    import nncf
-
-    logging.getLogger("nncf").setLevel(logging.WARNING)
-    with contextlib.redirect_stdout(sys.stderr):
-        return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)

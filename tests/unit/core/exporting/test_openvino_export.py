@@ -2,12 +2,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from export_cases import assert_all_the_same, assert_native, assert_the_same, random_model
 
-from hvae_core.errors import BadInputError, PluginError
+from hvae_core.errors import BadInputError, HvaeError, PluginError
 from hvae_core.exported import is_export_folder
 from hvae_core.exported.exported_model import load_exported
 
@@ -82,8 +83,8 @@ def test_smaller_weights_cost_little(model, images, tmp_path, folder):
     reference = model.elbo(images).elbo
     sizes = [size(folder)]
     for precision, tolerance in (("float16", 1e-3), ("int8", 1e-2)):
-        if precision == "int8":
-            pytest.importorskip("nncf")
+        if precision == "int8" and not find_spec("nncf"):  # which is not to be loaded here
+            pytest.skip("needs nncf")
         report = model.export(tmp_path / precision, precision=precision)
         assert report["precision"] == precision
         assert report["elbo"] == pytest.approx(report["elbo_of_the_model"], rel=tolerance)
@@ -91,6 +92,66 @@ def test_smaller_weights_cost_little(model, images, tmp_path, folder):
         np.testing.assert_allclose(exported.elbo(images).elbo, reference, rtol=tolerance)
         sizes.append(size(tmp_path / precision))
     assert sizes == sorted(sizes, reverse=True)
+    assert "nncf" not in sys.modules  # a process of its own has it
+
+
+def small_graph():
+    """One product with weights."""
+    opset = openvino.opset16
+    given = opset.parameter([-1, 64], np.float32, name="given")
+    given.output(0).get_tensor().set_names({"given"})
+    weights = opset.constant(np.linspace(-1, 1, 4096, dtype=np.float32).reshape(64, 64))
+    product = opset.matmul(given, weights, False, True)
+    product.output(0).get_tensor().set_names({"product"})
+    return openvino.Model([opset.result(product)], [given], "small")
+
+
+def test_a_process_that_exported_int8_ends_as_it_should_on_sigterm():
+    if not find_spec("nncf"):
+        pytest.skip("needs nncf")
+    code = """
+import importlib.util, os, signal, sys, threading, time
+for name in ("torch", "tensorflow", "jax"):  # one that trains beside it
+    if importlib.util.find_spec(name):
+        __import__(name)
+        break
+from hvae_core.training.interruption import Interruption
+from hvae_plugins.exporters.openvino.int8 import with_int8_weights
+from test_openvino_export import small_graph
+smaller = with_int8_weights(small_graph())
+assert [one.any_name for one in (*smaller.inputs, *smaller.outputs)] == ["given", "product"]
+assert "i8" in {op.get_output_element_type(0).get_type_name() for op in smaller.get_ops()}
+assert "nncf" not in sys.modules
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+try:
+    with Interruption() as interruption:
+        for _ in interruption.watch(range(10_000)):
+            time.sleep(0.01)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", code], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+
+
+def test_what_nncf_cannot_do_is_one_sentence(model, tmp_path, monkeypatch):
+    from hvae_plugins.exporters.openvino import int8
+
+    fails = "import sys; sys.exit('Traceback (most recent call last):\\nValueError: no such mode')"
+    command = int8.subprocess.run
+    monkeypatch.setattr(
+        int8.subprocess,
+        "run",
+        lambda words, **options: command([words[0], "-c", fails], **options),
+    )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    with pytest.raises(HvaeError, match=r"nncf could not store .*: ValueError: no such mode\. "):
+        model.export(tmp_path / "out", precision="int8")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_manifest_says_what_is_there(folder, model):
