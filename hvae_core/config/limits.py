@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -40,5 +39,11 @@ def check_options(kind: str, options: Any) -> None:
         values: Iterable[Any] = value if isinstance(value, list) else [value]
         large = [v for v in values if isinstance(v, int) and abs(v) > most]
         if large and not str(key).endswith("seed"):
-            shown = str(large[0]) if abs(large[0]) < 10**15 else f"{Decimal(large[0]):.2e}"
+            shown = _number(large[0])
             raise ValueError(f"the option {key!r} is {shown}; at most {most} is supported")
+
+
+def _number(value: int) -> str:
+    if abs(value) < 10**15:
+        return str(value)
+    return f"{value:.3g}" if abs(value) < 10**300 else "over 1e+300"

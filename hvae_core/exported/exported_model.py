@@ -16,7 +16,7 @@ import numpy as np
 
 from hvae_core.errors import BadInputError, PluginError
 from hvae_core.evaluation.verbs import Verbs
-from hvae_core.exported.manifest import read_manifest
+from hvae_core.exported.manifest import check_graph, read_manifest
 from hvae_core.inference.engine import Arrays, with_images_as_tensors
 from hvae_core.inference.programs import LAYERED, Generate, Infer, InferenceProgram
 from hvae_core.interfaces import UINT8, Exporter, ImageValues, Mode, Runtime, Shape3
@@ -93,7 +93,7 @@ class ExportedModel(Verbs):
             outputs: the names of the outputs wanted; nothing else is computed.
         """
         if graph not in self._runtimes:
-            self._runtimes[graph] = self._open(self.folder / self.manifest["graphs"][graph]["file"])
+            self._runtimes[graph] = self._open(check_graph(self.folder, self.manifest, graph))
         return self._runtimes[graph](inputs, outputs)
 
     def _open(self, path: Path) -> Runtime:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import BadInputError
+from hvae_core.files.digests import file_digest
 from hvae_core.files.json_files import read_object
 
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "hvae-export", 1
+#: of an axis, a number of channels
+MOST = 65_536
 #: what a runner needs to know
 NEEDED = {"runtime", "image_shape", "latent_shapes", "likelihood", "graphs", "files", "config"}
 
@@ -38,11 +42,9 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         raise BadInputError(
             f"{path} lacks {', '.join(sorted(missing))}.", "Export the model again."
         )
-    if not isinstance(manifest["runtime"], str):
-        raise BadInputError(
-            f"{path} has the runtime {manifest['runtime']!r}; it must be the name of a format.",
-            "Export the model again.",
-        )
+    fault = _fault(manifest)
+    if fault:
+        raise BadInputError(f"{path}: {fault}.", "Export the model again.")
     for name, record in manifest["files"].items():
         file = path.parent / name
         if not file.is_file() or file.stat().st_size != record["size"]:
@@ -50,3 +52,68 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
                 f"{file} is missing or not of the recorded size.", "Export the model again."
             )
     return manifest
+
+
+def check_graph(folder: Path, manifest: Mapping[str, Any], graph: str) -> Path:
+    """The main file of a graph, whose files have their recorded checksums.
+
+    Raises:
+        BadInputError: one is damaged.
+    """
+    main = Path(manifest["graphs"][graph]["file"])
+    for name, record in manifest.get("files", {}).items():
+        if Path(name).stem == main.stem and file_digest(folder / name) != record["sha256"]:
+            raise BadInputError(f"{folder / name} is damaged.", "Export the model again.")
+    return folder / main
+
+
+def _fault(manifest: Mapping[str, Any]) -> str:
+    """What is wrong with the keys that a runner needs; empty if nothing is."""
+    runtime, likelihood, files = (manifest[key] for key in ("runtime", "likelihood", "files"))
+    if not isinstance(runtime, str):
+        return f"the runtime is {runtime!r}; it must be the name of a format"
+    if not _is_shape(manifest["image_shape"]):
+        return "image_shape must be [H, W, C]"
+    shapes = manifest["latent_shapes"]
+    if not isinstance(shapes, list) or not shapes or not all(map(_is_shape, shapes)):
+        return "latent_shapes must be a list of [h, w, c]"
+    if not isinstance(likelihood, dict) or not (
+        isinstance(likelihood.get("name"), str)
+        and likelihood.get("unit") in ("bits/dim", "nats")
+        and _is_count(likelihood.get("noise_channels"), 0)
+    ):
+        return "likelihood must have a name, a unit (bits/dim or nats) and noise_channels"
+    if not isinstance(manifest["config"], dict):
+        return "config must be a mapping"
+    if not isinstance(files, dict) or not all(map(_is_record, files.items())):
+        return "files must give the size and sha256 of each file in the folder"
+    graphs = manifest["graphs"]
+    if not isinstance(graphs, dict) or not {"generator", "posterior"} <= set(graphs):
+        return "graphs must have a generator and a posterior"
+    for name in ("generator", "posterior"):
+        graph = graphs[name]
+        if not isinstance(graph, dict) or graph.get("file") not in [*files]:
+            return f"graphs.{name}.file must be one of the files"
+        outputs = graph.get("outputs")
+        if not isinstance(outputs, list) or not all(isinstance(o, str) for o in outputs):
+            return f"graphs.{name}.outputs must be a list of names"
+    return ""
+
+
+def _is_count(value: Any, least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_count, value))
+
+
+def _is_record(item: tuple[str, Any]) -> bool:
+    name, record = item
+    is_plain = name not in ("", ".", "..") and not set("/\\\0") & set(name)
+    return (
+        is_plain
+        and isinstance(record, dict)
+        and isinstance(record.get("size"), int)
+        and isinstance(record.get("sha256"), str)
+    )

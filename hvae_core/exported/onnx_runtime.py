@@ -8,16 +8,26 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from hvae_core.errors import BadInputError
+
 
 class OnnxFile:
     """A graph of an export folder.
 
     Args:
         path: the .onnx file.
+
+    Raises:
+        BadInputError: the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
-        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a class of its own for each cause
+            raise BadInputError(
+                f"onnxruntime cannot read {path}.", "Export the model again, with this onnxruntime."
+            ) from error
         self._options = onnxruntime.RunOptions()
         # else it computes the whole graph for any output
         self._options.only_execute_path_to_fetches = True

@@ -169,7 +169,7 @@ def test_an_export_of_an_older_hvae_reconstructs_and_says_what_it_lacks(model, f
     [
         ("openvnio", "no export named 'openvnio'"),
         ("openai-vdvae", "written, not run"),
-        (3, "manifest.json has the runtime 3; it must be the name"),
+        (3, "manifest.json: the runtime is 3; it must be the name"),
     ],
 )
 def test_a_runtime_that_cannot_run_is_a_sentence(folder, runtime, reason):
