@@ -60,7 +60,7 @@ class Patience:
     least_rate: float = 1000.0
     #: seconds that one file may take in all
     total: float = 86_400.0
-    #: attempts in a row that may bring nothing new
+    #: attempts in a row that may bring nothing new, or less than the least rate asks for
     retries: int = 4
 
 
@@ -144,13 +144,16 @@ class Transfer:
             self.note.unlink(missing_ok=True)
 
     def _transfer_with_retries(self) -> None:
-        fruitless, furthest = 0, self._done()
+        fruitless, furthest, begun = 0, self._done(), time.monotonic()
         while True:
             try:
                 return self._transfer(self._done())
             except _InterruptedTransferError as error:
-                # against the furthest ever, so that beginning anew for ever does not count
-                fruitless = 0 if self._done() > furthest else fruitless + 1
+                # Against the furthest ever, so that beginning anew for ever does not count, and by
+                # the least rate, so that a byte in each of many answers does not.
+                expected = self.patience.least_rate * max(0.0, time.monotonic() - begun)
+                fruitless = 0 if self._done() > furthest + expected else fruitless + 1
+                begun = time.monotonic() + error.wait
                 furthest = max(furthest, self._done())
                 self._check_time()
                 if fruitless > self.patience.retries:

@@ -13,12 +13,18 @@ from hvae_core.zoo.preset import Preset, read_preset
 
 #: of a weight; a convolution has four
 MAX_AXES = 8
+#: each may be waited for
+MAX_SOURCES = 16
 
 
 def checked(work: Path, name: str, base: str) -> Preset:
     """The preset in the workplace, if all of it is in order but for the weights to come."""
     try:
         preset = read_preset(work, name)
+        if (count := len(preset.weights.sources)) > MAX_SOURCES:
+            raise PresetError(
+                f"{name}: weights.sources names {count} addresses; at most {MAX_SOURCES} are taken."
+            )
         for source in preset.weights.sources:
             check_source(source, f"{name}: weights.sources", named_by=base)
         mirror = getattr(preset.config.data.options, "url", None)

@@ -169,6 +169,15 @@ def trickle(request: Connection, content: bytes) -> None:
         request.send(content[index : index + 1])
 
 
+def morsels(request: Connection, content: bytes) -> None:
+    """A byte in each of many answers."""
+    length = len(content) - request.start
+    place = f"Content-Range: bytes {request.start}-{len(content) - 1}/{len(content)}"
+    partial = ("206 Partial Content", place) if request.start else ("200 OK",)
+    request.head(*partial, f"Content-Length: {length}")
+    request.send(content[request.start : request.start + 1])
+
+
 def as_long_as(change: int) -> Fault:
     """The right content, with another length than promised."""
 
@@ -209,6 +218,7 @@ WAYS = [
     Way("cut", "ended after 100 of", cut),
     Way("silent", "no answer in time|ended after", silent),
     Way("trickle", "comes too slowly", trickle),
+    Way("morsels", "ended after", morsels),
     Way("trickled head", "no answer in time", endlessly(b"X", 0.05, None)),
     Way("trickled headers", "no answer in time",
         lambda request, _: endlessly(b"X-A: b\r\n", 0.03, None)(

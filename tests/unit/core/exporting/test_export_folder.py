@@ -10,7 +10,8 @@ from hvae_core.exporting import write_folder
 FACTS = {
     "format": "hvae-export", "version": 1, "image_shape": [4, 4, 1], "latent_shapes": [[1, 1, 2]],
     "likelihood": {"name": "bernoulli", "unit": "nats", "noise_channels": 1},
-    "runtime": "openvino", "graphs": {}, "config": {},
+    "runtime": "openvino", "config": {},
+    "graphs": {name: {"file": "graph.bin", "outputs": []} for name in ("generator", "posterior")},
 }  # fmt: skip
 
 

@@ -272,6 +272,8 @@ FAULTS = [
     Fault("source-control", "no well-formed address", 2, info=source_of("https://h/a%00b")),
     Fault("source-open", "not encrypted", 2, info=source_of("http://example.org/x")),
     Fault("source-no-text", "list of addresses", 2, info=source_of(5)),
+    Fault("many-sources", "names 17 addresses; at most 16", 2,
+          info={"weights": {"sha256": "0" * 64, "sources": ["https://h/x"] * 17}}),
     Fault("no-figures", "figures must be a mapping", 2, info={"figures": "x"}),
     Fault("escapes", r"summary holds the character '.x1b'", 2, info={"summary": "a\x1b[2J"}),
     Fault("unknown-key", "Unknown key 'widht'", 2, info={"widht": 5}),
