@@ -280,7 +280,7 @@ class Transfer:
         try:
             note = json.loads(self.note.read_text())
             return str(note["version"] or "") or None if note["url"] == self.url else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def _open_part(self, start: int) -> BinaryIO:

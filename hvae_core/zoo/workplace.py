@@ -73,7 +73,7 @@ def read_origin(folder: Path) -> str:
     """Where a pulled preset came from."""
     try:
         return str(json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))["source"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "an unknown place"
 
 

@@ -280,7 +280,7 @@ def another_value(content, index, value):
         values = json.loads(first)
         values[sorted(values)[index % len(values)]] = value
         return json.dumps(values).encode() + (b"\n{" + rest if rest else b"")
-    except (ValueError, TypeError, AttributeError, ZeroDivisionError):
+    except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError):
         return content
 
 
