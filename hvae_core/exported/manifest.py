@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,11 +79,14 @@ def _fault(manifest: Mapping[str, Any]) -> str:
     if not isinstance(shapes, list) or not shapes or not all(map(_is_shape, shapes)):
         return "latent_shapes must be a list of [h, w, c]"
     if not isinstance(likelihood, dict) or not (
-        isinstance(likelihood.get("name"), str)
+        _is_text(likelihood.get("name"))
         and likelihood.get("unit") in ("bits/dim", "nats")
         and _is_count(likelihood.get("noise_channels"), 0)
     ):
         return "likelihood must have a name, a unit (bits/dim or nats) and noise_channels"
+    values = manifest.get("image_values")
+    if values is not None and not _are_values(values):
+        return "image_values must give dtype, low, high and unit"
     if not isinstance(manifest["config"], dict):
         return "config must be a mapping"
     if not isinstance(files, dict) or not all(map(_is_record, files.items())):
@@ -98,6 +102,22 @@ def _fault(manifest: Mapping[str, Any]) -> str:
         if not isinstance(outputs, list) or not all(isinstance(o, str) for o in outputs):
             return f"graphs.{name}.outputs must be a list of names"
     return ""
+
+
+def _are_values(values: Any) -> bool:
+    numbers = [values.get(key) for key in ("low", "high")] if isinstance(values, dict) else []
+    return (
+        isinstance(values, dict)
+        and set(values) == {"dtype", "low", "high", "unit"}
+        and values["dtype"] in ("uint8", "uint16", "float32")
+        and all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
+        and numbers[0] < numbers[1]
+        and _is_text(values["unit"])
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and len(value) < 100
 
 
 def _is_count(value: Any, least: int = 1) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import DownloadError, MissingDependencyError
 from hvae_core.fetching.addresses import HubAddress
 from hvae_core.fetching.download import MissingFileError, Progress, fetch
-from hvae_core.fetching.transfer import Patience, Promise, disk_errors
+from hvae_core.fetching.transfer import UNANNOUNCED, Pace, Patience, Promise, disk_errors
 from hvae_core.files.places import offline
 from hvae_core.files.replacing import move_into_place
 
@@ -32,7 +34,7 @@ def fetch_file(
         target: where it goes.
         promise: what it is expected to be.
         progress: called with the bytes done and the total.
-        patience: how long a server is waited for; the Hub's client has its own.
+        patience: how long a server is waited for; the Hub's client has its own for silence.
 
     Raises:
         DownloadError: it could not be had, or is not what was promised.
@@ -52,7 +54,7 @@ def fetch_file(
     if target.is_file() and promise.identifies and promise.broken_by(target) is None:
         return target
     address = HubAddress.parse(source)
-    local = _hub_file(address, target, promise, progress)
+    local = _hub_file(address, target, promise, progress, patience)
     with disk_errors(target):
         if fault := promise.broken_by(local):
             local.unlink()
@@ -65,10 +67,14 @@ def fetch_file(
 
 
 def _hub_file(
-    address: HubAddress, target: Path, promise: Promise, progress: Progress | None
+    address: HubAddress,
+    target: Path,
+    promise: Promise,
+    progress: Progress | None,
+    patience: Patience,
 ) -> Path:
     """The file in the Hub folder beside ``target``, where the Hub's client resumes it."""
-    name, repository = target.name, address.repository
+    name, repository, folder = target.name, address.repository, target.parent / HUB_FOLDER
     if offline():
         raise DownloadError(
             f"{name} of hf://{repository} is needed, but HVAE_OFFLINE=1 forbids the network."
@@ -82,14 +88,21 @@ def _hub_file(
         ) from error
     options: dict[str, Any] = {
         "revision": address.revision,
-        "local_dir": target.parent / HUB_FOLDER,
-        "tqdm_class": _bar(progress),
+        "local_dir": folder,
     }
+    what = f"{name} of hf://{repository}"
+    with disk_errors(target):
+        _remove_links(folder)
     try:
         length = hf_hub_download(repository, name, dry_run=True, **options).file_size
         if length is not None and (fault := promise.broken_by_length(length)):
-            raise DownloadError(f"{name} of hf://{repository} is refused: {fault}.")
-        return Path(hf_hub_download(repository, name, **options))
+            raise DownloadError(f"{what} is refused: {fault}.")
+        most = promise.most if length is None else length
+        bar = _bar(progress, _Bounds(what, UNANNOUNCED if most is None else most, patience))
+        return Path(hf_hub_download(repository, name, tqdm_class=bar, **options))
+    except _EndlessError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     except LocalEntryNotFoundError as error:  # a kind of EntryNotFoundError: it was not reached
         raise DownloadError(
             f"Cannot fetch {name} from hf://{repository}: the Hub cannot be reached."
@@ -112,7 +125,42 @@ def hub_reason(error: Exception) -> str:
     return (plain or lines or [type(error).__name__])[0].rstrip(".")
 
 
-def _bar(progress: Progress | None) -> type:
+def _remove_links(folder: Path) -> None:
+    """Remove links in the folder, which the Hub's client would write through."""
+    for path in (folder, *folder.rglob("*")):
+        found = path.lstat() if path.is_symlink() or path.exists() else None
+        if found and (path.is_symlink() or (path.is_file() and found.st_nlink > 1)):
+            path.unlink()
+
+
+class _EndlessError(DownloadError):
+    """More has come than was announced."""
+
+
+class _Bounds:
+    """What a file may take of space and time, checked as it comes."""
+
+    def __init__(self, what: str, most: int, patience: Patience) -> None:
+        self._what, self._most, self._total = what, most, patience.total
+        self._until = time.monotonic() + patience.total
+        self._pace = Pace(what, patience)
+        self._come = 0
+
+    def add(self, count: int) -> None:
+        """Count bytes that have come; those of an attempt that is made anew are taken back.
+
+        Raises:
+            DownloadError: they are too many, or have come too slowly.
+        """
+        self._come += count
+        if self._come > self._most:
+            raise _EndlessError(f"{self._what} goes on after the {self._most} bytes expected.")
+        if time.monotonic() > self._until:
+            raise DownloadError(f"{self._what} takes longer than {self._total:.0f} seconds.")
+        self._pace.check(self._come)
+
+
+def _bar(progress: Progress | None, bounds: _Bounds) -> type:
     """A class that the Hub's client takes for tqdm's."""
 
     class Bar:
@@ -121,6 +169,7 @@ def _bar(progress: Progress | None) -> type:
 
         def update(self, count: int = 1) -> None:
             self.n += count
+            bounds.add(count)
             if progress is not None:
                 progress(self.n, self.total)
 

@@ -64,6 +64,41 @@ class Patience:
     retries: int = 4
 
 
+class Pace:
+    """How fast a file comes, against the least rate.
+
+    Args:
+        source: where it comes from, for the message.
+        patience: what is asked for.
+        done: the bytes that are here already.
+    """
+
+    def __init__(self, source: str, patience: Patience, done: int = 0) -> None:
+        self._source, self._least = source, patience.least_rate
+        self._since, self._begun = time.monotonic(), done
+
+    def check(self, done: int) -> None:
+        """Give a server up that has been too slow over the last `WINDOW` seconds.
+
+        Args:
+            done: the bytes that are here now.
+
+        Raises:
+            DownloadError: it has.
+        """
+        now, come = time.monotonic(), done - self._begun
+        if now < self._since + WINDOW:
+            return
+        if come < self._least * WINDOW:
+            raise DownloadError(
+                f"{self._source} comes too slowly: {come} bytes in {now - self._since:.0f} "
+                "seconds.",
+                "What has arrived is kept; run the command again to go on from there, for a slow "
+                "connection with --least-rate 0.",
+            )
+        self._since, self._begun = now, done
+
+
 @dataclasses.dataclass(frozen=True)
 class Promise:
     """What the file is expected to be."""
@@ -201,20 +236,12 @@ class Transfer:
     def _copy(
         self, response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None
     ) -> int:
-        limit, window, begun = self._most(total), time.monotonic(), done
+        limit, pace = self._most(total), Pace(self.url, self.patience, done)
         while True:
             if self.progress:
                 self.progress(done, total)
             self._check_time()
-            if (now := time.monotonic()) >= window + WINDOW:
-                if done - begun < self.patience.least_rate * WINDOW:
-                    raise DownloadError(
-                        f"{self.url} comes too slowly: {done - begun} bytes in {now - window:.0f} "
-                        "seconds.",
-                        "What has arrived is kept; run the command again to go on from there, for "
-                        "a slow connection with --least-rate 0.",
-                    )
-                window, begun = now, done
+            pace.check(done)
             try:
                 block = response.read1(CHUNK)  # what has come, so that a cut loses nothing
             except (OSError, ValueError, http.client.HTTPException) as error:

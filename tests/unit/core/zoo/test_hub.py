@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,9 +65,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             start, status = int(asked.removeprefix("bytes=").rstrip("-")), 206
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         self.send_response(status)
-        for key, value in {**headers, "Content-Length": str(len(content) - start)}.items():
+        if not (send and self.server.endless):
+            headers["Content-Length"] = str(len(content) - start)
+        for key, value in headers.items():
             self.send_header(key, value)
         self.end_headers()
+        if send and self.server.endless and name == "model.safetensors":
+            while True:
+                self.wfile.write(bytes(1 << 20))
         if send:
             cut = (
                 self.server.cuts.pop() if name == "model.safetensors" and self.server.cuts else None
@@ -129,6 +135,8 @@ class Hub(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.revisions: dict[str, dict[str, bytes]] = {"main": {}}
         self.cuts: list[int] = []
+        #: whether weights go on for ever
+        self.endless = False
         self.asked: list[str] = []
 
     @property
@@ -232,6 +240,28 @@ def test_what_the_hub_refuses(hub: Hub, zoo: Path, home: Path) -> None:
     assert "Cannot push to hf://owner/some.name" in said
     assert "hf auth login" in said
     assert said.count("\n") == 1
+
+
+def test_a_hub_that_does_not_end_and_links_in_the_cache(
+    hub: Hub, zoo: Path, home: Path, tmp_path: Path
+) -> None:
+    for name in ("preset.yaml", "model.safetensors"):
+        hub.revisions["main"][name] = (zoo / "trained" / name).read_bytes()
+    work = home / "presets" / ".pulling" / "hf--owner--some.name"
+    (victim := tmp_path / "victim").mkdir()
+    (victim / "model.safetensors").write_text("mine")
+    work.mkdir(parents=True)
+    (work / ".hub").symlink_to(victim)
+    hub.endless = True
+    code, said = run(hub, zoo, home, "pull", "hf://owner/some.name")
+    assert code == 1
+    assert re.fullmatch(r"Error: [^\n]* goes on after the \d+ bytes expected[^\n]*\n", said), said
+    assert sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) < 1 << 20
+    hub.endless = False
+    assert run(hub, zoo, home, "pull", "hf://owner/some.name")[0] == 0
+    assert {path.name: path.read_bytes() for path in victim.iterdir()} == {
+        "model.safetensors": b"mine"
+    }
 
 
 def test_without_its_package(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
