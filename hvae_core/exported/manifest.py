@@ -105,13 +105,13 @@ def _fault(manifest: Mapping[str, Any]) -> str:
 
 
 def _are_values(values: Any) -> bool:
-    numbers = [values.get(key) for key in ("low", "high")] if isinstance(values, dict) else []
+    if not isinstance(values, dict) or set(values) != {"dtype", "low", "high", "unit"}:
+        return False
+    low, high = values["low"], values["high"]
     return (
-        isinstance(values, dict)
-        and set(values) == {"dtype", "low", "high", "unit"}
-        and values["dtype"] in ("uint8", "uint16", "float32")
-        and all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
-        and numbers[0] < numbers[1]
+        values["dtype"] in ("uint8", "uint16", "float32")
+        and all(isinstance(n, int | float) and math.isfinite(n) for n in (low, high))
+        and bool(low < high)
         and _is_text(values["unit"])
     )
 

@@ -146,6 +146,13 @@ def test_every_other_route_of_gradio_is_refused(folder):
         assert ask(folder, method, path, b"{}")[0] == 404, (method, route)
 
 
+def test_the_documentation_lists_these_routes():
+    text = (Path(__file__).parents[4] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = text.partition("| route |")[2].partition("\n\n")[0]
+    listed = re.findall(r"`(GET|POST) ([^`]+)`", rows)
+    assert sorted(listed) == sorted((m, path.replace(":path}", "}")) for m, path in SERVED)
+
+
 @pytest.mark.parametrize("method", ["OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"])
 def test_other_methods(folder, method):
     assert ask(folder, method, JOIN, headers={"origin": f"http://{HOME}"})[0] == 404
