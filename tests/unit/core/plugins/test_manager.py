@@ -37,14 +37,14 @@ def install(tmp_path, monkeypatch):
 
 def test_a_third_party_s_component_is_found_and_loaded_only_when_asked_for(install):
     install(
-        "acme", {"flow.planar": "acme_planar"}, {"acme_planar": GOOD.format(name="planar", api=1)}
+        "acme", {"flow.radial": "acme_radial"}, {"acme_radial": GOOD.format(name="radial", api=1)}
     )
     plugins = PluginManager()
-    entry = plugins.find("flow", "planar")
+    entry = plugins.find("flow", "radial")
     assert (entry.distribution, entry.status) == ("acme", "available")
-    assert "acme_planar" not in sys.modules
-    assert plugins.get("flow", "planar").name == "planar"
-    assert plugins.find("flow", "planar").status == "loaded"
+    assert "acme_radial" not in sys.modules
+    assert plugins.get("flow", "radial").name == "radial"
+    assert plugins.find("flow", "radial").status == "loaded"
 
 
 def test_an_unknown_name_gets_the_nearest_one():
@@ -200,6 +200,6 @@ def test_conflicts_ignore_other_kinds():
 
 @pytest.mark.parametrize("builder", ["acme_nowhere:Planar", "hvae_core.errors:Planar"])
 def test_a_builder_that_is_not_there_is_named(builder):
-    spec = ComponentSpec(kind="flow", name="planar", summary="", builder=builder)
-    with pytest.raises(PluginError, match=f"flow 'planar' cannot be built.*{builder}"):
+    spec = ComponentSpec(kind="flow", name="radial", summary="", builder=builder)
+    with pytest.raises(PluginError, match=f"flow 'radial' cannot be built.*{builder}"):
         spec.build(None)
