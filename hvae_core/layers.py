@@ -19,6 +19,7 @@ __all__ = [
     "convolution",
     "density_dtype",
     "dtype_policy",
+    "factor_between",
     "pool_average",
     "resize_channels",
     "seeded",
@@ -133,18 +134,29 @@ def convolution(
     )
 
 
-def upsample_nearest(x: Tensor, factor: int) -> Tensor:
+#: by how much a size is larger than another: along both axes, or along height and along width
+Factor = int | tuple[int, int]
+
+
+def factor_between(fine: Sequence[int], coarse: Sequence[int]) -> Factor:
+    """By how much a size [height, width] is larger than one that divides it."""
+    down, across = fine[0] // coarse[0], fine[1] // coarse[1]
+    return down if down == across else (down, across)
+
+
+def upsample_nearest(x: Tensor, factor: Factor) -> Tensor:
     """[B, H, W, C] -> [B, factor H, factor W, C], each value repeated."""
     if factor == 1:
         return x
+    down, across = (factor, factor) if isinstance(factor, int) else factor
     _, height, width, channels = x.shape
     x = ops.reshape(x, (-1, height, 1, width, 1, channels))
-    x = ops.broadcast_to(x, (ops.shape(x)[0], height, factor, width, factor, channels))
-    return ops.reshape(x, (-1, height * factor, width * factor, channels))
+    x = ops.broadcast_to(x, (ops.shape(x)[0], height, down, width, across, channels))
+    return ops.reshape(x, (-1, height * down, width * across, channels))
 
 
-def pool_average(x: Tensor, factor: int) -> Tensor:
-    """[B, H, W, C] -> [B, H / factor, W / factor, C], the mean of each square."""
+def pool_average(x: Tensor, factor: Factor) -> Tensor:
+    """[B, H, W, C] -> [B, H / factor, W / factor, C], the mean of each square or rectangle."""
     if factor == 1:
         return x
     return ops.average_pool(x, factor, strides=factor, padding="valid", data_format="channels_last")

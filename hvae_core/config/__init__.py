@@ -15,11 +15,12 @@ from hvae_core.config.loading import (
     read_yaml,
     split_preset,
 )
-from hvae_core.config.model import ModelConfig, ReadoutConfig, StageConfig
+from hvae_core.config.model import ModelConfig, ReadoutConfig
 from hvae_core.config.overrides import Overrides, apply_overrides
 from hvae_core.config.per_scale import PerScale, at_scale, single
 from hvae_core.config.root import Config
 from hvae_core.config.schema import config_schema
+from hvae_core.config.stages import StageConfig
 from hvae_core.config.train import ParameterGroup, Precision, TrainConfig, check_precision
 
 __all__ = [

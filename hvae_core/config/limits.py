@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 #: pixels a side
 MAX_SIDE = 16_384
@@ -18,8 +19,26 @@ MAX_OPTION = 4_096
 MAX_LIKELIHOOD_OPTION = 65_536
 
 Side = Annotated[int, Field(gt=0, le=MAX_SIDE)]
+#: of a scale or an image: an integer, or its height and width
+Size = Annotated[
+    Side | tuple[Side, Side],
+    BeforeValidator(lambda size: check_pair(size)),
+    AfterValidator(lambda size: as_size(size)),
+]
 Channels = Annotated[int, Field(gt=0, le=MAX_CHANNELS)]
 Blocks = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
+
+
+def check_pair(size: Any) -> Any:
+    """Refuse a list that is no pair, in words that know of both forms."""
+    if isinstance(size, list | tuple) and len(size) != 2:
+        raise PydanticCustomError("size", "Input should be an integer or [height, width]")
+    return size
+
+
+def as_size(size: int | tuple[int, int]) -> int | tuple[int, int]:
+    """A square as its side, anything else as it is."""
+    return size[0] if isinstance(size, tuple) and size[0] == size[1] else size
 
 
 def check_options(kind: str, options: Any) -> None:

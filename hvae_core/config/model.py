@@ -5,7 +5,6 @@ Names, defaults and rules follow the option table in ``docs/options.md``.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from functools import cached_property
@@ -15,9 +14,10 @@ import pydantic
 from pydantic import Field, PositiveFloat
 
 from hvae_core.config.component import Attention, Block, Component, Flow
-from hvae_core.config.limits import Blocks, Channels, Side
-from hvae_core.config.per_scale import PerScale, at_scale, expand
+from hvae_core.config.limits import Blocks, Channels, Side, Size
+from hvae_core.config.per_scale import PerScale, expand
 from hvae_core.config.section import Section
+from hvae_core.config.stages import StageConfig, flow_at, kernel_size, size_label
 
 #: the elementwise activations of Keras, which this package does not import
 Activation = Literal[
@@ -46,39 +46,13 @@ class ReadoutConfig(Section):
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class StageConfig:
-    """Everything that is fixed at one scale.
-
-    ``pooling_block``: the decoder is given what enters the last encoder block, not its output.
-    ``mixing_block``: the decoder block before which the coarser stream enters.
-    """
-
-    index: int
-    resolution: int
-    width: int
-    encoder_middle_width: int
-    decoder_middle_width: int
-    latent_width: int
-    encoder_blocks: int
-    decoder_blocks: int
-    mixing_block: int
-    pooling_block: bool
-    kernel_size: int
-    learned_bias: bool
-    flow: Component | None
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """Shape [h, w, c] of each of this scale's latents."""
-        return (self.resolution, self.resolution, self.latent_width)
-
-
 class ModelConfig(Section):
     """The model. Per-scale options: one value for all scales, or a list, finest scale first."""
 
-    resolutions: list[Side] = Field(
-        default=[32, 16, 8, 4, 1], min_length=1, description="side of each scale, finest first"
+    resolutions: list[Size] = Field(
+        default=[32, 16, 8, 4, 1],
+        min_length=1,
+        description="side of each scale, or its [height, width], finest first",
     )
     patch_size: Side = Field(
         1, description="pixels a side that the stem folds into one position of the finest scale"
@@ -152,11 +126,12 @@ class ModelConfig(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        for fine, coarse in itertools.pairwise(self.resolutions):
-            if coarse >= fine or fine % coarse:
+        for fine, coarse in itertools.pairwise(self.sizes):
+            if coarse == fine or fine[0] % coarse[0] or fine[1] % coarse[1]:
                 raise ValueError(
-                    f"model.resolutions has {coarse} after {fine}; each must divide the one "
-                    "before it, finest first, such as 32, 16, 8, 4, 1"
+                    f"model.resolutions has {size_label(coarse)} after {size_label(fine)}; each "
+                    "must divide the one before it, along height and along width, finest first, "
+                    "such as 32, 16, 8, 4, 1 or [24, 16], [12, 8], 4"
                 )
         stages = self.stages
         if not any(stage.decoder_blocks for stage in stages):
@@ -166,7 +141,7 @@ class ModelConfig(Section):
         for stage in stages:
             if stage.mixing_block and stage.mixing_block >= stage.decoder_blocks:
                 raise ValueError(
-                    f"model.mixing_block is {stage.mixing_block} at scale {stage.resolution}, "
+                    f"model.mixing_block is {stage.mixing_block} at scale {stage.label}, "
                     f"which has {stage.decoder_blocks} decoder blocks; blocks count from 0"
                 )
         if getattr(self.block_with_options.options, "norm", "none") == "group":
@@ -195,14 +170,15 @@ class ModelConfig(Section):
         return self
 
     @property
-    def image_size(self) -> int:
-        """Side of an image in pixels."""
-        return self.resolutions[0] * self.patch_size
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each scale, finest first."""
+        return [(size, size) if isinstance(size, int) else size for size in self.resolutions]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Shape [H, W, C] of an image."""
-        return (self.image_size, self.image_size, self.image_channels)
+        height, width = self.sizes[0]
+        return (height * self.patch_size, width * self.patch_size, self.image_channels)
 
     @cached_property
     def block_with_options(self) -> Component:
@@ -247,10 +223,10 @@ class ModelConfig(Section):
         return tuple(
             StageConfig(
                 index=index,
-                resolution=resolution,
-                kernel_size=kernel_size(resolution, bool(self.large_kernels)),
+                size=size,
+                kernel_size=kernel_size(size, bool(self.large_kernels)),
                 # The coarsest scale has one without a latent layer too: there the stream starts.
-                learned_bias=resolution <= self.no_bias_above
+                learned_bias=max(size) <= self.no_bias_above
                 and (columns["decoder_blocks"][index] > 0 or index == count - 1),
                 pooling_block=self.pooling_block
                 and index < count - 1
@@ -258,14 +234,13 @@ class ModelConfig(Section):
                 flow=flows[index],
                 **{key: column[index] for key, column in columns.items()},
             )
-            for index, resolution in enumerate(self.resolutions)
+            for index, size in enumerate(self.sizes)
         )
 
     @property
     def outer_kernel_size(self) -> int:
         """Side of the kernels of stem and last convolution, where no patches are folded."""
-        resolution = self.resolutions[0]
-        return max(3, kernel_size(resolution, self.large_kernels is True))
+        return max(3, kernel_size(self.sizes[0], self.large_kernels is True))
 
     @property
     def latent_shapes(self) -> list[tuple[int, int, int]]:
@@ -275,23 +250,3 @@ class ModelConfig(Section):
             for stage in reversed(self.stages)
             for _ in range(stage.decoder_blocks)
         ]
-
-
-def flow_at(flow: Component | None, index: int, scales: int) -> Component | None:
-    """The flow with its options at scale ``index``, None where it is off."""
-    if flow is None or not expand(flow.scales, scales, "model.flow.scales")[index]:
-        return None
-    options = at_scale(flow.options, index, scales, "model.flow")
-    enabled = flow.spec.enabled
-    if enabled is not None and not enabled(options):
-        return None
-    return dataclasses.replace(flow, options=options)
-
-
-def kernel_size(resolution: int, large_kernels: bool) -> int:
-    """Side of the spatial kernels at a scale: 1 up to 2x2, else 3, larger from 128 if asked."""
-    if resolution <= 2:
-        return 1
-    if large_kernels and resolution >= 128:
-        return {128: 5, 256: 7, 512: 11}.get(resolution, 13)
-    return 3

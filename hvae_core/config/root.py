@@ -9,10 +9,11 @@ import pydantic
 from pydantic import Field
 
 from hvae_core.config.component import Component, Dataset, Likelihood, Regularizer
-from hvae_core.config.model import ModelConfig, StageConfig
+from hvae_core.config.model import ModelConfig
 from hvae_core.config.older_formats import FORMAT, upgraded
 from hvae_core.config.section import Section
 from hvae_core.config.sizes import check_size
+from hvae_core.config.stages import StageConfig
 from hvae_core.config.train import TrainConfig
 from hvae_core.interfaces import UINT8, ImageValues
 from hvae_core.interfaces import Likelihood as BuiltLikelihood

@@ -23,9 +23,10 @@ def check_size(model: ModelConfig) -> None:
     Raises:
         ValueError: names the options.
     """
-    if model.image_size > MAX_SIDE:
+    longest = max(model.image_shape[:2])
+    if longest > MAX_SIDE:
         raise ValueError(
-            f"model.resolutions and model.patch_size make images of {model.image_size} pixels a "
+            f"model.resolutions and model.patch_size make images of {longest} pixels a "
             f"side; at most {MAX_SIDE} are supported"
         )
     layers = sum(stage.encoder_blocks + stage.decoder_blocks for stage in model.stages)
@@ -34,7 +35,7 @@ def check_size(model: ModelConfig) -> None:
             f"model.encoder_blocks and model.decoder_blocks come to {layers} layers; at most "
             f"{MAX_LAYERS} are supported"
         )
-    values = max(stage.resolution**2 * stage.width for stage in model.stages)
+    values = max(stage.positions * stage.width for stage in model.stages)
     if values > MAX_VALUES:
         raise ValueError(
             f"model.width and model.resolutions come to {values:.2g} values an image at one scale; "
@@ -72,7 +73,7 @@ def bottleneck_parameters(model: ModelConfig, *, spatial: bool) -> int:
         prior = block(width, middle, 2 * latent, kernel)
         total += stage.decoder_blocks * (posterior + prior)
         if stage.learned_bias:
-            total += stage.resolution**2 * width
+            total += stage.positions * width
     if model.readout.kind == "latents":
         readout = model.readout
         total += readout.blocks * block(readout.width, readout.middle_width, readout.width, 3)

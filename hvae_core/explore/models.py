@@ -69,7 +69,7 @@ def presets_with_weights() -> list[str]:
 def describe(name: str, model: HierarchicalVAE) -> str:
     """A model in one line of Markdown."""
     height, width, channels = model.image_shape
-    scales = [f"{stage.resolution}x{stage.resolution}" for stage in model.config.model.stages]
+    scales = ["x".join(map(str, stage.size)) for stage in model.config.model.stages]
     summary = model.config.summary
     return (
         f"**{name}**{f': {summary}' if summary else ''}  \n"

@@ -23,7 +23,7 @@ class BlockShape:
     """What the hierarchy tells a block.
 
     Args:
-        resolution: side of the feature map.
+        resolution: the shorter side of the feature map.
         in_width: channels in.
         middle_width: channels inside the bottleneck.
         out_width: channels out.
@@ -31,6 +31,7 @@ class BlockShape:
         residual: whether the input is added to the output; needs equal widths.
         output_gain: the last convolution's initial weights are scaled by this; 0 makes them zero.
         activation: what ``keras.activations.get`` takes: the name of an activation, or a function.
+        size: height and width of the feature map; if unset, a square of ``resolution``.
     """
 
     resolution: int
@@ -41,6 +42,11 @@ class BlockShape:
     residual: bool = False
     output_gain: float = 1.0
     activation: Activation = "silu"
+    size: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        if not self.size[0]:
+            object.__setattr__(self, "size", (self.resolution, self.resolution))
 
 
 class Block(abc.ABC):
@@ -107,11 +113,12 @@ class ScaleShape:
 
     Args:
         index: its number, from the finest, from 0.
-        resolution: side of its feature maps.
+        resolution: the shorter side of its feature maps.
         width: channels of the residual stream.
         middle_width: channels inside the decoder's bottlenecks.
         kernel_size: side of the spatial kernels.
         latent_layers: how many latent layers it has.
+        size: height and width of its feature maps; if unset, a square of ``resolution``.
     """
 
     index: int
@@ -120,6 +127,17 @@ class ScaleShape:
     middle_width: int
     kernel_size: int
     latent_layers: int
+    size: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        if not self.size[0]:
+            object.__setattr__(self, "size", (self.resolution, self.resolution))
+
+    @property
+    def label(self) -> str:
+        """What names of layers call the scale: 32, or 24x16."""
+        height, width = self.size
+        return str(height) if height == width else f"{height}x{width}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,6 +33,6 @@ def check_image_shape(
     wanted = ", ".join(["B"] * batch + [str(size) for size in expected])
     raise kind(
         f"{subject} shape {list(shape)}; the model needs images [{wanted}].",
-        "model.resolutions[0] times model.patch_size must be the side and model.image_channels "
+        "model.resolutions[0] times model.patch_size must be the size and model.image_channels "
         "the channels; or set the data set's size options.",
     )

@@ -11,7 +11,7 @@ from keras import ops
 from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig, StageConfig
 from hvae_core.interfaces import Attention, LatentOutput, LayerPosterior, Tensor
-from hvae_core.layers import upsample_nearest
+from hvae_core.layers import factor_between, upsample_nearest
 from hvae_core.model.encoder import Transition
 from hvae_core.model.latent import LatentLayer
 from hvae_core.prob.noise import Noise
@@ -93,7 +93,7 @@ class Decoder(keras.layers.Layer):
         for stage in self.stages:
             if self.layers_by_stage:
                 self.transitions.append(
-                    Transition(stage.width, config, name=f"transitions-{stage.resolution}")
+                    Transition(stage.width, config, name=f"transitions-{stage.label}")
                 )
             layers = []
             for _ in range(stage.decoder_blocks):
@@ -104,28 +104,29 @@ class Decoder(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
-        self.biases: dict[int, keras.Variable] = {}
+        self.biases: dict[str, keras.Variable] = {}
         for index, stage in enumerate(self.stages):
-            side = stage.resolution
             if stage.learned_bias and not (index == 0 and self.top == "zeros"):
-                self.biases[side] = self.add_weight(
-                    shape=(1, side, side, stage.width), initializer="zeros", name=f"bias-{side}"
+                self.biases[stage.label] = self.add_weight(
+                    shape=(1, *stage.size, stage.width),
+                    initializer="zeros",
+                    name=f"bias-{stage.label}",
                 )
             if index:
                 coarser = self.stages[index - 1]
-                self.transitions[index - 1].build((None, side, side, coarser.width))
+                self.transitions[index - 1].build((None, *stage.size, coarser.width))
             for layer in self.layers_by_stage[index]:
                 layer.build()
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The last scale's stream [B, H, W, width], for Keras's summary."""
         last = self.stages[-1]
-        return (None, last.resolution, last.resolution, last.width)
+        return (None, *last.size, last.width)
 
     def _start(self, stage: StageConfig, rows: Tensor) -> Tensor:
         """The stream of a scale before anything has entered it."""
-        shape = (rows, stage.resolution, stage.resolution, stage.width)
-        bias = self.biases.get(stage.resolution)
+        shape = (rows, *stage.size, stage.width)
+        bias = self.biases.get(stage.label)
         if bias is None:
             return ops.zeros(shape, dtype=self.compute_dtype)
         return ops.broadcast_to(ops.cast(bias, self.compute_dtype), shape)
@@ -135,10 +136,10 @@ class Decoder(keras.layers.Layer):
         stage = self.stages[index]
         # Projecting before upsampling is the same and cheaper.
         coarser = self.transitions[index - 1](coarser)
-        coarser = upsample_nearest(coarser, stage.resolution // coarser.shape[1])
+        coarser = upsample_nearest(coarser, factor_between(stage.size, coarser.shape[1:3]))
         if x is not None:
             return x + coarser
-        bias = self.biases.get(stage.resolution)
+        bias = self.biases.get(stage.label)
         return coarser if bias is None else coarser + ops.cast(bias, coarser.dtype)
 
     def _descend(

@@ -9,7 +9,7 @@ import keras
 from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Tensor
-from hvae_core.layers import convolution, pool_average, resize_channels
+from hvae_core.layers import convolution, factor_between, pool_average, resize_channels
 from hvae_core.model.shapes import activation, block_shape, build_block
 
 
@@ -68,7 +68,7 @@ class Encoder(keras.layers.Layer):
         for stage in self.stages:
             if stage.index:
                 self.transitions.append(
-                    Transition(stage.width, config, name=f"transitions-{stage.resolution}")
+                    Transition(stage.width, config, name=f"transitions-{stage.label}")
                 )
             shape = block_shape(
                 config,
@@ -90,13 +90,13 @@ class Encoder(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> list[tuple[int | None, ...]]:
         """The features' shapes, finest scale first, for Keras's summary."""
-        return [(None, stage.resolution, stage.resolution, stage.width) for stage in self.stages]
+        return [(None, *stage.size, stage.width) for stage in self.stages]
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
         self.stem.build((None, *self.image_shape))
         for stage in self.stages:
-            shape = (None, stage.resolution, stage.resolution, stage.width)
+            shape = (None, *stage.size, stage.width)
             if stage.index:
                 finer = self.stages[stage.index - 1]
                 self.transitions[stage.index - 1].build((*shape[:3], finer.width))
@@ -113,8 +113,7 @@ class Encoder(keras.layers.Layer):
         features: list[Tensor] = []
         for stage in self.stages:
             if stage.index:
-                finer = self.stages[stage.index - 1]
-                factor = finer.resolution // stage.resolution
+                factor = factor_between(self.stages[stage.index - 1].size, stage.size)
                 # Pooling and projecting commute; pooled first, the projection is cheaper. The
                 # activation that follows the projection does not commute.
                 if self.pools_first:

@@ -70,7 +70,7 @@ class LatentLayer(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
         stage = self.stage
-        shape = (None, stage.resolution, stage.resolution, stage.width)
+        shape = (None, *stage.size, stage.width)
         self.posterior.build((*shape[:3], 2 * stage.width))
         self.prior.build(shape)
         if self.flow is not None and not self.flow.built:

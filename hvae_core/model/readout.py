@@ -11,7 +11,13 @@ from keras import ops
 from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Tensor
-from hvae_core.layers import convolution, density_dtype, unpatch, upsample_nearest
+from hvae_core.layers import (
+    convolution,
+    density_dtype,
+    factor_between,
+    unpatch,
+    upsample_nearest,
+)
 from hvae_core.model.shapes import activation, block_shape, build_block
 
 
@@ -46,11 +52,11 @@ class LatentReadout(keras.layers.Layer):
         self.width = options.width
         self.depth = len(config.latent_shapes)
         self.projections = {
-            stage.resolution: convolution(
+            stage.label: convolution(
                 options.width,
                 1,
                 gain=stage.decoder_blocks**0.5,
-                name=f"projections-{stage.resolution}",
+                name=f"projections-{stage.label}",
             )
             for stage in self.stages
             if stage.decoder_blocks
@@ -83,41 +89,37 @@ class LatentReadout(keras.layers.Layer):
         for stage in self.stages:
             if stage.decoder_blocks:
                 height, width, channels = stage.latent_shape
-                self.projections[stage.resolution].build(
+                self.projections[stage.label].build(
                     (None, height, width, channels * stage.decoder_blocks)
                 )
-        side = self.stages[0].resolution
-        shape = (None, side, side, self.width)
+        shape = (None, *self.stages[0].size, self.width)
         for layer in (self.mix, *self.blocks, self.out):
             layer.build(shape)
 
-    def _upsample(self, x: Tensor, factor: int) -> Tensor:
-        if self.upsampling == "nearest" or factor == 1:
-            return upsample_nearest(x, factor)
-        side = x.shape[1] * factor
-        return ops.image.resize(
-            x, (side, side), interpolation="bilinear", data_format="channels_last"
-        )
+    def _upsample(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        if self.upsampling == "nearest" or tuple(x.shape[1:3]) == size:
+            return upsample_nearest(x, factor_between(size, x.shape[1:3]))
+        return ops.image.resize(x, size, interpolation="bilinear", data_format="channels_last")
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """[B, H, W, P], for Keras's summary."""
-        return parameters_shape(self.stages[0].resolution, self.patch, self.out)
+        return parameters_shape(self.stages[0].size, self.patch, self.out)
 
     def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
         """Latents, coarsest first, -> parameters [B, H, W, P] in float32."""
         total, index = None, 0
-        finest = self.stages[0].resolution
+        finest = self.stages[0].size
         for stage in reversed(self.stages):
-            side = finest if self.upsampling == "bilinear" else stage.resolution
+            size = finest if self.upsampling == "bilinear" else stage.size
             if total is not None:
-                total = self._upsample(total, side // total.shape[1])
+                total = self._upsample(total, size)
             if stage.decoder_blocks:
                 group = list(latents[index : index + stage.decoder_blocks])
                 index += stage.decoder_blocks
-                projected = self.projections[stage.resolution](
+                projected = self.projections[stage.label](
                     ops.concatenate(group, axis=-1) if len(group) > 1 else group[0]
                 )
-                projected = self._upsample(projected, side // stage.resolution)
+                projected = self._upsample(projected, size)
                 total = projected if total is None else total + projected
         h = self.activate(self.mix(total * self.depth**-0.5))
         for block in self.blocks:
@@ -146,7 +148,7 @@ class FeatureReadout(keras.layers.Layer):
         super().__init__(name=name)
         self.patch = config.patch_size
         self.width = config.stages[0].width
-        self.side = config.stages[0].resolution
+        self.size = config.stages[0].size
         # In full precision: a bfloat16 mean near 1 is only good to half a grey level.
         self.out = convolution(parameters * self.patch**2, 1, dtype=density_dtype(), name="out")
 
@@ -154,20 +156,20 @@ class FeatureReadout(keras.layers.Layer):
         """Create the weights."""
         self.gain = self.add_weight(shape=(self.width,), initializer="ones", name="gain")
         self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
-        self.out.build((None, self.side, self.side, self.width))
+        self.out.build((None, *self.size, self.width))
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """[B, H, W, P], for Keras's summary."""
-        return parameters_shape(self.side, self.patch, self.out)
+        return parameters_shape(self.size, self.patch, self.out)
 
     def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
         """The decoder's features ``x`` [B, H, W, width] -> parameters [B, H, W, P] in float32."""
         return ops.cast(unpatch(self.out(x * self.gain + self.bias), self.patch), "float32")
 
 
-def parameters_shape(side: int, patch: int, out: Any) -> tuple[int | None, ...]:
+def parameters_shape(size: tuple[int, int], patch: int, out: Any) -> tuple[int | None, ...]:
     """Shape [B, H, W, P] of what the convolution ``out`` gives, unpatched."""
-    return (None, side * patch, side * patch, out.filters // patch**2)
+    return (None, size[0] * patch, size[1] * patch, out.filters // patch**2)
 
 
 #: by `model.readout.kind`

@@ -30,6 +30,7 @@ def block_shape(
     """What a block at ``stage`` is told; ``changes`` override fields of `BlockShape`."""
     values: dict[str, object] = {
         "resolution": stage.resolution,
+        "size": stage.size,
         "in_width": stage.width,
         "middle_width": middle_width,
         "out_width": out_width,
@@ -54,6 +55,7 @@ def hierarchy_shape(config: ModelConfig) -> HierarchyShape:
             middle_width=stage.decoder_middle_width,
             kernel_size=stage.kernel_size,
             latent_layers=stage.decoder_blocks,
+            size=stage.size,
         )
         for stage in config.stages
     )

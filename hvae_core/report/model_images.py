@@ -85,7 +85,7 @@ def scale_ends(facts: RunFacts) -> list[tuple[int, str]]:
     for stage in reversed(facts.config.model.stages):
         count += stage.decoder_blocks
         if stage.decoder_blocks:
-            ends.append((count, f"{stage.resolution}x{stage.resolution}"))
+            ends.append((count, "x".join(map(str, stage.size))))
     return ends
 
 

@@ -47,7 +47,7 @@ def estimate_memory(
     width = 2 if train.precision == "mixed_bfloat16" else 4
     values = exact = 0
     for stage in model.stages:
-        positions = stage.resolution**2
+        positions = stage.positions
         encoder = stage.encoder_blocks * _block(stage.width, stage.encoder_middle_width)
         prior = _block(stage.width, stage.decoder_middle_width)
         posterior = _block(2 * stage.width, stage.decoder_middle_width)
@@ -56,7 +56,7 @@ def estimate_memory(
         exact += positions * stage.decoder_blocks * _LATENT * stage.latent_width
     readout = model.readout
     if readout.kind == "latents":
-        positions = model.resolutions[0] ** 2
+        positions = model.stages[0].positions
         values += positions * readout.blocks * _block(readout.width, readout.middle_width)
     height, breadth, _ = model.image_shape
     exact += height * breadth * _LIKELIHOOD * likelihood_parameters

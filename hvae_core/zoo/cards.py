@@ -141,12 +141,12 @@ def _architecture(config: Config, parameters: Any) -> str:
 
 def _stage_row(stage: StageConfig) -> list[Any]:
     return [
-        f"{stage.resolution}x{stage.resolution}",
+        "x".join(map(str, stage.size)),
         stage.width,
         f"{stage.encoder_middle_width}, {stage.decoder_middle_width}",
         stage.encoder_blocks,
         stage.decoder_blocks,
-        f"{stage.resolution}x{stage.resolution}x{stage.latent_width}",
+        "x".join(map(str, stage.latent_shape)),
     ]
 
 

@@ -43,7 +43,7 @@ def imported(folder: Path, from_zeros: bool = False):
     model = HierarchicalVAE(found.config)
     assign(model, found.arrays)
     if from_zeros:
-        start = model.decoder.biases[1]
+        start = model.decoder.biases["1"]
         start.assign(np.zeros(start.shape, np.float32))
     name = "recorded" if (folder / "recorded.safetensors").is_file() else "io"
     return model, read_tensors(folder / f"{name}.safetensors")

@@ -57,6 +57,7 @@ class Reader(keras.layers.Layer):
         if sources > 1:
             shape = BlockShape(
                 resolution=scale.resolution,
+                size=scale.size,
                 in_width=scale.width,
                 middle_width=scale.middle_width,
                 out_width=config.queries * config.query_width,
@@ -70,28 +71,27 @@ class Reader(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
-        side, width = self.scale.resolution, self.scale.width
+        size, width = self.scale.size, self.scale.width
         if self.query is not None:
-            self.query.build((None, side, side, width))
+            self.query.build((None, *size, width))
         if self.merge is not None:
-            self.merge.build((None, side, side, self.queries * width))
-        self.norm.build((None, side, side, width))
+            self.merge.build((None, *size, self.queries * width))
+        self.norm.build((None, *size, width))
         self.gate = self.add_weight(shape=(), initializer="zeros", name="gate")
 
     def weights_over(self, x: Tensor, sources: Sources) -> Tensor:
         """The attention weights [B, H, W, Q, n] of the stream ``x`` [B, H, W, C], float32."""
         if self.query is None:
             return ops.ones_like(x[..., :1, None], dtype="float32")
-        side = self.scale.resolution
-        query = ops.reshape(self.query(x), (-1, side, side, self.queries, self.query_width))
+        shape = (-1, *self.scale.size, self.queries, self.query_width)
+        query = ops.reshape(self.query(x), shape)
         return attention_weights(query, sources)
 
     def read(self, y: Tensor, x: Tensor, sources: Sources) -> Tensor:
         """``y`` [B, H, W, C] with what the query from ``x`` [B, H, W, C] finds."""
         weights = ops.cast(self.weights_over(x, sources), self.compute_dtype)
         found = weighted_sum(weights, sources)
-        side = self.scale.resolution
-        found = ops.reshape(found, (-1, side, side, found.shape[3] * self.scale.width))
+        found = ops.reshape(found, (-1, *self.scale.size, found.shape[3] * self.scale.width))
         if self.merge is not None:
             found = self.merge(found)
         found = found + ops.gelu(self.norm(found), approximate=False)
@@ -144,7 +144,7 @@ class Davi(Attention, keras.layers.Layer):
             for layer in range(self.depth - 1 if self.depth > 2 else 0)
         ]
         self.scale_keys = [
-            convolution(width, 1, name=f"scales-{scale.resolution}-key")
+            convolution(width, 1, name=f"scales-{scale.label}-key")
             for scale in self.scales[: self.read if self.read > 1 else 0]
         ]
         self.places = places
@@ -154,15 +154,15 @@ class Davi(Attention, keras.layers.Layer):
         for reader in (*self.priors.values(), *self.posteriors.values()):
             reader.build()
         for key, scale in zip(self.layer_keys, self.places, strict=False):
-            key.build((None, scale.resolution, scale.resolution, scale.width))
+            key.build((None, *scale.size, scale.width))
         for key, scale in zip(self.scale_keys, self.scales, strict=False):
-            key.build((None, scale.resolution, scale.resolution, scale.width))
+            key.build((None, *scale.size, scale.width))
         self.built = True
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The stream at the last latent layer [B, H, W, width], for Keras's summary."""
         last = self.places[-1]
-        return (None, last.resolution, last.resolution, last.width)
+        return (None, *last.size, last.width)
 
     def _key(self, keys: Sequence[keras.layers.Layer], place: int, value: Tensor) -> Tensor | None:
         return keys[place](self.activate(value)) if keys else None
@@ -175,7 +175,7 @@ class Davi(Attention, keras.layers.Layer):
         encoder: list[Stack | None] = []
         for scale in self.scales[: self.read + 1]:
             if stack is not None:
-                stack = pool(stack, self.scales[scale.index - 1].resolution // scale.resolution)
+                stack = pool(stack, scale.size)
             encoder.append(stack)
             if scale.index < self.read:
                 value = features[scale.index]

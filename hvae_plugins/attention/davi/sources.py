@@ -12,7 +12,7 @@ from typing import NamedTuple
 from keras import ops
 
 from hvae_core.interfaces import Tensor
-from hvae_core.layers import pool_average
+from hvae_core.layers import factor_between, pool_average
 
 
 class Stack(NamedTuple):
@@ -47,15 +47,17 @@ class Sources(NamedTuple):
         return Sources((*self.stacks, Stack(keys, ops.stack(self.values, axis=3))))
 
 
-def pool(stack: Stack, factor: int) -> Stack:
-    """The sources of a finer scale at a coarser one: the mean of each square."""
+def pool(stack: Stack, size: tuple[int, int]) -> Stack:
+    """The sources of a finer scale at a coarser one's size: the mean of each rectangle."""
     pooled = []
     for tensor in stack:
         if tensor is not None:
             _, height, width, count, channels = tensor.shape
             flat = ops.reshape(tensor, (-1, height, width, count * channels))
-            shape = (-1, height // factor, width // factor, count, channels)
-            tensor = ops.reshape(pool_average(flat, factor), shape)
+            tensor = ops.reshape(
+                pool_average(flat, factor_between((height, width), size)),
+                (-1, *size, count, channels),
+            )
         pooled.append(tensor)
     return Stack(*pooled)
 
@@ -70,24 +72,30 @@ def append(stack: Stack | None, key: Tensor, value: Tensor) -> Stack:
     return Stack(keys, ops.concatenate([stack.values, value], axis=3))
 
 
-def gather(x: Tensor, factor: int) -> Tensor:
-    """[B, f h, f w, Q, c] -> [B, h, w, f f Q, c]: the pixels that share a source's pixel."""
+def gather(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """[B, f h, g w, Q, c] -> [B, h, w, f g Q, c]: the pixels that share a source's pixel.
+
+    Args:
+        x: at each pixel.
+        size: h and w.
+    """
     _, height, width, count, channels = x.shape
-    small = (height // factor, width // factor)
-    if factor > 1:
-        x = ops.reshape(x, (-1, small[0], factor, small[1], factor, count * channels))
+    down, across = height // size[0], width // size[1]
+    if down * across > 1:
+        x = ops.reshape(x, (-1, size[0], down, size[1], across, count * channels))
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(x, (-1, *small, factor * factor * count, channels))
+    return ops.reshape(x, (-1, *size, down * across * count, channels))
 
 
-def scatter(x: Tensor, factor: int) -> Tensor:
-    """The inverse of `gather`: [B, h, w, f f Q, c] -> [B, f h, f w, Q, c]."""
+def scatter(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """The inverse of `gather`, to ``size``: [B, h, w, f g Q, c] -> [B, f h, g w, Q, c]."""
     _, height, width, count, channels = x.shape
-    count //= factor * factor
-    if factor > 1:
-        x = ops.reshape(x, (-1, height, width, factor, factor, count * channels))
+    down, across = size[0] // height, size[1] // width
+    count //= down * across
+    if down * across > 1:
+        x = ops.reshape(x, (-1, height, width, down, across, count * channels))
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(x, (-1, height * factor, width * factor, count, channels))
+    return ops.reshape(x, (-1, *size, count, channels))
 
 
 def attention_weights(query: Tensor, sources: Sources) -> Tensor:
@@ -102,9 +110,9 @@ def attention_weights(query: Tensor, sources: Sources) -> Tensor:
     """
     found = []
     for stack in sources.stacks:
-        factor = query.shape[1] // stack.keys.shape[1]
-        scores = ops.matmul(gather(query, factor), ops.swapaxes(stack.keys, -1, -2))
-        found.append(scatter(scores, factor))
+        gathered = gather(query, tuple(stack.keys.shape[1:3]))
+        scores = ops.matmul(gathered, ops.swapaxes(stack.keys, -1, -2))
+        found.append(scatter(scores, tuple(query.shape[1:3])))
     if sources.keys:
         # Products and sums, one source after the other: no stack is made anew in each layer.
         own = [ops.sum(query * key[:, :, :, None], axis=-1) for key in sources.keys]
@@ -117,9 +125,9 @@ def weighted_sum(weights: Tensor, sources: Sources) -> Tensor:
     """``sum_j w_j v_j``: weights [B, H, W, Q, n], as `attention_weights`, -> [B, H, W, Q, C]."""
     total, start = None, 0
     for stack in sources.stacks:
-        factor, count = weights.shape[1] // stack.values.shape[1], stack.values.shape[3]
-        part = gather(weights[..., start : start + count], factor)
-        term = scatter(ops.matmul(part, stack.values), factor)
+        count = stack.values.shape[3]
+        part = gather(weights[..., start : start + count], tuple(stack.values.shape[1:3]))
+        term = scatter(ops.matmul(part, stack.values), tuple(weights.shape[1:3]))
         total = term if total is None else total + term
         start += count
     for place, value in enumerate(sources.values, start):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 from keras import ops
 
@@ -160,7 +162,7 @@ class ConvSylvester(Flow, keras.layers.Layer):
                     "Give an even latent_width, or split_first: false at this scale.",
                 )
             channels //= 2
-        count = count_levels(height, single(config.levels, "levels"))
+        count = count_levels(math.gcd(height, width), single(config.levels, "levels"))
         self.stack: list[Level] = []
         for index in range(count):
             splits = 0 < index < count - 1

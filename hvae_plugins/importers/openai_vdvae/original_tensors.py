@@ -59,6 +59,11 @@ def require_original(config: Config) -> None:
             raise ConfigError(
                 f"model.{key} is {actual}; the original VDVAE's checkpoints have {value}."
             )
+    if any(height != width for height, width in model.sizes):
+        raise ConfigError(
+            f"model.resolutions is {model.resolutions}; the original VDVAE's checkpoints have "
+            "square ones."
+        )
     for section, component, name in (
         ("model.block", model.block, "bottleneck"),
         ("likelihood", config.likelihood, "logistic-mixture"),

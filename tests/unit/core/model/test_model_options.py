@@ -260,7 +260,7 @@ def test_latents_are_upsampled_by_repetition_or_bilinearly(make_model):
     steps = {}
     for kind in ("nearest", "bilinear"):
         model = make_model(model={"readout": {**readout, "upsampling": kind}})
-        y = ops.convert_to_numpy(model.readout._upsample(ops.convert_to_tensor(x), 2))
+        y = ops.convert_to_numpy(model.readout._upsample(ops.convert_to_tensor(x), (8, 8)))
         steps[kind] = np.diff(y[0, 4, 1:7, 0])
     np.testing.assert_allclose(steps["nearest"], [1, 0, 1, 0, 1])
     np.testing.assert_allclose(steps["bilinear"], 0.5, atol=1e-6)
@@ -338,8 +338,9 @@ def test_the_readout_s_last_convolution_reads_the_blocks_or_their_activation(mak
         model.out.call = lambda x, seen=seen, call=call: seen.append(x) or call(x)
         model(latents)
         total = sum(
-            ops.repeat(ops.repeat(model.projections[side](ops.concatenate(z, -1)), 8 // side, 1),
-                       8 // side, 2)
+            ops.repeat(
+                ops.repeat(model.projections[str(side)](ops.concatenate(z, -1)), 8 // side, 1),
+                8 // side, 2)
             for side, z in ((1, latents[:1]), (4, latents[1:2]), (8, latents[2:]))
         )  # fmt: skip
         h = keras.activations.silu(model.mix(total * len(latents) ** -0.5))
@@ -366,7 +367,7 @@ def test_bilinear_upsampling_is_direct_or_in_steps(make_model):
     for kind, expected in (("bilinear", direct), ("bilinear-steps", steps)):
         readout = {"width": 1, "middle_width": 1, "blocks": 0, "upsampling": kind}
         model = make_model(False, model={**shapes, "readout": readout}).readout
-        model.projections[4].kernel.assign(np.ones((1, 1, 1, 1), np.float32))
+        model.projections["4"].kernel.assign(np.ones((1, 1, 1, 1), np.float32))
         model.mix.kernel.assign(np.ones((1, 1, 1, 1), np.float32))
         seen = []
         model.activate = lambda x, seen=seen: seen.append(x) or x
