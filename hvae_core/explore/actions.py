@@ -117,8 +117,9 @@ def edit(
         image: [H, W, C] in native values.
         kept: the layers, from 0 on, whose latents are the image's.
         other: an image whose latents the other layers have; None: they come from the prior.
-        move: a layer, a channel of it, and by how many of the prior's standard deviations its
-            latent is moved, at every place; nothing in a layer that comes from the prior.
+        move: a layer, a channel of it, both from 0 on, and by how many of the prior's standard
+            deviations its latent is moved, at every place; nothing in a layer that comes from the
+            prior.
         temperature: factor of the prior's standard deviations, for what comes from it.
         seed: of the noise.
 
@@ -140,8 +141,8 @@ def edit(
             channel = check_count(move[1], "The channel", 0)
             if channel >= latent.shape[-1]:
                 raise BadInputError(
-                    f"Layer {place + 1} has {latent.shape[-1]} channels, from 0 on, "
-                    f"not one of number {channel}."
+                    f"Layer {place + 1} has {latent.shape[-1]} channels; "
+                    f"there is none of number {channel + 1}."
                 )
             deviation = np.exp(source.prior_log_std[place][..., channel])
             latent[..., channel] += move[2] * deviation

@@ -11,10 +11,11 @@ from hvae_core.explore.tabs import (
     edit_tab,
     interpolate_tab,
     layer_choices,
+    most_channels,
     reconstruct_tab,
     sample_tab,
 )
-from hvae_core.explore.widgets import on
+from hvae_core.explore.widgets import WIDTH, on
 
 #: visitors' requests that may wait at once
 QUEUE = 64
@@ -56,20 +57,22 @@ def build_page(models: Models) -> gr.Blocks:
     """
     first = models.load(models.names[0])
     with Page(analytics_enabled=False, title="hvae explore", delete_cache=(600, 3600)) as page:
-        with gr.Row(equal_height=True):
-            name = gr.Dropdown(models.names, value=models.names[0], label="Model", scale=1)
-            about = gr.Markdown(describe(models.names[0], first))
+        with gr.Row():
+            with gr.Column(min_width=WIDTH):
+                name = gr.Dropdown(models.names, value=models.names[0], label="Model")
+            with gr.Column(min_width=WIDTH):
+                about = gr.Markdown(describe(models.names[0], first))
         with gr.Tabs():
             with gr.Tab("Sample"):
                 sample_tab(models, name, page)
             with gr.Tab("Reconstruct"):
                 latents = reconstruct_tab(models, name, len(first.latent_shapes))
             with gr.Tab("Edit"):
-                kept, moved = edit_tab(models, name, first)
+                by_layer = edit_tab(models, name, first)
             with gr.Tab("Interpolate"):
                 interpolate_tab(models, name)
 
-        def choose(chosen: str) -> tuple[str, Any, Any, Any]:
+        def choose(chosen: str) -> tuple[Any, ...]:
             model = models.load(chosen)
             layers = len(model.latent_shapes)
             return (
@@ -77,8 +80,9 @@ def build_page(models: Models) -> gr.Blocks:
                 gr.Slider(maximum=layers, value=layers),
                 gr.CheckboxGroup(layer_choices(model), value=list(range(layers))),
                 gr.Slider(maximum=layers, value=1),
+                gr.Slider(maximum=most_channels(model), value=1),
             )
 
-        on(name.change, choose, [name], [about, latents, kept, moved])
+        on(name.change, choose, [name], [about, latents, *by_layer])
     page.queue(max_size=QUEUE)
     return page

@@ -13,6 +13,7 @@ from hvae_core.explore import actions
 from hvae_core.explore.models import Models
 from hvae_core.explore.uploads import read_upload
 from hvae_core.explore.widgets import (
+    WIDTH,
     on,
     picture_field,
     rgb,
@@ -33,7 +34,7 @@ COLOURS = {"the image": "#2563eb", "the prior": "#c7cdd6"}
 def sample_tab(models: Models, name: gr.Dropdown, page: gr.Blocks) -> None:
     """Draw images from the prior: at once, with another model, and on demand."""
     with gr.Row():
-        with gr.Column(scale=1, min_width=260):
+        with gr.Column(scale=1, min_width=WIDTH):
             count = gr.Slider(1, actions.MAX_SAMPLES, value=16, step=1, label="Images")
             temperature = temperature_field()
             seed = seed_field()
@@ -52,7 +53,7 @@ def sample_tab(models: Models, name: gr.Dropdown, page: gr.Blocks) -> None:
 def reconstruct_tab(models: Models, name: gr.Dropdown, layers: int) -> gr.Slider:
     """Draw an uploaded image again; gives the slider of the latents kept."""
     with gr.Row():
-        with gr.Column(scale=1, min_width=260):
+        with gr.Column(scale=1, min_width=WIDTH):
             upload = upload_field("Image")
             draw = gr.Button("Let the model draw one", size="sm")
             latents = gr.Slider(
@@ -109,28 +110,34 @@ def layer_choices(model: HierarchicalVAE) -> list[tuple[str, int]]:
     ]
 
 
+def most_channels(model: HierarchicalVAE) -> int:
+    """Channels of the widest latent layer."""
+    return max(channels for _, _, channels in model.latent_shapes)
+
+
 def edit_tab(
     models: Models, name: gr.Dropdown, first: HierarchicalVAE
-) -> tuple[gr.CheckboxGroup, gr.Slider]:
-    """Decode chosen layers of an image; gives what has the number of layers in it."""
+) -> tuple[gr.CheckboxGroup, gr.Slider, gr.Slider]:
+    """Decode chosen layers of an image; gives what depends on the model's layers and channels."""
     layers = len(first.latent_shapes)
     with gr.Row():
-        with gr.Column(scale=1, min_width=260):
+        with gr.Column(min_width=WIDTH):
             upload = upload_field("Image")
             draw = gr.Button("Let the model draw one", size="sm")
-            kept = gr.CheckboxGroup(
-                layer_choices(first), value=list(range(layers)), label="Layers of this image",
-                info="Coarsest first. The others come from the image below, or else the prior.",
-            )  # fmt: skip
             other = upload_field("Another image, if you like")
             draw_other = gr.Button("Let the model draw one", size="sm")
-        with gr.Column(scale=1, min_width=260):
+        with gr.Column(min_width=WIDTH):
+            kept = gr.CheckboxGroup(
+                layer_choices(first), value=list(range(layers)), label="Layers of the image",
+                info="Coarsest first. The rest come from the other image, or else the prior.",
+            )  # fmt: skip
             layer = gr.Slider(1, layers, value=1, step=1, label="Layer to move")
-            channel = gr.Number(0, label="Channel of it", precision=0, minimum=0)
+            channel = gr.Slider(1, most_channels(first), value=1, step=1, label="Channel of it")
             shift = gr.Slider(
                 -4, 4, value=0, step=0.25, label="Move",
                 info="In the prior's standard deviations, at every place.",
             )  # fmt: skip
+        with gr.Column(min_width=WIDTH):
             temperature = temperature_field()
             seed = seed_field()
             button = gr.Button("Decode", variant="primary")
@@ -138,12 +145,12 @@ def edit_tab(
 
     def decode(
         name: str, path: str | None, kept: list[int], other: str | None, layer: float,
-        channel: float | None, shift: float, temperature: float, seed: float,
+        channel: float, shift: float, temperature: float, seed: float,
     ) -> np.ndarray:  # fmt: skip
         model = models.load(name)
         image = _uploaded(model, path, "an image", seed).pixels
         second = None if other is None else _uploaded(model, other, "another image", seed).pixels
-        move = (int(layer) - 1, whole(channel), float(shift)) if shift else None
+        move = (int(layer) - 1, int(channel) - 1, float(shift)) if shift else None
         drawn = actions.edit(model, image, kept, second, move, temperature, whole(seed))
         return rgb(actions.enlarged(drawn, values=model.image_values))
 
@@ -151,7 +158,7 @@ def edit_tab(
     on(draw_other.click, drawer(models, 1), [name, seed], [other])
     fields = [name, upload, kept, other, layer, channel, shift, temperature, seed]
     on(button.click, decode, fields, [picture])
-    return kept, layer
+    return kept, layer, channel
 
 
 def interpolate_tab(models: Models, name: gr.Dropdown) -> None:

@@ -14,6 +14,9 @@ import numpy as np
 from hvae_core.errors import HvaeError
 from hvae_core.explore.uploads import own_file
 
+#: least width of a column in pixels: on a telephone there is one, on a wide window up to three
+WIDTH = 260
+
 
 def shown(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` with its errors as a message on the page, not as a traceback."""

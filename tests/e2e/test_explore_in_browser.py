@@ -101,6 +101,18 @@ def test_a_visit(page, address, tmp_path):
     page.get_by_role("button", name="Interpolate", exact=True).click()
     picture(page, "From the first to the second")
 
+    # of an image that the model drew, the layers that are kept are decoded
+    page.get_by_role("tab", name="Edit").click()
+    page.get_by_role("button", name="Decode", exact=True).click()
+    page.get_by_text("Upload an image first. Or let the model draw one.").wait_for()
+    draw = page.get_by_role("button", name="Let the model draw one")
+    next(button for button in draw.all() if button.is_visible()).click()
+    page.locator(".upload img:visible").wait_for()
+    page.get_by_label("2 (4x4)").uncheck()
+    page.get_by_label("number input for Move").fill("2")
+    page.get_by_role("button", name="Decode", exact=True).click()
+    picture(page, "Decoded")
+
     # another preset takes its place
     page.get_by_label("Model").first.click()
     page.get_by_role("option", name="cifar10-vdvae-small").click()

@@ -71,7 +71,7 @@ def test_edits_keep_exchange_and_move_latents(model, image):
     np.testing.assert_array_equal(exchanged, model.reconstruct(other[None], seed=4)[0])
     moved = actions.edit(model, image, range(4), move=(3, 1, 4.0), seed=4)
     assert (moved != whole[0]).any()
-    with pytest.raises(BadInputError, match="Layer 4 has 2 channels, from 0 on, not one of num"):
+    with pytest.raises(BadInputError, match="Layer 4 has 2 channels; there is none of number"):
         actions.edit(model, image, range(4), move=(3, 2, 1.0))
     with pytest.raises(BadInputError, match="the layers 1 to 4"):
         actions.edit(model, image, [7])
