@@ -172,7 +172,10 @@ def _check_options(kind: str, name: str, config: Mapping[str, Any]) -> None:
     try:
         component = create_component(kind, {**config, "name": name})
     except ConfigError as error:
-        message, hint = error.message.removeprefix(f"{kind}."), error.hint
+        # The options are given by themselves, not in a section of a file.
+        message, hint = (
+            re.sub(rf"(^|'){kind}\.", r"\1", text) for text in (error.message, error.hint)
+        )
         if not hint and message.endswith("is missing."):
             hint = "Give what it needs as --options '{KEY: VALUE}'; what there is says: "
             hint += f"hvae plugins show {kind}.{name}"

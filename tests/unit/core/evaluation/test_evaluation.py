@@ -164,3 +164,8 @@ def test_the_importance_weighted_figure_does_not_depend_on_the_batches(model, im
     assert one["importance_weighted"] == pytest.approx(two["importance_weighted"], rel=1e-5)
     alone = log_likelihood(model, images[2:], 3, first=2)
     np.testing.assert_allclose(alone, log_likelihood(model, images, 3)[2:], rtol=1e-5)
+
+
+def test_keras_s_evaluate_of_a_model_that_is_not_compiled_is_told(model, images):
+    with pytest.raises(BadInputError, match=r"not compiled.*hvae\.evaluate\(model, dataset=x\)"):
+        model.evaluate(images)

@@ -58,8 +58,10 @@ def test_of_options_that_are_needed_the_first_that_is_missing_is_named(name):
 
 
 def test_options_that_are_wrong_and_files_that_are_not_there_are_a_sentence(tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match=r"flow\.sylvester: Unknown key 'flow\.layers'"):
+    with pytest.raises(ConfigError, match=r"flow\.sylvester: Unknown key 'layers'"):
         check_component("flow", "sylvester", [{"layers": 3}])
+    with pytest.raises(ConfigError, match=r"Unknown key 'file'\. Did you mean 'files'\?"):
+        check_component("dataset", "arrays", [{"file": "a.npy"}])
     monkeypatch.setenv("HVAE_HOME", str(tmp_path))
     monkeypatch.setenv("HVAE_OFFLINE", "1")
     for name in ("mnist", "imagenet32"):
