@@ -236,16 +236,10 @@ class KerasModel(HierarchicalNetwork):
         return super().fit(self._checked(x), *args, **options)
 
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
-        """The figures of `fit` on images, with fixed noise; `hvae.evaluate` has more.
-
-        Raises:
-            BadInputError: the model is not compiled, or these are no images of the model's shape.
-        """
+        """The figures of `fit` on images, with fixed noise; `hvae.evaluate` has more."""
         if not self.compiled:
-            raise BadInputError(
-                "The model is not compiled, which evaluate needs.",
-                "Call model.compile() first; hvae.evaluate(model, dataset=x) needs none.",
-            )
+            instead = "Call model.compile() first; hvae.evaluate(model, dataset=x) needs none."
+            raise BadInputError("The model is not compiled, which evaluate needs.", instead)
         return super().evaluate(self._checked(x), *args, **options)
 
     def _checked(self, x: Any) -> Any:
