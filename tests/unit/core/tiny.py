@@ -13,7 +13,7 @@ TINY = {
         "readout": {"width": 8, "middle_width": 4, "blocks": 1},
     },
     "likelihood": {"name": "logistic-mixture", "mixtures": 2, "levels": 17},
-    # Plain steps and no averages: on JAX and TensorFlow these are half of what is compiled.
+    # Gradient descent and no averages: on JAX and TensorFlow these are half of what is compiled.
     "train": {"batch_size": 4, "steps": 10, "optimizer": "sgd", "ema_decay": 0.0},
 }
 

@@ -49,7 +49,7 @@ def test_frozen_weights_and_their_averages_are_bit_identical(make_model, images)
 
 
 def test_a_group_has_a_learning_rate_and_a_weight_decay(make_model, images):
-    """Plain steps are the learning rate times the gradient."""
+    """A first step of gradient descent is the learning rate times the gradient."""
     groups = [
         {"weights": ["encoder.*.kernel"], "learning_rate_factor": 0.1, "weight_decay": 0.5},
         {"weights": ["encoder"], "learning_rate_factor": 0.1},
