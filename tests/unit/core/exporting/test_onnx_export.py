@@ -48,7 +48,10 @@ def _smaller_weights(folder, report):
     ("dtype", "likelihood"), [("uint16", "discretized-gaussian"), ("float32", "student-t")]
 )
 def test_native_values_go_through_a_graph(tmp_path, dtype, likelihood):
-    model = random_model(likelihood, {"dtype": dtype}, image_channels=2)
+    one_layer = {"resolutions": [4], "encoder_blocks": 0, "decoder_blocks": 1}
+    readout = {"kind": "features"}
+    values = {"dtype": dtype}
+    model = random_model(likelihood, values, image_channels=2, readout=readout, **one_layer)
     high = model.image_values.high
     images = np.random.default_rng(0).uniform(0, high, (3, 4, 4, 2)).astype(dtype)
     report = model.export(tmp_path / "out", format="onnx")

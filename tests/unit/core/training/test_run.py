@@ -10,7 +10,7 @@ import pytest
 from hvae_core.config import parse_config
 from hvae_core.data import ArraySource
 from hvae_core.errors import TrainingError
-from hvae_core.interfaces import Dataset, DatasetInfo
+from hvae_core.interfaces import UINT8, Dataset, DatasetInfo
 from hvae_core.runs.best_checkpoint import find_weights, how_far
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.run_folder import RunFolder
@@ -43,6 +43,7 @@ class Model:
     """An engine whose log-likelihood is minus the distance of the weight from 1."""
 
     image_shape, latent_shapes = (2, 2, 1), [(1, 1, 1)]
+    image_values = UINT8
     likelihood = types.SimpleNamespace(unit="nats")
 
     def __init__(self):
