@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import math
 
-import pydantic
-
-from hvae_core.errors import ConfigError
 from hvae_core.interfaces import UINT8, ImageValues, Shape3, Tensor
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
+from hvae_plugins.likelihoods.level_count import LevelCount, count_levels
 from hvae_plugins.likelihoods.location_scale import LocationScale, ScaleOptions
 
 
 class DiscretizedGaussianConfig(ScaleOptions):
     """Options of the discretized Gaussian."""
 
-    levels: int | None = pydantic.Field(
-        None,
-        ge=2,
-        le=65_536,
-        description="levels that the values are divided into; all that there are if unset",
-    )
+    levels: LevelCount = None
 
 
 class DiscretizedGaussian(LocationScale):
@@ -39,12 +32,7 @@ class DiscretizedGaussian(LocationScale):
     ) -> None:
         from hvae_core.prob.levels import Levels
 
-        count = values.levels if config.levels is None else config.levels
-        if count > values.levels:
-            raise ConfigError(
-                f"likelihood.levels is {count}, but the data set's images are {values}.",
-                f"Set it to at most {values.levels}.",
-            )
+        count = count_levels(config.levels, values)
         self.grid = Levels(values, count)
         super().__init__(config, image_shape, values)
         self.levels = count

@@ -11,6 +11,7 @@ from hvae_core.errors import ConfigError
 from hvae_core.interfaces import UINT8, ImageValues, Likelihood, Shape3, Tensor
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
+from hvae_plugins.likelihoods.level_count import LevelCount, count_levels
 
 
 class LogisticMixtureConfig(pydantic.BaseModel):
@@ -19,12 +20,7 @@ class LogisticMixtureConfig(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     mixtures: pydantic.PositiveInt = pydantic.Field(10, description="components a pixel")
-    levels: int | None = pydantic.Field(
-        None,
-        ge=2,
-        le=65_536,
-        description="levels that the values are divided into; all that there are if unset",
-    )
+    levels: LevelCount = None
     coupling: bool = pydantic.Field(
         True,
         description="a channel's means depend on those before it, by a coefficient for each pair",
@@ -66,12 +62,7 @@ class LogisticMixture(Likelihood):
         from hvae_core.prob import logistic_mixture
         from hvae_core.prob.levels import Levels
 
-        count = values.levels if config.levels is None else config.levels
-        if count > values.levels:
-            raise ConfigError(
-                f"likelihood.levels is {count}, but the data set's images are {values}.",
-                f"Set it to at most {values.levels}.",
-            )
+        count = count_levels(config.levels, values)
         if config.convention == "openai-vdvae" and (
             values != UINT8 or image_shape[-1] not in (1, 3)
         ):

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 ROOT = Path(__file__).resolve().parents[2]
 #: by base: a flow's `forward` is its call on every backend, see `hvae_core.interfaces.Flow.call`;
 #: `compile` is Keras's as well
-ALLOWED = {"Flow": {"forward"}, "HierarchicalNetwork": {"compile"}}
+ALLOWED = {"Flow": {"forward"}, "FlatFlow": {"forward"}, "HierarchicalNetwork": {"compile"}}
 NEEDED = {name for name in dir(torch.nn.Module) if not name.startswith("__")} | {"__call__"}
 
 
@@ -27,6 +27,7 @@ def layers():
                     "Conv2D",
                     "Dense",
                     "Model",
+                    "FlatFlow",
                     "HierarchicalNetwork",
                     "KerasModel",
                 }:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
 
 from hvae_core.config import single
-from hvae_core.interfaces import Flow, FlowOutput, Shape3, Tensor
-from hvae_core.layers import ScaledUniform, density_dtype
+from hvae_core.interfaces import FlowOutput, Shape3, Tensor
+from hvae_core.layers import ScaledUniform
 from hvae_plugins.flows.dense import Head, MaskedDense
+from hvae_plugins.flows.flat import FlatFlow
 from hvae_plugins.flows.iaf import IafConfig
 
 #: of the gate's logit at the start (Kingma et al. 2016, section 4)
@@ -74,7 +73,7 @@ class MaskedNetwork(keras.layers.Layer):
         return self.shift(hidden), self.scale(hidden)
 
 
-class Iaf(Flow, keras.layers.Layer):
+class Iaf(FlatFlow):
     """``z'_i = s_i z_i + m_i``, m_i and s_i of z_1 ... z_i-1 and the context, K times.
 
     ``log_det = sum_i log s_i`` (Kingma et al. 2016, equation 11). The order of the latent's
@@ -94,12 +93,7 @@ class Iaf(Flow, keras.layers.Layer):
     def __init__(
         self, config: IafConfig, latent_shape: Shape3, context_channels: int, name: str
     ) -> None:
-        self.precision = density_dtype()
-        super().__init__(name=name, dtype=self.precision)
-        self.config = config
-        self.latent_shape = latent_shape
-        self.size = math.prod(latent_shape)
-        self.context_size = math.prod(latent_shape[:2]) * context_channels
+        super().__init__(config, latent_shape, context_channels, name)
         hidden = single(config.hidden, "hidden")
         self.networks = [
             MaskedNetwork(self.size, hidden, self.context_size, self.precision, f"networks-{k}")
@@ -123,9 +117,6 @@ class Iaf(Flow, keras.layers.Layer):
         # log sigmoid(r) and 1 - sigmoid(r), both of them exact far from 0 too.
         return ops.exp(-ops.softplus(raw)) * shift, -ops.softplus(-raw)
 
-    def _flat(self, values: Tensor, size: int) -> Tensor:
-        return ops.reshape(ops.cast(values, self.precision), (-1, size))
-
     def _inputs(self, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Latent [B, D] and context [B, F], None where it takes none."""
         h = self._flat(context, self.context_size) if self.context_size else None
@@ -140,7 +131,7 @@ class Iaf(Flow, keras.layers.Layer):
             shift, log_scale = self._affine(network, x, h)
             x = turned(x * ops.exp(log_scale) + shift, place)
             total = total + ops.sum(log_scale, axis=-1)
-        return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), total)
+        return self._output(x, total)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """See `Flow.inverse`: as many passes through each network as the latent has numbers."""
@@ -151,7 +142,7 @@ class Iaf(Flow, keras.layers.Layer):
             x = self._solve(network, x, h)
             total = total + ops.sum(self._affine(network, x, h)[1], axis=-1)
             x = turned(x, place)
-        return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), total)
+        return self._output(x, total)
 
     def _solve(self, network: MaskedNetwork, z: Tensor, context: Tensor | None) -> Tensor:
         """The x that the flow takes to ``z``: a pass settles one more number for good."""

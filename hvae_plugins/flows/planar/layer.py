@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-import keras
 from keras import ops
 
 from hvae_core.config import single
-from hvae_core.errors import ConfigError
-from hvae_core.interfaces import Flow, FlowOutput, Shape3, Tensor
-from hvae_core.layers import ScaledUniform, density_dtype
+from hvae_core.interfaces import FlowOutput, Shape3, Tensor
+from hvae_core.layers import ScaledUniform
 from hvae_plugins.flows.dense import Head
+from hvae_plugins.flows.flat import FlatFlow
 from hvae_plugins.flows.monotone import root
 from hvae_plugins.flows.planar import PlanarConfig
 
@@ -21,7 +20,7 @@ SMALL = 1e-6
 MARGIN = 1e-4
 
 
-class Planar(Flow, keras.layers.Layer):
+class Planar(FlatFlow):
     """``z' = z + u tanh(w^T z + b)``, K times (Rezende & Mohamed 2015, equation 10).
 
     ``log_det = log1p((1 - tanh^2) w^T u)`` (equation 12) is exact, and the map invertible where
@@ -40,18 +39,8 @@ class Planar(Flow, keras.layers.Layer):
     def __init__(
         self, config: PlanarConfig, latent_shape: Shape3, context_channels: int, name: str
     ) -> None:
-        self.precision = density_dtype()
-        super().__init__(name=name, dtype=self.precision)
-        if not context_channels:
-            raise ConfigError(
-                f"model.flow.context_channels is 0 for a latent of shape {list(latent_shape)}; the "
-                "planar flow makes its parameters from them.",
-                "Give at least 1 at each scale that has flows.",
-            )
-        self.config = config
-        self.latent_shape = latent_shape
-        self.size = math.prod(latent_shape)
-        self.context_size = math.prod(latent_shape[:2]) * context_channels
+        super().__init__(config, latent_shape, context_channels, name)
+        self._need_context("planar")
         self.flows = single(config.flows, "flows")
         self.outward = self._head("outward", self.flows * self.size, 0.0)
         self.inward = self._head("inward", self.flows * self.size, 1.0)
@@ -68,7 +57,7 @@ class Planar(Flow, keras.layers.Layer):
 
     def _amortised(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """U and w [B, K, D], b [B, K] and w^T u [B, K] of all flows."""
-        h = ops.reshape(ops.cast(context, self.precision), (-1, self.context_size))
+        h = self._flat(context, self.context_size)
         shape = (-1, self.flows, self.size)
         u, w = (ops.reshape(head(h), shape) for head in (self.outward, self.inward))
         alignment = ops.sum(w * u, axis=-1)
@@ -81,18 +70,18 @@ class Planar(Flow, keras.layers.Layer):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """See `Flow.forward`; ``context`` is [B, H, W, context_channels]."""
-        x = ops.reshape(ops.cast(z, self.precision), (-1, self.size))
+        x = self._flat(z, self.size)
         total = ops.zeros_like(x[:, 0])
         u, w, b, alignment = self._amortised(context)
         for k in range(self.flows):
             activation = ops.tanh(ops.sum(w[:, k] * x, axis=-1) + b[:, k])
             x = x + u[:, k] * activation[:, None]
             total = total + ops.log1p((1.0 - activation**2) * alignment[:, k])
-        return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), total)
+        return self._output(x, total)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """See `Flow.inverse`: one monotone equation of w^T z a flow, solved by bisection."""
-        x = ops.reshape(ops.cast(z, self.precision), (-1, self.size))
+        x = self._flat(z, self.size)
         total = ops.zeros_like(x[:, 0])
         u, w, b, alignment = self._amortised(context)
         for k in reversed(range(self.flows)):
@@ -101,4 +90,4 @@ class Planar(Flow, keras.layers.Layer):
             activation = ops.tanh(before + b[:, k])
             x = x - u[:, k] * activation[:, None]
             total = total + ops.log1p((1.0 - activation**2) * alignment[:, k])
-        return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), total)
+        return self._output(x, total)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import keras
 from keras import ops
 
 from hvae_core.config import single
 from hvae_core.errors import ConfigError
-from hvae_core.interfaces import Flow, FlowOutput, Shape3, Tensor
-from hvae_core.layers import ScaledUniform, density_dtype
+from hvae_core.interfaces import FlowOutput, Shape3, Tensor
+from hvae_core.layers import ScaledUniform
 from hvae_plugins.flows.dense import Head
+from hvae_plugins.flows.flat import FlatFlow
 from hvae_plugins.flows.householder import reflect
 from hvae_plugins.flows.monotone import root
 from hvae_plugins.flows.sylvester import SylvesterConfig
@@ -36,7 +35,7 @@ def bjorck(matrix: Tensor, iterations: int) -> Tensor:
     return q
 
 
-class Sylvester(Flow, keras.layers.Layer):
+class Sylvester(FlatFlow):
     """``z' = z + Q R1 tanh(R2 Q^T z + b)``, K times (van den Berg et al. 2018, equation 13).
 
     R1 and R2 are upper triangular with diagonals in (-1, 1), Q has orthonormal columns:
@@ -55,18 +54,8 @@ class Sylvester(Flow, keras.layers.Layer):
     def __init__(
         self, config: SylvesterConfig, latent_shape: Shape3, context_channels: int, name: str
     ) -> None:
-        self.precision = density_dtype()
-        super().__init__(name=name, dtype=self.precision)
-        self.config = config
-        self.latent_shape = latent_shape
-        self.size = math.prod(latent_shape)
-        self.context_size = math.prod(latent_shape[:2]) * context_channels
-        if not context_channels:
-            raise ConfigError(
-                f"model.flow.context_channels is 0 for a latent of shape {list(latent_shape)}; the "
-                "sylvester flow makes its parameters from them.",
-                "Give at least 1 at each scale that has flows.",
-            )
+        super().__init__(config, latent_shape, context_channels, name)
+        self._need_context("sylvester")
         self.flows = single(config.flows, "flows")
         orthogonal = config.variant == "orthogonal"
         vectors = single(config.orthogonal_vectors, "orthogonal_vectors")
@@ -112,7 +101,7 @@ class Sylvester(Flow, keras.layers.Layer):
     def _amortised(self, context: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor | None]]:
         """R1 and R2 [B, M, M], b [B, M] and Q [B, D, M] (None: triangular) of each layer."""
         config, rank = self.config, self.rank
-        h = ops.reshape(ops.cast(context, self.precision), (-1, self.context_size))
+        h = self._flat(context, self.context_size)
         triangles = ops.reshape(self.triangles(h), (-1, rank, rank, self.flows))
         bound = config.diagonal_bound
         shape = (-1, rank, self.flows)
@@ -161,24 +150,24 @@ class Sylvester(Flow, keras.layers.Layer):
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """See `Flow.forward`; ``context`` is [B, H, W, context_channels]."""
-        x = ops.reshape(ops.cast(z, self.precision), (-1, self.size))
+        x = self._flat(z, self.size)
         total = ops.zeros_like(x[:, 0])
         for layer, (r1, r2, b, q) in enumerate(self._amortised(context)):
             activation = ops.tanh(product(r2, self._project(q, x, layer)) + b)
             x = x + self._lift(q, product(r1, activation), layer)
             total = total + log_det(r1, r2, activation)
-        return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), total)
+        return self._output(x, total)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """See `Flow.inverse`: M monotone equations of one unknown each, solved by bisection."""
-        x = ops.reshape(ops.cast(z, self.precision), (-1, self.size))
+        x = self._flat(z, self.size)
         total = ops.zeros_like(x[:, 0])
         parameters = list(enumerate(self._amortised(context)))
         for layer, (r1, r2, b, q) in reversed(parameters):
             activation = self._solve(r1, r2, b, self._project(q, x, layer))
             x = x - self._lift(q, product(r1, activation), layer)
             total = total + log_det(r1, r2, activation)
-        return FlowOutput(ops.reshape(x, (-1, *self.latent_shape)), total)
+        return self._output(x, total)
 
     def _solve(self, r1: Tensor, r2: Tensor, b: Tensor, y: Tensor) -> Tensor:
         """tanh(R2 w + b) of the w with w + R1 tanh(R2 w + b) = y, from the last entry up."""
