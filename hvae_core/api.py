@@ -228,9 +228,11 @@ def evaluate(
     from hvae_core.data.given import evaluate_on, names_a_dataset
     from hvae_core.evaluation import evaluate as run
     from hvae_core.interfaces import Dataset
+    from hvae_core.runs.data_record import record_of
 
     if isinstance(model, str | Path):
         model = load_runnable(model)
+    options.setdefault("record", record_of(getattr(model, "source", None)))
     if dataset is None:
         dataset = open_dataset(model.config.data)
     elif names_a_dataset(dataset):
@@ -250,6 +252,7 @@ def train(
     callbacks: Sequence[Any] = (),
     weights: str | Path | None = None,
     backend: str | None = None,
+    allow_changed_data: bool = False,
 ) -> TrainResult:
     """Train a model, see `hvae_core.training.train`, and write its report (``train.report``).
 
@@ -270,6 +273,8 @@ def train(
         weights: what to start from in place of fresh weights, see
             `hvae_core.zoo.finding.find_weights_file`.
         backend: jax, tensorflow or torch, where Keras is not imported yet.
+        allow_changed_data: go on with a run though its training images are others now. Those that
+            it held out stay held out.
 
     Raises:
         ConfigError: the configuration is not valid, or a run is to be resumed with other images.
@@ -290,7 +295,13 @@ def train(
     # Last, as it gives the model its best weights.
     watching = [*callbacks, *([ReportAtEnd(images)] if chosen.train.report else [])]
     return run(
-        chosen, Path(output), resume=resume, callbacks=watching, weights=start, dataset=images
+        chosen,
+        Path(output),
+        resume=resume,
+        callbacks=watching,
+        weights=start,
+        dataset=images,
+        allow_changed_data=allow_changed_data,
     )
 
 

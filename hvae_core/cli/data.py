@@ -85,6 +85,8 @@ def prepare_command(name: str, overrides: tuple[str, ...], as_json: bool) -> Non
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from hvae_core.data import open_dataset
+    from hvae_core.data.duplicates import shared_images
+    from hvae_core.data.fingerprints import fingerprint
 
     component = _component(name, overrides)
     console = progress_console()
@@ -103,11 +105,20 @@ def prepare_command(name: str, overrides: tuple[str, ...], as_json: bool) -> Non
 
         dataset = open_dataset(component, progress)
         dataset.prepare()
-        splits = {split: len(dataset.load(split)) for split in dataset.splits}
+        prints = {split: fingerprint(dataset.load(split)) for split in dataset.splits}
+        notes = [*dataset.notes(), *shared_images(dataset, prints)]
+    splits = {split: found.images for split, found in prints.items()}
     shape = list(dataset.shape)
     lines = [f"{split}: {count:,} images" for split, count in splits.items()]
     lines.append("shape: " + "x".join(str(side) for side in shape))
-    emit({"name": name, "splits": splits, "shape": shape}, as_json, lines)
+    payload = {
+        "name": name,
+        "splits": splits,
+        "shape": shape,
+        "notes": notes,
+        "sha256": {split: found.sha256 for split, found in prints.items()},
+    }
+    emit(payload, as_json, [*lines, *notes])
 
 
 def _component(name: str, overrides: tuple[str, ...]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -36,7 +37,26 @@ def command(
     chosen = chosen_dataset(model.config, dataset, overrides)
     with progress_bar("evaluating", as_json) as progress, other_ways():
         figures = evaluate(model, chosen, split, progress=progress, **options)
+    for warning in _warnings(figures, dataset is None and not overrides):
+        click.echo(warning, err=True)
     emit(figures, as_json, None if as_json else _table(source, figures))
+
+
+def _warnings(figures: dict[str, Any], of_the_run: bool) -> Iterator[str]:
+    """What makes the figures others than they seem.
+
+    Args:
+        figures: of the evaluation.
+        of_the_run: whether the data set is the one that the run was started with.
+    """
+    split, seen = figures["split"], figures.get("in_training_split")
+    if seen and split != "train":
+        yield (
+            f"Warning: {seen:,} of the {figures['images']:,} {split} images are among those that "
+            "the model was trained or validated on, pixel for pixel."
+        )
+    if of_the_run and figures.get("changed"):
+        yield f"Warning: the {split} images have changed since the run was started."
 
 
 def _table(source: str, figures: dict[str, Any]) -> Any:
@@ -68,4 +88,6 @@ def _table(source: str, figures: dict[str, Any]) -> Any:
     rows = zip(figures["kl_per_layer"], figures["active_units"], figures["units"], strict=True)
     for index, (kl, active, units) in enumerate(rows):
         layers.add_row(str(index), f"{kl:.3f}", f"{active} of {units}")
-    return Group(table, "", layers)
+    if "sha256" not in figures:
+        return Group(table, "", layers)
+    return Group(table, "", layers, "", f"images: sha256 {figures['sha256']}")

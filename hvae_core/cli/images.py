@@ -163,12 +163,13 @@ def read_images(paths: Sequence[str], model: HierarchicalVAE | ExportedModel) ->
     """
     import numpy as np
 
-    from hvae_core.data.image_files import SUFFIXES, list_images
+    from hvae_core.data.file_search import find_files
+    from hvae_core.data.image_files import SUFFIXES
 
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            files = list_images(path)
+            files = find_files(path, SUFFIXES)
             if not files:
                 raise DataError(
                     f"{path} has no images.", f"Images end in {', '.join(sorted(SUFFIXES))}."

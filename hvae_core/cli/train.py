@@ -25,6 +25,10 @@ from hvae_core.cli.images import other_ways
     "--weights", metavar="PRESET|RUN|FILE",
     help="Start from these weights, not from fresh ones.",
 )  # fmt: skip
+@click.option(
+    "--allow-changed-data", is_flag=True,
+    help="Go on with a run though its training images are others now.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Check everything, print it, train nothing.")
 @click.option(
     "--devices", metavar="0,1,...", help="Devices to train on, as --set train.devices=[0,1].",
@@ -86,7 +90,13 @@ def command(
         with other_ways():
             return _dry_run(config, as_json)
     with other_ways():
-        result = train(config, output, resume=resume, weights=weights)
+        result = train(
+            config,
+            output,
+            resume=resume,
+            weights=weights,
+            allow_changed_data=options["allow_changed_data"],
+        )
     if process_index():
         return None
     payload = {
@@ -169,5 +179,6 @@ def _dry_run(config: Any, as_json: bool) -> None:
         "activation_bytes_estimate": memory.activations,
     }
     numbers = (f"{key}: {value:,}" for key, value in facts.items())
-    lines = [dump_yaml(config).rstrip(), "", *numbers]
-    emit({"config": config.to_dict(), **facts}, as_json, lines)
+    lines = [dump_yaml(config).rstrip(), "", *images.notes, *numbers]
+    payload = {"config": config.to_dict(), **facts, "notes": list(images.notes)}
+    emit(payload, as_json, lines)

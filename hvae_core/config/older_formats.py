@@ -7,6 +7,8 @@ from typing import Any, Final
 
 #: the version that is written, and that a configuration without the key ``format`` has
 FORMAT: Final = 2
+#: data sets that chose the images they hold out by position
+_SPLIT_BY_POSITION = ("image-folder", "arrays", "parquet", "hub")
 
 
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +30,17 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
         options = result.get(section)
         if options is None or isinstance(options, Mapping):
             result[section] = upgrade(dict(options or {}))
+    if "data" in result:
+        result["data"] = _upgrade_data(result["data"])
     return result
+
+
+def _upgrade_data(data: Any) -> Any:
+    """The section ``data`` of format 1: held-out images were positions in a sorted list."""
+    options = {"name": data} if isinstance(data, str) else data
+    if isinstance(options, Mapping) and options.get("name") in _SPLIT_BY_POSITION:
+        return {"split_by": "position", **options}
+    return data
 
 
 def _upgrade_model(model: dict[str, Any]) -> dict[str, Any]:

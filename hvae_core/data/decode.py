@@ -23,6 +23,10 @@ DECODING_ERRORS = (
     *(ArithmeticError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
 )
 _CHUNK = 256
+#: damaged images that are named before the rest is not looked at any more
+_TOLD = 20
+#: of those that are left out
+_SHOWN = 5
 
 
 def decode_image(
@@ -61,60 +65,121 @@ def decode_image(
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
+class Unreadable:
+    """The images that were left out because they cannot be read.
+
+    Attributes:
+        found: the number of each among all, and what it is called.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, str]] = []
+
+    @property
+    def numbers(self) -> list[int]:
+        """Which images they are."""
+        return [number for number, _ in self.found]
+
+    def note(self, split: str, total: int) -> str:
+        """How many they are and the first few, in a sentence; "" where there are none.
+
+        Args:
+            split: that they are of.
+            total: images of the split, those that are left out among them.
+        """
+        if not self.found:
+            return ""
+        names = ", ".join(where for _, where in self.found[:_SHOWN])
+        more = f" and {len(self.found) - _SHOWN} more" if len(self.found) > _SHOWN else ""
+        return (
+            f"{len(self.found)} of {total} {split} images cannot be read and are left out: "
+            f"{names}{more}."
+        )
+
+
 def decode_chunks(
     items: Iterable[tuple[str, bytes | Path]],
     decode: Callable[[bytes | Path], np.ndarray],
     shape: tuple[int, int, int],
-    skip_unreadable: bool = False,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[np.ndarray]:
     """Decode many images on several threads, in order.
 
     Args:
         items: ``(where, data)``; ``where`` names the image in messages.
-        decode: one image to uint8 [H, W, C].
+        decode: one image to [H, W, C].
         shape: [H, W, C] that every image must have.
-        skip_unreadable: leave damaged images out instead of stopping.
+        unreadable: takes the damaged images, which are left out; None: they stop the decoding.
 
     Yields:
-        uint8 [n, H, W, C].
+        [n, H, W, C], of the type that ``decode`` gives.
 
     Raises:
-        DataError: an image is damaged or of another shape; the message names it.
+        DataError: images are damaged, whose names are told up to a limit; or one is of another
+            shape.
     """
+    problems: list[tuple[str, str]] = []
 
-    def one(item: tuple[str, bytes | Path]) -> np.ndarray | None:
-        where, data = item
+    def one(item: tuple[str, bytes | Path]) -> np.ndarray | str:
         try:
-            image = decode(data)
+            return decode(item[1])
         except DECODING_ERRORS as error:
-            if skip_unreadable:
-                return None
-            raise DataError(
-                f"{where} is no readable image ({error}).",
-                "Remove or replace it, or set data.skip_unreadable=true where the data set has it.",
-            ) from error
-        if image.shape != shape:
-            raise DataError(
-                f"{where} is {_size(image.shape)} but {_size(shape)} was expected.",
-                "Set data.size to bring all images to one size.",
-            )
-        return image
+            return str(error) or type(error).__name__
 
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers, thread_name_prefix="hvae-decode") as pool:
         group: list[tuple[str, bytes | Path]] = []
+        done = 0
 
-        def finish() -> np.ndarray:
-            images = [image for image in pool.map(one, group) if image is not None]
+        def finish() -> np.ndarray | None:
+            nonlocal done
+            images = []
+            for (where, _), image in zip(group, pool.map(one, group), strict=True):
+                if not isinstance(image, str):
+                    images.append(_of_shape(image, shape, where))
+                elif unreadable is not None:
+                    unreadable.found.append((done, where))
+                else:
+                    problems.append((where, image))
+                    if len(problems) == _TOLD:
+                        raise _damaged(problems)
+                done += 1
             group.clear()
-            return np.stack(images) if images else np.empty((0, *shape), np.uint8)
+            return np.stack(images) if images and not problems else None
 
         for item in items:
             group.append(item)
-            if len(group) == _CHUNK:
-                yield finish()
-        if group:
-            yield finish()
+            if len(group) == _CHUNK and (images := finish()) is not None:
+                yield images
+        if group and (images := finish()) is not None:
+            yield images
+    if problems:
+        raise _damaged(problems)
+
+
+def _of_shape(image: np.ndarray, shape: tuple[int, int, int], where: str) -> np.ndarray:
+    if image.shape != shape:
+        raise DataError(
+            f"{where} is {_size(image.shape)} but {_size(shape)} was expected.",
+            "Set data.size to bring all images to one size.",
+        )
+    return image
+
+
+def _damaged(problems: list[tuple[str, str]]) -> DataError:
+    """What is told of images that cannot be read."""
+    (where, reason), *others = problems
+    if not others:
+        return DataError(
+            f"{where} is no readable image ({reason}).",
+            "Remove or replace it, or set data.skip_unreadable=true where the data set has it.",
+        )
+    number = f"At least {_TOLD}" if len(problems) == _TOLD else str(len(problems))
+    names = ", ".join(name for name, _ in problems)
+    return DataError(
+        f"{number} images cannot be read: {names} (the first: {reason}).",
+        "Remove or replace them, or set data.skip_unreadable=true where the data set has it.",
+    )
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from hvae_core.data.arrays import open_npy
+from hvae_core.data.decode import Unreadable
 from hvae_core.errors import DataError
+from hvae_core.files.json_files import read_object
 from hvae_core.files.places import cache_folder
-from hvae_core.files.replacing import replacing
+from hvae_core.files.replacing import replace_file, replacing
 from hvae_core.interfaces import Shape3
 
 
@@ -25,6 +27,7 @@ def decoded_images(
     shape: Shape3,
     chunks: Callable[[], Iterable[np.ndarray]],
     dtype: str = "uint8",
+    unreadable: Unreadable | None = None,
 ) -> np.ndarray:
     """The images of ``files`` as one array, from the cache where they were decoded before.
 
@@ -37,25 +40,51 @@ def decoded_images(
         shape: [H, W, C] of an image.
         chunks: decodes anew: yields [n, H, W, C] until all images are out.
         dtype: of the images.
+        unreadable: takes the images that ``chunks`` leaves out; they are remembered with the array.
 
     Returns:
         [N, H, W, C] of this type, read-only and memory-mapped where it comes from the cache.
     """
-    path = cache_folder() / "data" / "decoded" / f"{_key(files, recipe, shape)}.npy"
+    path = cache_folder() / "data" / "decoded" / f"{stat_key(files, [recipe, list(shape)])}.npy"
+    left_out = path.with_suffix(".unreadable.json")
     with contextlib.suppress(DataError):
-        return open_npy(path, shape, dtype)
+        images = open_npy(path, shape, dtype)
+        if unreadable is not None and left_out.exists():
+            found = read_object(left_out, DataError)["images"]
+            unreadable.found = [(int(number), str(where)) for number, where in found]
+        return images
+    if unreadable is not None:
+        unreadable.found.clear()
     with contextlib.suppress(OSError):
         with replacing(path) as temporary:
             _write(temporary, shape, chunks(), dtype)
+            # Before the array is there: whoever finds that finds this too.
+            left_out.unlink(missing_ok=True)
+            if unreadable is not None and unreadable.found:
+                replace_file(left_out, json.dumps({"images": unreadable.found}))
         return open_npy(path, shape, dtype)
+    if unreadable is not None:
+        unreadable.found.clear()
     parts = list(chunks())
     return np.concatenate(parts) if parts else np.empty((0, *shape), dtype)
 
 
-def _key(files: Sequence[Path], recipe: Any, shape: Shape3) -> str:
-    stats = [(path, path.stat()) for path in files]
-    listing = [(str(path.resolve()), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
-    text = json.dumps([recipe, list(shape), listing], sort_keys=True)
+def stat_key(files: Sequence[Path], recipe: Any) -> str:
+    """What is remembered of files is found by: their names, sizes and times of change.
+
+    Args:
+        files: the files; one that is not there has a size of -1.
+        recipe: whatever else it depends on, as JSON values.
+    """
+    listing = []
+    for path in files:
+        try:
+            stat = path.stat()
+            size, changed = stat.st_size, stat.st_mtime_ns
+        except OSError:
+            size, changed = -1, 0
+        listing.append((str(path.resolve()), size, changed))
+    text = json.dumps([recipe, listing], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 

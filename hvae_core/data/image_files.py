@@ -14,7 +14,7 @@ _SPLIT_FOLDERS = {
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files at any depth below ``folder``, sorted; hidden files are left out."""
+    """The image files at any depth, sorted; hidden files are left out, hidden folders are not."""
     return sorted(
         path
         for path in folder.rglob("*")

@@ -11,17 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hvae_core.data.file_search import find_files
+from hvae_core.data.split_names import split_begun, split_folder
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
 
 COLUMNS = ("image", "img")
-_SPLIT_NAMES = {
-    "train": "train",
-    "test": "test",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-}
 
 
 def find_splits(root: Path) -> dict[str, list[Path]]:
@@ -36,12 +30,11 @@ def find_splits(root: Path) -> dict[str, list[Path]]:
         Split name to files, sorted by name; empty where there are none.
     """
     if root.is_file():
-        return {_split_of(root.stem) or "train": [root]} if root.suffix == ".parquet" else {}
+        return {split_begun(root.stem) or "train": [root]} if root.suffix == ".parquet" else {}
     found: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*.parquet")):
+    for path in list_files(root):
         # Folders above the root say nothing of the split, whatever their names.
-        folder = path.parent.name if path.parent != root else ""
-        split = _split_of(path.stem) or _SPLIT_NAMES.get(folder.lower())
+        split = split_begun(path.stem) or split_folder(path.relative_to(root))[0]
         if split is None:
             continue
         found.setdefault(split, []).append(path)
@@ -50,9 +43,9 @@ def find_splits(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _split_of(stem: str) -> str | None:
-    word = re.match(r"[a-z]*", stem.lower())
-    return _SPLIT_NAMES.get(word.group()) if word else None
+def list_files(root: Path) -> list[Path]:
+    """The parquet files at any depth below ``root``, sorted; see `find_files`."""
+    return find_files(root, (".parquet",))
 
 
 def _check_complete(files: Sequence[Path]) -> None:

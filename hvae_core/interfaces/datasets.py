@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -83,6 +83,22 @@ class Dataset(abc.ABC):
 
     def prepare(self) -> None:  # noqa: B027, most data sets have nothing to do
         """Bring the files to this machine, if they are not here yet."""
+
+    def keys(self, split: str) -> Sequence[str] | None:
+        """What each image of a split is known by, whatever other images there are.
+
+        Which images are held out for validation follows from it, and so stays as it is when images
+        come or go. None: from its number, as in data sets that never change.
+        """
+        return None
+
+    def image_name(self, split: str, index: int) -> str:
+        """What an image is called in messages."""
+        return f"{split} image {index}"
+
+    def notes(self) -> Sequence[str]:
+        """Sentences for whoever uses it: what the splits were read from, what was left out."""
+        return ()
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Random augmentation (training only) and binarization; shape and dtype stay."""

@@ -17,6 +17,7 @@ from hvae_core.runs.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
+    from hvae_core.runs.data_record import DataRecord
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.jsonl"
@@ -51,6 +52,8 @@ CHANGEABLE = frozenset(
         "data.url",
     }
 )
+#: what is recorded of images given as Python objects
+_OF_GIVEN_IMAGES = ("data.images", "data.digest")
 
 
 class RunFolder:
@@ -106,22 +109,30 @@ class RunFolder:
                 "Give --resume to go on with the run in it, or choose another --output.",
             )
 
-    def check_resumed(self, config: Config) -> None:
+    def check_resumed(self, config: Config, allow_changed_data: bool = False) -> None:
         """Refuse to go on with another configuration.
+
+        Args:
+            config: the one to go on with.
+            allow_changed_data: let images given as Python objects be others.
 
         Raises:
             ConfigError: an option that decides the updates differs, or there is no run here.
         """
         from hvae_core.config import flatten
-        from hvae_core.data.given import check_same_images
+        from hvae_core.data.given import PYTHON, check_same_images
 
         if not self.config_path.is_file():
             self.check_new()
             return
         run = self.read_config()
-        check_same_images(run.data, config.data, self.path)
+        given = (run.data.name, config.data.name) == (PYTHON, PYTHON)
+        if not (given and allow_changed_data):
+            check_same_images(run.data, config.data, self.path)
         before, now = flatten(run.to_dict()), flatten(config.to_dict())
         for key in sorted({*before, *now} - CHANGEABLE):
+            if given and allow_changed_data and key.startswith(_OF_GIVEN_IMAGES):
+                continue
             was, wanted = _option(before, key), _option(now, key)
             if was != wanted:
                 raise ConfigError(
@@ -130,12 +141,25 @@ class RunFolder:
                     "--output.",
                 )
 
-    def create(self, config: Config, validation: np.ndarray) -> None:
-        """Make the folder, ``config.yaml`` and ``validation.json``.
+    def data_record(self) -> DataRecord | None:
+        """What is recorded of the run's images, or None where nothing is.
+
+        Raises:
+            BadInputError: it is damaged.
+        """
+        from hvae_core.runs.data_record import DataRecord
+
+        return DataRecord.read(self.path)
+
+    def create(
+        self, config: Config, validation: np.ndarray, data: DataRecord | None = None
+    ) -> None:
+        """Make the folder, ``config.yaml``, ``validation.json`` and ``data.json``.
 
         Args:
             config: the resolved configuration.
             validation: indices of the training split's images that are held out.
+            data: what is recorded of the images.
 
         Raises:
             BadInputError: the folder cannot be written.
@@ -148,6 +172,8 @@ class RunFolder:
                 remove_leftovers(folder)
             for name in _FOLDERS:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
+            if data is not None:
+                data.write(self.path)
             replace_file(self.config_path, dump_yaml(config))
             replace_file(self.path / VALIDATION_FILE, json.dumps(held_out) + "\n")
 

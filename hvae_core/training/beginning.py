@@ -53,6 +53,8 @@ class Beginning(Callback):
 
     def building(self, images: Images) -> None:
         """Before the model is built."""
+        for note in images.notes:
+            self.say(note)
         self.say(f"{len(images.training):,} images to train on, {len(images.validation):,} "
                  "to validate.")  # fmt: skip
         self.say(f"Building the model on {keras.config.backend()}.")

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hvae_core.config import Config
 from hvae_core.data import Batches, open_dataset, split_validation
-from hvae_core.errors import ConfigError, DataError
+from hvae_core.data.duplicates import shared_images
+from hvae_core.data.fingerprints import Fingerprint, fingerprint
+from hvae_core.data.held_out import hold_out
+from hvae_core.errors import ConfigError, DataError, HvaeError
 from hvae_core.interfaces import Dataset, ImageSource, Regularizer, Shape3
 from hvae_core.interfaces.values import check_image_values
+from hvae_core.runs.data_record import TRAIN, DataRecord, changed, check_unchanged
 
 if TYPE_CHECKING:
     from hvae_core.fetching.download import Progress
 
 #: the split that training and validation images are taken from; "test" is for `hvae evaluate`
-SPLIT = "train"
+SPLIT = TRAIN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Images:
         training: indices of the images trained on.
         validation: indices of those held out; may be empty.
         regularizer: makes the views of a training batch; None: there is none.
+        record: what a run records of its images.
+        notes: sentences for the user on what was read.
     """
 
     dataset: Dataset
@@ -38,6 +45,8 @@ class Images:
     training: np.ndarray
     validation: np.ndarray
     regularizer: Regularizer | None = None
+    record: DataRecord | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape3:
@@ -81,9 +90,26 @@ class Images:
         return lambda: (batches.batch(step) for step in range(batches.steps_per_epoch))
 
 
+@dataclasses.dataclass(frozen=True)
+class Earlier:
+    """What a run that is gone on with was started with.
+
+    Args:
+        run: its folder, for messages.
+        validation: indices of the images held out; None: they are chosen anew.
+        record: what was recorded of its images; None: nothing was.
+        allow_changed_data: go on though they are others now.
+    """
+
+    run: Path
+    validation: np.ndarray | None = None
+    record: DataRecord | None = None
+    allow_changed_data: bool = False
+
+
 def open_images(
     config: Config,
-    validation: np.ndarray | None = None,
+    earlier: Earlier | None = None,
     dataset: Dataset | None = None,
     progress: Progress | None = None,
 ) -> Images:
@@ -91,14 +117,14 @@ def open_images(
 
     Args:
         config: gives `data` and the options of the division.
-        validation: the images held out when the run was started, or None to draw them.
+        earlier: what a run that is gone on with was started with.
         dataset: the data set that `data` stands for, where it is open already.
         progress: called with the bytes done and the total (or None) during a download.
 
     Raises:
         DataError: the data set cannot be read, or has too few images.
-        ConfigError: the images are not what the configuration says, or early stopping is asked for
-            and nothing is held out.
+        ConfigError: the images are not what the configuration says, or not those of the run; or
+            early stopping is asked for and nothing is held out.
     """
     if config.train.patience is not None and not config.train.validation_fraction:
         raise ConfigError(
@@ -109,20 +135,102 @@ def open_images(
     dataset = open_dataset(config.data, progress) if dataset is None else dataset
     check_image_values(dataset.values, config.image_values, "The training images are")
     source = dataset.load(SPLIT)
-    count = len(source)
-    if validation is None:
-        training, validation = split_validation(
-            count, config.train.validation_fraction, config.train.seed
+    prints = {SPLIT: fingerprint(source)}
+    keys = dataset.keys(SPLIT)
+    change = ""
+    if earlier is not None and earlier.record is not None:
+        if not earlier.allow_changed_data:
+            check_unchanged(earlier.record.training, prints[SPLIT], earlier.run)
+        change = changed(earlier.record.training, prints[SPLIT])
+    training, validation = _divided(config, len(source), keys)
+    if earlier is not None and earlier.validation is not None:
+        if keys is None or not change:
+            kept = _kept(earlier, prints[SPLIT])
+            unknown = keys is not None and earlier.record is None
+            if unknown and not np.array_equal(kept, validation):
+                raise ConfigError(
+                    f"The run in {earlier.run} held out other images than data.split_by: "
+                    f"{config.data.to_dict().get('split_by')} chooses from those that are there.",
+                    "If it is of an older version, write split_by: position into the section data "
+                    "of its config.yaml; else start a new run in another --output.",
+                )
+            validation = kept
+        training = np.setdiff1d(np.arange(len(source)), validation)
+    notes = [*dataset.notes()]
+    if keys is not None:
+        notes += _look_at_others(dataset, prints)
+        notes += _look_at_validation(dataset, prints[SPLIT], training, validation)
+    if change:
+        notes.append(f"The run goes on with other training images: {change}.")
+    return Images(
+        dataset,
+        source,
+        training,
+        validation,
+        _regularizer(config, dataset),
+        DataRecord(prints),
+        tuple(notes),
+    )
+
+
+def _divided(
+    config: Config, count: int, keys: Sequence[str] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The indices of training and validation images."""
+    fraction, seed = config.train.validation_fraction, config.train.seed
+    if keys is None:
+        return split_validation(count, fraction, seed)
+    return hold_out(keys, fraction, seed, "validation")
+
+
+def _kept(earlier: Earlier, now: Fingerprint) -> np.ndarray:
+    """Where the images are now that were held out when the run was started.
+
+    Raises:
+        DataError: one is not there any more, and nothing is known of the images.
+    """
+    validation, record = earlier.validation, earlier.record
+    assert validation is not None, "it is asked for where there is one"
+    before = None if record is None else record.training
+    if before is not None and before.digests is not None and now.digests is not None:
+        if before.sha256 == now.sha256:
+            return validation
+        return np.flatnonzero(np.isin(now.digests, before.digests[validation]))
+    if len(validation) and (validation.min() < 0 or validation.max() >= now.images):
+        raise DataError(
+            f"The data set has {now.images} training images, but image {int(validation.max())} "
+            "was held out when the run was started: the data have changed.",
+            "Resume with the data the run was started with.",
         )
-    else:
-        if len(validation) and (validation.min() < 0 or validation.max() >= count):
-            raise DataError(
-                f"The data set has {count} training images, but image {int(validation.max())} "
-                "was held out when the run was started: the data have changed.",
-                "Resume with the data the run was started with.",
-            )
-        training = np.setdiff1d(np.arange(count), validation)
-    return Images(dataset, source, training, validation, _regularizer(config, dataset))
+    return validation
+
+
+def _look_at_others(dataset: Dataset, prints: dict[str, Fingerprint]) -> list[str]:
+    """Read the other splits, add their fingerprints, and tell of images that two of them share."""
+    told = []
+    for split in dataset.splits:
+        if split not in prints:
+            try:
+                prints[split] = fingerprint(dataset.load(split))
+            except HvaeError as error:  # which harms no training
+                told.append(f"Warning: the split {split} cannot be read: {error}")
+    return [*told, *shared_images(dataset, prints)]
+
+
+def _look_at_validation(
+    dataset: Dataset, read: Fingerprint, training: np.ndarray, validation: np.ndarray
+) -> list[str]:
+    """Tell of validation images that are trained on under another name."""
+    if read.digests is None:
+        return []
+    copies = validation[np.isin(read.digests[validation], read.digests[training])]
+    if not len(copies):
+        return []
+    return [
+        f"Warning: {len(copies):,} of {len(validation):,} validation images are trained on too, "
+        f"pixel for pixel, such as {dataset.image_name(SPLIT, int(copies[0]))}; "
+        "data.split_by=content keeps copies together."
+    ]
 
 
 def _regularizer(config: Config, dataset: Dataset) -> Regularizer | None:

@@ -25,7 +25,7 @@ from hvae_core.runs.state import TrainResult
 from hvae_core.training import schedules
 from hvae_core.training.beginning import Beginning
 from hvae_core.training.callbacks import Callback, SampleGrids
-from hvae_core.training.feeding import open_images
+from hvae_core.training.feeding import Earlier, open_images
 from hvae_core.training.interruption import Interruption
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.run import TrainingRun
@@ -76,6 +76,7 @@ def train(
     console: Console | None = None,
     weights: Path | Mapping[str, np.ndarray] | None = None,
     dataset: Dataset | None = None,
+    allow_changed_data: bool = False,
 ) -> TrainResult:
     """Train a model. `hvae_core.train` writes the report after it.
 
@@ -89,6 +90,7 @@ def train(
         weights: a safetensors file, or arrays by name, to start from in place of fresh weights. A
             run that is gone on with from a checkpoint does not read them.
         dataset: what ``config.data`` stands for, where it cannot be opened from its options.
+        allow_changed_data: go on with a run though its images are others now.
 
     Raises:
         ConfigError: the configuration is impossible, or another one's run is to be resumed.
@@ -107,12 +109,15 @@ def train(
         stack.enter_context(use_devices(config.train))
         with all_or_none():
             if is_main and resume:
-                folder.check_resumed(config)
+                folder.check_resumed(config, allow_changed_data)
             elif is_main:
                 folder.check_new()
             beginning.reading(config)
-            held_out = folder.validation_indices() if resume else None
-            images = open_images(config, held_out, dataset, beginning.downloading)
+            earlier = None
+            if resume:
+                held_out, record = folder.validation_indices(), folder.data_record()
+                earlier = Earlier(output, held_out, record, allow_changed_data)
+            images = open_images(config, earlier, dataset, beginning.downloading)
             check_against_shape(config, images.shape)
             per_epoch = images.training_batches(config).steps_per_epoch
             schedules.total_steps(config.train, per_epoch)
@@ -130,7 +135,7 @@ def train(
         step = build_step(model, config.train, images.regularizer, skip_start)
         run = TrainingRun(config, images, folder, watching, model, step)
         if is_main:
-            folder.create(config, images.validation)
+            folder.create(config, images.validation, images.record)
         if resume and run.resume():
             run.note(f"Going on from step {run.step}.")
         if len(set(in_each_process(run.step))) > 1:

@@ -14,8 +14,11 @@ from hvae_core.data import tiff
 from hvae_core.data.arrays import ArraySource, map_npy, read_member
 from hvae_core.data.batches import split_validation
 from hvae_core.data.decoded import decoded_images
+from hvae_core.data.fingerprints import as_keys, image_digests
+from hvae_core.data.held_out import hold_out
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.pixels import common_unit, native, quantized, unit_of
+from hvae_core.data.split_options import SplitOptions
 from hvae_core.errors import DataError, did_you_mean
 from hvae_core.interfaces import UINT8, DatasetInfo, ImageValues, Shape3
 from hvae_core.plugins import hookimpl
@@ -25,7 +28,7 @@ _CHUNK = 1024
 _SUFFIXES = (".npy", ".npz", *sorted(tiff.SUFFIXES))
 
 
-class ArraysConfig(NativeOptions):
+class ArraysConfig(NativeOptions, SplitOptions):
     """Options of images in arrays on disk."""
 
     files: dict[str, str] = pydantic.Field(
@@ -112,12 +115,36 @@ class Arrays(OwnImages):
         checked = None if self.values == UINT8 else self.values
         if not self._holds_out or split not in ("train", "test"):
             return ArraySource(self._images(split), None, checked, str(self._path(split)))
-        images = self._images("train")
-        train, test = split_validation(
-            len(images), self.options.test_fraction, self.options.split_seed
-        )
+        train, test = self._held_out
         chosen = train if split == "train" else test
-        return ArraySource(images, chosen, checked, str(self._path("train")))
+        return ArraySource(self._images("train"), chosen, checked, str(self._path("train")))
+
+    @functools.cached_property
+    def _held_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the training and of the test images in the one file of both."""
+        options, images = self.options, self._images("train")
+        if options.split_by == "position":
+            return split_validation(len(images), options.test_fraction, options.split_seed)
+        digests = image_digests(ArraySource(images))
+        assert digests is not None, "it is an array"
+        return hold_out(as_keys(digests), options.test_fraction, options.split_seed, "test")
+
+    def keys(self, split: str) -> list[str] | None:
+        """See `Dataset.keys`: the digests of the images' values."""
+        if self.options.split_by == "position":
+            return None
+        digests = image_digests(self.open_split(split))
+        return None if digests is None else as_keys(digests)
+
+    def notes(self) -> tuple[str, ...]:
+        """See `Dataset.notes`."""
+        if not self._holds_out:
+            return ()
+        train, test = self._held_out
+        return (
+            f"There is no file of test images: {len(test):,} of {len(train) + len(test):,} images "
+            f"are held out by their {self.options.split_by} (data.test_fraction).",
+        )
 
     def _path(self, split: str) -> Path:
         return Path(self.options.root or "").expanduser() / self.options.files[split]

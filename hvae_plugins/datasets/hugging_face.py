@@ -14,7 +14,9 @@ import pydantic
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.decode import DECODING_ERRORS, Crop, decode_chunks, decode_image
 from hvae_core.data.decoded import decoded_images
+from hvae_core.data.fingerprints import as_keys, image_digests
 from hvae_core.data.own_images import OwnImages, OwnOptions
+from hvae_core.data.split_options import SplitOptions
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
 from hvae_core.files.places import offline
 from hvae_core.interfaces import DatasetInfo, Shape3
@@ -25,7 +27,7 @@ from hvae_core.plugins.specs import ComponentSpec
 _COLUMNS = ("image", "img")
 
 
-class HubConfig(OwnOptions):
+class HubConfig(OwnOptions, SplitOptions):
     """Options of a data set of the Hugging Face Hub."""
 
     repository: str = pydantic.Field(
@@ -126,6 +128,13 @@ class Hub(OwnImages):
             ),
         )
         return ArraySource(images)
+
+    def keys(self, split: str) -> list[str] | None:
+        """See `Dataset.keys`: the digests of the images' values."""
+        if self.options.split_by == "position":
+            return None
+        digests = image_digests(self.open_split(split))
+        return None if digests is None else as_keys(digests)
 
     def _theirs(self, split: str) -> str:
         return self.options.splits.get(split, split)

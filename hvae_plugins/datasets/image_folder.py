@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
 from pathlib import Path
 from typing import Literal
 
@@ -12,13 +13,20 @@ import pydantic
 from hvae_core.data import image_files
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.batches import split_validation
-from hvae_core.data.decode import Crop, decode_chunks, decode_image
+from hvae_core.data.decode import Crop, Unreadable, decode_chunks, decode_image
 from hvae_core.data.decoded import decoded_images
+from hvae_core.data.file_search import find_files
 from hvae_core.data.files import DatasetOptions, FileDataset, data_folder, horizontal_flip
+from hvae_core.data.fingerprints import as_keys, file_digests
+from hvae_core.data.held_out import hold_out
+from hvae_core.data.split_names import by_folder
 from hvae_core.errors import DataError
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
+
+#: folders that are named in a note
+_SHOWN = 5
 
 
 class ImageFolderConfig(DatasetOptions):
@@ -39,6 +47,13 @@ class ImageFolderConfig(DatasetOptions):
         0.1, gt=0, lt=1, description="part held out as test images where there is no folder test"
     )
     split_seed: int = pydantic.Field(0, ge=0, description="of the choice of test images")
+    split_by: Literal["content", "path", "position"] = pydantic.Field(
+        "content",
+        description="what decides whether an image is held out, for testing or validation. "
+        "content: the bytes of its file; path: the file's path below root. Either way files that "
+        "come or go move no other; by content copies stay together. position: its number in the "
+        "sorted list, and folders are searched as in configurations of format 1",
+    )
     skip_unreadable: bool = pydantic.Field(
         False, description="leave damaged images out instead of stopping"
     )
@@ -47,14 +62,15 @@ class ImageFolderConfig(DatasetOptions):
 class ImageFolder(FileDataset):
     """Images in a folder.
 
-    With subfolders ``train`` and ``test`` (and perhaps ``validation``) these are the splits.
-    Otherwise the test images are chosen by ``split_seed`` from all, or from ``train`` if that is
-    there; the choice depends on the sorted file names alone.
+    Folders at any depth that are named after a split (``train``, ``Testing``, ``val2017``) are the
+    splits. Where none is a training split, all other files are. Where none is a test split, test
+    images are chosen from the training images, see `hvae_core.data.held_out`.
     """
 
     def __init__(self, options: ImageFolderConfig) -> None:
         self.options = options
         self.invariance = Invariance(mirrored=options.flip)
+        self._notes: list[str] = []
 
     @property
     def shape(self) -> Shape3:
@@ -64,19 +80,50 @@ class ImageFolder(FileDataset):
     @functools.cached_property
     def files(self) -> dict[str, list[Path]]:
         """The files of each split."""
+        root = self._root()
+        if self.options.split_by == "position":
+            return self._as_of_format_1(root)
+        listed = find_files(root, image_files.SUFFIXES)
+        found, folders, others = by_folder(root, listed)
+        if not listed:
+            raise _no_images(root)
+        for split, names in folders.items():
+            self._note(f"{_count(found[split])} of {split} from {_listed(names, '/')}.")
+        if "train" not in found and others:
+            found = {"train": others, **found}
+            if folders:
+                self._note(f"{_count(others)} of train from all other folders.")
+        elif others:
+            places = sorted({path.relative_to(root).parts[0] for path in others})
+            self._note(f"{_count(others)} in no folder of a split are left out: {_listed(places)}.")
+        if "train" in found and "test" not in found:
+            files = found["train"]
+            stay, held = hold_out(
+                self._known_by(files), self.options.test_fraction, self.options.split_seed, "test"
+            )
+            self._note(
+                f"There is no folder of test images: {len(held)} of {_count(files)} are held out "
+                f"by their {self.options.split_by} (data.test_fraction)."
+            )
+            found["train"] = [files[index] for index in stay]
+            found["test"] = [files[index] for index in held]
+        return found
+
+    def _root(self) -> Path:
         root = data_folder(self.options.root, "image-folder")
         if not root.is_dir():
             raise DataError(f"data.root {root} is no folder.", "Give the folder with the images.")
+        return root
+
+    def _as_of_format_1(self, root: Path) -> dict[str, list[Path]]:
+        """The files of each split as they were found by configurations of format 1."""
         folders = image_files.split_folders(root)
         if "train" not in folders:
             folders = {"train": root}
         found = {split: image_files.list_images(folder) for split, folder in folders.items()}
         for split, files in found.items():
             if not files:
-                raise DataError(
-                    f"{folders[split]} has no images.",
-                    f"Images end in {', '.join(sorted(image_files.SUFFIXES))}.",
-                )
+                raise _no_images(folders[split])
         if "test" not in found:
             files = found["train"]
             train, test = split_validation(
@@ -84,7 +131,37 @@ class ImageFolder(FileDataset):
             )
             found["train"] = [files[index] for index in train]
             found["test"] = [files[index] for index in test]
+        self._note(
+            "The splits are those of format 1 (data.split_by=position): one more file chooses the "
+            "held-out images anew."
+        )
         return found
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+
+    def _known_by(self, files: list[Path]) -> list[str]:
+        if self.options.split_by == "content":
+            return as_keys(file_digests(files))
+        root = self._root()
+        # A file's name may be composed of other characters on another system.
+        return [unicodedata.normalize("NFC", p.relative_to(root).as_posix()) for p in files]
+
+    def keys(self, split: str) -> list[str] | None:
+        """See `Dataset.keys`: the digest of the file's bytes, or its path."""
+        self.check_split(split)
+        if self.options.split_by == "position":
+            return None
+        return self._known_by(self._readable(split))
+
+    def image_name(self, split: str, index: int) -> str:
+        """See `Dataset.image_name`: the file's path below the folder."""
+        return self._readable(split)[index].relative_to(self._root()).as_posix()
+
+    def notes(self) -> tuple[str, ...]:
+        """See `Dataset.notes`."""
+        self.files  # noqa: B018, which finds what there is to tell
+        return tuple(self._notes)
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -110,7 +187,16 @@ class ImageFolder(FileDataset):
     def load(self, split: str) -> ArraySource:
         """See `Dataset.load`."""
         self.check_split(split)
+        images, _ = self._decoded(split)
+        if not len(images):
+            raise DataError(f"None of the {split} images in {self.options.root} is readable.")
+        return ArraySource(images)
+
+    def _decoded(self, split: str) -> tuple[np.ndarray, Unreadable]:
+        """The images that can be read, and which cannot."""
         options, files = self.options, self.files[split]
+        left_out = Unreadable()
+        skipping = left_out if options.skip_unreadable else None
         images = decoded_images(
             files,
             ["image-folder", options.crop, options.skip_unreadable],
@@ -119,16 +205,43 @@ class ImageFolder(FileDataset):
                 image_files.named(files),
                 lambda data: decode_image(data, options.channels, options.size, options.crop),
                 self.shape,
-                options.skip_unreadable,
+                skipping,
             ),
+            unreadable=skipping,
         )
-        if not len(images):
-            raise DataError(f"None of the {split} images in {options.root} is readable.")
-        return ArraySource(images)
+        note = left_out.note(split, len(files))
+        if note and note not in self._notes:
+            self._note(note)
+        return images, left_out
+
+    def _readable(self, split: str) -> list[Path]:
+        """The files of a split's images."""
+        files = self.files[split]
+        if not self.options.skip_unreadable:
+            return files
+        _, left_out = self._decoded(split)
+        gone = set(left_out.numbers)
+        return [path for number, path in enumerate(files) if number not in gone]
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""
         return horizontal_flip(images, rng) if training and self.options.flip else images
+
+
+def _no_images(folder: Path) -> DataError:
+    return DataError(
+        f"{folder} has no images.", f"Images end in {', '.join(sorted(image_files.SUFFIXES))}."
+    )
+
+
+def _count(files: list[Path]) -> str:
+    return f"{len(files):,} image{'s' if len(files) != 1 else ''}"
+
+
+def _listed(names: list[str], ending: str = "") -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(f"{name}{ending}" for name in names[:_SHOWN]) + more
 
 
 @hookimpl

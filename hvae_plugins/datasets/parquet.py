@@ -13,14 +13,19 @@ from hvae_core.data import parquet
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.decode import DECODING_ERRORS, Crop, decode_chunks, decode_image
 from hvae_core.data.decoded import decoded_images
-from hvae_core.data.files import DatasetOptions, FileDataset, data_folder, horizontal_flip
+from hvae_core.data.files import FileDataset, data_folder, horizontal_flip
+from hvae_core.data.fingerprints import as_keys, image_digests
+from hvae_core.data.split_options import SplitOptions
 from hvae_core.errors import DataError
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
+#: files that are named in a note
+_SHOWN = 3
 
-class ParquetConfig(DatasetOptions):
+
+class ParquetConfig(SplitOptions):
     """Options of images in parquet files."""
 
     root: str = pydantic.Field(description="a folder with train-*.parquet and so on, or one file")
@@ -109,9 +114,33 @@ class Parquet(FileDataset):
         )
         return ArraySource(images)
 
+    def keys(self, split: str) -> list[str] | None:
+        """See `Dataset.keys`: the digests of the images' values."""
+        digests = None if self.options.split_by == "position" else image_digests(self.load(split))
+        return None if digests is None else as_keys(digests)
+
+    def notes(self) -> tuple[str, ...]:
+        """See `Dataset.notes`."""
+        folder = data_folder(self.options.root, "parquet")
+        used = {path for files in self.files.values() for path in files}
+        others = [] if folder.is_file() else sorted({*parquet.list_files(folder)} - used)
+        found = [
+            f"{len(files)} file{'s' if len(files) > 1 else ''} of {split}: {_listed(files)}."
+            for split, files in self.files.items()
+        ]
+        if others:
+            found.append(f"Files whose names say no split are left out: {_listed(others)}.")
+        return tuple(found)
+
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""
         return horizontal_flip(images, rng) if training and self.options.flip else images
+
+
+def _listed(files: list[Path]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return ", ".join(path.name for path in files[:_SHOWN]) + more
 
 
 @hookimpl

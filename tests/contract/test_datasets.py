@@ -37,7 +37,7 @@ class TestArrays(DatasetContract):
 
     @pytest.fixture(autouse=True)
     def _files(self, tmp_path, monkeypatch):
-        images = np.random.default_rng(0).integers(0, 256, (20, 4, 6, 3), dtype=np.uint8)
+        images = np.random.default_rng(0).integers(0, 256, (60, 4, 6, 3), dtype=np.uint8)
         np.save(tmp_path / "images.npy", images)
         monkeypatch.chdir(tmp_path)
 

@@ -22,6 +22,7 @@ STEP = "unit/core/training/test_step.py"
 FREEZING = "unit/core/training/test_freezing.py"
 OPTIMIZER = "unit/core/training/test_optimizer.py"
 SCHEDULES = "unit/core/training/test_schedules.py"
+FEEDING = "unit/core/training/test_feeding.py"
 LOOP = "unit/core/training/test_loop.py"
 RUN = "unit/core/training/test_run.py"
 FLOWS = "unit/plugins/flows/test_flow_options.py"
@@ -265,6 +266,15 @@ TESTED = {
     f"{SETS}/test_image_sets.py::test_hold_out": (
         "dataset.image-folder.test_fraction", "dataset.image-folder.split_seed",
     ),
+    f"{FEEDING}::test_a_run_whose_folder_changed_is_refused_or_goes_on_without_a_leak": (
+        "dataset.image-folder.split_by",
+    ),
+    f"{SETS}/test_image_sets.py::test_images_of_parquet_files_are_known_by_their_content": (
+        "dataset.parquet.split_by",
+    ),
+    f"{SETS}/test_hugging_face.py::test_images_are_known_by_their_content": (
+        "dataset.hub.split_by",
+    ),
     f"{SETS}/test_image_sets.py::test_unreadable_image": ("dataset.image-folder.skip_unreadable",),
     f"{SETS}/test_image_sets.py::test_parquet_set": (
         "dataset.parquet.root", "dataset.parquet.size", "dataset.parquet.channels",
@@ -280,7 +290,7 @@ TESTED = {
         "dataset.arrays.files", "dataset.arrays.root",
     ),
     f"{SETS}/test_array_files.py::test_test_images_are_held_out_where_there_is_no_file_of_them": (
-        "dataset.arrays.test_fraction", "dataset.arrays.split_seed",
+        "dataset.arrays.test_fraction", "dataset.arrays.split_seed", "dataset.arrays.split_by",
     ),
     f"{SETS}/test_array_files.py::test_arrays_of_an_npz_file": ("dataset.arrays.key",),
     f"{SETS}/test_array_files.py::test_channels_first": ("dataset.arrays.channels",),

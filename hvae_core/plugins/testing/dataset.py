@@ -62,6 +62,10 @@ class DatasetContract(ComponentContract):
             again = dataset.load(split).batch(np.array([0, last]))
             np.testing.assert_array_equal(again, images[[1, 2]])
             assert source.batch(np.array([], np.int64)).shape == (0, *dataset.shape)
+            keys = dataset.keys(split)
+            assert keys is None or len(keys) == len(source)
+            assert dataset.image_name(split, last)
+        assert all(isinstance(note, str) for note in dataset.notes())
 
     def test_a_batch_is_the_caller_s_to_change(self, config: dict[str, Any]) -> None:
         """Writing into a batch does not change the data set."""

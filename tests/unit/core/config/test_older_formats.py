@@ -63,6 +63,16 @@ def test_skipping_acts_from_the_first_update_and_beta_s_cycles_share_a_warm_up()
     assert not today.beta_cycles_share_warmup
 
 
+def test_held_out_images_stay_positions():
+    folder = {"name": "image-folder", "root": "photos"}
+    assert parse_config({"format": 1, "data": folder}).data.options.split_by == "position"
+    assert parse_config({"data": folder}).data.options.split_by == "content"
+    by_path = {"format": 1, "data": {**folder, "split_by": "path"}}
+    assert parse_config(by_path).data.options.split_by == "path"
+    assert upgraded({"format": 1, "data": "arrays"})["data"]["split_by"] == "position"
+    assert upgraded({"format": 1, "data": "digits"})["data"] == "digits"
+
+
 def test_an_override_is_read_in_today_s_terms():
     model = parse_config({"format": 1}, "model.large_kernels=true").model
     assert model.large_kernels is True

@@ -28,6 +28,10 @@ def test_fixture(fixtures_folder):
         ("data/validation-00000-of-00001.parquet", "validation"),
         ("default/test/0000.parquet", "test"),
         ("valid.parquet", "validation"),
+        ("Testing/0000.parquet", "test"),
+        ("TEST-00000-of-00001.parquet", "test"),
+        ("test/more/0000.parquet", "test"),
+        (".cache/train-00000-of-00001.parquet", None),
         ("labels.parquet", None),
     ],
 )

@@ -11,7 +11,7 @@ from PIL import Image
 from hvae_core.data import cifar_binary
 from hvae_core.data.arrays import open_npy, read_npz
 from hvae_core.data.binarize import binarize_once, draw
-from hvae_core.data.decode import decode_chunks, decode_image
+from hvae_core.data.decode import Unreadable, decode_chunks, decode_image
 from hvae_core.data.files import data_folder, horizontal_flip
 from hvae_core.data.idx import read_idx_images
 from hvae_core.errors import DataError
@@ -245,11 +245,34 @@ def test_decode_chunks_keeps_order_and_names_the_bad_image():
     items[280] = ("image 280", items[280][1][:40])
     with pytest.raises(DataError, match="image 280 is no readable image"):
         list(decode_chunks(items, decode, (4, 4, 3)))
-    kept = np.concatenate(list(decode_chunks(items, decode, (4, 4, 3), skip_unreadable=True)))
+    left_out = Unreadable()
+    kept = np.concatenate(list(decode_chunks(items, decode, (4, 4, 3), left_out)))
     np.testing.assert_array_equal(kept, np.delete(images, 280, 0))
+    assert left_out.found == [(280, "image 280")]
+    assert left_out.note("test", 300).startswith("1 of 300 test images cannot be read")
     items[1] = ("image 1", png(np.zeros((5, 4, 3), np.uint8)))
     with pytest.raises(DataError, match=r"image 1 is 5x4 with 3 channels but 4x4"):
         list(decode_chunks(items, decode, (4, 4, 3)))
+
+
+def test_all_bad_images_are_named_at_once_up_to_a_limit():
+    items = [(f"image {number}", png(np.zeros((4, 4, 3), np.uint8))) for number in range(700)]
+    for number in (3, 300, 600):
+        items[number] = (f"image {number}", b"no image")
+
+    def decode(data):
+        return decode_image(data, 3)
+
+    with pytest.raises(DataError, match="3 images cannot be read: image 3, image 300, image 600 "):
+        list(decode_chunks(items, decode, (4, 4, 3)))
+    for number in range(30):
+        items[number] = (f"image {number}", b"no image")
+    with pytest.raises(DataError, match=r"At least 20 images .* image 19 \(the first: ") as caught:
+        list(decode_chunks(items, decode, (4, 4, 3)))
+    assert "image 20" not in caught.value.message
+    left_out = Unreadable()
+    list(decode_chunks(items, decode, (4, 4, 3), left_out))
+    assert left_out.note("train", 700).endswith("image 3, image 4 and 27 more.")
 
 
 # Augmentation and binarization

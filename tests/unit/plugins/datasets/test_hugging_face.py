@@ -181,3 +181,11 @@ def test_a_repository_of_the_hub_is_downloaded_or_streamed(repository, tmp_path)
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "images.npy"), IMAGES[:15])
     assert any(COMMIT in path and path.endswith("of-00001.parquet") for path in asked)
+
+
+def test_images_are_known_by_their_content(repository, cache):
+    dataset = hub(repository)
+    keys = dataset.keys("train")
+    assert len(set(keys)) == len(keys) == 15
+    assert keys == hub(repository, streaming=True).keys("train")
+    assert hub(repository, split_by="position").keys("train") is None

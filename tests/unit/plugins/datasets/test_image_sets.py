@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,12 +41,46 @@ def test_hold_out(tmp_path):
     write_images(tmp_path, 20)
     dataset = open_folder(tmp_path, test_fraction=0.25)
     train, test = dataset.load("train"), dataset.load("test")
-    assert (len(train), len(test)) == (15, 5)
+    assert 1 <= len(test) <= 9
+    assert f"{len(test)} of 20 images are held out by their content" in dataset.notes()[0]
     everything = {image.tobytes() for image in [*train.images, *test.images]}
     assert len(everything) == 20
     assert dataset.files == open_folder(tmp_path, test_fraction=0.25).files
     other = open_folder(tmp_path, test_fraction=0.25, split_seed=1)
     assert dataset.files["test"] != other.files["test"]
+    before = {path.name for path in dataset.files["test"]}
+    write_images(tmp_path / "more", 30)
+    for split_by in ("content", "path"):
+        now = open_folder(tmp_path, test_fraction=0.25, split_by=split_by)
+        named = {path.name for path in now.files["test"] if path.parent == tmp_path}
+        assert (named == before) == (split_by == "content")
+
+
+def test_position_is_the_choice_of_format_1(tmp_path):
+    write_images(tmp_path, 20)
+    write_images(tmp_path / "test", 3)
+    write_images(tmp_path / ".ipynb_checkpoints", 2)
+    old = open_folder(tmp_path, test_fraction=0.2, split_by="position")
+    assert dict(old.info.sizes) == {"train": 20, "test": 5}  # 25 files, all of one folder
+    assert old.keys("train") is None
+    assert "those of format 1" in old.notes()[0]
+    new = open_folder(tmp_path)
+    assert dict(new.info.sizes) == {"train": 20, "test": 3}
+
+
+def test_folders_beside_those_of_splits_are_told(tmp_path):
+    write_images(tmp_path / "cats", 4)
+    write_images(tmp_path / "Testing", 2)
+    beside = open_folder(tmp_path)
+    assert dict(beside.info.sizes) == {"train": 4, "test": 2}
+    assert beside.notes() == (
+        "2 images of test from Testing/.", "4 images of train from all other folders."
+    )  # fmt: skip
+    write_images(tmp_path / "training", 5)
+    assert "4 images in no folder of a split are left out: cats." in open_folder(tmp_path).notes()
+    only = tmp_path / "only"
+    write_images(only / "test", 2)
+    assert open_folder(only).splits == ("test",)
 
 
 def test_crop_grey_and_flip(tmp_path):
@@ -73,6 +109,14 @@ def test_unreadable_image(tmp_path, cache):
     assert not list(cache.rglob("*.part"))
     kept = open_folder(tmp_path / "images", skip_unreadable=True)
     assert len(kept.load("train")) + len(kept.load("test")) == 9
+    for again in (kept, open_folder(tmp_path / "images", skip_unreadable=True)):
+        again.prepare()
+        (told,) = (note for note in again.notes() if "cannot be read" in note)
+        assert told.startswith("1 of ")
+        assert told.endswith("004.png.")
+        for split in again.splits:
+            assert len(again.keys(split)) == len(again.load(split))
+            assert again.image_name(split, 0) != "004.png"
 
 
 def test_bad_folders(tmp_path):
@@ -100,6 +144,23 @@ def test_parquet_set(fixtures_folder):
     assert small.load("test").shape == small.shape == (8, 8, 1)
     with pytest.raises(DataError, match="no split 'validation'"):
         dataset.load("validation")
+
+
+def test_images_of_parquet_files_are_known_by_their_content(fixtures_folder, tmp_path):
+    pytest.importorskip("pyarrow")
+    folder = shutil.copytree(fixtures_folder / "cifar10", tmp_path / "data")
+    keys = Parquet(ParquetConfig(root=str(folder))).keys("train")
+    assert len(set(keys)) == 32
+    assert Parquet(ParquetConfig(root=str(folder), split_by="position")).keys("train") is None
+    (folder / "test-00000-of-00001.parquet").rename(folder / "train-more.parquet")
+    (folder / "train-00000-of-00001.parquet").rename(folder / "train-other.parquet")
+    shutil.copy(folder / "train-more.parquet", folder / "labels.parquet")
+    dataset = Parquet(ParquetConfig(root=str(folder)))
+    assert dataset.keys("train")[16:] == keys
+    assert dataset.notes() == (
+        "2 files of train: train-more.parquet, train-other.parquet.",
+        "Files whose names say no split are left out: labels.parquet.",
+    )
 
 
 def test_parquet_column_crop_and_flip(tmp_path):

@@ -1,0 +1,66 @@
+"""Names that say which split a folder or a file belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+_WORDS = {
+    "train": ("train", "training", "trn"),
+    "test": ("test", "testing", "tst", "eval", "evaluation", "holdout", "held-out"),
+    "validation": ("validation", "valid", "val", "dev"),
+}
+_SPLITS = {word: split for split, words in _WORDS.items() for word in words}
+#: what may follow: train2017, trainA, test_set, Training Images
+_NAME = re.compile(
+    rf"(?P<word>{'|'.join(sorted(_SPLITS, key=len, reverse=True))})"
+    r"(?:[ _.-]?(?:sets?|images?|imgs?|data|split|folder|[0-9]+|[ab]))*"
+)
+
+
+def split_named(name: str) -> str | None:
+    """The split that a folder's name says: train, test, validation, or None.
+
+    Compared without case: ``Training``, ``TEST``, ``val2017``, ``test_images``.
+    """
+    match = _NAME.fullmatch(name.strip().lower())
+    return _SPLITS[match["word"]] if match else None
+
+
+def split_begun(stem: str) -> str | None:
+    """The split that a file's name begins with: ``train-00000-of-00003``."""
+    word = re.match(r"[a-z]*", stem.lower())
+    return _SPLITS.get(word.group()) if word else None
+
+
+def split_folder(path: PurePath) -> tuple[str | None, PurePath | None]:
+    """The split that a relative path says by the uppermost folder named after one, and it."""
+    for folder in reversed(path.parents):
+        split = split_named(folder.name) if folder.name else None
+        if split is not None:
+            return split, folder
+    return None, None
+
+
+def by_folder(
+    root: Path, files: Iterable[Path]
+) -> tuple[dict[str, list[Path]], dict[str, list[str]], list[Path]]:
+    """Divide files by the split that a folder above them is named after.
+
+    Returns:
+        Split name to files, in their order; split name to the folders that said so, relative to
+        ``root``; and the files that no folder says anything of.
+    """
+    found: dict[str, list[Path]] = {}
+    folders: dict[str, list[str]] = {}
+    others: list[Path] = []
+    for path in files:
+        split, folder = split_folder(path.relative_to(root))
+        if split is None or folder is None:
+            others.append(path)
+            continue
+        found.setdefault(split, []).append(path)
+        if folder.as_posix() not in folders.setdefault(split, []):
+            folders[split].append(folder.as_posix())
+    return found, folders, others

@@ -1,0 +1,166 @@
+"""What a run records of its images, by which it is known whether they are still the same.
+
+``data.json`` has the number and SHA-256 of the images of each split that was read when the run was
+started; ``data-digests.npy`` a digest of each image of the training split, in their order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hvae_core.data.arrays import map_npy
+from hvae_core.data.fingerprints import Fingerprint, fingerprint, image_digests
+from hvae_core.errors import BadInputError, ConfigError, DataError
+from hvae_core.files.json_files import read_object
+from hvae_core.files.replacing import replace_file
+from hvae_core.interfaces import ImageSource
+
+DATA_FILE = "data.json"
+DIGESTS_FILE = "data-digests.npy"
+#: the split that a run's images are of
+TRAIN = "train"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataRecord:
+    """The images of a run.
+
+    Args:
+        splits: the fingerprints of the splits that were read, by name; ``"train"`` is one of them.
+    """
+
+    splits: Mapping[str, Fingerprint]
+
+    @property
+    def training(self) -> Fingerprint:
+        """Of the split that training and validation images are of."""
+        return self.splits[TRAIN]
+
+    def write(self, folder: Path) -> None:
+        """Write both files.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        values = {
+            name: {"images": print_.images, "sha256": print_.sha256}
+            for name, print_ in self.splits.items()
+        }
+        digests = self.training.digests
+        if digests is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, digests)
+            replace_file(folder / DIGESTS_FILE, buffer.getvalue())
+        else:
+            (folder / DIGESTS_FILE).unlink(missing_ok=True)
+        replace_file(folder / DATA_FILE, json.dumps({"splits": values}, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> DataRecord | None:
+        """What a run folder has, or None where it has none, as those of older versions.
+
+        Raises:
+            BadInputError: it is damaged.
+        """
+        path = folder / DATA_FILE
+        if not path.is_file():
+            return None
+        try:
+            splits = {
+                str(name): Fingerprint(int(found["images"]), str(found["sha256"]))
+                for name, found in read_object(path, BadInputError)["splits"].items()
+            }
+            training = splits[TRAIN]
+            if (folder / DIGESTS_FILE).is_file():
+                digests = np.array(map_npy(folder / DIGESTS_FILE))
+                if digests.dtype != np.uint64 or digests.shape != (training.images,):
+                    raise TypeError("no digests of these images")
+                splits[TRAIN] = dataclasses.replace(training, digests=digests)
+        except (BadInputError, DataError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInputError(
+                f"{path} or {DIGESTS_FILE} beside it is damaged; they should hold the digests of "
+                "the run's images.",
+                "Remove both to go on without them; whether the images changed is then not known.",
+            ) from error
+        return cls(splits)
+
+
+def changed(before: Fingerprint, now: Fingerprint) -> str:
+    """What became of a run's images, in words; "" where they are the same."""
+    if before.sha256 == now.sha256:
+        return ""
+    if before.digests is None or now.digests is None:
+        return f"they were {before.images:,} and are {now.images:,}, or others"
+    were: Counter[int] = Counter(before.digests.tolist())
+    are: Counter[int] = Counter(now.digests.tolist())
+    added, removed = (are - were).total(), (were - are).total()
+    if not added and not removed:
+        return "they are the same in another order"
+    return f"{added:,} came and {removed:,} went, of {before.images:,}"
+
+
+def check_unchanged(before: Fingerprint, now: Fingerprint, run: Any) -> None:
+    """Refuse to go on with a run whose images are others now.
+
+    Raises:
+        ConfigError: they are.
+    """
+    change = changed(before, now)
+    if change:
+        raise ConfigError(
+            f"The training images are not those that the run in {run} was started with: {change}.",
+            "Bring them back, start a new run in another --output, or go on with the images as "
+            "they are now with --allow-changed-data (allow_changed_data=True).",
+        )
+
+
+def record_of(source: Any) -> DataRecord | None:
+    """What is recorded of the images of the run that a model was loaded from.
+
+    Args:
+        source: what it was loaded from.
+
+    Returns:
+        None where that is no run, or nothing is recorded.
+    """
+    if not isinstance(source, str | Path) or not (Path(source) / DATA_FILE).is_file():
+        return None
+    return DataRecord.read(Path(source))
+
+
+def known_images(
+    source: ImageSource, split: str, count: int, record: DataRecord | None
+) -> dict[str, Any]:
+    """What is known of images that a model is measured on, by those its run was started with.
+
+    Args:
+        source: the images of a split.
+        split: its name.
+        count: how many of them are measured, the first ones.
+        record: what the run recorded; None: nothing is known of it.
+
+    Returns:
+        Of images in an array ``sha256``; with a record ``in_training_split``, how many of those
+        measured are equal to one of the training split, and ``changed``, whether the split is
+        another than the run's.
+    """
+    if image_digests(source) is None:
+        return {}
+    found = fingerprint(source)
+    known: dict[str, Any] = {"sha256": found.sha256}
+    if record is None or found.digests is None:
+        return known
+    if record.training.digests is not None:
+        seen = np.isin(found.digests[:count], record.training.digests)
+        known["in_training_split"] = int(seen.sum())
+    if split in record.splits:
+        known["changed"] = record.splits[split].sha256 != found.sha256
+    return known
