@@ -14,6 +14,7 @@ import pydantic
 from pydantic_core import PydanticCustomError
 
 from hvae_core.config.limits import check_options
+from hvae_core.config.spelling import SEQUENCE, spelt_out
 from hvae_core.errors import HvaeError
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import ComponentSpec
@@ -106,6 +107,8 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
         return value
     if value is None or (isinstance(value, str) and value == "none"):
         value = {"name": "none"}
+    if kind == "measurement":
+        value = _measurement(value)
     if isinstance(value, str):
         value = {"name": value}
     if not isinstance(value, Mapping):
@@ -146,6 +149,18 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
     except HvaeError as error:
         raise PydanticCustomError("component", "{text}", {"text": str(error)}) from error
     return Component(kind, name, options, scales)
+
+
+def _measurement(value: Any) -> Any:
+    """A measurement in a word, and a list of measurements, as the mapping that they stand for."""
+    if isinstance(value, list | tuple):
+        return {"name": SEQUENCE, "measurements": list(value)}
+    if not isinstance(value, str):
+        return value
+    try:
+        return spelt_out("measurement", value)
+    except HvaeError as error:
+        raise PydanticCustomError("component", "{text}", {"text": str(error)}) from error
 
 
 def _one(kind: str) -> str:
@@ -200,6 +215,7 @@ _l, _r, _d = (
     component_field(kind, kind == "regularizer")
     for kind in ("likelihood", "regularizer", "dataset")
 )
+_m = component_field("measurement", True)
 _o, _s, _t = (component_field(kind, False, True) for kind in ("optimizer", "schedule", "tracker"))
 Block = Annotated[pydantic.SkipValidation[Component], *_b]
 Flow = Annotated[pydantic.SkipValidation[Component | None], *_f]
@@ -207,6 +223,7 @@ Attention = Annotated[pydantic.SkipValidation[Component | None], *_a]
 Likelihood = Annotated[pydantic.SkipValidation[Component], *_l]
 Regularizer = Annotated[pydantic.SkipValidation[Component | None], *_r]
 Dataset = Annotated[pydantic.SkipValidation[Component], *_d]
+Measurement = Annotated[pydantic.SkipValidation[Component | None], *_m]
 Optimizer = Annotated[pydantic.SkipValidation[Component], *_o]
 Schedule = Annotated[pydantic.SkipValidation[Component], *_s]
 Tracker = Annotated[pydantic.SkipValidation[Component], *_t]

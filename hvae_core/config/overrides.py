@@ -14,7 +14,8 @@ Overrides = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 
 #: sections that hold a component, which may be given by its name alone
 COMPONENT_KEYS = (
-    *("block", "flow", "attention", "likelihood", "regularizer", "data", "optimizer", "schedule"),
+    *("block", "flow", "attention", "likelihood", "regularizer", "data", "measurement"),
+    *("optimizer", "schedule"),
 )
 #: sections that a mapping of overrides may spell out: ``{"train": {"steps": 2}}``
 SECTIONS = (("model",), ("model", "readout"), ("train",))

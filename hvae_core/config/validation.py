@@ -91,9 +91,10 @@ def key_path(location: Sequence[Any], values: Any) -> list[str | int]:
         elif isinstance(current, list) and isinstance(part, int) and part < len(current):
             path.append(part)
             current = current[part]
-        elif isinstance(current, str) and is_last and len(path) == 1 and part.isidentifier():
+        elif isinstance(current, str) and is_last and len(path) == 1:
             # An option of a component that is given by its name alone.
-            path += [part] if not _is_type_name(part) else []
+            named = isinstance(part, str) and part.isidentifier() and not _is_type_name(part)
+            path += [part] if named else []
     return path
 
 

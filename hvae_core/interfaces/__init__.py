@@ -34,6 +34,7 @@ from hvae_core.interfaces.formats import (
     Mode,
     Runtime,
 )
+from hvae_core.interfaces.measurements import Measured, Measurement
 from hvae_core.interfaces.outputs import (
     FlowOutput,
     GaussianParameters,
@@ -76,6 +77,8 @@ __all__ = [
     "LatentOutput",
     "LayerPosterior",
     "Likelihood",
+    "Measured",
+    "Measurement",
     "Mode",
     "Optimizer",
     "OptimizerSettings",

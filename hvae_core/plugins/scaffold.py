@@ -28,6 +28,8 @@ ABOUT = {
     "regularizer": ("regularizer", "the posteriors' means are kept small",
                     _TRAIN.format("regularizer.name=$name")),
     "dataset": ("data set", "grey stripes", _TRAIN.format("data.name=$name")),
+    "measurement": ("measurement", "a disc in the middle of the image is known",
+                    "hvae complete digits-vdvae --measurement $name -n 4 -o completed.png"),
     "optimizer": ("optimizer", "steps along the signs of the averaged gradient",
                   _TRAIN.format("train.optimizer.name=$name")),
     "schedule": ("learning-rate schedule", "the rate falls in stairs",

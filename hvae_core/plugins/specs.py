@@ -32,6 +32,7 @@ KINDS = (
     "likelihood",
     "regularizer",
     "dataset",
+    "measurement",
     "optimizer",
     "schedule",
     "tracker",
@@ -79,6 +80,7 @@ class ComponentSpec:
             None: uint8.
         state_arrays: for an optimizer, ``(options, settings: OptimizerSettings) -> int``: how many
             arrays of the weights' size it keeps, for estimates of memory. None: 2, as Adam.
+        short_option: for a measurement, the option that ``name:value`` sets on a command line.
         trials: options that its contract is tried with where none are given: such that it needs no
             account and no file, and fits the contract's small shapes.
     """
@@ -98,6 +100,7 @@ class ComponentSpec:
     dtypes: tuple[str, ...] | None = None
     image_values: Callable[[Any], ImageValues] | None = None
     state_arrays: Callable[[Any, Any], int] | None = None
+    short_option: str = ""
     trials: tuple[Mapping[str, Any], ...] = dataclasses.field(default=({},), hash=False)
 
     def resolve(self) -> Callable[..., Any]:

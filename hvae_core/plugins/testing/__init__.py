@@ -16,7 +16,7 @@ import pytest
 
 pytest.register_assert_rewrite(
     *(f"{__name__}.{part}" for part in ("component", "layer", "block", "flow", "attention")),
-    *(f"{__name__}.{part}" for part in ("likelihood", "dataset", "regularizer")),
+    *(f"{__name__}.{part}" for part in ("likelihood", "dataset", "regularizer", "measurement")),
     *(f"{__name__}.{part}" for part in ("optimizer", "schedule", "tracker")),
 )
 
@@ -27,6 +27,7 @@ from hvae_core.plugins.testing.dataset import DatasetContract  # noqa: E402
 from hvae_core.plugins.testing.flow import FlowContract  # noqa: E402
 from hvae_core.plugins.testing.layer import LayerContract  # noqa: E402
 from hvae_core.plugins.testing.likelihood import LikelihoodContract  # noqa: E402
+from hvae_core.plugins.testing.measurement import MeasurementContract  # noqa: E402
 from hvae_core.plugins.testing.optimizer import OptimizerContract  # noqa: E402
 from hvae_core.plugins.testing.regularizer import RegularizerContract  # noqa: E402
 from hvae_core.plugins.testing.schedule import ScheduleContract  # noqa: E402
@@ -40,6 +41,7 @@ __all__ = [
     "FlowContract",
     "LayerContract",
     "LikelihoodContract",
+    "MeasurementContract",
     "OptimizerContract",
     "RegularizerContract",
     "ScheduleContract",

@@ -28,6 +28,7 @@ CONTRACTS = {
     "dataset": "DatasetContract",
     "flow": "FlowContract",
     "likelihood": "LikelihoodContract",
+    "measurement": "MeasurementContract",
     "optimizer": "OptimizerContract",
     "regularizer": "RegularizerContract",
     "schedule": "ScheduleContract",

@@ -1,0 +1,1 @@
+"""Measurements: what a model that completes images is shown of them."""
