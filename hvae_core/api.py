@@ -206,6 +206,8 @@ def evaluate(
     model: HierarchicalVAE | ExportedModel | str | Path,
     dataset: Any = None,
     split: str = "test",
+    *,
+    measurement: Any = None,
     **options: Any,
 ) -> dict[str, Any]:
     """The figures of a model on a data set, see `hvae_core.evaluation.evaluate`.
@@ -218,7 +220,10 @@ def evaluate(
             or a mapping with its name and options. By default the data set that the model's
             configuration names.
         split: which of its splits; images without a split are taken for it.
-        options: further arguments of `hvae_core.evaluation.evaluate`.
+        measurement: the figures of completing the images from it, see
+            `hvae_core.evaluation.completing.evaluate_completion`: its name, ``columns:0.25``, or a
+            mapping with its name and options.
+        options: further arguments of either.
 
     Raises:
         DataError: the images do not fit the model, or are not its values without loss.
@@ -239,6 +244,12 @@ def evaluate(
         dataset = open_dataset(create_component("dataset", dataset))
     elif not isinstance(dataset, Dataset):
         dataset = evaluate_on(model.config, dataset, model.image_shape, split)
+    if measurement is not None:
+        from hvae_core.evaluation.completing import evaluate_completion
+
+        chosen = create_component("measurement", measurement)
+        built = chosen.build(model.image_shape, model.image_values)
+        return evaluate_completion(model, dataset, built, split, **options)
     return run(model, dataset, split, **options)
 
 

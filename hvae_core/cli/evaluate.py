@@ -18,6 +18,19 @@ from hvae_core.cli.images import chosen_dataset, dataset_options, other_ways
     "--importance-samples", type=click.IntRange(min=1), metavar="K",
     help="Also the importance-weighted bound with K draws an image.",
 )  # fmt: skip
+@click.option(
+    "--measurement", metavar="NAME[:VALUE][,OPTION=VALUE]",
+    help="Instead: how well the images are completed from this, such as columns:0.25, beside two "
+    "baselines.",
+)  # fmt: skip
+@click.option(
+    "--draws", type=click.IntRange(min=2), metavar="N",
+    help="With --measurement: draws of each image (else 32).",
+)  # fmt: skip
+@click.option(
+    "--unadapted", metavar="PRESET|RUN|EXPORT",
+    help="With --measurement: the model before its encoder saw measurements, a baseline.",
+)  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
 @seed_option
 @batch_size_option
@@ -33,13 +46,62 @@ def command(
     """Measure a model on the images of a split (by default all of its data set's test split)."""
     from hvae_core.api import evaluate, load_runnable
 
+    options = _of_completion(options)
     model = load_runnable(source)
     chosen = chosen_dataset(model.config, dataset, overrides)
     with progress_bar("evaluating", as_json) as progress, other_ways():
         figures = evaluate(model, chosen, split, progress=progress, **options)
     for warning in _warnings(figures, dataset is None and not overrides):
         click.echo(warning, err=True)
-    emit(figures, as_json, None if as_json else _table(source, figures))
+    table = _table if options.get("measurement") is None else _completion_table
+    emit(figures, as_json, None if as_json else table(source, figures))
+
+
+def _of_completion(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of one of the two evaluations, with the unadapted model in place of its name.
+
+    Raises:
+        BadInputError: options of both are given.
+    """
+    from hvae_core.api import load_runnable
+    from hvae_core.errors import BadInputError
+
+    completes = options["measurement"] is not None
+    others = ("importance_samples",) if completes else ("draws", "unadapted", "measurement")
+    for name in others:
+        if options[name] is not None:
+            option = f"--{name.replace('_', '-')}"
+            relation = "cannot be combined with" if completes else "needs"
+            raise BadInputError(f"{option} {relation} --measurement.")
+    kept = {key: value for key, value in options.items() if key not in others and value is not None}
+    if "unadapted" in kept:
+        kept["unadapted"] = load_runnable(kept["unadapted"])
+    return kept
+
+
+def _completion_table(source: str, figures: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    title = (
+        f"{source} on {figures['dataset']}, {figures['split']}, {figures['images']} images, "
+        f"{figures['known']:.1%} known, {figures['draws']} draws"
+    )
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    columns = {"": figures, **figures["baselines"]}
+    table.add_column("figure")
+    for name in columns:
+        table.add_column(name.replace("_", " ") or "model", justify="right")
+    for key, label, digits in (
+        ("psnr_of_mean", "PSNR of the mean (dB)", 2),
+        ("psnr_of_draws", "PSNR of a draw (dB)", 2),
+        ("ssim_of_mean", "SSIM of the mean", 3),
+        ("ssim_of_draws", "SSIM of a draw", 3),
+        ("coverage_50", "coverage of the 50 % interval", 3),
+        ("coverage_90", "coverage of the 90 % interval", 3),
+    ):
+        cells = [f"{of[key]:.{digits}f}" if key in of else "" for of in columns.values()]
+        table.add_row(label, *cells)
+    return table
 
 
 def _warnings(figures: dict[str, Any], of_the_run: bool) -> Iterator[str]:

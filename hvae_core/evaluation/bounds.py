@@ -13,6 +13,7 @@ from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import (
     DEFAULT_BATCH_SIZE,
+    DRAW_STRIDE,
     batch_rows,
     given_or_drawn,
     join_batches,
@@ -74,10 +75,6 @@ def elbo(
     return Elbo(bound, log_likelihood, kl, kl_per_layer, bits)
 
 
-#: more images than any sequence has: where the numbers of the next draw's noise begin
-_DRAW_STRIDE = 2**32
-
-
 def log_likelihood(
     engine: Engine,
     x: Any,
@@ -108,7 +105,7 @@ def log_likelihood(
         kept = rows[:valid]
         for draw in range(draws):
             # Each draw has image indices of its own, so that no two share their noise.
-            normal = latent_noise(engine, first + rows + draw * _DRAW_STRIDE, seed)
+            normal = latent_noise(engine, first + rows + draw * DRAW_STRIDE, seed)
             out = engine.run(program, {"images": images[rows], "noise": normal})
             weights = out["log_weight"][:valid]
             total[kept] = np.logaddexp(total[kept], weights.astype(np.float64))

@@ -10,10 +10,13 @@ import numpy as np
 from hvae_core.evaluation.bounds import Elbo, elbo, log_likelihood
 from hvae_core.inference import (
     Latents,
+    PosteriorDraws,
     decode,
     encode,
     features,
+    information_gain,
     interpolate,
+    posterior_sample,
     reconstruct,
     sample,
 )
@@ -131,6 +134,40 @@ class Verbs:
     ) -> np.ndarray:
         """Images between two images [steps, H, W, C], see `hvae_core.inference.interpolation`."""
         return interpolate(self, a, b, steps, **options)
+
+    def posterior_sample(
+        self,
+        y: np.ndarray,
+        mask: np.ndarray,
+        n: int = 16,
+        layers: int | float | None = None,
+        temperature: float | Sequence[float] | None = 1.0,
+        seed: int = 0,
+        **options: Any,
+    ) -> PosteriorDraws:
+        """Whole images from measurements of them: [n, B, H, W, C], with ``.mean`` and ``.std``.
+
+        See `hvae_core.inference.completion.posterior_sample`. Unknown pixels hold the fill of the
+        model's own measurement.
+        """
+        options.setdefault("fill", self.fill)
+        return posterior_sample(self, y, mask, n, layers, temperature, seed, **options)
+
+    def information_gain(
+        self, y: np.ndarray, mask: np.ndarray, candidates: np.ndarray, n: int = 16, seed: int = 0,
+        **options: Any,
+    ) -> np.ndarray:  # fmt: skip
+        """What each further measurement is expected to tell, [B, K] in nats.
+
+        See `hvae_core.inference.information.information_gain`.
+        """
+        options.setdefault("fill", self.fill)
+        return information_gain(self, y, mask, candidates, n, seed, **options)
+
+    @property
+    def fill(self) -> float | None:
+        """What unknown pixels held in training; None: the model was not trained on measurements."""
+        return None
 
     def check_images(self, shape: Sequence[int], values: ImageValues = UINT8) -> None:
         """Refuse images of another shape or of other values.

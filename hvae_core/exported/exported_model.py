@@ -18,7 +18,7 @@ from hvae_core.errors import BadInputError, PluginError
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.exported.manifest import check_graph, read_manifest
 from hvae_core.inference.engine import Arrays, with_images_as_tensors
-from hvae_core.inference.programs import LAYERED, Generate, Infer, InferenceProgram
+from hvae_core.inference.programs import LAYERED, Complete, Generate, Infer, InferenceProgram
 from hvae_core.interfaces import UINT8, Exporter, ImageValues, Mode, Runtime, Shape3
 from hvae_core.plugins import manager
 
@@ -76,10 +76,14 @@ class ExportedModel(Verbs):
         """See `hvae_core.inference.engine.Engine.run`."""
         if isinstance(program, Generate):
             return self._generate(program, inputs)
+        if isinstance(program, Complete):
+            raise BadInputError(f"{self.folder} has no graph that completes images.")
         return self._infer(program, inputs)
 
     def gives(self, program: InferenceProgram) -> bool:
         """Whether the files have the outputs that the program needs."""
+        if isinstance(program, Complete):
+            return False
         return isinstance(program, Generate) or not self._missing(self._parts(program))
 
     def run_graph(

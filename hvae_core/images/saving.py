@@ -8,7 +8,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -143,6 +143,21 @@ def _new_folder(target: Path) -> Iterator[Path]:
         for path in sorted(work.iterdir()):
             path.replace(target / path.name)
     (target / ".images").rmdir()
+
+
+def save_arrays(path: str | os.PathLike[str], **arrays: np.ndarray) -> None:
+    """Write a compressed ``.npz`` of arrays by name; an older file is replaced atomically.
+
+    Raises:
+        HvaeError: it cannot be written; names ``path``.
+    """
+    target = Path(path)
+    with (
+        disk_errors(f"write {target}"),
+        replacing(target, flush=False) as temporary,
+        temporary.open("wb") as file,
+    ):
+        np.savez_compressed(file, allow_pickle=False, **cast("dict[str, Any]", arrays))
 
 
 def save_npz(batches: Iterable[np.ndarray], path: Path, total: int) -> None:

@@ -1,7 +1,12 @@
 """Sampling, encoding, decoding, reconstruction, interpolation: written once for every engine."""
 
+from hvae_core.inference.completion import (
+    PosteriorDraws,
+    posterior_sample,
+)
 from hvae_core.inference.decoding import decode
 from hvae_core.inference.encoding import encode, features
+from hvae_core.inference.information import information_gain
 from hvae_core.inference.interpolation import interpolate
 from hvae_core.inference.latents import Latents
 from hvae_core.inference.reconstruction import reconstruct
@@ -9,10 +14,13 @@ from hvae_core.inference.sampling import sample, sample_batches
 
 __all__ = [
     "Latents",
+    "PosteriorDraws",
     "decode",
     "encode",
     "features",
+    "information_gain",
     "interpolate",
+    "posterior_sample",
     "reconstruct",
     "sample",
     "sample_batches",

@@ -99,7 +99,47 @@ class Infer:
         return results
 
 
-InferenceProgram: TypeAlias = Generate | Infer
+@dataclasses.dataclass(frozen=True)
+class Complete:
+    """The encoder's features to latents and images: the way down of `Infer`, without the way up.
+
+    Inputs: ``features``, arrays [B, h, w, c], finest scale first; ``noise``, arrays [B, h, w, c],
+    coarsest layer first, for the layers that are passed; ``pixels`` [B, H, W, n] for the output
+    ``images``.
+
+    Args:
+        outputs: ``images`` and ``mean`` as of `Generate`, with all latents from the posterior; or
+            ``latent``, a list of the first ``layers``.
+        layers: how many layers the pass goes through for ``latent``; None: all.
+    """
+
+    outputs: tuple[str, ...]
+    layers: int | None = None
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, in words."""
+        return "completion of images"
+
+    def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs, in-graph."""
+        features, noise = list(inputs["features"]), list(inputs["noise"])
+        if self.outputs == ("latent",):
+            latents = network.descend(features, noise, self.layers or len(network.latent_shapes))[1]
+            return {"latent": [layer.z for layer in latents]}
+        stream, latents = network.descend(features, noise)
+        parameters = network.readout([layer.z for layer in latents], stream)
+        results: dict[str, Any] = {
+            name: output(network, parameters, inputs)
+            for name, output in _IMAGES.items()
+            if name in self.outputs
+        }
+        if "latent" in self.outputs:
+            results["latent"] = [layer.z for layer in latents]
+        return results
+
+
+InferenceProgram: TypeAlias = Generate | Infer | Complete
 
 
 def _standardised(layer: LatentOutput) -> Tensor:

@@ -15,6 +15,8 @@ from hvae_core.inference.engine import Engine
 from hvae_core.prob.noise import draw_normal, draw_uniform, split_layers
 
 DEFAULT_BATCH_SIZE = 32
+#: more images than any sequence has: where the numbers of the next draw's noise begin
+DRAW_STRIDE = 2**32
 
 
 def batch_rows(count: int, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:

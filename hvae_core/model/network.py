@@ -125,6 +125,24 @@ class HierarchicalNetwork(keras.Model):
         depth = len(self.latent_shapes) if layers is None else layers
         return self.decoder.infer(self.bottom_up(x), noise, self.attention, depth)[1]
 
+    def descend(
+        self,
+        features: Sequence[Tensor],
+        noise: Noise | Sequence[Tensor],
+        layers: int | None = None,
+    ) -> tuple[Tensor, list[LatentOutput]]:
+        """The way down of the posterior pass, from features of `bottom_up`.
+
+        Args:
+            features: finest scale first.
+            noise: standard-normal arrays [B, h, w, c], coarsest layer first.
+            layers: stop at the latent of this one, counted from 1; None: pass through all scales.
+
+        Returns:
+            The last scale's stream and the layers' outputs, coarsest first.
+        """
+        return self.decoder.infer(features, noise, self.attention, layers)
+
     @property
     def flows(self) -> list[Flow | None]:
         """The latent layers' posterior flows, coarsest layer first."""

@@ -45,9 +45,7 @@ class ColumnsOptions(FillOptions):
     lines: list[pydantic.NonNegativeInt] | None = pydantic.Field(
         None, min_length=1, description="these lines, counted from 0, in place of known and order"
     )
-    direction: Literal["columns", "rows"] = pydantic.Field(
-        "columns", description="what a line is"
-    )
+    direction: Literal["columns", "rows"] = pydantic.Field("columns", description="what a line is")
 
 
 class Columns(Masking):

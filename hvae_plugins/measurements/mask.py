@@ -32,9 +32,7 @@ class MaskOptions(FillOptions):
     size: float = pydantic.Field(
         0.5, gt=0, le=1, description="longest side of a box or of a piece of a stroke, in images"
     )
-    brush: float = pydantic.Field(
-        0.15, gt=0, le=1, description="width of a stroke, in images"
-    )
+    brush: float = pydantic.Field(0.15, gt=0, le=1, description="width of a stroke, in images")
 
 
 class Mask(Masking):

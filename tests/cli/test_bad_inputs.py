@@ -185,6 +185,38 @@ CASES = {
     "too many latents": (
         nothing, "reconstruct ./tiny --images fine.png --latents 99", "latents is 99",
     ),
+    "unknown measurement": (
+        nothing, "complete ./tiny --measurement colums:0.25", "Did you mean 'columns'",
+    ),
+    "no measurement": (nothing, "complete ./tiny", "Name one, such as --measurement"),
+    "more lines than there are": (
+        nothing, "complete ./tiny --measurement columns:9", "known is 9; the images have 8",
+    ),
+    "an impossible fraction": (
+        nothing, "complete ./tiny --measurement columns:1.5", "a fraction is above 0",
+    ),
+    "a factor that does not divide": (
+        nothing, "complete ./tiny --measurement downsample:3", "which does not divide images",
+    ),
+    "an odd number of layers": (
+        nothing, "complete ./tiny --measurement blur:1 --layers some", "--layers is 'some'",
+    ),
+    "too many layers of a completion": (
+        nothing, "complete ./tiny --measurement blur:1 --layers 99", "layers is 99",
+    ),
+    "known pixels that are changed": (
+        nothing, "complete ./tiny --measurement blur:1 --keep-known", "Leave out --keep-known",
+    ),
+    "a folder for a completion": (
+        nothing, "complete ./tiny --measurement blur:1 -o some", "neither a .png nor an .npz",
+    ),
+    "draws of no measurement": (
+        nothing, "evaluate ./tiny --draws 4", "--draws needs --measurement",
+    ),
+    "a bound of a measurement": (
+        nothing, "evaluate ./tiny --measurement blur:1 --importance-samples 4",
+        "--importance-samples cannot be combined with --measurement",
+    ),
     "unknown split": (nothing, "evaluate ./tiny --split tset", "Did you mean 'test'"),
     "unknown data set": (nothing, "evaluate ./tiny --dataset digitz", "Did you mean 'digits'"),
     "another shape of data": (

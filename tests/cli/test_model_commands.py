@@ -145,3 +145,22 @@ def test_saved_weights_load_to_the_same_model(preset, tmp_path):
     again = model.save(tmp_path / "again")
     images = model.sample(3)
     np.testing.assert_array_equal(images, hvae.load(again).sample(3))
+
+
+@pytest.mark.every_backend
+def test_complete_shows_and_writes_what_was_drawn(preset, capsys, tmp_path):
+    measured = ("--measurement", "columns:0.25,fill=0", "--count", 2, "-n", 3)
+    out = run(capsys, "complete", preset, *measured, "-o", tmp_path / "a.npz", "--json")
+    told = json.loads(out)
+    assert (told["images"], told["draws"], told["known"]) == (2, 3, 0.25)
+    with np.load(tmp_path / "a.npz") as found:
+        assert found["draws"].shape == (3, 2, 8, 8, 1)
+        np.testing.assert_array_equal(
+            found["measured"], np.where(found["mask"][..., None], found["images"], 0)
+        )
+        again = hvae.load(preset).posterior_sample(found["measured"], found["mask"], 3)
+        np.testing.assert_array_equal(found["draws"], again.images)
+        np.testing.assert_array_equal(found["std"], again.std)
+    run(capsys, "complete", preset, *measured, "--keep-known", "-o", tmp_path / "grid.png")
+    width, height = Image.open(tmp_path / "grid.png").size
+    assert 3.4 < width / height < 3.6  # two rows of seven pictures

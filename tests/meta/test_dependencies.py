@@ -15,6 +15,7 @@ MODULES = {
     "mlflow-skinny": "mlflow",
     "pillow": "PIL",
     "pyyaml": "yaml",
+    "scikit-image": "skimage",
     "scikit-learn": "sklearn",
 }
 #: dependencies that other packages import, and which

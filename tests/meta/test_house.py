@@ -62,6 +62,7 @@ TWINS: dict[str, str] = {
     "layer": "the Keras layer of a component, whose package describes it without Keras",
     "location_scale": "the densities, and what the likelihoods made of them share",
     "logistic_mixture": "the density, and the likelihood made of it",
+    "noise": "the numbers of a pass, and the measurement",
     "optimizer": "the contract of optimizers, and the update rule around one",
     "parquet": "reading the files, and the data set made of them",
     "train": "the options, and the command",

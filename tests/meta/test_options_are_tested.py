@@ -34,6 +34,7 @@ OPTIMIZERS = "unit/plugins/optimizers/test_keras_optimizers.py"
 CURVES = "unit/plugins/schedules/test_curves.py"
 TRACKED = "unit/plugins/trackers/test_tracked_runs.py"
 KINDS = "cli/test_third_party_kinds.py"
+MEASURED = "unit/plugins/measurements/test_what_is_measured.py"
 DENSITIES = "unit/plugins/likelihoods/test_densities.py"
 #: likelihoods with the options of a scale, all in one class
 LOCATION_SCALE = ("gaussian", "laplace", "student-t", "discretized-gaussian")
@@ -356,6 +357,24 @@ TESTED = {
     f"{DENSITIES}::test_smoothing_floor_and_coupling_of_the_mixture": (
         "likelihood.logistic-mixture.gradient_smoothing",
         "likelihood.logistic-mixture.log_scale_floor", "likelihood.logistic-mixture.coupling",
+    ),
+    f"{MEASURED}::test_columns_are_so_many_lines": tuple(
+        f"measurement.columns.{option}"
+        for option in ("known", "least", "order", "lines", "direction")
+    ),
+    f"{MEASURED}::test_unknown_pixels_hold_what_is_asked_for": (
+        "measurement.columns.fill", "measurement.mask.fill",
+    ),
+    f"{MEASURED}::test_masks_are_pixels_boxes_or_strokes": tuple(
+        f"measurement.mask.{option}" for option in ("shape", "known", "size", "brush")
+    ),
+    f"{MEASURED}::test_downsampling_gives_means": ("measurement.downsample.factor",),
+    f"{MEASURED}::test_blur_is_a_gaussian": ("measurement.blur.sigma",),
+    f"{MEASURED}::test_noise_has_its_moments": tuple(
+        f"measurement.noise.{option}" for option in ("std", "distribution", "peak")
+    ),
+    f"{MEASURED}::test_a_sequence_leaves_what_is_unknown_alone": (
+        "measurement.sequence.measurements",
     ),
     f"{DENSITIES}::test_where_the_scale_comes_from": tuple(
         f"likelihood.{name}.{option}" for name in LOCATION_SCALE

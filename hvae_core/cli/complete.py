@@ -1,0 +1,159 @@
+"""``hvae complete``: whole images from measurements of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hvae_core.cli.common import (
+    batch_size_option,
+    emit,
+    json_option,
+    seed_option,
+    temperature_option,
+)
+from hvae_core.cli.images import chosen_images, image_options
+
+if TYPE_CHECKING:
+    from hvae_core.inference import PosteriorDraws
+
+
+@click.command()
+@click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
+@image_options
+@click.option(
+    "--measurement", metavar="NAME[:VALUE][,OPTION=VALUE]",
+    help="What is known of an image, such as columns:0.25, or columns:0.25+noise:0.1 (else what "
+    "the model was trained on).",
+)  # fmt: skip
+@click.option("-n", "draws", type=click.IntRange(min=1), default=8, show_default=True,
+              help="Draws of each image.")  # fmt: skip
+@click.option(
+    "--layers", metavar="K|FRACTION",
+    help="Only the first, coarsest latents from the posterior: a number of them, or a fraction "
+    "such as 0.5 (else all); from there the draws branch.",
+)  # fmt: skip
+@click.option("--keep-known", is_flag=True, help="Put the measured pixels back into the draws.")
+@temperature_option
+@seed_option
+@batch_size_option
+@click.option("-o", "--output", default="completed.png", show_default=True,
+              help="A grid (.png), or arrays (.npz).")  # fmt: skip
+@json_option
+def command(
+    source: str,
+    images: tuple[str, ...],
+    dataset: str | None,
+    split: str,
+    overrides: tuple[str, ...],
+    count: int,
+    **options: Any,
+) -> None:
+    """Measure images and draw whole ones from what was measured.
+
+    A row of the grid is an image: measured, the draws, their mean, their standard deviation (white
+    is the largest of the image), and the truth. An archive has the arrays measured, mask, draws,
+    mean, std and images.
+    """
+    import numpy as np
+
+    from hvae_core.api import load_runnable
+    from hvae_core.data.measuring import measured
+    from hvae_core.errors import BadInputError
+    from hvae_core.evaluation.image_metrics import psnr
+    from hvae_core.images.saving import check_output, save_arrays, save_images
+    from hvae_core.inference.arguments import check_temperature
+
+    output = options["output"]
+    kind = check_output(output)
+    if kind == "folder":
+        raise BadInputError(
+            f"The output {output} is neither a .png nor an .npz.",
+            "Name one such as completed.png or completed.npz.",
+        )
+    temperature = float(check_temperature(options["temperature"]))
+    layers = _layers(options["layers"])
+    model = load_runnable(source)
+    measurement = chosen_measurement(model, options["measurement"])
+    if options["keep_known"] and not measurement.exact:
+        raise BadInputError(
+            "--keep-known would put measured pixels back that are not the image's own: the "
+            "measurement changes them.",
+            "Leave out --keep-known.",
+        )
+    truth = chosen_images(model, images, dataset, split, overrides, count)
+    y, mask = measured(measurement, truth, range(len(truth)), options["seed"])
+    drawn = model.posterior_sample(
+        y, mask, options["draws"], layers, temperature, options["seed"],
+        keep_known=options["keep_known"], batch_size=options["batch_size"],
+    )  # fmt: skip
+    if kind == "png":
+        rows = np.concatenate(_columns(y, drawn, truth, model.image_values), axis=1)
+        grid = rows.reshape(-1, *truth.shape[1:])
+        save_images([grid], output, columns=rows.shape[1], values=model.image_values)
+    else:
+        save_arrays(output, measured=y, mask=mask, draws=drawn.images, mean=drawn.mean,
+                    std=drawn.std, images=truth)  # fmt: skip
+    finite = psnr(drawn.mean, truth, model.image_values)
+    payload = {
+        "output": output,
+        "images": len(truth),
+        "draws": len(drawn),
+        "known": float(mask.mean()),
+        "psnr_of_mean": [round(float(value), 4) for value in finite],
+    }
+    summary = (
+        f"{output}: images {len(truth)}, draws of each {len(drawn)}, known {mask.mean():.1%}, "
+        f"PSNR of their mean {finite.mean():.2f} dB"
+    )
+    emit(payload, options["as_json"], [summary])
+
+
+def _columns(y: Any, drawn: PosteriorDraws, truth: Any, values: Any) -> list[Any]:
+    """The pictures of a row, each [B, k, H, W, C] in native values."""
+    import numpy as np
+
+    largest = drawn.std.max(axis=(1, 2, 3), keepdims=True)
+    share = drawn.std / np.where(largest > 0, largest, 1)
+    std = values.rounded(values.low + share * (values.high - values.low))
+    return [
+        y[:, None],
+        np.moveaxis(drawn.images, 0, 1),
+        values.rounded(drawn.mean)[:, None],
+        std[:, None],
+        truth[:, None],
+    ]
+
+
+def _layers(text: str | None) -> int | float | None:
+    """A number of layers, or with a decimal point a fraction of them."""
+    if text is None:
+        return None
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        from hvae_core.errors import BadInputError
+
+        raise BadInputError(
+            f"--layers is {text!r}; expected a number of latent layers, or a fraction such as 0.5."
+        ) from None
+
+
+def chosen_measurement(model: Any, text: str | None) -> Any:
+    """The measurement that ``--measurement`` names, or else the model's own.
+
+    Raises:
+        BadInputError: none is named, and the model was not trained on measurements.
+        ConfigError: it is not valid, or the model's images cannot be measured so.
+    """
+    from hvae_core.config import create_component
+    from hvae_core.errors import BadInputError
+
+    if text is None:
+        raise BadInputError(
+            "The model was not trained on measurements, and none is named.",
+            "Name one, such as --measurement columns:0.25.",
+        )
+    component = create_component("measurement", text)
+    return component.build(model.image_shape, model.image_values)

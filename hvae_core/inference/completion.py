@@ -1,0 +1,260 @@
+"""Images from the posterior of what was measured of them.
+
+Harvey et al. 2022 (arXiv 2102.12037) complete images so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.inference.arguments import (
+    check_count,
+    check_images,
+    check_seed,
+    check_temperature,
+)
+from hvae_core.inference.decoding import Pixels, decode_rows
+from hvae_core.inference.engine import Engine
+from hvae_core.inference.programs import Complete, Infer
+from hvae_core.inference.rows import (
+    DEFAULT_BATCH_SIZE,
+    DRAW_STRIDE,
+    batch_rows,
+    latent_noise,
+    pixel_noise,
+)
+
+
+class PosteriorDraws:
+    """Draws of B images: an array [n, B, H, W, C] in native values, with its mean and deviation.
+
+    NumPy takes it for the array.
+
+    Args:
+        images: the array.
+    """
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images = images
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n, B, H, W, C)``."""
+        return self.images.shape
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """The draws' mean, float32 [B, H, W, C]."""
+        return self.images.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    @cached_property
+    def std(self) -> np.ndarray:
+        """Their standard deviation, float32 [B, H, W, C]; 0 of a single draw."""
+        unbiased = min(1, len(self.images) - 1)
+        return self.images.std(axis=0, ddof=unbiased, dtype=np.float64).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.images[index]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.images, dtype) if copy else np.asarray(self.images, dtype)
+
+    def __repr__(self) -> str:
+        return f"PosteriorDraws of shape {self.shape}, {self.images.dtype}"
+
+
+def posterior_sample(
+    engine: Engine,
+    y: Any,
+    mask: Any,
+    n: int = 16,
+    layers: int | float | None = None,
+    temperature: float | Sequence[float] | None = 1.0,
+    seed: int = 0,
+    *,
+    pixels: Pixels = "sample",
+    keep_known: bool = False,
+    fill: float | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+) -> PosteriorDraws:
+    """Draw whole images from what was measured of them.
+
+    The encoder sees a batch of images once, whatever n is.
+
+    Args:
+        engine: runs the model.
+        y: what was measured [B, H, W, C], in native values.
+        mask: [B, H, W], or [H, W] for all: true where a pixel was measured.
+        n: draws of each image.
+        layers: take the first, coarsest so many latents (an integer), or such a fraction of them (a
+            float), from the posterior, once for each image; from there the draws branch, and the
+            rest is drawn from the prior. None: every draw has all its latents from the posterior.
+        temperature: factor of the prior's standard deviation, for the latents drawn from it; or one
+            for each layer.
+        seed: draw j of image i depends on the seed, i and j alone.
+        pixels: see `hvae_core.inference.decoding.decode`. With ``mean`` the draws are the
+            likelihood's means, and their mean a better estimate of the image.
+        keep_known: put the measured pixels back into the draws.
+        fill: what unknown pixels of ``y`` are given to the encoder as; None: as they are.
+        batch_size: images computed at a time.
+
+    Raises:
+        BadInputError: the measurement or an argument does not fit the model.
+    """
+    measured, known = check_measured(engine, y, mask, fill)
+    n = check_count(n, "n")
+    depth = _check_depth(engine, layers)
+    scale = check_temperature(temperature, len(engine.latent_shapes))
+    check_seed(seed)
+    if pixels not in ("sample", "mean", "mode"):
+        raise BadInputError(f"pixels is {pixels!r}; it must be sample, mean or mode.")
+    drawn = np.empty((n, *measured.shape), engine.image_values.dtype)
+    for rows, valid in batch_rows(len(measured), batch_size):
+        seen = encoder_sees(engine, measured[rows], known[rows])
+        pairs = [np.repeat(np.arange(n), valid), np.tile(np.arange(valid), n)]
+        for draws, places, images in _draws(
+            engine, seen, rows, pairs, depth, scale, seed, pixels, batch_size
+        ):
+            drawn[draws, rows[places]] = images
+    if keep_known:
+        drawn = np.where(known[None, ..., None], measured, drawn)
+    return PosteriorDraws(drawn)
+
+
+def _draws(
+    engine: Engine,
+    seen: dict[str, Any],
+    rows: np.ndarray,
+    pairs: Sequence[np.ndarray],
+    depth: int,
+    scale: np.ndarray,
+    seed: int,
+    pixels: Pixels,
+    batch_size: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The draws of one batch: numbers of the draws, places in the batch, and the images."""
+    layers = len(engine.latent_shapes)
+    program = Complete(("latent",), depth)
+    lacks_graph = not engine.gives(program)
+    features = [] if lacks_graph else engine.run(Infer(("features",)), seen)["features"]
+    kept: list[np.ndarray] = []
+    if depth < layers:
+        noise = latent_noise(engine, rows, seed, depth)
+        if lacks_graph:
+            kept = engine.run(Infer(("latent",), depth), {**seen, "noise": noise})["latent"]
+        else:
+            kept = engine.run(program, {"features": features, "noise": noise})["latent"]
+    for chunk, valid in batch_rows(len(pairs[0]), batch_size):
+        draws, places = (of[chunk] for of in pairs)
+        # Each draw has image indices of its own, so that no two share their noise.
+        numbers = rows[places] + draws * DRAW_STRIDE
+        noise = latent_noise(engine, numbers, seed)
+        if depth < layers or lacks_graph:
+            z: list[np.ndarray | None] = [layer[places] for layer in kept]
+            if depth == layers:
+                repeated = {key: value[places] for key, value in seen.items() if len(value)}
+                z = engine.run(Infer(("latent",)), {**repeated, "noise": noise})["latent"]
+            z += [None] * (layers - len(z))
+            images = decode_rows(engine, z, noise, numbers, seed, scale, pixels)
+        else:
+            images = _complete(engine, features, places, noise, numbers, seed, pixels)
+        yield draws[:valid], places[:valid], images[:valid]
+
+
+def _complete(
+    engine: Engine,
+    features: Sequence[np.ndarray],
+    places: np.ndarray,
+    noise: Sequence[np.ndarray],
+    numbers: np.ndarray,
+    seed: int,
+    pixels: Pixels,
+) -> np.ndarray:
+    """Images with all their latents from the posterior, from the encoder's features."""
+    inputs: dict[str, Any] = {"features": [scale[places] for scale in features], "noise": noise}
+    if pixels == "mean":
+        means = engine.run(Complete(("mean",)), inputs)["mean"]
+        return engine.image_values.rounded(means)
+    uniform = pixel_noise(engine, numbers, seed)
+    inputs["pixels"] = uniform if pixels == "sample" else np.full_like(uniform, 0.5)
+    images = engine.run(Complete(("images",)), inputs)["images"]
+    return np.asarray(images).astype(engine.image_values.dtype)
+
+
+def check_measured(
+    engine: Engine, y: Any, mask: Any, fill: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """A measurement as the encoder is given it: native [B, H, W, C] and bool [B, H, W].
+
+    Args:
+        engine: whose images they are.
+        y: see `posterior_sample`.
+        mask: see `posterior_sample`.
+        fill: what the unknown pixels of ``y`` become; None: they are left.
+
+    Raises:
+        BadInputError: a shape or a value does not fit, or nothing is measured of an image.
+    """
+    measured, known = np.asarray(y), np.asarray(mask)
+    count, (height, width, _) = len(measured) if measured.ndim else 0, engine.image_shape
+    if known.ndim and known.shape[-1] == 1 and known.shape[-3:-1] == (height, width):
+        known = known[..., 0]
+    if known.shape == (height, width):
+        known = np.broadcast_to(known, (count, height, width))
+    if measured.ndim == 4 and known.shape != (count, height, width):
+        raise BadInputError(
+            f"mask has shape {list(np.shape(mask))}; expected {[count, height, width]}, or "
+            f"{[height, width]} for all images.",
+            "A mask has one value a pixel: true where it was measured.",
+        )
+    known = check_boolean(known, "mask")
+    if measured.ndim == 4:
+        nothing = np.flatnonzero(~known.any(axis=(1, 2)))
+        if nothing.size:
+            raise BadInputError(
+                f"mask leaves nothing of image {nothing[0]}: no pixel was measured.",
+                "Measure a pixel at least, or draw from the prior with model.sample.",
+            )
+        if fill is not None:
+            measured = np.where(known[..., None], measured, np.asarray(fill, measured.dtype))
+    return check_images(engine, measured, "y"), known
+
+
+def check_boolean(array: np.ndarray, name: str) -> np.ndarray:
+    """An array of truth values as booleans, else `BadInputError`."""
+    if array.dtype == bool:
+        return array
+    if array.dtype.kind not in "iuf" or not np.isin(array, (0, 1)).all():
+        raise BadInputError(f"{name} holds values that are neither true nor false, 1 nor 0.")
+    return array.astype(bool)
+
+
+def _check_depth(engine: Engine, layers: int | float | None) -> int:
+    """How many latents come from the posterior."""
+    total = len(engine.latent_shapes)
+    if layers is None:
+        return total
+    if isinstance(layers, float):
+        if not 0 < layers <= 1:
+            raise BadInputError(
+                f"layers is {layers}; a fraction must be above 0 and at most 1.",
+                f"Or give a whole number of latent layers, at most {total}.",
+            )
+        return max(1, round(layers * total))
+    count = check_count(layers, "layers")
+    if count > total:
+        raise BadInputError(f"layers is {count}; the model has {total} latent layers.")
+    return count
+
+
+def encoder_sees(engine: Engine, y: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
+    """The inputs of a pass in which the encoder sees a measurement."""
+    return {"images": y, "noise": []}
