@@ -110,11 +110,11 @@ class Pointwise(keras.layers.Conv2D):
 
 def convolution(
     width: int,
-    kernel_size: int,
+    kernel_size: int | tuple[int, int],
     *,
     name: str,
     gain: float = 1.0,
-    strides: int = 1,
+    strides: int | tuple[int, int] = 1,
     dtype: str | None = None,
 ) -> keras.layers.Conv2D:
     """A convolution with bias, zero padding and VDVAE's initial weights times ``gain``.

@@ -27,6 +27,8 @@ Size = Annotated[
 ]
 Channels = Annotated[int, Field(gt=0, le=MAX_CHANNELS)]
 Blocks = Annotated[int, Field(ge=0, le=MAX_BLOCKS)]
+#: convolutions inside a block
+MiddleLayers = Annotated[int, Field(ge=0, le=64)]
 
 
 def check_pair(size: Any) -> Any:

@@ -14,10 +14,16 @@ import pydantic
 from pydantic import Field, PositiveFloat
 
 from hvae_core.config.component import Attention, Block, Component, Flow
-from hvae_core.config.limits import Blocks, Channels, Side, Size
+from hvae_core.config.limits import Blocks, Channels, MiddleLayers, Side, Size
 from hvae_core.config.per_scale import PerScale, expand
 from hvae_core.config.section import Section
-from hvae_core.config.stages import StageConfig, flow_at, kernel_size, size_label
+from hvae_core.config.stages import (
+    StageConfig,
+    flow_at,
+    kernel_size,
+    scale_label,
+    size_label,
+)
 
 #: the elementwise activations of Keras, which this package does not import
 Activation = Literal[
@@ -44,6 +50,16 @@ class ReadoutConfig(Section):
     last_activation: bool = Field(
         False, description="block_activation before the last convolution too (latents)"
     )
+    kernel_size: Side | None = Field(
+        None,
+        description="of the last convolution; unset: 1 (features), 3 or as large_kernels says "
+        "(latents)",
+    )
+    gain: bool = Field(
+        True,
+        description="a learned gain and bias a channel before the last convolution, as in the "
+        "original VDVAE (features)",
+    )
 
 
 class ModelConfig(Section):
@@ -52,7 +68,8 @@ class ModelConfig(Section):
     resolutions: list[Size] = Field(
         default=[32, 16, 8, 4, 1],
         min_length=1,
-        description="side of each scale, or its [height, width], finest first",
+        description="side of each scale, or its [height, width], finest first; a scale may have "
+        "the size of the one before it: features of its own, with nothing pooled between them",
     )
     patch_size: Side = Field(
         1, description="pixels a side that the stem folds into one position of the finest scale"
@@ -65,7 +82,18 @@ class ModelConfig(Section):
         None, description="the pixels are then divided by this; null: half the length of the range"
     )
 
+    input_levels: int | None = Field(
+        None,
+        ge=2,
+        le=256,
+        description="pixels of 8 bits are rounded down to so many levels before the network sees "
+        "them, as in Efficient-VDVAE of 5 bits; null: as they are",
+    )
+
     width: PerScale[Channels] = Field(64, description="channels of the residual stream")
+    decoder_width: PerScale[Channels] | None = Field(
+        None, description="channels of the stream on the way down; null: model.width"
+    )
     encoder_middle_width: PerScale[Channels] = Field(32, description="encoder bottleneck")
     decoder_middle_width: PerScale[Channels] = Field(32, description="decoder bottleneck")
     latent_width: PerScale[Channels] = Field(16, description="channels of each latent")
@@ -79,6 +107,22 @@ class ModelConfig(Section):
     mixing_block: PerScale[Blocks] = Field(
         0, description="decoder block before which the coarser stream enters a scale"
     )
+    residual_blocks: PerScale[Blocks] = Field(
+        1, description="residual blocks after each latent on the way down"
+    )
+    encoder_middle_layers: PerScale[MiddleLayers] = Field(
+        2, description="convolutions inside a bottleneck, between its first and its last"
+    )
+    decoder_middle_layers: PerScale[MiddleLayers] = Field(2, description="the same on the way down")
+    encoder_kernel_size: PerScale[Side] | None = Field(
+        None,
+        description="of the convolutions inside bottlenecks; null: 3, from 2x2 on 1, or as "
+        "large_kernels says",
+    )
+    decoder_kernel_size: PerScale[Side] | None = Field(None, description="the same on the way down")
+    stem_kernel_size: Side | None = Field(
+        None, description="of the first convolution; null: 3, or as large_kernels says"
+    )
 
     block: Block = Field("bottleneck", description="the residual block")  # type: ignore[assignment]
     block_activation: Activation = Field("silu", description="activation inside blocks")
@@ -90,6 +134,16 @@ class ModelConfig(Section):
         "pool-first",
         description="on the way up with channel_change: projection; pool-first: pooling, "
         "projection, activation; project-first: projection, activation, pooling",
+    )
+    pooling: Literal["average", "convolution"] = Field(
+        "average",
+        description="on the way up; convolution: one whose kernel is its stride, then "
+        "pool_activation, in place of averaging and projection, as in Efficient-VDVAE",
+    )
+    skip_projections: bool = Field(
+        False,
+        description="the way down is given each scale's features through a 1x1 convolution of "
+        "their own, of decoder_width channels, as in Efficient-VDVAE",
     )
     channel_change: Literal["projection", "pad"] = Field(
         "projection",
@@ -111,10 +165,22 @@ class ModelConfig(Section):
     no_bias_above: int = Field(
         64, ge=0, description="decoder scales up to this side start from a learned bias"
     )
-    standard_deviation: Literal["softplus", "exp"] = Field(
-        "softplus", description="softplus: gradient smoothing; exp: the original VDVAE"
+    standard_deviation: Literal["softplus", "exp", "scaled-exp"] = Field(
+        "softplus",
+        description="softplus: gradient smoothing; exp: the original VDVAE; scaled-exp: the "
+        "exponential of softplus_beta times what is read out",
     )
     softplus_beta: PositiveFloat = Field(math.log(2.0), description="of the gradient smoothing")
+
+    latent_heads: bool = Field(
+        False,
+        description="posterior and prior get their mean and deviation through a 1x1 convolution of "
+        "their own after the block, as in Efficient-VDVAE",
+    )
+    relative_posterior: bool = Field(
+        False,
+        description="the posterior's mean and deviation are relative to the prior's, as in NVAE",
+    )
 
     readout: ReadoutConfig = Field(default_factory=ReadoutConfig, description="the way out")
     flow: Flow = Field(
@@ -127,7 +193,7 @@ class ModelConfig(Section):
     @pydantic.model_validator(mode="after")
     def _check(self) -> ModelConfig:
         for fine, coarse in itertools.pairwise(self.sizes):
-            if coarse == fine or fine[0] % coarse[0] or fine[1] % coarse[1]:
+            if fine[0] % coarse[0] or fine[1] % coarse[1]:
                 raise ValueError(
                     f"model.resolutions has {size_label(coarse)} after {size_label(fine)}; each "
                     "must divide the one before it, along height and along width, finest first, "
@@ -158,10 +224,21 @@ class ModelConfig(Section):
                         f"model.readout.{key} is {getattr(self.readout, key)}; with "
                         "model.norm: group it must be a multiple of 8"
                     )
-        if self.attention is not None and len({stage.width for stage in stages}) > 1:
+        widths = {width for s in stages for width in (s.decoder_width, s.skip_width)}
+        if self.attention is not None and len(widths) > 1:
             raise ValueError("model.width must be equal at all scales with model.attention")
+        if self.attention is not None and len(set(self.sizes)) < len(stages):
+            raise ValueError(
+                "model.resolutions has a size twice, which model.attention cannot tell apart"
+            )
+        if self.pooling == "convolution" and self.channel_change == "pad":
+            raise ValueError(
+                "model.pooling: convolution changes the channels itself; it needs "
+                "model.channel_change: projection"
+            )
         if self.channel_change == "pad" and any(
-            coarse.width < fine.width for fine, coarse in itertools.pairwise(stages)
+            coarse.width < fine.width or coarse.decoder_width < fine.decoder_width
+            for fine, coarse in itertools.pairwise(stages)
         ):
             raise ValueError(
                 "model.width shrinks towards the coarser scales, which model.channel_change: pad "
@@ -217,30 +294,47 @@ class ModelConfig(Section):
                 "encoder_blocks",
                 "decoder_blocks",
                 "mixing_block",
+                "residual_blocks",
+                "encoder_middle_layers",
+                "decoder_middle_layers",
             )
         }
+        columns["decoder_width"] = values("decoder_width" if self.decoder_width else "width")
+        kernels = [kernel_size(size, bool(self.large_kernels)) for size in self.sizes]
+        for key in ("encoder_kernel_size", "decoder_kernel_size"):
+            columns[key] = kernels if getattr(self, key) is None else values(key)
+        columns["skip_width"] = columns["decoder_width" if self.skip_projections else "width"]
         flows = [flow_at(self.flow, index, count) for index in range(count)]
+        sizes = self.sizes
         return tuple(
             StageConfig(
                 index=index,
                 size=size,
-                kernel_size=kernel_size(size, bool(self.large_kernels)),
+                label=scale_label(sizes, index),
+                kernel_size=kernels[index],
                 # The coarsest scale has one without a latent layer too: there the stream starts.
                 learned_bias=max(size) <= self.no_bias_above
-                and (columns["decoder_blocks"][index] > 0 or index == count - 1),
+                and (columns["decoder_blocks"][index] > 0 or index == count - 1)
+                # The stream of the same size goes on.
+                and size not in sizes[index + 1 :],
                 pooling_block=self.pooling_block
                 and index < count - 1
                 and columns["encoder_blocks"][index] > 0,
                 flow=flows[index],
                 **{key: column[index] for key, column in columns.items()},
             )
-            for index, size in enumerate(self.sizes)
+            for index, size in enumerate(sizes)
         )
 
     @property
     def outer_kernel_size(self) -> int:
         """Side of the kernels of stem and last convolution, where no patches are folded."""
         return max(3, kernel_size(self.sizes[0], self.large_kernels is True))
+
+    @property
+    def first_kernel_size(self) -> int:
+        """Side of the stem's kernel, where no patches are folded."""
+        return self.stem_kernel_size or self.outer_kernel_size
 
     @property
     def latent_shapes(self) -> list[tuple[int, int, int]]:

@@ -35,7 +35,7 @@ def check_size(model: ModelConfig) -> None:
             f"model.encoder_blocks and model.decoder_blocks come to {layers} layers; at most "
             f"{MAX_LAYERS} are supported"
         )
-    values = max(stage.positions * stage.width for stage in model.stages)
+    values = max(s.positions * max(s.width, s.decoder_width) for s in model.stages)
     if values > MAX_VALUES:
         raise ValueError(
             f"model.width and model.resolutions come to {values:.2g} values an image at one scale; "
@@ -58,20 +58,28 @@ def bottleneck_parameters(model: ModelConfig, *, spatial: bool) -> int:
             kind of bottleneck, and for NVAE's cells, which are wider inside than outside.
     """
 
-    def block(in_width: int, middle: int, out_width: int, kernel: int) -> int:
+    def block(in_width: int, middle: int, out_width: int, kernel: int, layers: int = 2) -> int:
         if model.block.name == "nvae":
             middle = min(middle, in_width)
-        middle_part = 2 * kernel**2 * middle**2 if spatial else 0
+        middle_part = layers * kernel**2 * middle**2 if spatial else 0
         return in_width * middle + middle_part + middle * out_width
 
     total = 0
     for stage in model.stages:
-        width, latent, kernel = stage.width, stage.latent_width, stage.kernel_size
-        total += stage.encoder_blocks * block(width, stage.encoder_middle_width, width, kernel)
-        middle = stage.decoder_middle_width
-        posterior = block(2 * width, middle, 2 * latent, kernel)
-        prior = block(width, middle, 2 * latent, kernel)
-        total += stage.decoder_blocks * (posterior + prior)
+        width, latent = stage.width, stage.latent_width
+        up = stage.encoder_kernel_size, stage.encoder_middle_layers
+        down = stage.decoder_kernel_size, stage.decoder_middle_layers
+        total += stage.encoder_blocks * block(width, stage.encoder_middle_width, width, *up)
+        width, middle = stage.decoder_width, stage.decoder_middle_width
+        into = width + stage.skip_width
+        if model.latent_heads:
+            posterior = block(into, middle, width, *down) + 2 * latent * width
+            prior = block(width, middle, 2 * width, *down) + 2 * latent * width
+        else:
+            posterior = block(into, middle, 2 * latent, *down)
+            prior = block(width, middle, 2 * latent, *down)
+        further = max(0, stage.residual_blocks - 1) * block(width, middle, width, *down)
+        total += stage.decoder_blocks * (posterior + prior + further)
         if stage.learned_bias:
             total += stage.positions * width
     if model.readout.kind == "latents":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from hvae_core.config.component import Component
 from hvae_core.config.per_scale import at_scale, expand
@@ -15,20 +16,31 @@ class StageConfig:
 
     ``pooling_block``: the decoder is given what enters the last encoder block, not its output.
     ``mixing_block``: the decoder block before which the coarser stream enters. ``size``: height and
-    width of the feature maps.
+    width of the feature maps. ``label``: what names of layers call the scale, such as 32 or 24x16.
+    ``width``, ``decoder_width``, ``skip_width``: channels on the way up, on the way down, and of
+    the features that go across. ``kernel_size``: what the size asks for; those of the two ways may
+    be others.
     """
 
     index: int
     size: tuple[int, int]
+    label: str
     width: int
+    decoder_width: int
+    skip_width: int
     encoder_middle_width: int
     decoder_middle_width: int
     latent_width: int
     encoder_blocks: int
     decoder_blocks: int
     mixing_block: int
+    residual_blocks: int
+    encoder_middle_layers: int
+    decoder_middle_layers: int
     pooling_block: bool
     kernel_size: int
+    encoder_kernel_size: int
+    decoder_kernel_size: int
     learned_bias: bool
     flow: Component | None
 
@@ -41,11 +53,6 @@ class StageConfig:
     def positions(self) -> int:
         """Height times width."""
         return math.prod(self.size)
-
-    @property
-    def label(self) -> str:
-        """What names of layers call the scale: 32, or 24x16."""
-        return size_label(self.size)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -68,6 +75,15 @@ def size_label(size: tuple[int, int]) -> str:
     """A size as names and messages have it: 32 for a square, else 24x16."""
     height, width = size
     return str(height) if height == width else f"{height}x{width}"
+
+
+def scale_label(sizes: Sequence[tuple[int, int]], index: int) -> str:
+    """What names of layers call a scale: its size, with its number where several have that.
+
+    Of 32, 32, 16 they are 32, 32_2 and 16.
+    """
+    number = list(sizes[: index + 1]).count(sizes[index])
+    return size_label(sizes[index]) + (f"_{number}" if number > 1 else "")
 
 
 def kernel_size(size: tuple[int, int], large_kernels: bool) -> int:

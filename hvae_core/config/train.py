@@ -129,6 +129,12 @@ class TrainConfig(Section):
     beta_warmup_epochs: NonNegativeFloat | None = Field(
         None, description="linear ramp of beta, in epochs"
     )
+    beta_warmup_start: NonNegativeInt = Field(
+        0, description="update that the ramp starts at, with beta at its minimum before"
+    )
+    beta_minimum: NonNegativeFloat = Field(
+        0.0, le=1, description="least part of beta during the ramp"
+    )
     beta_cycles: NonNegativeInt = Field(
         0,
         description="cycles of half ramp, half hold in place of the ramp, each as long as the "

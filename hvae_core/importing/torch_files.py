@@ -17,11 +17,13 @@ from hvae_core.weights.tensors import read_tensors
 WRAPPER = "module."
 
 
-def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+def read_state_dict(path: str | Path, section: str | None = None) -> dict[str, np.ndarray]:
     """The tensors of a state dict, float32, without the data-parallel wrapper's prefix.
 
     Args:
         path: a file of ``torch.save``, of any age and from any device, or a ``.safetensors`` file.
+        section: where a training's whole state is in a file of ``torch.save``: the key of the state
+            dict in it, beside which nothing is looked at.
 
     Raises:
         WeightsError: the file is missing, damaged, no state dict, or would run code.
@@ -32,6 +34,8 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
         tensors: Mapping[str, Any] = read_tensors(path)
     else:
         tensors = _read_torch(path)
+        if section is not None:
+            tensors = _section(path, tensors, section)
     arrays = {}
     for name, value in tensors.items():
         array = value if isinstance(value, np.ndarray) else _as_array(path, name, value)
@@ -90,6 +94,14 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{path} holds no state dict, a mapping of names to tensors.")
     return content
+
+
+def _section(path: Path, content: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    found = content.get(section)
+    if not isinstance(found, Mapping) or not found:
+        keys = ", ".join(str(key)[:40] for key in list(content)[:8])
+        raise WeightsError(f"{path} has no state dict {section!r}; it has: {keys}.")
+    return found
 
 
 def _as_array(path: Path, name: Any, value: Any) -> np.ndarray:

@@ -32,6 +32,7 @@ class BlockShape:
         output_gain: the last convolution's initial weights are scaled by this; 0 makes them zero.
         activation: what ``keras.activations.get`` takes: the name of an activation, or a function.
         size: height and width of the feature map; if unset, a square of ``resolution``.
+        middle_layers: spatial convolutions between the first and the last.
     """
 
     resolution: int
@@ -43,6 +44,7 @@ class BlockShape:
     output_gain: float = 1.0
     activation: Activation = "silu"
     size: tuple[int, int] = (0, 0)
+    middle_layers: int = 2
 
     def __post_init__(self) -> None:
         if not self.size[0]:

@@ -35,6 +35,16 @@ class FlowOutput(NamedTuple):
     log_det: Tensor
 
 
+class Pruned(NamedTuple):
+    """Which channels of a latent are kept, and the noise that draws the others from the prior.
+
+    ``kept`` [c], 1 or 0; ``noise`` standard normal [B, h, w, c].
+    """
+
+    kept: Tensor
+    noise: Tensor
+
+
 class LatentOutput(NamedTuple):
     """What one latent layer returns.
 

@@ -10,7 +10,7 @@ from keras import ops
 
 from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig, StageConfig
-from hvae_core.interfaces import Attention, LatentOutput, LayerPosterior, Tensor
+from hvae_core.interfaces import Attention, LatentOutput, LayerPosterior, Pruned, Tensor
 from hvae_core.layers import factor_between, upsample_nearest
 from hvae_core.model.encoder import Transition
 from hvae_core.model.latent import LatentLayer
@@ -92,8 +92,15 @@ class Decoder(keras.layers.Layer):
         built = 0
         for stage in self.stages:
             if self.layers_by_stage:
+                coarser = self.stages[len(self.transitions)]
+                reached = (coarser.size, coarser.decoder_width)
                 self.transitions.append(
-                    Transition(stage.width, config, name=f"transitions-{stage.label}")
+                    Transition(
+                        stage.decoder_width,
+                        config,
+                        name=f"transitions-{stage.label}",
+                        is_identity=reached == (stage.size, stage.decoder_width),
+                    )
                 )
             layers = []
             for _ in range(stage.decoder_blocks):
@@ -108,24 +115,24 @@ class Decoder(keras.layers.Layer):
         for index, stage in enumerate(self.stages):
             if stage.learned_bias and not (index == 0 and self.top == "zeros"):
                 self.biases[stage.label] = self.add_weight(
-                    shape=(1, *stage.size, stage.width),
+                    shape=(1, *stage.size, stage.decoder_width),
                     initializer="zeros",
                     name=f"bias-{stage.label}",
                 )
             if index:
                 coarser = self.stages[index - 1]
-                self.transitions[index - 1].build((None, *stage.size, coarser.width))
+                self.transitions[index - 1].build((None, *stage.size, coarser.decoder_width))
             for layer in self.layers_by_stage[index]:
                 layer.build()
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """The last scale's stream [B, H, W, width], for Keras's summary."""
         last = self.stages[-1]
-        return (None, *last.size, last.width)
+        return (None, *last.size, last.decoder_width)
 
     def _start(self, stage: StageConfig, rows: Tensor) -> Tensor:
         """The stream of a scale before anything has entered it."""
-        shape = (rows, *stage.size, stage.width)
+        shape = (rows, *stage.size, stage.decoder_width)
         bias = self.biases.get(stage.label)
         if bias is None:
             return ops.zeros(shape, dtype=self.compute_dtype)
@@ -182,6 +189,7 @@ class Decoder(keras.layers.Layer):
         noise: Noise | Sequence[Tensor],
         attention: Attention | None = None,
         depth: int | None = None,
+        pruned: Sequence[Pruned] | None = None,
     ) -> tuple[Tensor, list[LatentOutput]]:
         """The posterior pass.
 
@@ -190,6 +198,7 @@ class Decoder(keras.layers.Layer):
             noise: one array a latent layer.
             attention: across the layers.
             depth: stop at the latent of this layer, counted from 1; None: pass through all scales.
+            pruned: for each latent layer what of it comes from the prior; None: nothing.
 
         Returns:
             The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first. With
@@ -201,11 +210,13 @@ class Decoder(keras.layers.Layer):
 
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             given = reads.features(x, features[layer.stage.index])
-            if len(outputs) + 1 == depth:
-                outputs.append(layer.latent(x, given, noise[len(outputs)])[0])
+            place = len(outputs)
+            further = () if pruned is None else (pruned[place],)
+            if place + 1 == depth:
+                outputs.append(layer.latent(x, given, noise[place], *further)[0])
                 return x, None
             infer = rematerialised(layer.infer) if self.remat else layer.infer
-            x, h, output = infer(x, given, noise[len(outputs)])
+            x, h, output = infer(x, given, noise[place], *further)
             outputs.append(output)
             return x, h
 

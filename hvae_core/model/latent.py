@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from hvae_core.config import ModelConfig, StageConfig
-from hvae_core.interfaces import GaussianParameters, LatentOutput, LayerPosterior, Tensor
+from hvae_core.interfaces import (
+    GaussianParameters,
+    LatentOutput,
+    LayerPosterior,
+    Pruned,
+    Tensor,
+)
 from hvae_core.layers import convolution
 from hvae_core.model.shapes import block_shape, build_block
 from hvae_core.prob import gaussian
@@ -15,7 +23,10 @@ from hvae_core.prob import gaussian
 class LatentLayer(keras.layers.Layer):
     """Posterior and prior of one latent, and its way into the residual stream.
 
-    ``q: Block([x, features])``, ``p, h: Block(x)``, ``x <- x + h + W_z z``, ``x <- Block(x)``.
+    ``q: Block([x, features])``, ``p, h: Block(x)``, ``x <- x + h + W_z z``, ``x <- Block(x)``. With
+    ``model.latent_heads`` q and p are 1x1 convolutions of what their blocks give, which is as wide
+    as x; with ``model.relative_posterior`` q's mean and log deviation are added to p's (Vahdat &
+    Kautz 2020).
 
     Args:
         config: the model's options.
@@ -34,50 +45,72 @@ class LatentLayer(keras.layers.Layer):
         self.parametrisation = config.standard_deviation
         self.beta = config.softplus_beta
         self.ends_stream = ends_stream
+        self.is_relative = config.relative_posterior
         middle = stage.decoder_middle_width
         context = 0
         if stage.flow is not None:
             channels = stage.flow.spec.context_channels
             context = channels(stage.flow.options, stage.latent_shape) if channels else 0
-        self.posterior = build_block(
-            config,
-            block_shape(config, stage, middle, 2 * self.width + context, in_width=2 * stage.width),
-            "posterior",
-        )
-        self.prior = build_block(
-            config,
-            block_shape(
+        width = stage.decoder_width
+        into_stream = 0 if ends_stream else width
+        posterior_channels, prior_channels = 2 * self.width + context, 2 * self.width
+        self.posterior_head = self.prior_head = None
+        if config.latent_heads:
+            self.posterior_head = convolution(posterior_channels, 1, name="posterior_head")
+            self.prior_head = convolution(prior_channels, 1, name="prior_head")
+            posterior_channels = prior_channels = width
+        self.prior_channels = prior_channels
+
+        def block(name: str, out_width: int, **changes: object) -> Any:
+            shape = block_shape(
                 config,
                 stage,
                 middle,
-                2 * self.width + (0 if ends_stream else stage.width),
-                output_gain=0.0,
-            ),
-            "prior",
-        )
+                out_width,
+                in_width=changes.pop("in_width", width),
+                kernel_size=stage.decoder_kernel_size,
+                middle_layers=stage.decoder_middle_layers,
+                **changes,
+            )
+            return build_block(config, shape, name)
+
+        self.posterior = block("posterior", posterior_channels, in_width=width + stage.skip_width)
+        # With a head, zeros would pass it no gradient.
+        gain = 1.0 if config.latent_heads else 0.0
+        self.prior = block("prior", prior_channels + into_stream, output_gain=gain)
         self.flow = None
         if stage.flow is not None:
             self.flow = stage.flow.build(stage.latent_shape, context, name="flow")
+        self.residuals: list[Any] = []
         if not ends_stream:
             gain = depth**-0.5
-            self.projection = convolution(stage.width, 1, gain=gain, name="projection")
-            self.residual = build_block(
-                config,
-                block_shape(config, stage, middle, stage.width, residual=True, output_gain=gain),
-                "residual",
-            )
+            self.projection = convolution(width, 1, gain=gain, name="projection")
+            count = stage.residual_blocks
+            self.residuals = [
+                block(
+                    "residual" if count == 1 else f"residual-{index}",
+                    width,
+                    residual=True,
+                    output_gain=gain,
+                )
+                for index in range(count)
+            ]
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
         stage = self.stage
-        shape = (None, *stage.size, stage.width)
-        self.posterior.build((*shape[:3], 2 * stage.width))
+        shape = (None, *stage.size, stage.decoder_width)
+        self.posterior.build((*shape[:3], stage.decoder_width + stage.skip_width))
         self.prior.build(shape)
+        for head in (self.posterior_head, self.prior_head):
+            if head is not None:
+                head.build(shape)
         if self.flow is not None and not self.flow.built:
             self.flow.build((None, *stage.latent_shape))
         if not self.ends_stream:
             self.projection.build((None, *stage.latent_shape))
-            self.residual.build(shape)
+        for residual in self.residuals:
+            residual.build(shape)
 
     def _gaussian(self, channels: Tensor) -> GaussianParameters:
         return gaussian.parameters(
@@ -87,40 +120,59 @@ class LatentLayer(keras.layers.Layer):
             self.beta,
         )
 
-    def _posterior(self, x: Tensor, features: Tensor) -> LayerPosterior:
-        channels = self.posterior(ops.concatenate([x, features], axis=-1))
-        context = channels[..., 2 * self.width :]
-        return LayerPosterior(self._gaussian(channels), context if context.shape[-1] else None)
+    def _prior(self, x: Tensor) -> tuple[GaussianParameters, Tensor]:
+        """The prior, and its part in the stream (of no channels where that ends)."""
+        channels = self.prior(x)
+        h, channels = channels[..., self.prior_channels :], channels[..., : self.prior_channels]
+        if self.prior_head is not None:
+            channels = self.prior_head(channels)
+        return self._gaussian(channels), h
 
-    def _update(self, x: Tensor, prior_channels: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _posterior(self, x: Tensor, features: Tensor, p: GaussianParameters) -> LayerPosterior:
+        channels = self.posterior(ops.concatenate([x, features], axis=-1))
+        if self.posterior_head is not None:
+            channels = self.posterior_head(channels)
+        context = channels[..., 2 * self.width :]
+        q = self._gaussian(channels)
+        if self.is_relative:
+            q = GaussianParameters(p.mean + q.mean, p.log_std + q.log_std)
+        return LayerPosterior(q, context if context.shape[-1] else None)
+
+    def _update(self, x: Tensor, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
         """The residual stream after this layer, and the prior's part in it (None: it ended)."""
         if self.ends_stream:
             return x, None
-        h = prior_channels[..., 2 * self.width :]
         x = x + h + self.projection(z)
-        return self.residual(x), h
+        for residual in self.residuals:
+            x = residual(x)
+        return x, h
 
     def infer(
-        self, x: Tensor, features: Tensor, noise: Tensor
+        self, x: Tensor, features: Tensor, noise: Tensor, pruned: Pruned | None = None
     ) -> tuple[Tensor, Tensor | None, LatentOutput]:
         """Draw the latent from the posterior and go on.
 
         Args:
             x: the residual stream [B, H, W, width].
-            features: the encoder's [B, H, W, width].
+            features: the encoder's [B, H, W, skip width].
             noise: standard normal [B, H, W, latent width].
+            pruned: which channels of the latent come from the prior instead; None: none does.
 
         Returns:
             The stream after this layer, the prior's part in it, and the rest.
         """
-        output, prior_channels = self.latent(x, features, noise)
-        return *self._update(x, prior_channels, output.z), output
+        output, h = self.latent(x, features, noise, pruned)
+        return *self._update(x, h, output.z), output
 
-    def latent(self, x: Tensor, features: Tensor, noise: Tensor) -> tuple[LatentOutput, Tensor]:
-        """The latent drawn from the posterior, and the prior's channels; arguments as `infer`."""
-        q, context = self._posterior(x, features)
-        prior_channels = self.prior(x)
-        p = self._gaussian(prior_channels)
+    def latent(
+        self, x: Tensor, features: Tensor, noise: Tensor, pruned: Pruned | None = None
+    ) -> tuple[LatentOutput, Tensor]:
+        """The latent drawn from the posterior, and the prior's part in the stream; as `infer`.
+
+        Posterior, prior and KL are the same whatever is pruned.
+        """
+        p, h = self._prior(x)
+        q, context = self._posterior(x, features, p)
         z = gaussian.draw(q, noise)
         if self.flow is None:
             kl = gaussian.sum_event(gaussian.kl_divergence(q, p))
@@ -129,14 +181,18 @@ class LatentLayer(keras.layers.Layer):
             start = z
             z, log_det = self.flow.forward(start, context)
             kl = gaussian.flow_kl(q, p, noise, start, z, log_det)
-        return LatentOutput(z, kl, log_det, q, p, noise, context), prior_channels
+        if pruned is not None:
+            kept = ops.cast(pruned.kept, z.dtype)
+            z = kept * z + (1.0 - kept) * gaussian.draw(p, pruned.noise)
+        return LatentOutput(z, kl, log_det, q, p, noise, context), h
 
     def posterior_along(
         self, x: Tensor, features: Tensor, z: Tensor
     ) -> tuple[Tensor, Tensor | None, LayerPosterior]:
         """The posterior, and the stream when the latent is ``z`` whatever that is; as `infer`."""
-        posterior = self._posterior(x, features)
-        return *self._update(x, self.prior(x), z), posterior
+        p, h = self._prior(x)
+        posterior = self._posterior(x, features, p)
+        return *self._update(x, h, z), posterior
 
     def generate(
         self,
@@ -158,10 +214,9 @@ class LatentLayer(keras.layers.Layer):
         Returns:
             The stream after this layer, the prior's part in it, and the latent.
         """
-        prior_channels = self.prior(x)
+        p, h = self._prior(x)
         if given is None:
-            p = self._gaussian(prior_channels)
             given = p.mean + temperature * ops.exp(p.log_std) * noise
             if is_given is not None:
                 given = ops.where(is_given > 0.5, noise, given)
-        return *self._update(x, prior_channels, given), given
+        return *self._update(x, h, given), given

@@ -15,6 +15,7 @@ from hvae_core.interfaces import (
     LayerPosterior,
     Likelihood,
     PassOutput,
+    Pruned,
     Shape3,
     Tensor,
 )
@@ -87,16 +88,22 @@ class HierarchicalNetwork(keras.Model):
             self.attention.build(None)
         self.built = True
 
-    def infer(self, x: Tensor, noise: Noise | Sequence[Tensor]) -> PassOutput:
+    def infer(
+        self,
+        x: Tensor,
+        noise: Noise | Sequence[Tensor],
+        pruned: Sequence[Pruned] | None = None,
+    ) -> PassOutput:
         """The posterior pass.
 
         Args:
             x: images [B, H, W, C], native values.
             noise: L standard-normal arrays [B, h, w, c], coarsest layer first.
+            pruned: for each layer what of its latent comes from the prior; None: nothing.
         """
         x = ops.cast(x, "float32")
         features = self.bottom_up(x)
-        stream, layers = self.decoder.infer(features, noise, self.attention)
+        stream, layers = self.decoder.infer(features, noise, self.attention, pruned=pruned)
         parameters = self.readout([layer.z for layer in layers], stream)
         log_likelihood = self.likelihood.log_prob(x, parameters)
         kl = layers[0].kl
@@ -110,10 +117,16 @@ class HierarchicalNetwork(keras.Model):
         mean = self.image_values.center if mean is None else mean
         scale = self.image_values.half_range if scale is None else scale
         x = ops.cast(x, "float32")
+        if (levels := self.options.input_levels) is not None:
+            x = ops.floor(x * (levels / 256.0)) * (256.0 / levels)
         return self.encoder((x - mean) * (1.0 / scale))
 
     def posteriors(
-        self, x: Tensor, noise: Noise | Sequence[Tensor], layers: int | None = None
+        self,
+        x: Tensor,
+        noise: Noise | Sequence[Tensor],
+        layers: int | None = None,
+        pruned: Sequence[Pruned] | None = None,
     ) -> list[LatentOutput]:
         """The posterior pass through the first latent layers, and no further.
 
@@ -121,9 +134,10 @@ class HierarchicalNetwork(keras.Model):
             x: images [B, H, W, C], native values.
             noise: standard-normal arrays [B, h, w, c], coarsest layer first.
             layers: so many; None: all.
+            pruned: see `infer`.
         """
         depth = len(self.latent_shapes) if layers is None else layers
-        return self.decoder.infer(self.bottom_up(x), noise, self.attention, depth)[1]
+        return self.decoder.infer(self.bottom_up(x), noise, self.attention, depth, pruned)[1]
 
     def descend(
         self,

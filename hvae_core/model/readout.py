@@ -79,7 +79,7 @@ class LatentReadout(keras.layers.Layer):
         # In full precision: a bfloat16 mean near 1 is only good to half a grey level.
         self.out = convolution(
             parameters * self.patch**2,
-            config.outer_kernel_size if self.patch == 1 else 3,
+            options.kernel_size or (config.outer_kernel_size if self.patch == 1 else 3),
             dtype=density_dtype(),
             name="out",
         )
@@ -132,6 +132,8 @@ class LatentReadout(keras.layers.Layer):
 class FeatureReadout(keras.layers.Layer):
     """The image is read from the decoder's features, ``g x + b`` then 1x1 (Child 2020).
 
+    ``model.readout.gain`` and ``model.readout.kernel_size`` change the two.
+
     Args:
         config: the model's options.
         parameters: channels of the likelihood's parameters for each pixel.
@@ -147,15 +149,22 @@ class FeatureReadout(keras.layers.Layer):
     ) -> None:
         super().__init__(name=name)
         self.patch = config.patch_size
-        self.width = config.stages[0].width
+        self.width = config.stages[0].decoder_width
         self.size = config.stages[0].size
         # In full precision: a bfloat16 mean near 1 is only good to half a grey level.
-        self.out = convolution(parameters * self.patch**2, 1, dtype=density_dtype(), name="out")
+        self.out = convolution(
+            parameters * self.patch**2,
+            config.readout.kernel_size or 1,
+            dtype=density_dtype(),
+            name="out",
+        )
+        self.has_gain = config.readout.gain
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
-        self.gain = self.add_weight(shape=(self.width,), initializer="ones", name="gain")
-        self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
+        if self.has_gain:
+            self.gain = self.add_weight(shape=(self.width,), initializer="ones", name="gain")
+            self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
         self.out.build((None, *self.size, self.width))
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
@@ -164,7 +173,9 @@ class FeatureReadout(keras.layers.Layer):
 
     def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
         """The decoder's features ``x`` [B, H, W, width] -> parameters [B, H, W, P] in float32."""
-        return ops.cast(unpatch(self.out(x * self.gain + self.bias), self.patch), "float32")
+        if self.has_gain:
+            x = x * self.gain + self.bias
+        return ops.cast(unpatch(self.out(x), self.patch), "float32")
 
 
 def parameters_shape(size: tuple[int, int], patch: int, out: Any) -> tuple[int | None, ...]:

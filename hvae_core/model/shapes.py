@@ -51,9 +51,9 @@ def hierarchy_shape(config: ModelConfig) -> HierarchyShape:
         ScaleShape(
             index=stage.index,
             resolution=stage.resolution,
-            width=stage.width,
+            width=stage.decoder_width,
             middle_width=stage.decoder_middle_width,
-            kernel_size=stage.kernel_size,
+            kernel_size=stage.decoder_kernel_size,
             latent_layers=stage.decoder_blocks,
             size=stage.size,
         )

@@ -104,10 +104,14 @@ def parameters(
     Args:
         mean: the mean.
         value: what the log standard deviation is made of.
-        parametrisation: ``"exp"`` (value is the log standard deviation) or ``"softplus"``.
-        beta: of the softplus.
+        parametrisation: ``"exp"`` (value is the log standard deviation), ``"scaled-exp"`` (``beta``
+            times it is) or ``"softplus"``.
+        beta: of the softplus, or that factor.
     """
     mean = ops.cast(mean, "float32")
     value = ops.cast(value, "float32")
-    log_std = value if parametrisation == "exp" else smoothed_log_std(value, beta)
+    if parametrisation == "softplus":
+        log_std = smoothed_log_std(value, beta)
+    else:
+        log_std = value if parametrisation == "exp" else beta * value
     return GaussianParameters(mean, log_std)

@@ -48,6 +48,7 @@ def split(
     coupling: bool = True,
     gradient_smoothing: bool = False,
     floor: float = LOG_SCALE_FLOOR,
+    beta: float | None = None,
 ) -> MixtureParameters:
     """Name the channels of ``parameters`` [B, H, W, parameter_count]; float32.
 
@@ -56,8 +57,10 @@ def split(
         mixtures: M.
         channels: C.
         coupling: whether there are coefficients.
-        gradient_smoothing: the scale is the softplus of base 2 of its number, not the exponential.
-        floor: of the log scales.
+        gradient_smoothing: the scale is the softplus of its number v, softplus(beta v) / beta, and
+            not the exponential, e^(beta v).
+        floor: of the log scales; without smoothing of v.
+        beta: ln 2 with smoothing and 1 without if None.
     """
     parameters = ops.cast(parameters, "float32")
     logits, rest = parameters[..., :mixtures], parameters[..., mixtures:]
@@ -75,8 +78,11 @@ def split(
         pairs = rest[..., 2 * mixtures :]
     log_scales = rest[..., mixtures : 2 * mixtures]
     if gradient_smoothing:
-        log_scales = gaussian.log_softplus(math.log(2.0) * log_scales) - math.log(math.log(2.0))
+        beta = math.log(2.0) if beta is None else beta
+        log_scales = gaussian.log_softplus(beta * log_scales) - math.log(beta)
     log_scales = ops.maximum(log_scales, floor)
+    if not gradient_smoothing and beta not in (None, 1.0):
+        log_scales = beta * log_scales
     coefficients = None if pairs is None else ops.tanh(pairs)
     return MixtureParameters(logits, rest[..., :mixtures], log_scales, coefficients)
 
@@ -100,13 +106,22 @@ def coupled_means(mixture: MixtureParameters, x: Tensor) -> Tensor:
     return ops.stack(means, axis=-2)
 
 
-def log_bin_probability(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
+def log_bin_probability(
+    x: Tensor,
+    mean: Tensor,
+    log_scale: Tensor,
+    levels: int,
+    top: float = 1.0,
+    density_factor: float = 1.0,
+) -> Tensor:
     """Log P(bin of x) of a logistic, elementwise; the edge bins are open.
 
     ``x`` lies on the grid -1 + 2k / (levels - 1); a bin reaches half a step, 1 / (levels - 1),
     to either side. Where the mass is at most `SMALL_MASS` (float32 cancels) it is the density
     at the centre times the bin's width; of more than 256 levels, whose bins are narrow, it is taken
     in a form that cancels nowhere: ``(1 - e^-w) sigmoid(upper) sigmoid(-lower)`` for a width w.
+    ``top`` is the highest level's place; ``density_factor`` times the log scale stands in that
+    density, which is the logistic's with 1.
     """
     half_bin = 1.0 / (levels - 1)
     centred = x - mean
@@ -119,7 +134,7 @@ def log_bin_probability(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int)
         inner = ops.log(-ops.expm1(-width)) - ops.softplus(-upper) - ops.softplus(lower)
     else:
         mass = ops.sigmoid(upper) - ops.sigmoid(lower)
-        log_density = middle - log_scale - 2.0 * ops.softplus(middle)
+        log_density = middle - density_factor * log_scale - 2.0 * ops.softplus(middle)
         inner = ops.where(
             mass > SMALL_MASS,
             ops.log(ops.maximum(mass, 1e-12)),
@@ -128,19 +143,34 @@ def log_bin_probability(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int)
     edge = 1.0 - 0.5 * half_bin
     below = upper - ops.softplus(upper)  # log sigmoid(upper)
     above = -ops.softplus(lower)  # log(1 - sigmoid(lower))
-    return ops.where(x < -edge, below, ops.where(x > edge, above, inner))
+    upper_edge = edge if top == 1.0 else top - 0.5 * half_bin
+    return ops.where(x < -edge, below, ops.where(x > upper_edge, above, inner))
 
 
-def log_prob(x: Tensor, mixture: MixtureParameters, levels: int) -> Tensor:
-    """Log P(x) of each pixel: x [B,H,W,C] on the grid in [-1,1] -> [B,H,W] in nats."""
+def log_prob(
+    x: Tensor,
+    mixture: MixtureParameters,
+    levels: int,
+    top: float = 1.0,
+    density_factor: float = 1.0,
+) -> Tensor:
+    """Log P(x) of each pixel: x [B,H,W,C] on the grid in [-1,1] -> [B,H,W] in nats.
+
+    ``top`` and ``density_factor``: see `log_bin_probability`.
+    """
     means = coupled_means(mixture, x)
-    channels = log_bin_probability(x[..., None], means, mixture.log_scales, levels)
+    channels = log_bin_probability(
+        x[..., None], means, mixture.log_scales, levels, top, density_factor
+    )
     joint = ops.sum(channels, axis=-2) + ops.log_softmax(mixture.logits, axis=-1)
     return ops.logsumexp(joint, axis=-1)
 
 
 def sample(
-    mixture: MixtureParameters, uniform: Tensor, temperature: float | Tensor = 1.0
+    mixture: MixtureParameters,
+    uniform: Tensor,
+    temperature: float | Tensor = 1.0,
+    top: float = 1.0,
 ) -> Tensor:
     """Draw x [B,H,W,C] in [-1,1], continuous.
 
@@ -148,6 +178,7 @@ def sample(
         mixture: the parameters.
         uniform: [B,H,W,M+C] uniform numbers: M choose the component (Gumbel-max), C the value.
         temperature: scales the logistic noise; 1 samples the model.
+        top: the largest value.
     """
     mixtures = ops.shape(mixture.logits)[-1]
     uniform = ops.clip(ops.cast(uniform, "float32"), 1e-5, 1.0 - 1e-5)
@@ -162,17 +193,17 @@ def sample(
     u = uniform[..., mixtures:]
     noise = temperature * ops.exp(log_scales) * (ops.log(u) - ops.log(1.0 - u))
     if mixture.coefficients is None:
-        return ops.clip(means + noise, -1.0, 1.0)
+        return ops.clip(means + noise, -1.0, top)
     coefficients = pick(mixture.coefficients)
     # A channel is clipped before the next one is conditioned on it, as in the original.
-    drawn = [ops.clip(means[..., 0] + noise[..., 0], -1.0, 1.0)]
+    drawn = [ops.clip(means[..., 0] + noise[..., 0], -1.0, top)]
     second = means[..., 1] + noise[..., 1] + coefficients[..., 0] * drawn[0]
-    drawn.append(ops.clip(second, -1.0, 1.0))
+    drawn.append(ops.clip(second, -1.0, top))
     for channel in range(2, means.shape[-1]):
         mean = means[..., channel]
         for before in range(channel):
             mean = mean + coefficients[..., slot(before, channel)] * drawn[before]
-        drawn.append(ops.clip(mean + noise[..., channel], -1.0, 1.0))
+        drawn.append(ops.clip(mean + noise[..., channel], -1.0, top))
     return ops.stack(drawn, axis=-1)
 
 

@@ -48,10 +48,12 @@ def estimate_memory(
     values = exact = 0
     for stage in model.stages:
         positions = stage.positions
-        encoder = stage.encoder_blocks * _block(stage.width, stage.encoder_middle_width)
-        prior = _block(stage.width, stage.decoder_middle_width)
-        posterior = _block(2 * stage.width, stage.decoder_middle_width)
-        decoder = stage.decoder_blocks * (2 * prior + posterior + 2 * stage.width)
+        up, down = stage.encoder_middle_layers, stage.decoder_middle_layers
+        stream, middle = stage.decoder_width, stage.decoder_middle_width
+        encoder = stage.encoder_blocks * _block(stage.width, stage.encoder_middle_width, up)
+        prior = (1 + stage.residual_blocks) * _block(stream, middle, down)
+        posterior = _block(stream + stage.skip_width, middle, down)
+        decoder = stage.decoder_blocks * (prior + posterior + 2 * stream)
         values += positions * (encoder + decoder)
         exact += positions * stage.decoder_blocks * _LATENT * stage.latent_width
     readout = model.readout
@@ -65,6 +67,6 @@ def estimate_memory(
     return TrainingMemory(state, rows * (width * values + 4 * exact))
 
 
-def _block(width: int, middle: int) -> int:
+def _block(width: int, middle: int, middle_layers: int = 2) -> int:
     """Values a position: what enters each convolution, before and after the activation."""
-    return 2 * (width + 3 * middle)
+    return 2 * (width + (middle_layers + 1) * middle)

@@ -77,20 +77,22 @@ def beta_warmup(config: TrainConfig, steps_per_epoch: int) -> int:
 def beta(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
     """The weight of the KL at update ``step``.
 
-    It rises linearly to ``train.beta`` during `beta_warmup` updates. With ``beta_cycles`` there
+    It rises linearly to ``train.beta`` during `beta_warmup` updates, from update
+    ``beta_warmup_start`` on; ``beta_minimum`` is the least part of it. With ``beta_cycles`` there
     are so many cycles of that length, each of which rises during its first half and holds during
     its second (Fu et al. 2019); with ``beta_cycles_share_warmup`` they have that length together.
     """
     if beta_is_settled(config, step, steps_per_epoch):
         return config.beta
-    done = step / beta_warmup(config, steps_per_epoch)
+    done = max(0, step - config.beta_warmup_start) / beta_warmup(config, steps_per_epoch)
     if config.beta_cycles:
         cycles = config.beta_cycles if config.beta_cycles_share_warmup else 1
         done = min(1.0, 2.0 * ((done * cycles) % 1.0))
-    return config.beta * done
+    return config.beta * max(done, config.beta_minimum)
 
 
 def beta_is_settled(config: TrainConfig, step: int, steps_per_epoch: int) -> bool:
     """Whether beta has reached its value for good, so that bounds can be compared."""
     cycles = 1 if config.beta_cycles_share_warmup else max(1, config.beta_cycles)
-    return step >= cycles * beta_warmup(config, steps_per_epoch)
+    updates = cycles * beta_warmup(config, steps_per_epoch)
+    return step >= updates + (config.beta_warmup_start if updates else 0)

@@ -26,8 +26,8 @@ def check_announced(config: Config, header: Header, source: str) -> None:
     model = config.model
     layers, tensors = len(model.latent_shapes), len(header.tensors)
     fewest = sum(
-        stage.decoder_blocks * stage.width * stage.latent_width for stage in model.stages
-    ) - max(stage.width * stage.latent_width for stage in model.stages)
+        stage.decoder_blocks * stage.decoder_width * stage.latent_width for stage in model.stages
+    ) - max(stage.decoder_width * stage.latent_width for stage in model.stages)
     if manager().find("block", model.block.name).distribution == "hvae":
         fewest += bottleneck_parameters(model, spatial=False)
     too_many = layers > max(tensors, 256)

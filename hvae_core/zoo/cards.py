@@ -142,7 +142,9 @@ def _architecture(config: Config, parameters: Any) -> str:
 def _stage_row(stage: StageConfig) -> list[Any]:
     return [
         "x".join(map(str, stage.size)),
-        stage.width,
+        stage.width
+        if stage.width == stage.decoder_width
+        else f"{stage.width}, {stage.decoder_width}",
         f"{stage.encoder_middle_width}, {stage.decoder_middle_width}",
         stage.encoder_blocks,
         stage.decoder_blocks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -30,15 +31,22 @@ class LogisticMixtureConfig(pydantic.BaseModel):
         description="scales are a softplus of what is read out, not its exponential (Hazami et al. "
         "2022)",
     )
+    smoothing_beta: pydantic.PositiveFloat = pydantic.Field(
+        math.log(2.0), description="of that softplus; ln 2 makes a scale of 1 of 0"
+    )
+    log_scale_factor: pydantic.PositiveFloat = pydantic.Field(
+        1.0, description="without gradient_smoothing log scales are this times what is read out"
+    )
     log_scale_floor: float | None = pydantic.Field(
         None,
         description="smallest log scale, in halves of the values' range; -7 if unset, or less "
         "where levels are finer than 8 bits",
     )
-    convention: Literal["normalised", "openai-vdvae"] = pydantic.Field(
+    convention: Literal["normalised", "openai-vdvae", "efficient-vdvae"] = pydantic.Field(
         "normalised",
-        description="openai-vdvae, for its checkpoints: drawn values are cut off to pixels, and "
-        "levels below 256 lie at multiples of 256 / levels, so that the mass does not sum to 1",
+        description="of others' checkpoints; both: levels below 256 lie at multiples of "
+        "256 / levels, so that the mass does not sum to 1; openai-vdvae: drawn values are cut off "
+        "to pixels; efficient-vdvae: the highest level's bin is open",
     )
 
 
@@ -46,7 +54,7 @@ class LogisticMixture(Likelihood):
     """p(x | z) by `hvae_core.prob.logistic_mixture`; x is quantised to ``levels`` values.
 
     Level k of n is -1 + 2k / (n - 1) to the density and round(high k / (n - 1)) as a value. With
-    the convention of openai/vdvae, level k lies where the pixel 256 k / n of 8 bits does.
+    the conventions of the originals, level k lies where the pixel 256 k / n of 8 bits does.
 
     Args:
         config: the options.
@@ -63,18 +71,21 @@ class LogisticMixture(Likelihood):
         from hvae_core.prob.levels import Levels
 
         count = count_levels(config.levels, values)
-        if config.convention == "openai-vdvae" and (
-            values != UINT8 or image_shape[-1] not in (1, 3)
-        ):
+        if config.convention != "normalised" and (values != UINT8 or image_shape[-1] not in (1, 3)):
             raise ConfigError(
-                "likelihood.convention is openai-vdvae, whose images are uint8 of 1 or 3 channels, "
-                f"but the model's are {values} of {image_shape[-1]}.",
+                f"likelihood.convention is {config.convention}, whose images are uint8 of 1 or 3 "
+                f"channels, but the model's are {values} of {image_shape[-1]}.",
                 "Leave the convention unset.",
             )
         self._prob = logistic_mixture
         self.config, self.values = config, values
         self.channels = image_shape[-1]
-        self._is_original = config.convention == "openai-vdvae"
+        self._is_original = config.convention != "normalised"
+        self._cuts_off = config.convention == "openai-vdvae"
+        #: the highest level's place, where its bin is open and draws are clipped
+        self._top = 1.0
+        if config.convention == "efficient-vdvae":
+            self._top = (256.0 - 256.0 / count - 127.5) / 127.5
         self.proper = not self._is_original or count == 256
         self.grid, self.levels = Levels(values, count), count
         floor = config.log_scale_floor
@@ -102,7 +113,8 @@ class LogisticMixture(Likelihood):
         from keras import ops
 
         if self._is_original:
-            return ops.cast(ops.clip((x + 1.0) * 127.5, 0.0, 255.0), "uint8")
+            pixel = ops.clip((x + 1.0) * 127.5, 0.0, 255.0)
+            return ops.cast(pixel if self._cuts_off else ops.round(pixel), "uint8")
         return self.grid.integers(x)
 
     def _split(self, parameters: Tensor) -> Tensor:
@@ -114,13 +126,21 @@ class LogisticMixture(Likelihood):
             coupling=config.coupling,
             gradient_smoothing=config.gradient_smoothing,
             floor=self.floor,
+            beta=config.smoothing_beta if config.gradient_smoothing else config.log_scale_factor,
         )
 
     def log_prob(self, x: Tensor, parameters: Tensor) -> Tensor:
         """See `Likelihood.log_prob`."""
         from keras import ops
 
-        log_prob = self._prob.log_prob(self.quantise(x), self._split(parameters), self.levels)
+        config, mixture = self.config, self._split(parameters)
+        # Efficient-VDVAE's density of narrow bins leaves the factor out.
+        factor = 1.0
+        if config.convention == "efficient-vdvae" and not config.gradient_smoothing:
+            factor = 1.0 / config.log_scale_factor
+        log_prob = self._prob.log_prob(
+            self.quantise(x), mixture, self.levels, top=self._top, density_factor=factor
+        )
         return ops.sum(log_prob, axis=(1, 2))
 
     def noise_channels(self) -> int:
@@ -129,7 +149,8 @@ class LogisticMixture(Likelihood):
 
     def sample(self, parameters: Tensor, noise: Tensor, temperature: float = 1.0) -> Tensor:
         """See `Likelihood.sample`."""
-        return self.pixels(self._prob.sample(self._split(parameters), noise, temperature))
+        drawn = self._prob.sample(self._split(parameters), noise, temperature, self._top)
+        return self.pixels(drawn)
 
     def mean(self, parameters: Tensor) -> Tensor:
         """See `Likelihood.mean`."""

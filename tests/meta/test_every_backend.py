@@ -58,6 +58,7 @@ RUN_ONCE = {
     "unit/core/training/test_run.py": "a stand-in of NumPy makes the updates",
     "unit/core/training/test_schedules.py": "schedules are numbers",
     "unit/core/zoo/test_shipped_presets.py": "the recorded figures of the presets",
+    "unit/plugins/importers/test_efficient_vdvae.py": "files and names; PyTorch writes the files",
     "unit/plugins/importers/test_openai_vdvae.py": "names and shapes; the goldens have the numbers",
     "unit/plugins/importers/test_zea.py": "names and shapes; the goldens have the numbers",
     "unit/plugins/optimizers/test_keras_optimizers.py": "options are Keras's on every backend",

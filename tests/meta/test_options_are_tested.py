@@ -18,6 +18,7 @@ TESTS = Path(__file__).resolve().parents[1]
 BATCHES = "unit/core/data/test_batches.py"
 REPORT = "unit/core/report/test_report.py"
 MODEL = "unit/core/model/test_model_options.py"
+LEVELS = "unit/core/model/test_levels.py"
 STEP = "unit/core/training/test_step.py"
 FREEZING = "unit/core/training/test_freezing.py"
 OPTIMIZER = "unit/core/training/test_optimizer.py"
@@ -195,7 +196,7 @@ TESTED = {
     f"{STEP}::test_beta_weights_the_rate": ("train.beta",),
     f"{SCHEDULES}::test_beta": (
         "train.beta", "train.beta_warmup", "train.beta_warmup_epochs", "train.beta_cycles",
-        "train.beta_cycles_share_warmup",
+        "train.beta_cycles_share_warmup", "train.beta_warmup_start", "train.beta_minimum",
     ),
     f"{SCHEDULES}::test_skipping_starts_after_two_epochs_unless_said_otherwise": (
         "train.skip_start_step", "train.skip_start_epoch",
@@ -354,7 +355,42 @@ TESTED = {
     f"{SETS}/test_array_files.py::test_native_values_are_read_as_they_are": (
         "dataset.arrays.values",
     ),
+    f"{DENSITIES}::test_efficient_vdvae_s_convention_of_few_levels": (
+        "likelihood.logistic-mixture.convention", "likelihood.logistic-mixture.log_scale_factor",
+    ),
+    f"{DENSITIES}::test_a_margin_is_no_part_of_the_image": ("likelihood.bernoulli.margin",),
+    f"{LEVELS}::test_scales_of_one_size_are_told_apart_and_nothing_is_between_them": (
+        "model.resolutions", "model.decoder_width",
+    ),
+    f"{LEVELS}::test_features_of_each_scale_are_projected_to_the_width_of_the_way_down": (
+        "model.skip_projections", "model.decoder_width",
+    ),
+    f"{LEVELS}::test_bottlenecks_have_as_many_convolutions_as_large_as_asked_for": (
+        "model.encoder_middle_layers", "model.decoder_middle_layers", "model.encoder_kernel_size",
+        "model.decoder_kernel_size", "model.stem_kernel_size", "model.readout.kernel_size",
+        "model.readout.gain",
+    ),
+    f"{LEVELS}::test_residual_blocks_after_a_latent": ("model.residual_blocks",),
+    f"{LEVELS}::test_latents_have_heads_of_their_own": ("model.latent_heads",),
+    f"{LEVELS}::test_a_block_s_outer_convolutions_may_be_as_large_as_its_inner_ones": (
+        "block.bottleneck.pointwise",
+    ),
+    f"{LEVELS}::test_pooling_is_a_convolution_with_its_kernel_as_its_stride": ("model.pooling",),
+    f"{LEVELS}::test_a_relative_posterior_that_says_nothing_is_the_prior": (
+        "model.relative_posterior",
+    ),
+    f"{LEVELS}::test_the_network_sees_so_many_levels": ("model.input_levels",),
+    "unit/plugins/importers/test_efficient_vdvae.py::"
+    "test_training_follows_the_original_s_schedules": (
+        "schedule.cosine.decay_start", "schedule.cosine.decay_steps", "train.beta_warmup_start",
+        "train.beta_minimum",
+    ),
+    "unit/plugins/importers/test_efficient_vdvae.py::test_the_command_writes_a_preset": (
+        "import.efficient-vdvae.weights",
+    ),
     f"{DENSITIES}::test_smoothing_floor_and_coupling_of_the_mixture": (
+        "likelihood.logistic-mixture.smoothing_beta",
+        "likelihood.logistic-mixture.log_scale_factor",
         "likelihood.logistic-mixture.gradient_smoothing",
         "likelihood.logistic-mixture.log_scale_floor", "likelihood.logistic-mixture.coupling",
     ),

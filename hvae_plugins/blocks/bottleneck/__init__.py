@@ -19,6 +19,9 @@ class BottleneckConfig(pydantic.BaseModel):
     conv: Literal["dense", "depthwise5", "depthwise5-once"] = pydantic.Field(
         "dense", description="as model.conv"
     )
+    pointwise: bool = pydantic.Field(
+        True, description="first and last convolution are 1x1; else as large as the inner ones"
+    )
 
 
 @hookimpl

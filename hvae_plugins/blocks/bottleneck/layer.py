@@ -16,8 +16,10 @@ DEPTHWISE_KERNEL, DEPTHWISE_FROM = 5, 8
 class Bottleneck(Block, keras.layers.Layer):
     """``c4 a c3 a c2 a c1 a (x)``, plus x if residual (Child 2020, figure 3).
 
-    With ``conv: depthwise5`` c2 and c3 are 5x5 depthwise convolutions from 8x8 on and 1x1
-    convolutions below; with ``depthwise5-once`` one such convolution takes the place of both.
+    There may be any number of convolutions between c1 and the last, which are 1x1, or with
+    ``pointwise: false`` as large as the others. With ``conv: depthwise5`` c2 and c3 are 5x5
+    depthwise convolutions from 8x8 on and 1x1 convolutions below; with ``depthwise5-once`` one such
+    convolution takes the place of both.
     With ``norm: group`` each activation is preceded by a group normalisation with 8 groups.
 
     Args:
@@ -31,7 +33,7 @@ class Bottleneck(Block, keras.layers.Layer):
         self.shape = shape
         self.activate = keras.activations.get(shape.activation)
         depthwise = options.conv != "dense"
-        kernel = shape.kernel_size
+        kernel, inner = shape.kernel_size, range(2, shape.middle_layers + 2)
         spatial: list[keras.layers.Layer]
         if depthwise and shape.resolution >= DEPTHWISE_FROM:
             spatial = [
@@ -42,15 +44,17 @@ class Bottleneck(Block, keras.layers.Layer):
                     depthwise_initializer=ScaledUniform(depthwise=True),
                     name=f"conv{i}",
                 )
-                for i in ((2,) if options.conv == "depthwise5-once" else (2, 3))
+                for i in ((2,) if options.conv == "depthwise5-once" else inner)
             ]
         else:
             side = 1 if depthwise else kernel
-            spatial = [convolution(shape.middle_width, side, name=f"conv{i}") for i in (2, 3)]
+            spatial = [convolution(shape.middle_width, side, name=f"conv{i}") for i in inner]
+        outer = 1 if options.pointwise else kernel
+        last = f"conv{shape.middle_layers + 2}"
         self.convolutions = [
-            convolution(shape.middle_width, 1, name="conv1"),
+            convolution(shape.middle_width, outer, name="conv1"),
             *spatial,
-            convolution(shape.out_width, 1, name="conv4", gain=shape.output_gain),
+            convolution(shape.out_width, outer, name=last, gain=shape.output_gain),
         ]
         self.norms = [
             keras.layers.GroupNormalization(GROUPS, axis=-1, name=f"norm{i + 1}")

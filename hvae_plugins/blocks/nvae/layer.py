@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
+from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Block, BlockShape, Tensor
 from hvae_core.layers import ScaledUniform, convolution
 from hvae_plugins.blocks.nvae import NvaeConfig
@@ -31,6 +32,12 @@ class NvaeCell(Block, keras.layers.Layer):
 
     def __init__(self, options: NvaeConfig, shape: BlockShape, name: str) -> None:
         super().__init__(name=name)
+        if shape.middle_layers != 2:
+            raise ConfigError(
+                "model.encoder_middle_layers and model.decoder_middle_layers are of bottlenecks; "
+                "the block nvae has one depthwise convolution.",
+                "Leave them at 2.",
+            )
         self.shape = shape
         self.residual_scale = options.residual_scale
         self.activate = keras.activations.get(shape.activation)

@@ -38,6 +38,14 @@ def tensor_pairs(config: Config) -> list[TensorPair]:
     return list(_pairs(config))
 
 
+#: options that it has at their defaults, beside those of `ORIGINAL_MODEL`
+DEFAULTS = (
+    "decoder_width", "skip_projections", "pooling", "residual_blocks", "latent_heads",
+    "relative_posterior", "encoder_middle_layers", "decoder_middle_layers", "encoder_kernel_size",
+    "decoder_kernel_size", "stem_kernel_size", "input_levels",
+)  # fmt: skip
+
+
 def require_original(config: Config) -> None:
     """Refuse what the original VDVAE cannot express.
 
@@ -59,6 +67,20 @@ def require_original(config: Config) -> None:
             raise ConfigError(
                 f"model.{key} is {actual}; the original VDVAE's checkpoints have {value}."
             )
+    for key in DEFAULTS:
+        default = type(model).model_fields[key].default
+        if getattr(model, key) not in (default, [default] * len(model.resolutions)):
+            raise ConfigError(
+                f"model.{key} is {getattr(model, key)}; the original VDVAE's checkpoints have "
+                f"{'none' if default is None else default}."
+            )
+    if model.readout.kernel_size or not model.readout.gain or not getattr(block, "pointwise", True):
+        raise ConfigError(
+            "model.readout or model.block has other convolutions than the original VDVAE's "
+            "checkpoints."
+        )
+    if len(set(model.sizes)) < len(model.sizes):
+        raise ConfigError("model.resolutions has a size twice, which the original VDVAE cannot.")
     if any(height != width for height, width in model.sizes):
         raise ConfigError(
             f"model.resolutions is {model.resolutions}; the original VDVAE's checkpoints have "

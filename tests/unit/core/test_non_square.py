@@ -81,7 +81,7 @@ def test_a_square_may_be_said_in_both_ways():
     assert [stage.learned_bias for stage in bias] == [False, True]
 
 
-@pytest.mark.parametrize("resolutions", [[[24, 16], [12, 7]], [[8, 4], [4, 8]], [8, [8, 8]]])
+@pytest.mark.parametrize("resolutions", [[[24, 16], [12, 7]], [[8, 4], [4, 8]], [8, [8, 12]]])
 def test_each_size_divides_the_finer_one_along_both_axes(resolutions):
     with pytest.raises(ConfigError, match=r"model.resolutions has .* after .* must divide the one"):
         hvae.build({"model": {**MODEL, "resolutions": resolutions}})

@@ -231,6 +231,7 @@ def test_streams_start_from_learned_biases(make_model, changes, sides):
         ({"standard_deviation": "exp"}, 0.5),
         ({}, math.log(math.log1p(math.exp(0.5 * math.log(2.0))) / math.log(2.0))),
         ({"softplus_beta": 2.0}, math.log(math.log1p(math.exp(1.0)) / 2.0)),
+        ({"standard_deviation": "scaled-exp", "softplus_beta": 2.0}, 1.0),
     ],
 )
 def test_the_standard_deviation_of_a_channel(make_model, forward, images, changes, expected):

@@ -94,6 +94,11 @@ def test_a_warmup_longer_than_the_run_is_only_a_ramp():
         ({"beta_warmup": 100, "beta_cycles": 2, "beta_cycles_share_warmup": True}, 49, 2.0),
         ({"beta_warmup": 100, "beta_cycles": 2, "beta_cycles_share_warmup": True}, 50, 0.0),
         ({"beta_warmup": 100, "beta_cycles": 2, "beta_cycles_share_warmup": True}, 100, 2.0),
+        ({"beta_warmup": 100, "beta_warmup_start": 20}, 20, 0.0),
+        ({"beta_warmup": 100, "beta_warmup_start": 20}, 70, 1.0),
+        ({"beta_warmup": 100, "beta_warmup_start": 20, "beta_minimum": 0.25}, 40, 0.5),
+        ({"beta_warmup": 100, "beta_warmup_start": 20, "beta_minimum": 0.25}, 120, 2.0),
+        ({"beta_warmup_start": 20, "beta_minimum": 0.25}, 0, 2.0),
     ],
 )
 def test_beta(options, step, expected):

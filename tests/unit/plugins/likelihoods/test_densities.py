@@ -198,8 +198,60 @@ def test_smoothing_floor_and_coupling_of_the_mixture():
 
     np.testing.assert_allclose(of(smooth, 0.4), of(plain, np.log(smoothed(0.4))), rtol=1e-5)
     np.testing.assert_allclose(of(floored, -3.0), of(plain, 0.25), rtol=1e-6)
+    steep = make(
+        "logistic-mixture", UINT8, 1, mixtures=1, gradient_smoothing=True, smoothing_beta=2.0
+    )
+    scale = np.log1p(np.exp(2.0 * 0.4)) / 2.0
+    np.testing.assert_allclose(of(steep, 0.4), of(plain, np.log(scale)), rtol=1e-5)
+    halved = make("logistic-mixture", UINT8, 1, mixtures=1, log_scale_factor=0.5)
+    np.testing.assert_allclose(of(halved, -1.0), of(plain, -0.5), rtol=1e-6)
     assert make("logistic-mixture", UINT8, 4, mixtures=2).parameters == 2 * (1 + 8 + 6)
     assert make("logistic-mixture", UINT8, 4, mixtures=2, coupling=False).parameters == 18
+
+
+def test_efficient_vdvae_s_convention_of_few_levels():
+    """Levels at multiples of 8, the first and the last bin open; draws up to the last."""
+    options = {"mixtures": 1, "levels": 32, "convention": "efficient-vdvae"}
+    likelihood = make("logistic-mixture", UINT8, 1, **options)
+    places = np.array([0, 8, 120, 240, 248], np.uint8)
+    x = places.reshape(-1, 1, 1, 1)
+    parameters = np.tile(np.array([0.0, 0.2, -1.0], "f"), (5, 1, 1, 1))
+    at, half = (places - 127.5) / 127.5, 1 / 31
+    upper, lower = (expit((at + sign * half - 0.2) * np.exp(1.0)) for sign in (1, -1))
+    expected = np.log([upper[0], *(upper - lower)[1:4], 1 - lower[4]])
+    np.testing.assert_allclose(log_prob(likelihood, x, parameters), expected, rtol=2e-5)
+    far = ops.convert_to_tensor(np.array([0.0, 3.0, -9.0], "f").reshape(1, 1, 1, 3))
+    noise = ops.convert_to_tensor(np.full((1, 1, 1, 2), 0.5, "f"))
+    assert int(ops.convert_to_numpy(likelihood.sample(far, noise))[0, 0, 0, 0]) == 248
+    assert not likelihood.proper
+    # Its density of narrow bins is not of the scale that the factor gives.
+    narrow = np.tile(np.array([0.0, 0.99, -6.0], "f"), (1, 1, 1, 1))
+    found = [
+        log_prob(make("logistic-mixture", UINT8, 1, **more), x[2:3], narrow)[0]
+        for more in ({**options, "log_scale_factor": 0.5}, {**options, "log_scale_factor": 1.0})
+    ]
+    middle = (at[2] - 0.99) * np.exp(3.0)
+    density = middle + 6.0 - 2 * np.log1p(np.exp(middle)) + np.log(2 / 31)
+    np.testing.assert_allclose(found[0], density, rtol=1e-5)
+    assert found[1] < found[0]
+
+
+def test_a_margin_is_no_part_of_the_image():
+    likelihood = make("bernoulli", UINT8, 1, margin=1)
+    rng = np.random.default_rng(0)
+    parameters = rng.normal(size=(2, 4, 4, 1)).astype("f")
+    x = rng.integers(0, 2, (2, 4, 4, 1)).astype(np.uint8) * 255
+    inner = np.zeros((2, 4, 4, 1), bool)
+    inner[:, 1:3, 1:3] = True
+    logits = np.where(x == 255, parameters, -parameters).astype(np.float64)
+    expected = np.where(inner, np.log(expit(logits)), 0.0).sum((1, 2, 3))
+    np.testing.assert_allclose(log_prob(likelihood, x, parameters), expected, rtol=1e-6)
+    ones = ops.convert_to_tensor(np.full((2, 4, 4, 1), 20.0, "f"))
+    noise = ops.convert_to_tensor(np.full((2, 4, 4, 1), 0.5, "f"))
+    for drawn in (likelihood.sample(ones, noise), likelihood.mean(ones)):
+        np.testing.assert_allclose(ops.convert_to_numpy(drawn), inner * 255, atol=1e-4)
+    with pytest.raises(ConfigError, match=r"likelihood\.margin is 2, which leaves nothing"):
+        make("bernoulli", UINT8, 1, margin=2)
 
 
 def test_levels_beyond_those_of_the_images_are_refused():
