@@ -5,6 +5,9 @@ is computed there (numbers, gradients, densities, compiled programs, weights, re
 exports). All others say the same whatever the backend and are run once, with PyTorch, or where
 ``KERAS_BACKEND`` names none. So ``KERAS_BACKEND=jax pytest`` runs the marked ones alone.
 ``tests/meta/test_every_backend.py`` holds the marks against what the tests import.
+
+TensorFlow takes seconds to trace a program that a test runs once or twice. There, programs run
+operation by operation, but for the tests marked ``compiled``.
 """
 
 import os
@@ -23,6 +26,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if once:
         config.hook.pytest_deselected(items=once)
         items[:] = [item for item in items if item.get_closest_marker("every_backend")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Choose how TensorFlow runs programs, before the fixtures of the test are made."""
+    if os.environ.get("KERAS_BACKEND") == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(item.get_closest_marker("compiled") is None)
 
 
 @pytest.fixture(scope="session")

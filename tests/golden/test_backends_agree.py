@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.every_backend
+pytestmark = [pytest.mark.every_backend, pytest.mark.compiled]
 
 EXPECTED = Path(__file__).parent.parent / "fixtures" / "agreement.json"
 CASES = {

@@ -5,7 +5,6 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from tiny import compiles
 
 import hvae_core as hvae
 
@@ -75,7 +74,6 @@ def configuration(convolutions, readout, flow, attention, regularizer, likelihoo
         "data": {"name": "digits", "binarization": binarization},
         "train": {
             "steps": 3,
-            "compile": compiles(),
             "optimizer": "sgd",
             "batch_size": 4,
             "warmup_steps": 0,

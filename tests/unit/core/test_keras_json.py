@@ -16,10 +16,11 @@ PROGRAM = """
 import json, sys
 import keras
 import numpy as np
-from tiny import compiles, merged
+from tiny import merged, run_as_written
 from hvae_core.training.step import build_step
 from hvae_core.vae import HierarchicalVAE
 
+run_as_written()
 assert keras.config.image_data_format() == sys.argv[1]
 assert keras.config.floatx() == keras.config.dtype_policy().name == sys.argv[2]
 wide = {"encoder_middle_width": 8, "decoder_middle_width": 8}
@@ -52,7 +53,7 @@ for name, model in models.items():
     step.sync()
     bounds = [float(nats) for nats in model.elbo(x).elbo]
     pixels = [float(model.sample(2).mean(dtype="float64")), float(np.mean(model.predict(x)))]
-    model.compile(run_eagerly=not compiles())
+    model.compile()
     fitted = model.evaluate(x, verbose=0)
     variables = [*model.variables, *step.updater.variables, *model.optimizer.variables]
     assert {str(v.dtype) for v in variables} <= {"float32", "int32", "uint32", "int64"}

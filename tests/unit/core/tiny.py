@@ -18,19 +18,22 @@ TINY = {
 }
 
 
-def compiles():
-    """Whether tests run an update as a program where it need not be one.
+def run_as_written():
+    """On TensorFlow, run what is a program operation by operation, as `conftest.py` does.
 
-    TensorFlow takes ten seconds to trace a tiny one and half a second to run it as it is written.
+    It takes ten seconds to trace a tiny model's update and half a second to run it as written.
     """
     import keras
 
-    return keras.config.backend() != "tensorflow"
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
 
 
 def merged(changes):
     from hvae_core.config import Config
 
     model = {**TINY["model"], **changes.get("model", {})}
-    train = {**TINY["train"], "compile": compiles(), **changes.get("train", {})}
+    train = {**TINY["train"], **changes.get("train", {})}
     return Config.model_validate({**TINY, **changes, "model": model, "train": train})

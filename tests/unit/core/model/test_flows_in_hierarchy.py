@@ -69,6 +69,7 @@ def test_the_kl_of_each_layer_is_the_estimate_of_its_densities(model, images):
     np.testing.assert_allclose(ops.convert_to_numpy(output.kl), total, rtol=1e-5)
 
 
+@pytest.mark.compiled
 def test_importance_weighting_tightens_the_bound(model, images):
     elbo = np.mean([model.elbo(images, seed=s).elbo for s in range(20)], axis=0)
     tighter = model.log_likelihood(images, importance_samples=50, seed=0)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from keras import ops
-from tiny import compiles
 
 pytest.importorskip("sklearn")
 
@@ -33,7 +32,7 @@ MODEL = {
 }
 PIXELS = 64
 #: what is told here is the loss, not how weights are updated
-PLAIN = {"optimizer": "sgd", "weight_decay": 0, "ema_decay": 0.0, "compile": compiles()}
+PLAIN = {"optimizer": "sgd", "weight_decay": 0, "ema_decay": 0.0}
 
 
 def configuration(regularizer=None, model=None, **train):

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from keras import ops
-from tiny import compiles
 
 from hvae_core.config import Config
 from hvae_core.training.step import build_step
@@ -21,7 +20,7 @@ MODEL = {
     "readout": {"width": 8, "middle_width": 4, "blocks": 0},
 }
 #: where it matters neither how weights are updated nor that it is one program
-PLAIN = {"optimizer": "sgd", "ema_decay": 0.0, "compile": compiles()}
+PLAIN = {"optimizer": "sgd", "ema_decay": 0.0}
 #: the options' own
 USUAL = {"optimizer": "adamax", "ema_decay": 0.999, "compile": True}
 #: a model of one layer: JAX compiles each operation of an eager update
@@ -60,6 +59,7 @@ def weights(model, step):
     return [ops.convert_to_numpy(v.value).copy() for v in model.trainable_variables]
 
 
+@pytest.mark.compiled
 def test_the_loss_falls_and_its_parts_add_up(images):
     _, step = make(**USUAL)
     figures = run(step, images, 40)
@@ -69,6 +69,7 @@ def test_the_loss_falls_and_its_parts_add_up(images):
         assert row["kl_per_layer"].sum() / 16 == pytest.approx(row["rate"], rel=1e-4)
 
 
+@pytest.mark.compiled
 def test_compiled_equals_eager(images):
     figures = [
         run(make(SMALLEST, compile=flag, ema_decay=0.9)[1], images, 3)[-1] for flag in (True, False)
@@ -127,6 +128,7 @@ def test_ema_weights_are_put_in_and_taken_out(images):
         np.testing.assert_array_equal(end, now)
 
 
+@pytest.mark.compiled
 def test_bfloat16_trains_and_keeps_float32_weights(images):
     model, step = make(precision="mixed_bfloat16", optimizer="adamax", compile=True)
     figures = run(step, images, 40)
