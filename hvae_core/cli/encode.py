@@ -17,6 +17,16 @@ from hvae_core.cli.images import chosen_images, image_options
     "--layers", type=click.IntRange(min=1),
     help="Only the first, coarsest so many (else all); nothing after them is computed.",
 )  # fmt: skip
+@click.option(
+    "--keep", type=click.FloatRange(0, 1), metavar="FRACTION",
+    help="Of all channels keep such a part, those with most information; the others are drawn from "
+    "the prior (Efficient-VDVAE's pruning).",
+)  # fmt: skip
+@click.option(
+    "--statistics", metavar="FILE",
+    help="With --keep: a file of latents, as this command writes it, that tells the information of "
+    "each channel, such as of training images; else the images' own do.",
+)  # fmt: skip
 @click.option("--mean", is_flag=True, help="The posteriors' means in place of draws.")
 @seed_option
 @batch_size_option
@@ -45,6 +55,7 @@ def command(
     originals = chosen_images(model, images, dataset, split, overrides, count)
     latents = model.encode(
         originals,
+        kept=_kept(model, originals, options),
         layers=options["layers"],
         seed=options["seed"],
         sample=not options["mean"],
@@ -59,4 +70,31 @@ def command(
         "kl_per_layer": [round(float(kl), 4) for kl in latents.kl_per_layer.mean(axis=0)],
     }
     summary = f"{output}: images {len(latents)}, latent layers {len(latents.z)}"
+    if latents.kept is not None:
+        counts = [int(layer.sum()) for layer in latents.kept]
+        payload["kept"] = counts
+        summary += f", channels kept {sum(counts)} of {sum(map(len, latents.kept))}"
     emit(payload, options["as_json"], [summary])
+
+
+def _kept(model: Any, images: Any, options: dict[str, Any]) -> Any:
+    """Which channels ``--keep`` keeps; None: all."""
+    from hvae_core.errors import BadInputError
+    from hvae_core.inference import Latents
+    from hvae_core.inference.programs import Infer
+
+    fraction, statistics = options["keep"], options["statistics"]
+    if fraction is None:
+        if statistics is not None:
+            raise BadInputError("--statistics is given and --keep is not.", "Give both.")
+        return None
+    if not model.gives(Infer((), prunes=True)):
+        raise BadInputError(
+            "An export cannot leave out channels of its latents, as --keep asks for.",
+            "Encode with the model that was exported.",
+        )
+    if statistics is not None:
+        known = Latents.load(statistics)
+    else:
+        known = model.encode(images, seed=options["seed"], batch_size=options["batch_size"])
+    return known.most_informative(fraction)

@@ -88,12 +88,14 @@ class Verbs:
         sample: bool = True,
         noise: Sequence[np.ndarray] | None = None,
         batch_size: int = 32,
+        **options: Any,
     ) -> Latents:
         """The latents of images with posteriors and priors, coarsest layer first.
 
-        ``layers=k`` stops after the first k. See `hvae_core.inference.encoding.encode`.
+        ``layers=k`` stops after the first k; ``kept=masks`` draws the other channels from the
+        prior. See `hvae_core.inference.encoding.encode`.
         """
-        return encode(self, x, layers, seed, sample, noise, batch_size)
+        return encode(self, x, layers, seed, sample, noise, batch_size, **options)
 
     def decode(
         self,

@@ -84,6 +84,8 @@ class ExportedModel(Verbs):
         """Whether the files have the outputs that the program needs."""
         if isinstance(program, Complete):
             return False
+        if isinstance(program, Infer) and program.prunes:
+            return False
         return isinstance(program, Generate) or not self._missing(self._parts(program))
 
     def run_graph(
@@ -132,6 +134,11 @@ class ExportedModel(Verbs):
         return dict(zip(program.outputs, found, strict=True))
 
     def _infer(self, program: Infer, inputs: Arrays) -> dict[str, Any]:
+        if program.prunes:
+            raise BadInputError(
+                f"{self.folder} is an export, which cannot leave out channels of its latents.",
+                "Give encode no kept, or use the model that was exported.",
+            )
         parts = self._parts(program)
         if missing := self._missing(parts):
             raise BadInputError(

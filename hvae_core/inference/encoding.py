@@ -12,8 +12,12 @@ from hvae_core.inference.arguments import check_count, check_images, check_noise
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.latents import Latents
 from hvae_core.inference.programs import Infer
+from hvae_core.inference.pruning import check_kept
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
+from hvae_core.prob.noise import fold_seed
 
+#: tells the prior's draws of pruned channels from other numbers of a seed
+PRUNED = 2
 #: outputs of the program
 OUTPUTS = ("latent", "posterior_mean", "posterior_log_std", "prior_mean", "prior_log_std", "kl")
 
@@ -26,6 +30,8 @@ def encode(
     sample: bool = True,
     noise: Sequence[Any] | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
+    kept: Sequence[Any] | None = None,
+    prior_noise: Sequence[Any] | None = None,
 ) -> Latents:
     """The latents of images, with their posteriors and priors along them.
 
@@ -39,18 +45,26 @@ def encode(
         noise: standard-normal arrays [B, h, w, c], one for each latent layer of the model, coarsest
             first, in place of the seeded ones.
         batch_size: images computed at a time.
+        kept: for each latent layer of the model which channels [c] are the posterior's; the others
+            of ``z`` are drawn from the prior. None: all are. See
+            `Latents.most_informative`.
+        prior_noise: as ``noise``, of those draws; in place of seeded numbers.
 
     Raises:
         BadInputError: the images or an argument do not fit the model, or the model is an export of
-            an older hvae, which lacks these outputs.
+            an older hvae, which lacks these outputs; or an export and ``kept`` is given.
     """
     images = check_images(engine, x)
     depth = check_layers(engine, layers)
+    masks = None if kept is None else check_kept(engine, kept)
+    if masks is None and prior_noise is not None:
+        raise BadInputError("prior_noise is given and kept is not.", "Give both, or neither.")
+    given_prior = check_noise(engine, prior_noise, len(images))
     check_seed(seed)
     given = check_noise(engine, noise, len(images))
     if given is not None and not sample:
         raise BadInputError("noise is given and sample is False.", "Give one of the two.")
-    program = Infer(OUTPUTS, depth)
+    program = Infer(OUTPUTS, depth, prunes=masks is not None)
     parts: list[dict[str, Any]] = []
     for rows, valid in batch_rows(len(images), batch_size):
         if sample:
@@ -58,14 +72,19 @@ def encode(
         else:
             shapes = engine.latent_shapes[:depth]
             normal = [np.zeros((len(rows), *shape), np.float32) for shape in shapes]
-        out = engine.run(program, {"images": images[rows], "noise": normal})
+        inputs = {"images": images[rows], "noise": normal}
+        if masks is not None:
+            further = given_or_drawn(engine, given_prior, rows, fold_seed(seed, PRUNED), depth)
+            inputs |= {"kept": masks[:depth], "prior_noise": further}
+        out = engine.run(program, inputs)
         parts.append({name: [layer[:valid] for layer in out[name]] for name in OUTPUTS})
     whole = {
         name: [np.concatenate([part[name][layer] for part in parts]) for layer in range(depth)]
         for name in OUTPUTS
     }
     z, kl = whole.pop("latent"), whole.pop("kl")
-    return Latents(z, **whole, kl_per_layer=np.stack(kl, axis=1))
+    known = None if masks is None else masks[:depth]
+    return Latents(z, **whole, kl_per_layer=np.stack(kl, axis=1), kept=known)
 
 
 def features(engine: Engine, x: Any, batch_size: int = DEFAULT_BATCH_SIZE) -> list[np.ndarray]:

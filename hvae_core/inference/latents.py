@@ -12,6 +12,7 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.latent_files import no_latents, read_latents, write_latents
+from hvae_core.inference.pruning import most_informative
 from hvae_core.interfaces import Shape3
 from hvae_core.prob.noise import split_layers, total_size
 
@@ -36,6 +37,8 @@ class Latents:
         prior_mean: of the Gaussian p(z|the layers above), in the space of ``z``.
         prior_log_std: log standard deviations of that Gaussian.
         kl_per_layer: [B, k] in nats, as `elbo` gives them.
+        kept: [c] for each layer, 1 where a channel of ``z`` is the posterior's and 0 where it was
+            drawn from the prior; None: all are the posterior's.
 
     Raises:
         BadInputError: the arrays are not of this shape or do not fit each other.
@@ -47,6 +50,7 @@ class Latents:
     prior_mean: Sequence[np.ndarray] | None = None
     prior_log_std: Sequence[np.ndarray] | None = None
     kl_per_layer: np.ndarray | None = None
+    kept: Sequence[np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         z = [
@@ -82,13 +86,21 @@ class Latents:
                     f"kl_per_layer has shape {list(kl.shape)}; expected {[*rows, len(z)]}."
                 )
             object.__setattr__(self, "kl_per_layer", kl)
+        if self.kept is not None:
+            masks = [np.asarray(layer, np.float32) for layer in self.kept]
+            if [mask.shape for mask in masks] != [None if s is None else s[-1:] for s in shapes]:
+                raise BadInputError(
+                    "kept has not one number for each channel of z, layer by layer."
+                )
+            object.__setattr__(self, "kept", masks)
 
     def __len__(self) -> int:
         """The number of images."""
         return next(len(layer) for layer in self.z if layer is not None)
 
     def __repr__(self) -> str:
-        names = [name for name in (*STATISTICS, "kl_per_layer") if getattr(self, name) is not None]
+        further = (*STATISTICS, "kl_per_layer", "kept")
+        names = [name for name in further if getattr(self, name) is not None]
         return f"Latents(images={len(self)}, layers={len(self.z)}, {', '.join(('z', *names))})"
 
     def __getitem__(self, images: Any) -> Latents:
@@ -110,7 +122,62 @@ class Latents:
 
         kl = None if self.kl_per_layer is None else change(self.kl_per_layer)[:, :layers]
         statistics = {name: each(getattr(self, name)) for name in STATISTICS}
-        return Latents(each(self.z), **statistics, kl_per_layer=kl)
+        kept = None if self.kept is None else self.kept[:layers]
+        return Latents(each(self.z), **statistics, kl_per_layer=kl, kept=kept)
+
+    def kl_per_channel(self) -> list[np.ndarray]:
+        """The mean KL of each channel, [c] for each layer, in nats a position; over the images.
+
+        Of the two Gaussians; in a layer with a flow that is not the KL of the layer.
+
+        Raises:
+            BadInputError: posteriors or priors are not there.
+        """
+        if any(getattr(self, name) is None for name in STATISTICS):
+            raise BadInputError(
+                "These latents have no posteriors and priors.", "model.encode(x) gives them."
+            )
+        result = []
+        for layer in range(len(self.z)):
+            q_mean, q_log_std, p_mean, p_log_std = (
+                np.asarray(getattr(self, name)[layer], np.float64) for name in STATISTICS
+            )
+            ratio = q_log_std - p_log_std
+            scaled = (q_mean - p_mean) * np.exp(-p_log_std)
+            kl = 0.5 * (np.exp(2.0 * ratio) + scaled**2 - 1.0) - ratio
+            result.append(kl.mean(axis=(0, 1, 2)).astype(np.float32))
+        return result
+
+    def most_informative(self, fraction: float) -> list[np.ndarray]:
+        """Which channels carry most information about these images: what ``encode`` may keep.
+
+        Args:
+            fraction: of all channels, the part that is kept.
+
+        Returns:
+            True where a channel is kept, [c] for each layer.
+
+        Raises:
+            BadInputError: the fraction is not from 0 to 1, or posteriors or priors are not there.
+        """
+        return most_informative(self.kl_per_channel(), fraction)
+
+    def code(self) -> list[np.ndarray]:
+        """Mean and deviation of the kept channels' posteriors: [B, h, w, k, 2] for each layer.
+
+        Raises:
+            BadInputError: no posteriors are there, or all channels are kept.
+        """
+        if self.kept is None or self.posterior_mean is None or self.posterior_log_std is None:
+            raise BadInputError(
+                "These latents are not pruned.", "model.encode(x, kept=...) prunes them."
+            )
+        return [
+            np.stack([mean, np.exp(log_std)], axis=-1)[..., mask > 0, :]
+            for mean, log_std, mask in zip(
+                self.posterior_mean, self.posterior_log_std, self.kept, strict=True
+            )
+        ]
 
     @property
     def shapes(self) -> list[Shape3 | None]:
@@ -164,7 +231,8 @@ class Latents:
     def save(self, path: str | Path) -> Path:
         """Write them as ``.safetensors`` or ``.npz``; an older file is replaced when done.
 
-        The arrays are named ``z.0``, ``posterior_mean.0`` and so on, and ``kl_per_layer``.
+        The arrays are named ``z.0``, ``posterior_mean.0``, ``kept.0`` and so on, and
+        ``kl_per_layer``.
 
         Raises:
             BadInputError: another suffix.
@@ -172,7 +240,7 @@ class Latents:
         """
         arrays = {
             f"{name}.{place}": layer
-            for name in ("z", *STATISTICS)
+            for name in ("z", *STATISTICS, "kept")
             for place, layer in enumerate(getattr(self, name) or ())
             if layer is not None
         }
@@ -187,14 +255,14 @@ class Latents:
         Raises:
             DataError: the file is missing, damaged, or holds no latents.
         """
-        arrays, layers = read_latents(Path(path), ("z", *STATISTICS))
+        arrays, layers = read_latents(Path(path), ("z", *STATISTICS, "kept"))
         lists = {
             name: [arrays.get(f"{name}.{place}") for place in range(layers)]
-            for name in ("z", *STATISTICS)
+            for name in ("z", *STATISTICS, "kept")
         }
         statistics = {
             name: None if all(layer is None for layer in lists[name]) else lists[name]
-            for name in STATISTICS
+            for name in (*STATISTICS, "kept")
         }
         try:
             return cls(lists["z"], **statistics, kl_per_layer=arrays.get("kl_per_layer"))  # type: ignore[arg-type]

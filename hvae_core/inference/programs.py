@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hvae_core.interfaces import LatentOutput, PassOutput, Tensor, TensorSpec
+from hvae_core.interfaces import LatentOutput, PassOutput, Pruned, Tensor, TensorSpec
 
 if TYPE_CHECKING:
     from hvae_core.model.network import HierarchicalNetwork
@@ -63,10 +63,14 @@ class Infer:
             [B, h, w, c] in float32, finest scale first.
         layers: the lists are of so many leading layers; None: of all. Where only lists are wanted,
             the pass ends there.
+        prunes: channels of the latents are replaced by draws from the prior. Further inputs:
+            ``kept``, [c] a layer, 1 where a channel is the posterior's; ``prior_noise`` as
+            ``noise``.
     """
 
     outputs: tuple[str, ...]
     layers: int | None = None
+    prunes: bool = False
 
     @property
     def purpose(self) -> str:
@@ -82,10 +86,13 @@ class Infer:
             features = network.bottom_up(inputs["images"])
             return {"features": [ops.cast(scale, "float32") for scale in features]}
         noise = list(inputs["noise"])
+        pruned = None
+        if self.prunes:
+            pruned = list(map(Pruned, inputs["kept"], inputs["prior_noise"]))
         if set(self.outputs) <= LAYERED.keys():
-            latents = network.posteriors(inputs["images"], noise, self.layers)
+            latents = network.posteriors(inputs["images"], noise, self.layers, pruned)
             return {name: [LAYERED[name](layer) for layer in latents] for name in self.outputs}
-        out = network.infer(inputs["images"], noise)
+        out = network.infer(inputs["images"], noise, pruned)
         results: dict[str, Any] = {}
         for name in self.outputs:
             if name in LAYERED:

@@ -183,7 +183,8 @@ class LatentLayer(keras.layers.Layer):
             kl = gaussian.flow_kl(q, p, noise, start, z, log_det)
         if pruned is not None:
             kept = ops.cast(pruned.kept, z.dtype)
-            z = kept * z + (1.0 - kept) * gaussian.draw(p, pruned.noise)
+            drawn = gaussian.draw(p, ops.convert_to_tensor(pruned.noise))
+            z = kept * z + (1.0 - kept) * drawn
         return LatentOutput(z, kl, log_det, q, p, noise, context), h
 
     def posterior_along(

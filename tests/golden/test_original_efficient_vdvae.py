@@ -170,6 +170,37 @@ def test_gradients_of_a_balanced_step_are_the_original_s(folder, with_raw_weight
         np.testing.assert_allclose(gradient.ravel()[places], expected, atol=1e-3 * norm)
 
 
+def test_pruned_latents_and_their_code(folder):
+    """Half of all channels, by their KL; the others are drawn from the prior."""
+    model, recorded = original(folder)
+    images, noise = recorded["input_uint8_nhwc"], noise_of(recorded)
+    statistics = model.encode(images, noise=noise)
+    bits = np.stack(statistics.kl_per_channel()) / math.log(2.0)
+    np.testing.assert_allclose(bits, recorded["encode.div_stats_bits"], rtol=1e-5, atol=1e-6)
+    masks = statistics.most_informative(0.5)
+    np.testing.assert_array_equal(np.stack(masks), recorded["encode.variate_masks"] > 0)
+    drawn = {
+        name: [
+            channels_last(recorded[f"encode.layer.{index:02d}.{name}"]) for index in range(LAYERS)
+        ]
+        for name in ("eps", "prior_eps")
+    }
+    latents = model.encode(
+        images[:1], noise=drawn["eps"], kept=masks, prior_noise=drawn["prior_eps"]
+    )
+    for index, code in enumerate(latents.code()):
+        expected = recorded.get(f"encode.layer.{index:02d}.code")
+        assert (expected is None) == (code.size == 0)
+        if expected is not None:
+            places = np.linspace(0, code.size - 1, expected.size).astype(int)
+            np.testing.assert_allclose(code.ravel()[places], expected, atol=3e-6)
+    program = compiled(model.generate, model.variables)
+    z = [ops.convert_to_tensor(layer) for layer in latents.z]
+    given = ops.convert_to_tensor(np.ones(LAYERS, np.float32))
+    parameters = program(z, ops.convert_to_tensor(np.float32(1.0)), None, given)[:, ::2, ::2]
+    close(parameters, recorded["encode.masked_out_params_every_2nd_pixel"], 1e-5)
+
+
 def test_images_drawn_from_the_mixture(folder):
     model, recorded = original(folder)
     uniform = [channels_last(recorded[f"draw.u_{name}"]) for name in ("mixture", "logistic")]

@@ -271,3 +271,61 @@ def test_impossible_arguments_are_told(model, images, encoded):
     ):
         with pytest.raises(BadInputError, match=reason):
             call()
+
+
+def test_channels_that_are_not_kept_are_the_prior_s(model, images, encoded, tmp_path):
+    depth = len(model.latent_shapes)
+    whole = [np.ones(2, bool)] * depth
+    same = model.encode(images, seed=5, kept=whole)
+    for name in LISTS:
+        for a, b in zip(getattr(same, name), getattr(encoded, name), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+    kept = [np.array([True, False]), *whole[1:]]
+    pruned = model.encode(images, seed=5, kept=kept)
+    np.testing.assert_allclose(pruned.z[0][..., 0], encoded.z[0][..., 0], atol=1e-6)
+    drawn = (pruned.z[0] - pruned.prior_mean[0]) / np.exp(pruned.prior_log_std[0])
+    given = model.encode(
+        images, seed=5, kept=kept, prior_noise=[np.zeros_like(layer) for layer in encoded.z]
+    )
+    assert np.abs(drawn[..., 1]).max() > 1e-3
+    np.testing.assert_allclose(given.z[0][..., 1], given.prior_mean[0][..., 1], atol=1e-6)
+    assert [layer.shape[-2:] for layer in pruned.code()] == [(1, 2), *[(2, 2)] * (depth - 1)]
+    path = pruned.save(tmp_path / "pruned.npz")
+    back = Latents.load(path)
+    np.testing.assert_array_equal(back.kept[0], [1, 0])
+    np.testing.assert_array_equal(back[:2].kept[0], [1, 0])
+    assert back.leading(1).kept[0].tolist() == [1, 0]
+
+
+def test_the_most_informative_channels(encoded):
+    kl = np.concatenate(encoded.kl_per_channel())
+    total = [
+        layer.sum() * np.prod(z.shape[1:3])
+        for layer, z in zip(encoded.kl_per_channel(), encoded.z, strict=True)
+    ]
+    np.testing.assert_allclose(total, encoded.kl_per_layer.mean(axis=0), rtol=1e-4)
+    chosen = np.concatenate(encoded.most_informative(0.25))
+    assert chosen.sum() == 2
+    assert set(np.flatnonzero(chosen)) == set(np.argsort(kl)[-2:])
+    assert np.concatenate(encoded.most_informative(1.0)).all()
+    assert not np.concatenate(encoded.most_informative(0)).any()
+
+
+def test_masks_that_do_not_fit_are_refused(model, images, encoded):
+    masks = [np.ones(2)] * len(model.latent_shapes)
+    for options, named in (
+        ({"kept": masks[1:]}, "kept has 3 arrays"),
+        ({"kept": [np.ones(3), *masks[1:]]}, r"kept\[0\] has shape \[3\]"),
+        ({"kept": [np.full(2, 0.5), *masks[1:]]}, "neither true nor false"),
+        ({"prior_noise": encoded.z}, "kept is not"),
+    ):
+        with pytest.raises(BadInputError, match=named):
+            model.encode(images, **options)
+    with pytest.raises(BadInputError, match="fraction is 2"):
+        encoded.most_informative(2)
+    with pytest.raises(BadInputError, match="not pruned"):
+        encoded.code()
+    with pytest.raises(BadInputError, match="no posteriors"):
+        Latents(encoded.z).kl_per_channel()
+    with pytest.raises(BadInputError, match="kept has not one number"):
+        dataclasses.replace(encoded, kept=[np.ones(3)] * 4)

@@ -1,0 +1,65 @@
+"""Which channels of the latents carry information, and latents with those alone.
+
+Hazami et al. 2022 (arXiv 2203.13751), section 7: few channels' posteriors differ from the prior;
+the others can be drawn from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.inference.engine import Engine
+from hvae_core.interfaces import Shape3
+
+
+def most_informative(kl_per_channel: Sequence[Any], fraction: float) -> list[np.ndarray]:
+    """The channels whose KL is above the quantile ``1 - fraction`` of all layers' channels.
+
+    Args:
+        kl_per_channel: [c] for each latent layer, coarsest first; see `Latents.kl_per_channel`.
+        fraction: of all channels, the part that is kept.
+
+    Returns:
+        True where a channel is kept, [c] for each layer.
+
+    Raises:
+        BadInputError: the fraction is not from 0 to 1.
+    """
+    if (
+        isinstance(fraction, bool)
+        or not isinstance(fraction, int | float)
+        or not 0 <= fraction <= 1
+    ):
+        raise BadInputError(f"fraction is {fraction!r}; it must be a number from 0 to 1.")
+    layers = [np.asarray(layer, np.float32) for layer in kl_per_channel]
+    if fraction == 1:
+        return [np.ones(layer.shape, bool) for layer in layers]
+    threshold = np.quantile(np.concatenate(layers), 1.0 - fraction)
+    return [layer > threshold for layer in layers]
+
+
+def check_kept(engine: Engine, kept: Sequence[Any]) -> list[np.ndarray]:
+    """Which channels are kept, float32 [c] of zeros and ones for each latent layer of the model.
+
+    Raises:
+        BadInputError: another number of layers or of channels, or other values.
+    """
+    shapes: list[Shape3] = list(engine.latent_shapes)
+    if len(kept) != len(shapes):
+        raise BadInputError(
+            f"kept has {len(kept)} arrays; the model has {len(shapes)} latent layers.",
+            "Latents.most_informative gives one a layer.",
+        )
+    arrays = [np.asarray(layer, np.float32) for layer in kept]
+    for index, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        if array.shape != shape[-1:]:
+            raise BadInputError(
+                f"kept[{index}] has shape {list(array.shape)}; the layer has {shape[-1]} channels."
+            )
+        if not np.isin(array, (0.0, 1.0)).all():
+            raise BadInputError(f"kept[{index}] holds values that are neither true nor false.")
+    return arrays
