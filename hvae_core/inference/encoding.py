@@ -10,9 +10,9 @@ import numpy as np
 from hvae_core.errors import BadInputError
 from hvae_core.inference.arguments import check_count, check_images, check_noise, check_seed
 from hvae_core.inference.engine import Engine
+from hvae_core.inference.kept_channels import check_kept
 from hvae_core.inference.latents import Latents
 from hvae_core.inference.programs import Infer
-from hvae_core.inference.pruning import check_kept
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
 from hvae_core.prob.noise import fold_seed
 

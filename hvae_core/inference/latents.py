@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from hvae_core.errors import BadInputError
+from hvae_core.inference.kept_channels import most_informative
 from hvae_core.inference.latent_files import no_latents, read_latents, write_latents
-from hvae_core.inference.pruning import most_informative
 from hvae_core.interfaces import Shape3
 from hvae_core.prob.noise import split_layers, total_size
 
