@@ -114,6 +114,7 @@ def test_saved_and_loaded_it_is_the_same_model(run, tmp_path):
     np.testing.assert_array_equal(again.elbo(images).elbo, model.elbo(images).elbo)
 
 
+@pytest.mark.compiled
 def test_keras_s_fit_and_predict_take_native_values(run):
     case, _ = run
     model = hvae.build(config_of(case))

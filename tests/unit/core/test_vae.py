@@ -87,7 +87,6 @@ def test_a_clone_has_fresh_weights_and_the_configuration(make_model):
         assert not clone.encoder.trainable
 
 
-@pytest.mark.compiled
 def test_a_file_goes_on_with_fit(make_model, images, tmp_path):
     """Optimizer and noise are kept: two updates, saved between or not, are the same."""
     models = []
