@@ -1,3 +1,4 @@
+import keras
 import pytest
 
 from hvae_core.interfaces import ImageValues
@@ -8,10 +9,13 @@ pytestmark = pytest.mark.every_backend
 #: floating-point values far from 0 to 1
 HU = ImageValues("float32", -1000.0, 2000.0, "HU")
 TWELVE_BITS = ImageValues.of_bits(12)
+#: with PyTorch, which compiles nothing, every variant has every shape; elsewhere one of them
+ALL_SHAPES = keras.config.backend() == "torch"
 
 
 class TestLogisticMixture(LikelihoodContract):
     spec = "likelihood.logistic-mixture"
+    image_shapes = LikelihoodContract.image_shapes if ALL_SHAPES else ((4, 4, 3),)
     configs = (
         {},
         {"mixtures": 2, "levels": 17},
@@ -21,7 +25,7 @@ class TestLogisticMixture(LikelihoodContract):
 
 
 class TestLogisticMixtureOfManyChannels(TestLogisticMixture):
-    image_shapes = ((2, 2, 2), (2, 2, 5))
+    image_shapes = ((2, 2, 2), (2, 2, 5)) if ALL_SHAPES else ((2, 2, 2),)
     configs = (
         {"mixtures": 2, "levels": 5, "gradient_smoothing": True, "log_scale_floor": -4.0},
         {"mixtures": 2, "levels": 5, "coupling": False},
@@ -37,10 +41,12 @@ class TestLogisticMixtureOf12Bits(LikelihoodContract):
 
 class TestBernoulli(LikelihoodContract):
     spec = "likelihood.bernoulli"
+    image_shapes = LikelihoodContract.image_shapes if ALL_SHAPES else ((4, 4, 3),)
 
 
 class TestBernoulliOfProbabilities(LikelihoodContract):
     spec = "likelihood.bernoulli"
+    image_shapes = LikelihoodContract.image_shapes if ALL_SHAPES else ((4, 4, 3),)
     configs = ({"targets": "probabilities"},)
 
 
@@ -49,7 +55,7 @@ class TestGaussian(LikelihoodContract):
     configs = ({}, {"scale": "one", "gradient_smoothing": False}, {"scale": "channel"},
                {"scale": "fixed", "fixed_scale": 30.0})  # fmt: skip
     values = HU
-    image_shapes = ((2, 2, 1), (2, 2, 2))
+    image_shapes = ((2, 2, 1), (2, 2, 2)) if ALL_SHAPES else ((2, 2, 2),)
 
 
 class TestLaplace(TestGaussian):
@@ -67,7 +73,7 @@ class TestStudentT(TestGaussian):
 class TestDiscretizedGaussian(LikelihoodContract):
     spec = "likelihood.discretized-gaussian"
     configs = ({}, {"scale": "one", "levels": 5})
-    image_shapes = ((2, 2, 1), (2, 2, 2))
+    image_shapes = ((2, 2, 1), (2, 2, 2)) if ALL_SHAPES else ((2, 2, 2),)
 
 
 class TestDiscretizedGaussianOf12Bits(LikelihoodContract):

@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
 from hvae_core.cli.main import cli
@@ -19,6 +18,8 @@ from hvae_plugins.importers.efficient_vdvae import recognise
 from hvae_plugins.importers.efficient_vdvae.hyperparameters import read_hyperparameters
 from hvae_plugins.importers.efficient_vdvae.networks import ORIGINAL_MODEL, translate
 from hvae_plugins.importers.efficient_vdvae.state_dict import from_original, tensor_pairs
+
+torch = pytest.importorskip("torch")
 
 NAME = "top_down.levels_down.3.0.prior_layer.projection.weight"
 
