@@ -5,7 +5,9 @@ Everything else is written once, in Keras operations on Keras variables.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -107,6 +109,35 @@ def value_and_grad(
         lambda x: x.detach() if isinstance(x, torch.Tensor) else x, aux
     )
     return loss.detach(), detached, gradients
+
+
+_STAND_INS: ContextVar[tuple[tuple[keras.Variable, Tensor], ...]] = ContextVar(
+    "stand_ins", default=()
+)
+
+
+@contextmanager
+def standing_in(pairs: Sequence[tuple[keras.Variable, Tensor]]) -> Iterator[None]:
+    """Inside, the variables have these values, and gradients go to what they were made of.
+
+    Args:
+        pairs: the variables and their values, those of all variables that are read on JAX; without
+            any, everything is as it is outside.
+    """
+    if not pairs:
+        yield
+        return
+    token = _STAND_INS.set(tuple(pairs))
+    try:
+        with keras.StatelessScope(state_mapping=pairs):
+            yield
+    finally:
+        _STAND_INS.reset(token)
+
+
+def stand_ins() -> tuple[tuple[keras.Variable, Tensor], ...]:
+    """What `standing_in` was given, where it is in force."""
+    return _STAND_INS.get()
 
 
 class Program:

@@ -5,6 +5,7 @@ PyTorch runs operation by operation, so that one call for all tensors pays; the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -32,6 +33,20 @@ def scaled(tensors: Sequence[Tensor], factor: Tensor) -> list[Tensor]:
 
         return list(torch._foreach_mul(list(tensors), factor))
     return [tensor * ops.cast(factor, tensor.dtype) for tensor in tensors]
+
+
+def split_vector(vector: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """The parts of a vector, one operation; its gradient is one as well."""
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return list(tf.split(vector, list(sizes)))
+    if backend == "torch":
+        import torch
+
+        return list(torch.split(vector, list(sizes)))
+    return list(ops.split(vector, list(itertools.accumulate(sizes))[:-1]))
 
 
 def average_into(

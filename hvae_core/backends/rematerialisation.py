@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hvae_core.backends.compiling import stand_ins, standing_in
 from hvae_core.interfaces import Tensor
 
 
@@ -14,21 +15,37 @@ def rematerialised(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` with only its arguments and results kept for the backward pass.
 
     Args:
-        function: of tensors; returns a pytree of tensors and None. It may read variables.
+        function: a layer or a method of one, of tensors; returns a pytree of tensors and None. It
+            may read the layer's variables.
     """
     if keras.config.backend() == "openvino":  # has no backward pass
         return function
 
     def call(*args: Tensor) -> Any:
         shape: list[Any] = []
+        weights, values, others = _handed_over(function)
 
-        def tensors(*args: Tensor) -> list[Tensor]:
-            shape[:] = [function(*args)]
+        def tensors(*given: Tensor) -> list[Tensor]:
+            with standing_in([*zip(weights, given[len(args) :], strict=True), *others]):
+                shape[:] = [function(*given[: len(args)])]
             # TensorFlow takes no None.
             return [leaf for leaf in keras.tree.flatten(shape[0]) if leaf is not None]
 
-        leaves = iter(keras.remat(tensors)(*args))
+        leaves = iter(keras.remat(tensors)(*args, *values))
         filled = [None if leaf is None else next(leaves) for leaf in keras.tree.flatten(shape[0])]
         return keras.tree.pack_sequence_as(shape[0], filled)
 
     return call
+
+
+def _handed_over(function: Any) -> tuple[list[Any], list[Tensor], list[tuple[Any, Tensor]]]:
+    """A layer's weights for which tensors stand in, these, and all others with theirs.
+
+    TensorFlow finds the gradients of variables and of arguments, not of other tensors.
+    """
+    if keras.config.backend() != "tensorflow" or not stand_ins():
+        return [], [], []
+    own = {id(weight) for weight in getattr(function, "__self__", function).weights}
+    inside = [pair for pair in stand_ins() if id(pair[0]) in own]
+    others = [pair for pair in stand_ins() if id(pair[0]) not in own]
+    return [weight for weight, _ in inside], [value for _, value in inside], others

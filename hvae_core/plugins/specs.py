@@ -81,6 +81,10 @@ class ComponentSpec:
         state_arrays: for an optimizer, ``(options, settings: OptimizerSettings) -> int``: how many
             arrays of the weights' size it keeps, for estimates of memory. None: 2, as Adam.
         short_option: for a measurement, the option that ``name:value`` sets on a command line.
+        elementwise: for an optimizer, whether it updates each number of the weights by itself, and
+            makes its state by Keras's ``add_optimizer_variables`` or
+            ``add_variable_from_reference``: then weights are joined to a few vectors, which takes
+            far fewer operations.
         trials: options that its contract is tried with where none are given: such that it needs no
             account and no file, and fits the contract's small shapes.
     """
@@ -101,6 +105,7 @@ class ComponentSpec:
     image_values: Callable[[Any], ImageValues] | None = None
     state_arrays: Callable[[Any, Any], int] | None = None
     short_option: str = ""
+    elementwise: bool = False
     trials: tuple[Mapping[str, Any], ...] = dataclasses.field(default=({},), hash=False)
 
     def resolve(self) -> Callable[..., Any]:

@@ -41,6 +41,9 @@ class Run(Protocol):
 class Callback:
     """Watches a run. Every hook does nothing unless a subclass says otherwise.
 
+    The model's own weights are up to date in `start`, `evaluated`, `checkpoint` and `finished`; in
+    between, JAX and TensorFlow have them elsewhere.
+
     An exception raised in a hook ends the run; the checkpoints made so far are kept. Where several
     processes train together, the hooks are called in each: all of them must compute the same, and
     only the one where ``run.is_main`` holds may write.

@@ -11,13 +11,21 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.compiling import Program, snapshot, value_and_grad
+from hvae_core.backends.compiling import (
+    Program,
+    compiles_programs,
+    snapshot,
+    standing_in,
+    value_and_grad,
+)
 from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded_normal
+from hvae_core.backends.processes import process_count
 from hvae_core.config import TrainConfig
 from hvae_core.errors import ConfigError, WeightsError
 from hvae_core.interfaces import Regularizer, Tensor
 from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.prob.noise import Noise, fold_seed, total_size
+from hvae_core.training.joined import Place, read, write
 from hvae_core.training.objective import Loss, Objective
 from hvae_core.training.optimizer import Updater
 from hvae_core.weights import assign, model_arrays, weight_names
@@ -49,7 +57,8 @@ def build_step(
         balances=bool(config.kl_balancing_steps),
         scaled=config.kl_balancing_scaled,
     )
-    updater = Updater(config, network.trainable_variables, skip_start)
+    joins = config.optimizer.spec.elementwise and compiles_programs()
+    updater = Updater(config, network.trainable_variables, skip_start, joins)
     return TrainStep(network, objective, updater, config)
 
 
@@ -88,17 +97,21 @@ class TrainStep:
         self.noise_size = total_size(network.latent_shapes)
         self.copies = objective.copies
         self._fixed = [v for v in network.variables if not v.trainable]
+        self._are_joined = False
         self._program = Program(self._step, self._variables, config.compile)
 
     @property
     def _variables(self) -> list[keras.Variable]:
-        return [*self.updater.weights, *self._fixed, *self.updater.variables]
+        return [*self.updater.trained, *self._fixed, *self.updater.variables]
 
     def _loss(
         self, images: Tensor, noise: Tensor, beta: Tensor, balanced: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         drawn = Noise.from_flat(noise, self.network.latent_shapes)
-        loss: Loss = self.objective(images, drawn, beta, balanced)
+        values = self.updater.values()
+        others = [(fixed, fixed.value) for fixed in self._fixed] if values else []
+        with standing_in([*values, *others]):
+            loss: Loss = self.objective(images, drawn, beta, balanced)
         return loss.total, loss.terms
 
     def _step(
@@ -116,7 +129,7 @@ class TrainStep:
         for part in range(count):
             own, drawn = (constrain_rows(self._micro_batch(rows, part)) for rows in (images, noise))
             loss_of = partial(self._loss, own, drawn, beta, balanced)
-            loss, terms, gradients = value_and_grad(loss_of, self.updater.weights, self._fixed)
+            loss, terms, gradients = value_and_grad(loss_of, self.updater.trained, self._fixed)
             if total is None:
                 total, figures = list(gradients), {"loss": loss, **terms}
             else:
@@ -167,6 +180,9 @@ class TrainStep:
             (nats/dim), gradient_norm, skipped and nonfinite (0 or 1); and kl_per_layer [L] in
             nats. Distortion, rate and kl_per_layer are of the images without their copies.
         """
+        if not self._are_joined:
+            self.updater.join()
+            self._are_joined = True
         return self._program(
             shard(self.network.image_values.to_tensor_dtype(images)),
             self._draw(len(images), step) if noise is None else shard(noise),
@@ -192,23 +208,23 @@ class TrainStep:
     def sync(self) -> None:
         """Bring the model's weights up to date; they may then be read or changed."""
         self._program.sync()
+        if self._are_joined:
+            self.updater.part()
+            self._are_joined = False
 
-    def _state_variables(self) -> dict[str, keras.Variable]:
+    def _state_places(self) -> dict[str, Place]:
+        named = {f"optimizer.{index}": place for index, place in enumerate(self.updater.state)}
+        averages = zip(self._names(), self.updater.average_places, strict=False)
+        return named | {f"ema.{name}": place for name, place in averages}
+
+    def _names(self) -> list[str]:
         names = {id(variable): name for name, variable in weight_names(self.network).items()}
-        weights = [names[id(variable)] for variable in self.updater.weights]
-        named = {
-            f"optimizer.{index}": v for index, v in enumerate(self.updater.optimizer_variables)
-        }
-        named |= {f"ema.{name}": v for name, v in zip(weights, self.updater.averages, strict=False)}
-        return named
+        return [names[id(variable)] for variable in self.updater.weights]
 
     def state(self) -> dict[str, np.ndarray]:
         """Optimizer and averaged weights by name, as a checkpoint keeps them."""
-        self.sync()
-        return {
-            name: ops.convert_to_numpy(variable.value)
-            for name, variable in self._state_variables().items()
-        }
+        self._program.sync()
+        return read(self._state_places())
 
     @staticmethod
     def read(figures: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -218,8 +234,15 @@ class TrainStep:
 
     def weights(self) -> dict[str, np.ndarray]:
         """The weights being trained, by name."""
-        self.sync()
-        return model_arrays(self.network)
+        if process_count() == 1:
+            self.sync()
+            return model_arrays(self.network)
+        # One of several processes may ask alone, and assigns nothing without the others.
+        self._program.sync()
+        arrays = model_arrays(self.network)
+        if self._are_joined:
+            arrays |= read(dict(zip(self._names(), self.updater.weight_places, strict=True)))
+        return arrays
 
     def load(
         self, weights: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray], source: str
@@ -245,11 +268,11 @@ class TrainStep:
             WeightsError: the names or shapes are another model's.
         """
         self.sync()
-        named = self._state_variables()
+        named = self._state_places()
         wrong = [
             name
-            for name, variable in named.items()
-            if name not in arrays or tuple(arrays[name].shape) != tuple(variable.shape)
+            for name, place in named.items()
+            if name not in arrays or tuple(arrays[name].shape) != place.shape
         ]
         if wrong or len(arrays) != len(named):
             odd = wrong[0] if wrong else next(iter(set(arrays) - set(named)))
@@ -257,19 +280,20 @@ class TrainStep:
                 f"The checkpoint's optimizer state does not fit this configuration ({odd}).",
                 "Resume with the configuration the run was started with.",
             )
-        for name, variable in named.items():
-            variable.assign(arrays[name])
+        write(named, arrays)
 
     @contextmanager
     def ema_weights(self) -> Iterator[None]:
         """Inside, the model holds the averaged weights; without EMA, the weights themselves."""
         self.sync()
-        weights, averages = self.updater.weights, self.updater.averages
-        kept = [snapshot(weight) for weight in weights] if averages else []
-        for weight, average in zip(weights, averages, strict=False):
-            weight.assign(average.value)
+        places = self.updater.average_places
+        weights = self.updater.weights if places else []
+        kept = [snapshot(weight) for weight in weights]
+        averages = read(dict(enumerate(places)))
+        for weight, average in zip(weights, averages.values(), strict=True):
+            weight.assign(average)
         try:
             yield
         finally:
-            for weight, value in zip(weights, kept, strict=False):
+            for weight, value in zip(weights, kept, strict=True):
                 weight.assign(value)

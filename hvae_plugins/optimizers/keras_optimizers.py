@@ -29,6 +29,7 @@ class KerasOptimizer:
         options: its own options.
         settings: Keras's arguments and the settings of ``train`` that they get.
         state_arrays: see `ComponentSpec`.
+        elementwise: see `ComponentSpec`.
         references: papers.
         subclass: makes a class of ours from Keras's, of the backend in use.
     """
@@ -39,6 +40,7 @@ class KerasOptimizer:
     options: type = options.Options
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     state_arrays: Callable[[Any, OptimizerSettings], int] = lambda options, settings: 2
+    elementwise: bool = True
     references: tuple[str, ...] = ()
     subclass: Callable[[Any], type] | None = None
 
@@ -53,6 +55,7 @@ class KerasOptimizer:
             config=self.options,
             references=self.references,
             state_arrays=self.state_arrays,
+            elementwise=self.elementwise,
         )
 
     def build(self, options: Any, settings: OptimizerSettings) -> Any:
@@ -115,6 +118,7 @@ lamb = KerasOptimizer(
     keras_name="Lamb",
     summary="Adam with a trust ratio for each weight, for large batches (beta_1, beta_2, epsilon)",
     settings=ADAM,
+    elementwise=False,
     references=("You et al. 2020, Large Batch Optimization for Deep Learning, arXiv 1904.00962",),
 )
 adafactor = KerasOptimizer(
@@ -123,6 +127,7 @@ adafactor = KerasOptimizer(
     summary="Second moments factored into those of rows and columns",
     options=options.AdafactorOptions,
     state_arrays=lambda options, settings: 1,  # Keras keeps the product of the factors
+    elementwise=False,
     references=("Shazeer & Stern 2018, Adafactor, arXiv 1804.04235",),
 )
 adagrad = KerasOptimizer(

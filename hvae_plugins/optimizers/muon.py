@@ -60,6 +60,7 @@ muon = KerasOptimizer(
         "adam_weight_decay": "weight_decay",
     },
     state_arrays=lambda options, settings: 1,  # two for the few weights that are Adam's
+    elementwise=False,
     references=(
         "Jordan et al. 2024, Muon: An optimizer for hidden layers in neural networks",
         "Liu et al. 2025, Muon is Scalable for LLM Training, arXiv 2502.16982",

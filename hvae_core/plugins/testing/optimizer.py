@@ -11,10 +11,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.backends.compiling import Program, value_and_grad
+from hvae_core.backends.compiling import Program, standing_in, value_and_grad
 from hvae_core.config import TrainConfig
 from hvae_core.interfaces import OptimizerSettings, Tensor
 from hvae_core.plugins.testing.component import ComponentContract
+from hvae_core.training.joined import read
 from hvae_core.training.optimizer import Updater
 
 SHAPES = {"kernel": (3, 3, 2, 4), "bias": (4,), "depthwise_kernel": (3, 3, 4, 1)}
@@ -23,7 +24,12 @@ SHAPES = {"kernel": (3, 3, 2, 4), "bias": (4,), "depthwise_kernel": (3, 3, 4, 1)
 class Task:
     """Weights that are to come near given values, and the updates that bring them there."""
 
-    def __init__(self, build: Callable[[OptimizerSettings], Any], learning_rate: float) -> None:
+    def __init__(
+        self,
+        build: Callable[[OptimizerSettings], Any],
+        learning_rate: float,
+        joins: bool = False,
+    ) -> None:
         rng = np.random.default_rng(0)
         self.rate = learning_rate
         # Weights have a path in a model, which says what they are.
@@ -36,8 +42,10 @@ class Task:
         settings = TrainConfig(learning_rate=learning_rate, final_learning_rate=0.0, ema_decay=0.5)
         # Its spec is at hand, and need not be installed.
         chosen = SimpleNamespace(build=build)
-        self.updater = Updater(settings.model_copy(update={"optimizer": chosen}), self.weights)
-        self._program = Program(self._step, self.variables, compile=True)
+        settings = settings.model_copy(update={"optimizer": chosen})
+        self.updater = Updater(settings, self.weights, joins=joins)
+        updated = [*self.updater.trained, *self.updater.variables]
+        self._program = Program(self._step, updated, compile=True)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -46,24 +54,27 @@ class Task:
 
     def _step(self, step: Tensor, finite: Tensor) -> Tensor:
         def loss() -> tuple[Tensor, tuple[()]]:
-            terms = [
-                ops.sum(ops.square(ops.subtract(weight.value, target)))
-                for weight, target in zip(self.weights, self.targets, strict=True)
-            ]
+            with standing_in(self.updater.values()):
+                terms = [
+                    ops.sum(ops.square(ops.subtract(weight.value, target)))
+                    for weight, target in zip(self.weights, self.targets, strict=True)
+                ]
             return ops.sum(ops.stack(terms)), ()
 
-        value, _, gradients = value_and_grad(loss, self.weights)
+        value, _, gradients = value_and_grad(loss, self.updater.trained)
         rate = ops.convert_to_tensor(self.rate, "float32")
         self.updater.apply(gradients, step, rate, finite)
         return value
 
     def run(self, first: int, last: int, finite: bool = True) -> list[float]:
         """The losses before the updates ``first`` to ``last`` - 1."""
+        self.updater.join()
         losses = [
             float(self._program(ops.convert_to_tensor(s, "int32"), ops.convert_to_tensor(finite)))
             for s in range(first, last)
         ]
         self._program.sync()
+        self.updater.part()
         return losses
 
     def state(self) -> list[np.ndarray]:
@@ -109,6 +120,24 @@ class OptimizerContract(ComponentContract):
         task.run(1, 2, finite=False)
         for old, new in zip(before, task.state(), strict=True):
             np.testing.assert_array_equal(old, new)
+
+    def test_elementwise_ones_update_a_vector_as_they_do_weights(
+        self, config: dict[str, Any]
+    ) -> None:
+        """What ``elementwise`` says: weights may be joined, and their numbers stay the same."""
+        if not self.component.elementwise:
+            return
+        build = partial(self.component.build, self.options(config))
+        tasks = [Task(build, self.learning_rate, joins) for joins in (True, False)]
+        found = []
+        for task in tasks:
+            task.run(0, 3)
+            found.append([np.array(ops.convert_to_numpy(v.value)) for v in task.weights])
+        for joined, apart in zip(*found, strict=True):
+            np.testing.assert_allclose(joined, apart, rtol=1e-5, atol=1e-6)
+        states = [read(dict(enumerate(task.updater.state))) for task in tasks]
+        for number, array in states[1].items():
+            np.testing.assert_allclose(states[0][number], array, rtol=1e-5, atol=1e-6)
 
     def test_the_state_s_size_is_told(self, config: dict[str, Any]) -> None:
         """``state_arrays``, where the spec has it, is not less than what is kept by one or more."""

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.backends.many_tensors import apply_if, average_into, global_norm, scaled
+from hvae_core.backends.many_tensors import (
+    apply_if,
+    average_into,
+    global_norm,
+    scaled,
+    split_vector,
+)
 
 pytestmark = pytest.mark.every_backend
 
@@ -22,6 +28,19 @@ def test_scaled():
     first, second = values(scaled([ops.ones((2,)), ops.ones((1, 3)) * 2], ops.cast(0.5, "float32")))
     np.testing.assert_array_equal(first, [0.5, 0.5])
     np.testing.assert_array_equal(second, [[1.0, 1.0, 1.0]])
+
+
+def test_the_norm_of_a_long_vector_is_exact():
+    numbers = np.random.default_rng(0).normal(size=3_000_001).astype("f")
+    found = float(global_norm([ops.convert_to_tensor(numbers)]))
+    # PyTorch adds up in float32 on a CPU, and is given no vectors as long.
+    tolerance = 1e-4 if keras.config.backend() == "torch" else 1e-6
+    assert found == pytest.approx(np.linalg.norm(numbers.astype("d")), rel=tolerance)
+
+
+def test_split_vector():
+    parts = values(split_vector(ops.arange(6, dtype="float32"), [2, 1, 3]))
+    assert [part.tolist() for part in parts] == [[0, 1], [2], [3, 4, 5]]
 
 
 @pytest.mark.parametrize("as_tensor", [False, True])
