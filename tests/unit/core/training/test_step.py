@@ -88,6 +88,16 @@ def test_accumulated_micro_batches_equal_the_whole_batch(images):
         np.testing.assert_allclose(whole, parts, atol=2e-5)
 
 
+def test_rematerialised_blocks_are_updated_alike(images):
+    found = []
+    for remat in (False, True):
+        model, step = make({**SMALLEST, "encoder_blocks": 1}, remat=remat)
+        run(step, images, 1)
+        found.append(weights(model, step))
+    for plain, again in zip(*found, strict=True):
+        np.testing.assert_allclose(plain, again, atol=1e-6)
+
+
 def test_state_and_weights_restored_go_on_to_the_same_numbers(images):
     model, step = make(ema_decay=0.9, optimizer="adamax")
     run(step, images, 3)
