@@ -17,9 +17,9 @@ MARK = "pytest.mark.every_backend"
 COMPUTING = (
     "keras", "jax", "tensorflow", "torch", "openvino", "onnxruntime", "hvae_core.api",
     "hvae_core.backends", "hvae_core.evaluation", "hvae_core.inference", "hvae_core.layers",
-    "hvae_core.model", "hvae_core.plugins.testing", "hvae_core.training.loop",
-    "hvae_core.training.objective", "hvae_core.training.optimizer", "hvae_core.training.run",
-    "hvae_core.training.step", "hvae_core.vae",
+    "hvae_core.model", "hvae_core.plugins.testing", "hvae_core.training.joined",
+    "hvae_core.training.loop", "hvae_core.training.objective", "hvae_core.training.optimizer",
+    "hvae_core.training.run", "hvae_core.training.step", "hvae_core.vae",
 )  # fmt: skip
 #: and these themselves, the parts of which are light
 FACADES = ("hvae", "hvae_core", "hvae_core.training")
@@ -53,6 +53,7 @@ RUN_ONCE = {
     "unit/core/test_api.py": CHOICE,
     "unit/core/data/test_python_objects.py": "data sets give NumPy arrays",
     "unit/core/test_own_data.py": "data sets give NumPy arrays",
+    "unit/core/training/test_joined.py": "one rule of each kind is run on every backend",
     "unit/core/training/test_loop.py": "when a run records, saves, validates and stops",
     "unit/core/training/test_memory.py": "estimates; PyTorch alone tells what a graph keeps",
     "unit/core/training/test_run.py": "a stand-in of NumPy makes the updates",
