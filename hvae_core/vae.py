@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from hvae_core.config import Config, Precision, parse_config
+from hvae_core.config.resizing import config_at_size
 from hvae_core.errors import BadInputError, PresetError, WeightsError
 from hvae_core.evaluation.describing import as_html, in_a_line
 from hvae_core.evaluation.keras_model import KerasModel
@@ -102,6 +103,54 @@ class HierarchicalVAE(Verbs, KerasModel):
             if not any(weight.trainable for weight in layer.weights):
                 layer.trainable = False
         return model
+
+    def at_size(self, height: int, width: int) -> HierarchicalVAE:
+        """A model of the same weights for images of another size.
+
+        Every convolution does at each pixel what it did in training. The copy has weights of its
+        own: training one of the two does not change the other.
+
+        Args:
+            height: of an image; with ``width`` so many times the coarsest scale as in training, or
+                as many times more.
+            width: of an image.
+
+        Raises:
+            BadInputError: a scale is pinned to its size by a learned bias or a side of 1, a flow's
+                weights are those of a size, or the sides are no multiples of
+                ``model.options.multiples``.
+            ConfigError: the model would be too large.
+        """
+        config = config_at_size(self.config, height, width)
+        model = HierarchicalVAE(config, self.name, self.precision)
+        try:
+            assign(model, model_arrays(self), "The model at its own size")
+        except WeightsError as error:
+            raise BadInputError(
+                f"This model is of its own size alone, as some weights depend on it: "
+                f"{error.message}",
+                "Flows of the latent as one vector are of one size.",
+            ) from error
+        model.source = self.source
+        return model
+
+    def engine_at_size(self, height: int, width: int) -> HierarchicalVAE:
+        """See `Verbs.engine_at_size`; one other size is kept with its compiled programs."""
+        size = (height, width)
+        if size == self.image_shape[:2]:
+            return self
+        known = self._at_another_size.get(size)
+        if known is None:
+            known = self.at_size(height, width)
+            self._at_another_size.clear()
+            self._at_another_size[size] = known
+        else:
+            assign(known, model_arrays(self))
+        return known
+
+    @cached_property
+    def _at_another_size(self) -> dict[tuple[int, int], HierarchicalVAE]:
+        return {}  # set past Keras, which would take the model in it for a part of this one
 
     @cached_property
     def _engine(self) -> LiveEngine:

@@ -6,12 +6,16 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from hvae_core.evaluation.verbs import Verbs
+
+M = TypeVar("M", bound="Verbs")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 overrides_option = click.option(
@@ -38,6 +42,50 @@ temperature_option = click.option(
     show_default=True,
     help="Factor of the priors' standard deviations.",
 )
+
+
+class SizeType(click.ParamType):
+    """A height and a width, as 128x192, or the side of a square: a pair of integers."""
+
+    name = "HEIGHTxWIDTH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read it, or fail with what was expected."""
+        if isinstance(value, tuple):
+            return value
+        sides = str(value).lower().split("x")
+        if not 1 <= len(sides) <= 2 or not all(side.isdecimal() for side in sides):
+            self.fail(f"{value!r} is no size; expected such as 128x192, or 128 for a square.")
+        return int(sides[0]), int(sides[-1])
+
+
+size_option = click.option(
+    "--size", type=SizeType(), metavar="HEIGHTxWIDTH",
+    help="The same weights for images of this size, where no scale is pinned to its own.",
+)  # fmt: skip
+
+
+def at_size(model: M, size: tuple[int, int] | None) -> M:
+    """The model, or that of the same weights at the size that ``--size`` gives."""
+    return model if size is None else cast("M", model.at_size(*size))
+
+
+def tile_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options ``--tile`` and ``--overlap``."""
+    for option in (
+        click.option(
+            "--overlap", type=SizeType(), metavar="HEIGHTxWIDTH",
+            help="Pixels that neighbouring tiles share (else a quarter of a tile).",
+        ),
+        click.option(
+            "--tile", type=SizeType(), metavar="HEIGHTxWIDTH",
+            help="Take images in the size they have, in tiles of this size: memory is bounded.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def emit(payload: Any, as_json: bool, lines: Iterable[str] | Any = ()) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
+    at_size,
     batch_size_option,
     emit,
     json_option,
     seed_option,
+    size_option,
     temperature_option,
 )
 
@@ -29,6 +31,7 @@ from hvae_core.cli.common import (
 @temperature_option
 @seed_option
 @batch_size_option
+@size_option
 @click.option("-o", "--output", default="decoded.png", show_default=True,
               help="A grid (.png), an array (.npz), or a folder for a PNG each.")  # fmt: skip
 @json_option
@@ -49,7 +52,7 @@ def command(source: str, latents: str, layers: int | None, **options: Any) -> No
     known = Latents.load(latents)
     if layers is not None:
         known = known.leading(layers)
-    model = load_runnable(source)
+    model = at_size(load_runnable(source), options["size"])
     images = model.decode(
         known,
         temperature,

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import batch_size_option, emit, json_option, seed_option
+from hvae_core.cli.common import (
+    at_size,
+    batch_size_option,
+    emit,
+    json_option,
+    seed_option,
+    size_option,
+    tile_options,
+)
 from hvae_core.cli.images import chosen_images, image_options
 
 
@@ -30,6 +38,8 @@ from hvae_core.cli.images import chosen_images, image_options
 @click.option("--mean", is_flag=True, help="The posteriors' means in place of draws.")
 @seed_option
 @batch_size_option
+@size_option
+@tile_options
 @click.option("-o", "--output", default="latents.safetensors", show_default=True,
               help="A file of arrays (.safetensors or .npz).")  # fmt: skip
 @json_option
@@ -44,15 +54,18 @@ def command(
 ) -> None:
     """Write the latents of images: for each layer z, the posterior, the prior and the KL.
 
-    hvae decode makes images of them again; in Python hvae.Latents.load reads them.
+    Images are cropped and resized to the model's size, or to --size; with --tile they keep their
+    own. hvae decode makes images of them again; in Python hvae.Latents.load reads them.
     """
     from hvae_core.api import load_runnable
     from hvae_core.inference.latent_files import check_latents_output
 
     output = options["output"]
     check_latents_output(output)
-    model = load_runnable(source)
-    originals = chosen_images(model, images, dataset, split, overrides, count)
+    model = at_size(load_runnable(source), options["size"])
+    tile, overlap = options["tile"], options["overlap"]
+    whole = tile is not None or overlap is not None
+    originals = chosen_images(model, images, dataset, split, overrides, count, whole)
     latents = model.encode(
         originals,
         kept=_kept(model, originals, options),
@@ -60,14 +73,16 @@ def command(
         seed=options["seed"],
         sample=not options["mean"],
         batch_size=options["batch_size"],
+        tile=tile,
+        overlap=overlap,
     )
     latents.save(output)
-    assert latents.kl_per_layer is not None
+    kl = latents.kl_per_layer
     payload = {
         "output": output,
         "images": len(latents),
         "shapes": [list(shape) for shape in latents.shapes if shape],
-        "kl_per_layer": [round(float(kl), 4) for kl in latents.kl_per_layer.mean(axis=0)],
+        "kl_per_layer": None if kl is None else [round(float(k), 4) for k in kl.mean(axis=0)],
     }
     summary = f"{output}: images {len(latents)}, latent layers {len(latents.z)}"
     if latents.kept is not None:

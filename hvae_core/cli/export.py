@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import emit, json_option
+from hvae_core.cli.common import emit, json_option, size_option
 
 
 @click.command()
@@ -22,16 +22,29 @@ from hvae_core.cli.common import emit, json_option
     "--precision", default="float32", show_default=True,
     help="Of the weights: float32, float16 or int8.",
 )  # fmt: skip
+@size_option
 @json_option
-def command(source: str, output: str, kind: str, precision: str, as_json: bool) -> None:
+def command(
+    source: str,
+    output: str,
+    kind: str,
+    precision: str,
+    size: tuple[int, int] | None,
+    as_json: bool,
+) -> None:
     """Write a model for another runtime or codebase.
 
     An exported model draws, encodes and measures without Keras. Its ELBO is measured beside that
     of the model as it is.
     """
-    from hvae_core.exporting import export_source
+    if size is None:
+        from hvae_core.exporting import export_source
 
-    report = export_source(source, output, kind, precision)
+        report = export_source(source, output, kind, precision)
+    else:
+        from hvae_core.api import load
+
+        report = load(source).at_size(*size).export(output, kind, precision)
     emit(report, as_json, [f"{source} in {report['output']}", *_figures(report)])
 
 

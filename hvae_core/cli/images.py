@@ -58,16 +58,26 @@ def chosen_images(
     split: str,
     overrides: Sequence[str],
     count: int,
+    whole: bool = False,
 ) -> np.ndarray:
     """The images that a command with `image_options` asks for: [B, H, W, C].
+
+    Args:
+        model: the model.
+        images: see `read_images`.
+        dataset: see `chosen_dataset`.
+        split: of the data set.
+        overrides: see `chosen_dataset`.
+        count: images of the data set.
+        whole: in the size that they have, which must be the same.
 
     Raises:
         HvaeError: see `read_images`, `chosen_dataset` and `dataset_images`.
     """
     if images:
-        return read_images(images, model)
+        return read_images(images, model, whole)
     chosen = chosen_dataset(model.config, dataset, overrides)
-    model.check_images(chosen.shape, chosen.values)
+    model.check_images(chosen.shape if not whole else model.image_shape, chosen.values)
     with other_ways("--images FILE"):
         return dataset_images(chosen, split, range(count))
 
@@ -110,17 +120,20 @@ def other_ways(images: str = "") -> Iterator[None]:
         raise DownloadError(error.message, hint) from error
 
 
-def read_image(path: str, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
+def read_image(
+    path: str, model: HierarchicalVAE | ExportedModel, whole: bool = False
+) -> np.ndarray:
     """An image file as the model takes images: native values [H, W, C].
 
-    Cropped to the model's proportions, resized, and binarized where its data are.
+    Cropped to the model's proportions and resized, or ``whole``; and binarized where its data are.
 
     Raises:
         DataError: there is no such file, or it is no image; names the file.
     """
     from hvae_core.images.user_images import as_trained_on, read_user_image
 
-    fitted = read_user_image(path, model.image_shape, values=model.image_values)
+    shape = (None, None, model.image_shape[-1]) if whole else model.image_shape
+    fitted = read_user_image(path, shape, values=model.image_values)
     return as_trained_on(fitted, model.config).pixels
 
 
@@ -148,7 +161,9 @@ def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.n
     return dataset.transform(chosen, np.random.default_rng(0), False)
 
 
-def read_images(paths: Sequence[str], model: HierarchicalVAE | ExportedModel) -> np.ndarray:
+def read_images(
+    paths: Sequence[str], model: HierarchicalVAE | ExportedModel, whole: bool = False
+) -> np.ndarray:
     """Images as the model takes them, [B, H, W, C], in the order of the paths.
 
     Args:
@@ -156,9 +171,11 @@ def read_images(paths: Sequence[str], model: HierarchicalVAE | ExportedModel) ->
             model's shape, and ``.npz`` archives with such an array ``images``, or one array of
             another name.
         model: the model.
+        whole: in the size that they have, which must be the same.
 
     Raises:
-        DataError: a path is none of these, or holds no image; names it.
+        DataError: a path is none of these, or holds no image, or is of another size than the first;
+            names it.
         BadInputError: an archive's images are not of the model's shape; names it.
     """
     import numpy as np
@@ -174,17 +191,28 @@ def read_images(paths: Sequence[str], model: HierarchicalVAE | ExportedModel) ->
                 raise DataError(
                     f"{path} has no images.", f"Images end in {', '.join(sorted(SUFFIXES))}."
                 )
-            found += [read_image(str(file), model)[None] for file in files]
+            found += [(file, read_image(str(file), model, whole)[None]) for file in files]
         elif path.suffix.lower() in (".npy", ".npz"):
-            found.append(_read_arrays(path, model))
+            found.append((path, _read_arrays(path, model, whole)))
         else:
-            found.append(read_image(str(path), model)[None])
-    return np.concatenate(found)
+            found.append((path, read_image(str(path), model, whole)[None]))
+    size = found[0][1].shape[1:3]
+    for file, images in found:
+        if images.shape[1:3] != size:
+            raise DataError(
+                f"{file} is of {images.shape[1]}x{images.shape[2]}, and {found[0][0]} of "
+                f"{size[0]}x{size[1]}; images that keep their size must be of one.",
+                "Take those of each size by themselves.",
+            )
+    return np.concatenate([images for _, images in found])
 
 
-def _read_arrays(path: Path, model: HierarchicalVAE | ExportedModel) -> np.ndarray:
+def _read_arrays(
+    path: Path, model: HierarchicalVAE | ExportedModel, whole: bool = False
+) -> np.ndarray:
     from hvae_core.data.arrays import map_npy, read_member
     from hvae_core.inference.arguments import check_images
+    from hvae_core.inference.tiles import check_whole_images
 
     def choose(names: list[str]) -> str:
         if "images" not in names and len(names) != 1:
@@ -196,6 +224,6 @@ def _read_arrays(path: Path, model: HierarchicalVAE | ExportedModel) -> np.ndarr
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
     array = map_npy(path) if path.suffix.lower() == ".npy" else read_member(path, choose)
-    if array.shape == tuple(model.image_shape):
+    if array.shape == tuple(model.image_shape) or (whole and array.ndim == 3):
         array = array[None]
-    return check_images(model, array, str(path))
+    return (check_whole_images if whole else check_images)(model, array, str(path))

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import emit, json_option, seed_option, temperature_option
+from hvae_core.cli.common import (
+    at_size,
+    emit,
+    json_option,
+    seed_option,
+    size_option,
+    temperature_option,
+    tile_options,
+)
 from hvae_core.cli.images import chosen_images, image_options
 
 
@@ -19,6 +27,8 @@ from hvae_core.cli.images import chosen_images, image_options
 )  # fmt: skip
 @temperature_option
 @seed_option
+@size_option
+@tile_options
 @click.option("-o", "--output", default="reconstructions.png", show_default=True,
               help="A grid (.png), an array (.npz), or a folder for a PNG each.")  # fmt: skip
 @json_option
@@ -33,8 +43,9 @@ def command(
 ) -> None:
     """Encode images and draw them again; the grid has the originals above.
 
-    With --latents k the rest of the hierarchy is drawn from the prior: what is kept shows what the
-    first k latents hold.
+    Images are cropped and resized to the model's size, or to --size; with --tile they keep their
+    own. With --latents k the rest of the hierarchy is drawn from the prior: what is kept shows what
+    the first k latents hold.
     """
     from hvae_core.api import load_runnable
     from hvae_core.images.saving import check_output, save_images
@@ -43,10 +54,17 @@ def command(
     output = options["output"]
     temperature = float(check_temperature(options["temperature"]))
     kind = check_output(output)
-    model = load_runnable(source)
-    originals = chosen_images(model, images, dataset, split, overrides, count)
+    model = at_size(load_runnable(source), options["size"])
+    tile, overlap = options["tile"], options["overlap"]
+    whole = tile is not None or overlap is not None
+    originals = chosen_images(model, images, dataset, split, overrides, count, whole)
     drawn = model.reconstruct(
-        originals, latents=options["latents"], seed=options["seed"], temperature=temperature
+        originals,
+        latents=options["latents"],
+        seed=options["seed"],
+        temperature=temperature,
+        tile=tile,
+        overlap=overlap,
     )
     batches = [originals, drawn] if kind == "png" else [drawn]
     save_images(batches, output, columns=len(originals), values=model.image_values)

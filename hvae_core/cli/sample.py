@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hvae_core.cli.common import (
+    at_size,
     batch_size_option,
     emit,
     json_option,
     progress_bar,
     seed_option,
+    size_option,
     temperature_option,
 )
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--columns", type=click.IntRange(min=1), help="Images in a row of the grid.")
 @batch_size_option
+@size_option
 @click.option(
     "--mode", type=click.Choice(["latency", "throughput"]),
     help="Of an exported model: a batch has all cores (latency, the default) or is divided among "
@@ -47,6 +50,7 @@ def command(
     output: str,
     columns: int | None,
     batch_size: int,
+    size: tuple[int, int] | None,
     mode: Mode | None,
     as_json: bool,
 ) -> None:
@@ -63,7 +67,7 @@ def command(
 
     check_temperature(temperature)
     kind = check_output(output)
-    model = load_runnable(source, mode)
+    model = at_size(load_runnable(source, mode), size)
     if kind == "png":
         check_grid(count, model.image_shape, columns)
 

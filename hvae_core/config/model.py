@@ -19,8 +19,11 @@ from hvae_core.config.per_scale import PerScale, expand
 from hvae_core.config.section import Section
 from hvae_core.config.stages import (
     StageConfig,
+    factors,
     flow_at,
     kernel_size,
+    pairs,
+    pin_of,
     scale_label,
     size_label,
 )
@@ -70,6 +73,11 @@ class ModelConfig(Section):
         min_length=1,
         description="side of each scale, or its [height, width], finest first; a scale may have "
         "the size of the one before it: features of its own, with nothing pooled between them",
+    )
+    trained_resolutions: list[Size] | None = Field(
+        None,
+        description="those that the weights were trained at, where `resolutions` are others, as "
+        "`model.at_size` sets it: kernels and the names of weights follow from them",
     )
     patch_size: Side = Field(
         1, description="pixels a side that the stem folds into one position of the finest scale"
@@ -199,6 +207,7 @@ class ModelConfig(Section):
                     "must divide the one before it, along height and along width, finest first, "
                     "such as 32, 16, 8, 4, 1 or [24, 16], [12, 8], 4"
                 )
+        self._check_trained_resolutions()
         stages = self.stages
         if not any(stage.decoder_blocks for stage in stages):
             raise ValueError(
@@ -246,10 +255,39 @@ class ModelConfig(Section):
             )
         return self
 
+    def _check_trained_resolutions(self) -> None:
+        if self.trained_resolutions is None:
+            return
+        trained = pairs(self.trained_resolutions)
+        if len(trained) != len(self.sizes) or factors(trained) != factors(self.sizes):
+            raise ValueError(
+                "model.trained_resolutions does not go with model.resolutions; expected as many "
+                "scales, each smaller than the one before it by the same factors"
+            )
+        pin = self.pin
+        if pin:
+            raise ValueError(f"model.trained_resolutions is given, but {pin}")
+
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """Height and width of each scale, finest first."""
-        return [(size, size) if isinstance(size, int) else size for size in self.resolutions]
+        return pairs(self.resolutions)
+
+    @property
+    def trained_sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each scale in training, finest first."""
+        return pairs(self.trained_resolutions or self.resolutions)
+
+    @property
+    def multiples(self) -> tuple[int, int]:
+        """What height and width of an image are multiples of at any size of the model."""
+        (height, width), (rows, columns) = self.sizes[0], self.sizes[-1]
+        return height // rows * self.patch_size, width // columns * self.patch_size
+
+    @property
+    def pin(self) -> str:
+        """Why the weights are those of one size alone, as a clause; empty if they are of any."""
+        return pin_of(self.stages, self.top == "zeros", self.no_bias_above)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -300,36 +338,37 @@ class ModelConfig(Section):
             )
         }
         columns["decoder_width"] = values("decoder_width" if self.decoder_width else "width")
-        kernels = [kernel_size(size, bool(self.large_kernels)) for size in self.sizes]
+        kernels = [kernel_size(size, bool(self.large_kernels)) for size in self.trained_sizes]
         for key in ("encoder_kernel_size", "decoder_kernel_size"):
             columns[key] = kernels if getattr(self, key) is None else values(key)
         columns["skip_width"] = columns["decoder_width" if self.skip_projections else "width"]
         flows = [flow_at(self.flow, index, count) for index in range(count)]
-        sizes = self.sizes
+        trained_sizes = self.trained_sizes
         return tuple(
             StageConfig(
                 index=index,
                 size=size,
-                label=scale_label(sizes, index),
+                trained_size=trained,
+                label=scale_label(trained_sizes, index),
                 kernel_size=kernels[index],
                 # The coarsest scale has one without a latent layer too: there the stream starts.
-                learned_bias=max(size) <= self.no_bias_above
+                learned_bias=max(trained) <= self.no_bias_above
                 and (columns["decoder_blocks"][index] > 0 or index == count - 1)
                 # The stream of the same size goes on.
-                and size not in sizes[index + 1 :],
+                and trained not in trained_sizes[index + 1 :],
                 pooling_block=self.pooling_block
                 and index < count - 1
                 and columns["encoder_blocks"][index] > 0,
                 flow=flows[index],
                 **{key: column[index] for key, column in columns.items()},
             )
-            for index, size in enumerate(sizes)
+            for index, (size, trained) in enumerate(zip(self.sizes, trained_sizes, strict=True))
         )
 
     @property
     def outer_kernel_size(self) -> int:
         """Side of the kernels of stem and last convolution, where no patches are folded."""
-        return max(3, kernel_size(self.sizes[0], self.large_kernels is True))
+        return max(3, kernel_size(self.trained_sizes[0], self.large_kernels is True))
 
     @property
     def first_kernel_size(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hvae_core.config.component import Component
 from hvae_core.config.per_scale import at_scale, expand
@@ -16,7 +17,8 @@ class StageConfig:
 
     ``pooling_block``: the decoder is given what enters the last encoder block, not its output.
     ``mixing_block``: the decoder block before which the coarser stream enters. ``size``: height and
-    width of the feature maps. ``label``: what names of layers call the scale, such as 32 or 24x16.
+    width of the feature maps; ``trained_size``: those of the weights' training, of which kernels
+    and names are. ``label``: what names of layers call the scale, such as 32 or 24x16.
     ``width``, ``decoder_width``, ``skip_width``: channels on the way up, on the way down, and of
     the features that go across. ``kernel_size``: what the size asks for; those of the two ways may
     be others.
@@ -24,6 +26,7 @@ class StageConfig:
 
     index: int
     size: tuple[int, int]
+    trained_size: tuple[int, int]
     label: str
     width: int
     decoder_width: int
@@ -46,8 +49,8 @@ class StageConfig:
 
     @property
     def resolution(self) -> int:
-        """The shorter side."""
-        return min(self.size)
+        """The shorter side, in training."""
+        return min(self.trained_size)
 
     @property
     def positions(self) -> int:
@@ -94,3 +97,28 @@ def kernel_size(size: tuple[int, int], large_kernels: bool) -> int:
     if large_kernels and resolution >= 128:
         return {128: 5, 256: 7, 512: 11}.get(resolution, 13)
     return 3
+
+
+def pairs(sizes: Sequence[int | tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sides of squares, or sizes, as height and width."""
+    return [(size, size) if isinstance(size, int) else size for size in sizes]
+
+
+def factors(sizes: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
+    """By how much each size is smaller than the one before it, along height and along width."""
+    return [(fine[0] / coarse[0], fine[1] / coarse[1]) for fine, coarse in pairwise(sizes)]
+
+
+def pin_of(stages: Sequence[StageConfig], starts_from_zeros: bool, no_bias_above: int) -> str:
+    """Why the weights are those of one size alone, as a clause; empty if they are of any."""
+    biased = stages[:-1] if starts_from_zeros else stages
+    for stage in biased:
+        if stage.learned_bias:
+            return (
+                f"the scale {stage.label} starts from a learned bias of this size "
+                f"(model.no_bias_above is {no_bias_above}; 0: no scale has one)"
+            )
+    for stage in stages:
+        if 1 in stage.trained_size:
+            return f"the scale {stage.label} has but one position along an axis"
+    return ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hvae_core.errors import BadInputError
 from hvae_core.evaluation.bounds import Elbo, elbo, log_likelihood
 from hvae_core.inference import (
     Latents,
@@ -20,7 +21,7 @@ from hvae_core.inference import (
     reconstruct,
     sample,
 )
-from hvae_core.inference.engine import Arrays
+from hvae_core.inference.engine import Arrays, Engine
 from hvae_core.inference.programs import InferenceProgram
 from hvae_core.interfaces import UINT8, ImageValues, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
@@ -52,6 +53,25 @@ class Verbs:
     def gives(self, program: InferenceProgram) -> bool:
         """See `Engine.gives`."""
         return True
+
+    def at_size(self, height: int, width: int) -> Verbs:
+        """A model of the same weights for images of another size.
+
+        Raises:
+            BadInputError: there is none.
+        """
+        if (height, width) == self.image_shape[:2]:
+            return self
+        own = "x".join(map(str, self.image_shape[:2]))
+        raise BadInputError(
+            f"An exported model computes images of {own} alone, not of {height}x{width}.",
+            "Export the model at the other size, as with: hvae export PRESET --size "
+            f"{height}x{width} -o DIR",
+        )
+
+    def engine_at_size(self, height: int, width: int) -> Engine:
+        """What computes tiles of this size; errors as in `at_size`."""
+        return self.at_size(height, width)
 
     def elbo(
         self,
@@ -93,7 +113,8 @@ class Verbs:
         """The latents of images with posteriors and priors, coarsest layer first.
 
         ``layers=k`` stops after the first k; ``kept=masks`` draws the other channels from the
-        prior. See `hvae_core.inference.encoding.encode`.
+        prior; ``tile=`` takes images of any size, part by part. See
+        `hvae_core.inference.encoding.encode`.
         """
         return encode(self, x, layers, seed, sample, noise, batch_size, **options)
 
@@ -127,7 +148,8 @@ class Verbs:
     ) -> np.ndarray:
         """Images from the first ``latents`` posteriors, the rest from the prior.
 
-        See `hvae_core.inference.reconstruction.reconstruct`.
+        ``tile=`` takes images of any size, part by part. See
+        `hvae_core.inference.reconstruction.reconstruct`.
         """
         return reconstruct(self, x, latents, seed, temperature, **options)
 

@@ -29,7 +29,7 @@ class FittedImage:
 
 def read_user_image(
     path: str | Path,
-    shape: tuple[int, int, int],
+    shape: tuple[int | None, int | None, int],
     *,
     values: ImageValues = UINT8,
     max_pixels: int | None = None,
@@ -44,7 +44,7 @@ def read_user_image(
 
     Args:
         path: a file that Pillow reads.
-        shape: [H, W, C].
+        shape: [H, W, C]; where H and W are None, the file's own size is kept.
         values: what the model's images are.
         max_pixels: refuse a larger image, before it is decoded.
         name: what messages call the file; its path where none is given.
@@ -52,7 +52,7 @@ def read_user_image(
     Raises:
         DataError: there is no such file, it is no image, or it is too large; names the file.
     """
-    height, width, channels = shape
+    channels = shape[-1]
     name = name or str(path)
     try:
         with Image.open(path) as file:
@@ -63,17 +63,20 @@ def read_user_image(
                     "Give a smaller image.",
                 )
             image = ImageOps.exif_transpose(file)
+            side_by_side = 1 if channels in (1, 3) else channels
+            height = shape[0] or image.height
+            width = shape[1] or max(1, image.width // side_by_side)
             if channels == 1 and image.mode in MODES[values.dtype]:
                 return _native(image, (width, height), values, name)
             if channels not in (1, 3):
-                return _side_by_side(image, shape, values, name)
+                return _side_by_side(image, (height, width, channels), values, name)
             if image.mode.startswith("I"):
                 # Pillow would clip 16-bit grey values instead of scaling them.
                 image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
             mode = "L" if channels == 1 else "RGB"
             note = _note(image, width, height, mode)
             image = ImageOps.fit(image.convert(mode), (width, height), Image.Resampling.LANCZOS)
-            pixels = np.asarray(image, dtype=np.uint8).reshape(shape)
+            pixels = np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
             return FittedImage(_in_range(pixels, values), f"{note} {_brought(values)}".strip())
     except FileNotFoundError:
         raise DataError(f"There is no file {name}.") from None

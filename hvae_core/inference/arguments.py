@@ -10,11 +10,23 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.engine import Engine
+from hvae_core.interfaces import Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
 
 
-def check_noise(engine: Engine, noise: Sequence[Any] | None, count: int) -> list[np.ndarray] | None:
+def check_noise(
+    engine: Engine,
+    noise: Sequence[Any] | None,
+    count: int,
+    latent_shapes: Sequence[Shape3] | None = None,
+) -> list[np.ndarray] | None:
     """Given noise as float32 arrays, one for each latent layer; None where none is given.
+
+    Args:
+        engine: tells the shapes.
+        noise: what was given.
+        count: of the images.
+        latent_shapes: in place of the engine's, those of a whole image that it sees tiles of.
 
     Raises:
         BadInputError: the number of layers or a shape is wrong.
@@ -22,7 +34,7 @@ def check_noise(engine: Engine, noise: Sequence[Any] | None, count: int) -> list
     if noise is None:
         return None
     arrays = [np.asarray(layer, dtype=np.float32) for layer in noise]
-    shapes = list(engine.latent_shapes)
+    shapes = list(latent_shapes or engine.latent_shapes)
     if len(arrays) != len(shapes):
         raise BadInputError(
             f"noise has {len(arrays)} arrays; the model has {len(shapes)} latent layers.",
@@ -52,6 +64,15 @@ def check_images(engine: Engine, x: Any, name: str = "x") -> np.ndarray:
     check_image_shape(
         images.shape, engine.image_shape, f"{name} has", batch=True, kind=BadInputError
     )
+    return check_values(engine, images, name)
+
+
+def check_values(engine: Engine, images: np.ndarray, name: str = "x") -> np.ndarray:
+    """Images in the model's native values.
+
+    Raises:
+        BadInputError: they are others.
+    """
     values = engine.image_values
     exact = values.exact(images)
     if exact is not None:

@@ -63,7 +63,8 @@ def decode(
         normal = None
         if any(layer is None for layer in z):
             normal = given_or_drawn(engine, given, rows, seed)
-        drawn = decode_rows(engine, part, normal, rows, seed, scale, pixels)
+        uniform = None if pixels == "mean" else pixel_noise(engine, rows, seed)
+        drawn = decode_rows(engine, part, normal, uniform, scale, pixels)
         results.append(drawn[:valid])
     return np.concatenate(results)
 
@@ -72,8 +73,7 @@ def decode_rows(
     engine: Engine,
     z: Sequence[np.ndarray | None],
     normal: Sequence[np.ndarray] | None,
-    rows: np.ndarray,
-    seed: int,
+    uniform: np.ndarray | None,
     temperature: np.ndarray,
     pixels: Pixels = "sample",
 ) -> np.ndarray:
@@ -83,8 +83,7 @@ def decode_rows(
         engine: runs the model.
         z: for each layer the latent [b, h, w, c], or None: drawn from the prior.
         normal: noise of all layers, of which that of the drawn ones is used; None: none is drawn.
-        rows: the images' indices.
-        seed: of the pixels.
+        uniform: noise of the pixels [b, H, W, n], see `pixel_noise`; None for their mean.
         temperature: a number, or [L].
         pixels: see `decode`.
     """
@@ -96,10 +95,9 @@ def decode_rows(
         "given": np.array([layer is not None for layer in z], np.float32),
         "temperature": temperature,
     }
-    if pixels == "mean":
+    if uniform is None:
         means = engine.run(Generate(("mean",)), inputs)["mean"]
         return engine.image_values.rounded(means)
-    uniform = pixel_noise(engine, rows, seed)
     inputs["pixels"] = uniform if pixels == "sample" else np.full_like(uniform, 0.5)
     images = engine.run(Generate(("images",)), inputs)["images"]
     return images.astype(engine.image_values.dtype)

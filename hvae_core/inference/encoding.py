@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,10 +11,14 @@ from hvae_core.errors import BadInputError
 from hvae_core.inference.arguments import check_count, check_images, check_noise, check_seed
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.kept_channels import check_kept
-from hvae_core.inference.latents import Latents
+from hvae_core.inference.latents import STATISTICS, Latents
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
+from hvae_core.inference.tiles import Sides, Tiling, check_whole_images, sized
 from hvae_core.prob.noise import fold_seed
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
 
 #: tells the prior's draws of pruned channels from other numbers of a seed
 PRUNED = 2
@@ -32,6 +36,8 @@ def encode(
     batch_size: int = DEFAULT_BATCH_SIZE,
     kept: Sequence[Any] | None = None,
     prior_noise: Sequence[Any] | None = None,
+    tile: Sides | None = None,
+    overlap: Sides | None = None,
 ) -> Latents:
     """The latents of images, with their posteriors and priors along them.
 
@@ -49,21 +55,32 @@ def encode(
             of ``z`` are drawn from the prior. None: all are. See
             `Latents.most_informative`.
         prior_noise: as ``noise``, of those draws; in place of seeded numbers.
+        tile: compute images of any size in tiles, see `hvae_core.inference.reconstruct`. Where the
+            sides are no multiples of the coarsest scale's step the latents are those of the image
+            continued as in a mirror. With a flow there is no ``kl_per_layer``: the flow's part
+            in it is a sum over a whole tile.
+        overlap: pixels that neighbouring tiles share.
 
     Raises:
         BadInputError: the images or an argument do not fit the model, or the model is an export of
             an older hvae, which lacks these outputs; or an export and ``kept`` is given.
     """
-    images = check_images(engine, x)
+    tiled = tile is not None or overlap is not None
+    images = check_whole_images(engine, x) if tiled else check_images(engine, x)
     depth = check_layers(engine, layers)
     masks = None if kept is None else check_kept(engine, kept)
     if masks is None and prior_noise is not None:
         raise BadInputError("prior_noise is given and kept is not.", "Give both, or neither.")
     given_prior = check_noise(engine, prior_noise, len(images))
     check_seed(seed)
-    given = check_noise(engine, noise, len(images))
-    if given is not None and not sample:
+    if noise is not None and not sample:
         raise BadInputError("noise is given and sample is False.", "Give one of the two.")
+    if tiled:
+        if masks is not None:
+            raise BadInputError("kept is given and tile is too.", "Give one of the two.")
+        tiling = Tiling(sized(engine), images.shape[1:3], tile, overlap)
+        return _in_tiles(tiling, images, depth, seed, sample, noise, sized(engine).config)
+    given = check_noise(engine, noise, len(images))
     program = Infer(OUTPUTS, depth, prunes=masks is not None)
     parts: list[dict[str, Any]] = []
     for rows, valid in batch_rows(len(images), batch_size):
@@ -85,6 +102,61 @@ def encode(
     z, kl = whole.pop("latent"), whole.pop("kl")
     known = None if masks is None else masks[:depth]
     return Latents(z, **whole, kl_per_layer=np.stack(kl, axis=1), kept=known)
+
+
+def _in_tiles(
+    tiling: Tiling,
+    images: np.ndarray,
+    depth: int,
+    seed: int,
+    sample: bool,
+    noise: Sequence[Any] | None,
+    config: Config,
+) -> Latents:
+    engine, shapes = tiling.engine, tiling.latent_shapes[:depth]
+    given = check_noise(engine, noise, len(images), tiling.latent_shapes)
+    program = Infer(OUTPUTS[:-1], depth)
+    whole = {
+        name: [np.empty((len(images), *shape), np.float32) for shape in shapes]
+        for name in program.outputs
+    }
+    for place, image in enumerate(images):
+        padded = tiling.whole(image)
+        source = tiling.noise(place, seed, given) if sample else None
+        for tile in tiling.tiles:
+            if source is None:
+                normal = [
+                    np.zeros((1, *shape), np.float32) for shape in engine.latent_shapes[:depth]
+                ]
+            else:
+                normal = tiling.at_tile(source, tile, depth)
+            inputs = {"images": padded[tile.computed][None], "noise": normal}
+            out = engine.run(program, inputs)
+            for name, layers in whole.items():
+                for layer, target in enumerate(layers):
+                    inside = tiling.at_layer(tile.inside, layer)
+                    where = tiling.at_layer(tile.kept, layer)
+                    target[place][where] = out[name][layer][0][inside]
+    z = whole.pop("latent")
+    kl = None
+    if config.model.flow is None:
+        kl = np.stack(
+            [
+                _kl_divergence(*(whole[name][layer] for name in STATISTICS))
+                for layer in range(depth)
+            ],
+            axis=1,
+        )
+    return Latents(z, **whole, kl_per_layer=kl)
+
+
+def _kl_divergence(
+    mean: np.ndarray, log_std: np.ndarray, prior_mean: np.ndarray, prior_log_std: np.ndarray
+) -> np.ndarray:
+    """KL(q || p) [B] in nats of Gaussians [B, h, w, c]."""
+    difference = log_std - prior_log_std
+    squares = np.exp(2 * difference) + np.square((mean - prior_mean) * np.exp(-prior_log_std))
+    return (0.5 * squares - difference - 0.5).sum(axis=(1, 2, 3), dtype=np.float64)
 
 
 def features(engine: Engine, x: Any, batch_size: int = DEFAULT_BATCH_SIZE) -> list[np.ndarray]:

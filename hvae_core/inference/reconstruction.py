@@ -12,6 +12,7 @@ from hvae_core.inference.arguments import (
     check_count,
     check_images,
     check_noise,
+    check_seed,
     check_temperature,
 )
 from hvae_core.inference.decoding import decode_rows
@@ -19,6 +20,7 @@ from hvae_core.inference.encoding import OUTPUTS
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
+from hvae_core.inference.tiles import Sides, Tiling, check_whole_images, sized
 
 
 def reconstruct(
@@ -29,6 +31,8 @@ def reconstruct(
     temperature: float | Sequence[float] | None = 1.0,
     noise: Sequence[Any] | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
+    tile: Sides | None = None,
+    overlap: Sides | None = None,
 ) -> np.ndarray:
     """Draw images from the latents of ``x``: `encode`, then `decode` with the same seed.
 
@@ -43,6 +47,12 @@ def reconstruct(
         noise: standard-normal arrays [B, h, w, c], one for each latent layer, coarsest first, in
             place of the seeded ones.
         batch_size: images computed at a time.
+        tile: compute images of any size in tiles of this height and width, or squares of this
+            side, one at a time: memory beside that for the images is bounded. What is farther from
+            the seams than the model sees is what ``at_size`` gives for the whole image with the
+            same seed, but for rounding.
+        overlap: pixels that neighbouring tiles share, half of them kept from each; a quarter of the
+            tile if None, as the tile is the model's own size if only this is given.
 
     Returns:
         [B, H, W, C] in native values.
@@ -50,46 +60,73 @@ def reconstruct(
     Raises:
         BadInputError: the images or an argument do not fit the model.
     """
-    images = check_images(engine, x)
+    tiled = tile is not None or overlap is not None
+    images = check_whole_images(engine, x) if tiled else check_images(engine, x)
     layers = len(engine.latent_shapes)
     count = layers if latents is None else check_count(latents, "latents", 0)
     if count > layers:
         raise BadInputError(f"latents is {count}; the model has {layers} latent layers.")
     scale = check_temperature(temperature, layers)
+    check_seed(seed)
+    if tiled:
+        tiling = Tiling(sized(engine), images.shape[1:3], tile, overlap)
+        return _in_tiles(tiling, images, count, scale, seed, noise)
     given = check_noise(engine, noise, len(images))
+    results = []
+    for rows, valid in batch_rows(len(images), batch_size):
+        normal = given_or_drawn(engine, given, rows, seed)
+        uniform = pixel_noise(engine, rows, seed)
+        drawn = _rows(engine, images[rows], normal, uniform, count, scale)
+        results.append(drawn[:valid])
+    return np.concatenate(results)
 
+
+def _rows(
+    engine: Engine,
+    images: np.ndarray,
+    normal: list[np.ndarray],
+    uniform: np.ndarray,
+    count: int,
+    scale: np.ndarray,
+) -> np.ndarray:
+    """Reconstructions of one batch, the first ``count`` latents being the posterior's."""
+    layers = len(engine.latent_shapes)
     if count == layers and engine.is_eager:
-        return np.concatenate(
-            [_one_pass(engine, images, given, rows, seed)[:valid]
-             for rows, valid in batch_rows(len(images), batch_size)]
-        )  # fmt: skip
+        # The hierarchy is gone through once.
+        inputs = {"images": images, "noise": normal, "pixels": uniform}
+        drawn = engine.run(Infer(("reconstruction",)), inputs)["reconstruction"]
+        return drawn.astype(engine.image_values.dtype)
     # The program of `encode`, so that the latents have the same bits, and then that of `decode`: a
     # compiler may round the two in one program in another way. Exports of an older hvae have but
     # the latents themselves.
     program = Infer(OUTPUTS, count)
     if count and not engine.gives(program):
         program = Infer(("latent",), count)
-    results = []
-    for rows, valid in batch_rows(len(images), batch_size):
-        normal = given_or_drawn(engine, given, rows, seed)
-        kept = []
-        if count:
-            # The noise of the layers that are drawn from the prior does not touch the ones kept.
-            inputs = {"images": images[rows], "noise": normal[:count]}
-            kept = engine.run(program, inputs)["latent"]
-        z = [*kept, *[None] * (layers - count)]
-        results.append(decode_rows(engine, z, normal, rows, seed, scale)[:valid])
-    return np.concatenate(results)
+    kept = []
+    if count:
+        # The noise of the layers that are drawn from the prior does not touch the ones kept.
+        kept = engine.run(program, {"images": images, "noise": normal[:count]})["latent"]
+    return decode_rows(engine, [*kept, *[None] * (layers - count)], normal, uniform, scale)
 
 
-def _one_pass(
-    engine: Engine, images: np.ndarray, given: list[np.ndarray] | None, rows: np.ndarray, seed: int
+def _in_tiles(
+    tiling: Tiling,
+    images: np.ndarray,
+    count: int,
+    scale: np.ndarray,
+    seed: int,
+    noise: Sequence[Any] | None,
 ) -> np.ndarray:
-    """A batch from all its latents: the hierarchy is gone through once."""
-    inputs = {
-        "images": images[rows],
-        "noise": given_or_drawn(engine, given, rows, seed),
-        "pixels": pixel_noise(engine, rows, seed),
-    }
-    images = engine.run(Infer(("reconstruction",)), inputs)["reconstruction"]
-    return images.astype(engine.image_values.dtype)
+    engine = tiling.engine
+    given = check_noise(engine, noise, len(images), tiling.latent_shapes)
+    result = np.empty(images.shape, engine.image_values.dtype)
+    for place, image in enumerate(images):
+        whole = tiling.whole(image)
+        latent_noise = tiling.noise(place, seed, given)
+        pixels = tiling.pixel_noise(place, seed)
+        for tile in tiling.tiles:
+            normal = tiling.at_tile(latent_noise, tile)
+            uniform = pixels.part(0, tile.computed)[None]
+            drawn = _rows(engine, whole[tile.computed][None], normal, uniform, count, scale)
+            tiling.put(result[place], tile, drawn[0])
+    return result

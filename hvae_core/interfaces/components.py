@@ -23,7 +23,8 @@ class BlockShape:
     """What the hierarchy tells a block.
 
     Args:
-        resolution: the shorter side of the feature map.
+        resolution: the shorter side of the feature map; in a model at another size than its
+            weights were trained at, that in training, so that a block is made of the same layers.
         in_width: channels in.
         middle_width: channels inside the bottleneck.
         out_width: channels out.
@@ -121,6 +122,8 @@ class ScaleShape:
         kernel_size: side of the spatial kernels.
         latent_layers: how many latent layers it has.
         size: height and width of its feature maps; if unset, a square of ``resolution``.
+        trained_size: those of the weights' training, where the model is at another size; if unset,
+            ``size``.
     """
 
     index: int
@@ -130,15 +133,18 @@ class ScaleShape:
     kernel_size: int
     latent_layers: int
     size: tuple[int, int] = (0, 0)
+    trained_size: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if not self.size[0]:
             object.__setattr__(self, "size", (self.resolution, self.resolution))
+        if not self.trained_size[0]:
+            object.__setattr__(self, "trained_size", self.size)
 
     @property
     def label(self) -> str:
         """What names of layers call the scale: 32, or 24x16."""
-        height, width = self.size
+        height, width = self.trained_size
         return str(height) if height == width else f"{height}x{width}"
 
 

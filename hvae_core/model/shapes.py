@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,9 @@ def block_shape(
 
 def build_block(config: ModelConfig, shape: BlockShape, name: str) -> Any:
     """The model's residual block, not built yet: a Keras layer."""
+    for stage in config.stages:
+        if shape.size == stage.size:  # asked for by a part that knows the size alone
+            shape = dataclasses.replace(shape, resolution=stage.resolution)
     return config.block_with_options.build(shape, name=name)
 
 
@@ -50,12 +54,13 @@ def hierarchy_shape(config: ModelConfig) -> HierarchyShape:
     scales = tuple(
         ScaleShape(
             index=stage.index,
-            resolution=stage.resolution,
+            resolution=min(stage.size),
             width=stage.decoder_width,
             middle_width=stage.decoder_middle_width,
             kernel_size=stage.decoder_kernel_size,
             latent_layers=stage.decoder_blocks,
             size=stage.size,
+            trained_size=stage.trained_size,
         )
         for stage in config.stages
     )

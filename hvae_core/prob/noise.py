@@ -93,6 +93,15 @@ def draw_uniform(
     )  # fmt: skip
 
 
+def generator_of(seed: int, image: int, uniform: bool = False) -> np.random.Generator:
+    """What draws an image's row of `draw_normal`, or of `draw_uniform`: number after number."""
+    return _generator((seed, int(uniform)), image)
+
+
+def _generator(stream: tuple[int, int], image: int) -> np.random.Generator:
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence([*stream, image])))
+
+
 def _indices(images: int | Sequence[int] | np.ndarray, offset: int) -> Sequence[int] | np.ndarray:
     return range(offset, offset + images) if isinstance(images, int) else images
 
@@ -107,8 +116,7 @@ def _draw(
     out = np.empty((len(indices), *shape), np.float32)
 
     def draw(row: int) -> None:
-        key = np.random.SeedSequence([*stream, int(indices[row])])
-        fill(np.random.Generator(np.random.SFC64(key)), out[row])
+        fill(_generator(stream, int(indices[row])), out[row])
 
     if out.size < _WORTH_THREADS or len(out) == 1:
         for row in range(len(out)):

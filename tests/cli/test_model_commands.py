@@ -164,3 +164,56 @@ def test_complete_shows_and_writes_what_was_drawn(preset, capsys, tmp_path):
     run(capsys, "complete", preset, *measured, "--keep-known", "-o", tmp_path / "grid.png")
     width, height = Image.open(tmp_path / "grid.png").size
     assert 3.4 < width / height < 3.6  # two rows of seven pictures
+
+
+@pytest.fixture(scope="module")
+def of_any_size(tmp_path_factory):
+    """A preset without a scale that is pinned to its size, and a picture."""
+    folder = tmp_path_factory.mktemp("any") / "convolutional"
+    model = {**CONFIG["model"], "resolutions": [8, 4], "no_bias_above": 0}
+    hvae.build({**CONFIG, "model": model}).save(folder)
+    pixels = np.random.default_rng(0).integers(0, 256, (21, 30), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder.parent / "picture.png")
+    return str(folder), str(folder.parent / "picture.png"), pixels[None, ..., None]
+
+
+def test_an_image_keeps_its_size_in_tiles(of_any_size, capsys, tmp_path):
+    preset, picture, pixels = of_any_size
+    arguments = ("--images", picture, "--tile", "16x12", "--overlap", 4, "--seed", 2)
+    run(capsys, "reconstruct", preset, *arguments, "-o", tmp_path / "a.npz")
+    expected = hvae.load(preset).reconstruct(pixels, seed=2, tile=(16, 12), overlap=4)
+    with np.load(tmp_path / "a.npz") as archive:
+        np.testing.assert_array_equal(archive["images"], expected)
+    out = run(capsys, "encode", preset, *arguments, "-o", tmp_path / "a.npz", "--json")
+    assert json.loads(out)["shapes"] == [[11, 15, 2], [22, 30, 2]]
+    run(capsys, "decode", preset, tmp_path / "a.npz", "--size", "22x30", "-o", tmp_path / "b.npz")
+
+
+def test_the_same_weights_at_another_size(of_any_size, preset, capsys, tmp_path):
+    whole, picture, _ = of_any_size
+    run(capsys, "sample", whole, "--size", "12X20", "-n", 2, "-o", tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as archive:
+        np.testing.assert_array_equal(archive["images"], hvae.load(whole).at_size(12, 20).sample(2))
+    out = run(capsys, "reconstruct", whole, "--images", picture, "--size", 16, "--json",
+              "-o", tmp_path / "b.npz")  # fmt: skip
+    assert json.loads(out)["images"] == 1
+    for arguments, message in (
+        (("sample", preset, "--size", 16), "This model takes images of 8x8 alone: the scale 8"),
+        (("reconstruct", preset, "--images", picture, "--tile", 16), "of 8x8 alone"),
+        (("sample", whole, "--size", "16x"), "'16x' is no size; expected such as 128x192"),
+        (("encode", whole, "--images", __file__, "--tile", 16), "cannot be read as an image"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main([*map(str, arguments), "-o", str(tmp_path / "c.npz")])
+        assert left.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_images_in_tiles_are_of_one_size(of_any_size, capsys, tmp_path):
+    preset, picture, _ = of_any_size
+    Image.new("L", (9, 9)).save(tmp_path / "other.png")
+    with pytest.raises(SystemExit) as left:
+        main(["encode", preset, "--images", picture, "--images", str(tmp_path / "other.png"),
+              "--tile", "8", "-o", str(tmp_path / "c.npz")])  # fmt: skip
+    assert left.value.code == 2
+    assert "other.png is of 9x9, and" in capsys.readouterr().err

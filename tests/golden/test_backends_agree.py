@@ -72,6 +72,16 @@ CASES = {
         },
         "likelihood": "bernoulli",
     },
+    "non-square": {
+        "model": {
+            "resolutions": [[24, 16], [12, 4], [3, 2]], "image_channels": 2, "width": 8,
+            "encoder_middle_width": 4, "decoder_middle_width": 4, "latent_width": 2,
+            "encoder_blocks": [1, 0, 1], "decoder_blocks": 1, "no_bias_above": 0,
+            "readout": {"width": 8, "middle_width": 4, "blocks": 0},
+        },
+        "likelihood": "noise-model",
+        "data": {"name": "python", "values": {"dtype": "float32", "range": [0, 255]}},
+    },
 }  # fmt: skip
 
 

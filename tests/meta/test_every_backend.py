@@ -52,6 +52,7 @@ RUN_ONCE = {
     "unit/core/plugins/test_foreign_data.py": CHOICE,
     "unit/core/test_api.py": CHOICE,
     "unit/core/data/test_python_objects.py": "data sets give NumPy arrays",
+    "unit/core/test_other_sizes.py": "which sizes there are, and where tiles are cut",
     "unit/core/test_own_data.py": "data sets give NumPy arrays",
     "unit/core/training/test_joined.py": "one rule of each kind is run on every backend",
     "unit/core/training/test_loop.py": "when a run records, saves, validates and stops",

@@ -46,6 +46,9 @@ TESTED = {
         "format",
     ),
     f"{REPORT}::test_a_run_under_way_has_its_curves_and_all_that_is_known_of_it": ("summary",),
+    "unit/core/test_other_sizes.py::test_a_scale_keeps_its_kernels": (
+        "model.trained_resolutions",
+    ),
     f"{MODEL}::test_the_readout_gives_the_likelihood_its_parameters": (
         "likelihood", "likelihood.logistic-mixture.mixtures",
     ),

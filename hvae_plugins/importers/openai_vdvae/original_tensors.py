@@ -86,6 +86,12 @@ def require_original(config: Config) -> None:
             f"model.resolutions is {model.resolutions}; the original VDVAE's checkpoints have "
             "square ones."
         )
+    if model.trained_resolutions is not None:
+        raise ConfigError(
+            "The model is at another size than its weights were trained at, which the original "
+            "VDVAE's checkpoints cannot be.",
+            "Export the model at its own size.",
+        )
     for section, component, name in (
         ("model.block", model.block, "bottleneck"),
         ("likelihood", config.likelihood, "logistic-mixture"),

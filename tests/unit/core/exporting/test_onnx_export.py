@@ -47,13 +47,16 @@ def _smaller_weights(folder, report):
 @pytest.mark.parametrize(
     ("dtype", "likelihood"), [("uint16", "discretized-gaussian"), ("float32", "student-t")]
 )
-def test_native_values_go_through_a_graph(tmp_path, dtype, likelihood):
-    one_layer = {"resolutions": [4], "encoder_blocks": 0, "decoder_blocks": 1}
+def test_native_values_of_any_shape_go_through_a_graph(tmp_path, dtype, likelihood):
+    """Of images that are no squares, at another size than the model was built for."""
+    one_layer = {"resolutions": [[6, 4]], "encoder_blocks": 0, "decoder_blocks": 1}
+    one_layer["no_bias_above"] = 0
     readout = {"kind": "features"}
     values = {"dtype": dtype}
     model = random_model(likelihood, values, image_channels=2, readout=readout, **one_layer)
+    model = model.at_size(24, 16)
     high = model.image_values.high
-    images = np.random.default_rng(0).uniform(0, high, (3, 4, 4, 2)).astype(dtype)
+    images = np.random.default_rng(0).uniform(0, high, (3, 24, 16, 2)).astype(dtype)
     report = model.export(tmp_path / "out", format="onnx")
     assert ("bits_per_dim" in report) == (dtype == "uint16")
     assert_native(load_exported(tmp_path / "out"), model, images)

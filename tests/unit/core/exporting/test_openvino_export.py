@@ -45,9 +45,11 @@ def test_it_computes_what_the_model_computes(model, folder, images):
     assert_all_the_same(load_exported(folder), model, images)
 
 
-def test_native_values_go_through_a_graph(tmp_path):
-    model = random_model("noise-model", {"dtype": "uint16", "bits": 12}, image_channels=2)
-    images = np.random.default_rng(0).integers(0, 4096, (3, 4, 4, 2), dtype=np.uint16)
+def test_native_values_of_any_shape_go_through_a_graph(tmp_path):
+    """Of images that are no squares, at another size than the model was built for."""
+    shape = {"resolutions": [[12, 8], [6, 2]], "image_channels": 2, "no_bias_above": 0}
+    model = random_model("noise-model", {"dtype": "uint16", "bits": 12}, **shape).at_size(24, 16)
+    images = np.random.default_rng(0).integers(0, 4096, (3, 24, 16, 2), dtype=np.uint16)
     model.export(tmp_path / "out")
     assert_native(load_exported(tmp_path / "out"), model, images)
 
