@@ -163,7 +163,8 @@ def _draws(
                 repeated = {key: value[places] for key, value in seen.items() if len(value)}
                 z = engine.run(Infer(("latent",)), {**repeated, "noise": noise})["latent"]
             z += [None] * (layers - len(z))
-            images = decode_rows(engine, z, noise, numbers, seed, scale, pixels)
+            uniform = None if pixels == "mean" else pixel_noise(engine, numbers, seed)
+            images = decode_rows(engine, z, noise, uniform, scale, pixels)
         else:
             images = _complete(engine, features, places, noise, numbers, seed, pixels)
         yield draws[:valid], places[:valid], images[:valid]
