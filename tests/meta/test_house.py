@@ -48,7 +48,7 @@ LONG: dict[str, str] = {
     "hvae_core/api.py": "the public functions: their arguments, what they raise, and little else",
     "hvae_core/config/model.py": "the model's options, and what they may not be together",
     "hvae_core/fetching/transfer.py": "one transfer: redirects, resumption, retries, verification",
-    "hvae_core/interfaces/components.py": "the contracts of a model's parts, methods without bodies",
+    "hvae_core/interfaces/components.py": "the contracts of a model's parts",
     "hvae_core/training/run.py": "a run under way: its updates, records, validation, checkpoints",
 }
 #: base names that stand in two rooms, and why
