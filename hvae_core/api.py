@@ -237,7 +237,6 @@ def evaluate(
 
     if isinstance(model, str | Path):
         model = load_runnable(model)
-    options.setdefault("record", record_of(getattr(model, "source", None)))
     if dataset is None:
         dataset = open_dataset(model.config.data)
     elif names_a_dataset(dataset):
@@ -250,6 +249,7 @@ def evaluate(
         chosen = create_component("measurement", measurement)
         built = chosen.build(model.image_shape, model.image_values)
         return evaluate_completion(model, dataset, built, split, **options)
+    options.setdefault("record", record_of(getattr(model, "source", None)))
     return run(model, dataset, split, **options)
 
 

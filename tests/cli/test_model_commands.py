@@ -217,3 +217,13 @@ def test_images_in_tiles_are_of_one_size(of_any_size, capsys, tmp_path):
               "--tile", "8", "-o", str(tmp_path / "c.npz")])  # fmt: skip
     assert left.value.code == 2
     assert "other.png is of 9x9, and" in capsys.readouterr().err
+
+
+def test_evaluate_a_completion(preset, capsys):
+    pytest.importorskip("skimage")
+    options = ("--measurement", "columns:0.5", "--draws", 2, "--unadapted", preset, "--limit", 4)
+    out = json.loads(run(capsys, "evaluate", preset, *options, "--json"))
+    assert (out["images"], out["draws"], out["known"]) == (4, 2, 0.5)
+    assert set(out["baselines"]) == {"mean_filled", "unadapted_encoder"}
+    assert out["baselines"]["unadapted_encoder"]["psnr_of_mean"] == out["psnr_of_mean"]
+    assert "coverage of the 90 % interval" in run(capsys, "evaluate", preset, *options)
