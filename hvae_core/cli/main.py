@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("hvae_core.cli.train", "Train a model, or go on with a run."),
     "sample": ("hvae_core.cli.sample", "Draw images from a model's prior."),
     "reconstruct": ("hvae_core.cli.reconstruct", "Encode images and draw them again."),
+    "denoise": ("hvae_core.cli.denoise", "Clean noisy images, under a noise model."),
     "encode": ("hvae_core.cli.encode", "Write the latents of images."),
     "decode": ("hvae_core.cli.decode", "Make images of latents."),
     "complete": ("hvae_core.cli.complete", "Complete images from measurements of them."),

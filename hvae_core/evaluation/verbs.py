@@ -10,9 +10,11 @@ import numpy as np
 from hvae_core.errors import BadInputError
 from hvae_core.evaluation.bounds import Elbo, elbo, log_likelihood
 from hvae_core.inference import (
+    Denoised,
     Latents,
     PosteriorDraws,
     decode,
+    denoise,
     encode,
     features,
     information_gain,
@@ -152,6 +154,16 @@ class Verbs:
         `hvae_core.inference.reconstruction.reconstruct`.
         """
         return reconstruct(self, x, latents, seed, temperature, **options)
+
+    def denoise(
+        self, y: np.ndarray, n: int = 100, seed: int = 0, keep: int | None = None, **options: Any
+    ) -> Denoised:
+        """Clean images of noisy ones, by a model whose likelihood is a noise model.
+
+        ``.mean`` [B, H, W, C] of ``n`` draws, their ``.std``, and the first ``keep`` ``.draws``
+        [keep, B, H, W, C]; see `hvae_core.inference.denoising.denoise`.
+        """
+        return denoise(self, y, n, seed, keep, **options)
 
     def interpolate(
         self, a: np.ndarray, b: np.ndarray, steps: int = 8, **options: Any

@@ -5,6 +5,7 @@ from hvae_core.inference.completion import (
     posterior_sample,
 )
 from hvae_core.inference.decoding import decode
+from hvae_core.inference.denoising import Denoised, denoise
 from hvae_core.inference.encoding import encode, features
 from hvae_core.inference.information import information_gain
 from hvae_core.inference.interpolation import interpolate
@@ -13,9 +14,11 @@ from hvae_core.inference.reconstruction import reconstruct
 from hvae_core.inference.sampling import sample, sample_batches
 
 __all__ = [
+    "Denoised",
     "Latents",
     "PosteriorDraws",
     "decode",
+    "denoise",
     "encode",
     "features",
     "information_gain",

@@ -229,6 +229,8 @@ class Likelihood(abc.ABC):
     levels: int = 256
     #: unit that results are quoted in; a density of continuous values is in nats
     unit: Literal["bits/dim", "nats"] = "bits/dim"
+    #: whether `mean` is the image without the noise that `sample` adds to it
+    denoises: bool = False
     #: whether exp(log_prob) sums to one over all images with pixels of `support`, or integrates
     proper: bool = True
 

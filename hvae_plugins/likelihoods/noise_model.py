@@ -47,6 +47,8 @@ class NoiseModel(Likelihood):
         values: the images' numbers.
     """
 
+    denoises = True
+
     def __init__(
         self, config: NoiseModelConfig, image_shape: Shape3, values: ImageValues = UINT8
     ) -> None:

@@ -43,6 +43,7 @@ RUN_ONCE = {
     "unit/core/explore/test_actions.py": "the page calls the model's own methods",
     "unit/core/explore/test_uploads.py": "the page's files",
     "unit/core/evaluation/test_completing.py": "figures of NumPy arrays",
+    "unit/core/inference/test_denoising.py": "how draws are numbered, summed and cut",
     "unit/core/exporting/test_onnx_export.py": "exports from PyTorch alone",
     "unit/core/files/test_digests_and_versions.py": "files",
     "unit/core/importing/test_choosing.py": CHOICE,

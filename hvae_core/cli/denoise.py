@@ -1,0 +1,86 @@
+"""``hvae denoise``: clean images from noisy ones, under a noise model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hvae_core.cli.common import (
+    at_size,
+    batch_size_option,
+    emit,
+    json_option,
+    seed_option,
+    size_option,
+    tile_options,
+)
+from hvae_core.cli.images import chosen_images, image_options
+
+
+@click.command()
+@click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
+@image_options
+@click.option(
+    "-n", "number", type=click.IntRange(min=1), default=100, show_default=True,
+    help="Draws for each image, of which the mean is taken.",
+)  # fmt: skip
+@click.option(
+    "--draws", "kept", type=click.IntRange(min=0), default=3, show_default=True,
+    help="Draws that are written too.",
+)  # fmt: skip
+@seed_option
+@batch_size_option
+@size_option
+@tile_options
+@click.option("-o", "--output", default="denoised.png", show_default=True,
+              help="A grid (.png), arrays (.npz), or a folder with a file each.")  # fmt: skip
+@json_option
+def command(
+    source: str,
+    images: tuple[str, ...],
+    dataset: str | None,
+    split: str,
+    overrides: tuple[str, ...],
+    count: int,
+    **options: Any,
+) -> None:
+    """Clean noisy images with a model that was trained on noisy ones.
+
+    Its likelihood is the noise-model. The mean of many draws from the posterior is the estimate. A
+    grid has a row for each image: noisy, the mean, and single draws. An archive has the arrays
+    noisy, mean, std and draws, the last three floating-point numbers in native units; a folder has
+    the means alone. With --tile images keep their own size.
+    """
+    import numpy as np
+
+    from hvae_core.api import load_runnable
+    from hvae_core.images.saving import check_output, save_arrays, save_images
+
+    output, number = options["output"], options["number"]
+    kind = check_output(output)
+    model = at_size(load_runnable(source), options["size"])
+    tile, overlap = options["tile"], options["overlap"]
+    whole = tile is not None or overlap is not None
+    noisy = chosen_images(model, images, dataset, split, overrides, count, whole)
+    kept = 0 if kind == "folder" else min(options["kept"], number)
+    found = model.denoise(
+        noisy,
+        number,
+        seed=options["seed"],
+        keep=kept,
+        batch_size=options["batch_size"],
+        tile=tile,
+        overlap=overlap,
+    )
+    values = model.image_values
+    if kind == "npz":
+        save_arrays(output, noisy=noisy, mean=found.mean, std=found.std, draws=found.draws)
+    elif kind == "folder":
+        save_images([values.rounded(found.mean)], output, values=values)
+    else:
+        columns = [noisy, values.rounded(found.mean), *values.rounded(found.draws)]
+        grid = np.stack(columns, axis=1).reshape(-1, *noisy.shape[1:])
+        save_images([grid], output, columns=2 + kept, values=values)
+    payload = {"output": output, "images": len(noisy), "n": number, "draws": kept}
+    emit(payload, options["as_json"], [f"{len(noisy)} denoised images in {output}"])
