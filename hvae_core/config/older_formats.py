@@ -9,6 +9,8 @@ from typing import Any, Final
 FORMAT: Final = 2
 #: data sets that chose the images they hold out by position
 _SPLIT_BY_POSITION = ("image-folder", "arrays", "parquet", "hub")
+#: data sets that took transparent pixels for opaque ones, and the upper 8 of 16 bits
+_DECODED = ("image-folder", "parquet", "hub")
 
 
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,11 +38,16 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _upgrade_data(data: Any) -> Any:
-    """The section ``data`` of format 1: held-out images were positions in a sorted list."""
+    """The section ``data`` of format 1."""
     options = {"name": data} if isinstance(data, str) else data
-    if isinstance(options, Mapping) and options.get("name") in _SPLIT_BY_POSITION:
-        return {"split_by": "position", **options}
-    return data
+    if not isinstance(options, Mapping):
+        return data
+    kept: dict[str, Any] = {}
+    if options.get("name") in _SPLIT_BY_POSITION:  # held-out images were so in a sorted list
+        kept["split_by"] = "position"
+    if options.get("name") in _DECODED:
+        kept |= {"background": "drop", "reduce_bits": True}
+    return {**kept, **options} if kept else data
 
 
 def _upgrade_model(model: dict[str, Any]) -> dict[str, Any]:

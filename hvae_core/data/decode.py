@@ -1,22 +1,20 @@
-"""From an encoded image (PNG, JPEG, WebP) to uint8 of the wanted size."""
+"""Decoding many images, and what is told of those that cannot be decoded."""
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from hvae_core.data.image_decoding import DROP, Crop, Decoding, Refused
 from hvae_core.errors import DataError
 
-Crop = Literal["center", "none"]
 #: what Pillow raises for damaged, truncated or absurdly large images
 DECODING_ERRORS = (
     *(OSError, ValueError, SyntaxError, RuntimeError, EOFError, LookupError, TypeError),
@@ -32,37 +30,34 @@ _SHOWN = 5
 def decode_image(
     data: bytes | Path, channels: int, size: int | None = None, crop: Crop = "center"
 ) -> np.ndarray:
-    """Decode one image.
+    """Decode one image as uint8: transparency is dropped, of 16 bits the upper 8 are taken.
 
     Args:
         data: the encoded image, or its file.
-        channels: 1 (grey) or 3 (RGB). Transparency is dropped.
-        size: side of the result in pixels, or None to leave the size as it is. Resampling is
-            Lanczos, which is a proper low-pass filter when it reduces.
-        crop: ``"center"`` cuts out the largest central square first; ``"none"`` stretches.
+        channels: 1 (grey) or 3 (RGB).
+        size: side of the result in pixels, or None to leave the size as it is.
+        crop: see `Decoding`.
 
     Returns:
         uint8 [H, W, channels].
 
     Raises:
-        OSError: the image is damaged, truncated or of an unknown format (`DECODING_ERRORS` lists
-            all types).
+        OSError: see `Decoding`.
     """
-    with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as opened:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I"):
-            # Pillow would clip 16-bit grey values instead of scaling them.
-            image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-        image = image.convert("L" if channels == 1 else "RGB")
-    if size is not None:
-        box = None
-        if crop == "center":
-            side = min(image.size)
-            left, top = (image.width - side) // 2, (image.height - side) // 2
-            box = (left, top, left + side, top + side)
-        if image.size != (size, size):
-            image = image.resize((size, size), Image.Resampling.LANCZOS, box=box)
-    return np.asarray(image).reshape(image.height, image.width, channels)
+    sides = None if size is None else (size, size)
+    return Decoding(channels, sides, crop, background=DROP, reduce_bits=True)(data)
+
+
+def cannot_decode(where: str, error: Exception) -> DataError:
+    """What is told of an image that `DECODING_ERRORS` were raised for.
+
+    Args:
+        where: names the image.
+        error: what was raised.
+    """
+    if isinstance(error, Refused):
+        return DataError(f"{where} {error}.", error.hint)
+    return DataError(f"{where} is no readable image ({error}).")
 
 
 class Unreadable:
@@ -118,13 +113,13 @@ def decode_chunks(
         DataError: images are damaged, whose names are told up to a limit; or one is of another
             shape.
     """
-    problems: list[tuple[str, str]] = []
+    problems: list[tuple[str, Exception]] = []
 
-    def one(item: tuple[str, bytes | Path]) -> np.ndarray | str:
+    def one(item: tuple[str, bytes | Path]) -> np.ndarray | Exception:
         try:
             return decode(item[1])
         except DECODING_ERRORS as error:
-            return str(error) or type(error).__name__
+            return error
 
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers, thread_name_prefix="hvae-decode") as pool:
@@ -135,9 +130,9 @@ def decode_chunks(
             nonlocal done
             images = []
             for (where, _), image in zip(group, pool.map(one, group), strict=True):
-                if not isinstance(image, str):
+                if not isinstance(image, Exception):
                     images.append(_of_shape(image, shape, where))
-                elif unreadable is not None:
+                elif unreadable is not None and not isinstance(image, Refused):
                     unreadable.found.append((done, where))
                 else:
                     problems.append((where, image))
@@ -166,16 +161,25 @@ def _of_shape(image: np.ndarray, shape: tuple[int, int, int], where: str) -> np.
     return image
 
 
-def _damaged(problems: list[tuple[str, str]]) -> DataError:
-    """What is told of images that cannot be read."""
-    (where, reason), *others = problems
+def _damaged(problems: list[tuple[str, Exception]]) -> DataError:
+    """What is told of images that cannot be taken."""
+    refused = [problem for problem in problems if isinstance(problem[1], Refused)]
+    told = refused if len(refused) == len(problems) else [p for p in problems if p not in refused]
+    (where, error), *others = told
+    names = ", ".join(name for name, _ in told)
+    number = f"At least {_TOLD}" if len(told) == _TOLD else str(len(told))
+    if isinstance(error, Refused):
+        if not others:
+            return DataError(f"{where} {error}.", error.hint)
+        return DataError(
+            f"{number} images cannot be taken as they are: {names} (the first {error}).", error.hint
+        )
+    reason = str(error) or type(error).__name__
     if not others:
         return DataError(
             f"{where} is no readable image ({reason}).",
             "Remove or replace it, or set data.skip_unreadable=true where the data set has it.",
         )
-    number = f"At least {_TOLD}" if len(problems) == _TOLD else str(len(problems))
-    names = ", ".join(name for name, _ in problems)
     return DataError(
         f"{number} images cannot be read: {names} (the first: {reason}).",
         "Remove or replace them, or set data.skip_unreadable=true where the data set has it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,19 @@ import numpy as np
 from hvae_core.errors import DataError, MissingDependencyError
 
 SUFFIXES = frozenset({".tif", ".tiff"})
+#: how a TIFF file begins, and one of more than 4 GB
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: tifffile's letters for the axes of an image
 _IMAGE_AXES = "YX"
 _CHANNEL_AXES = "SC"
 
 
-def read_tiff(path: Path) -> np.ndarray:
+def read_tiff(file: Path | bytes) -> np.ndarray:
     """The images of a TIFF file; memory-mapped where they lie in it one after the other.
 
     Args:
-        path: the file; of several series, such as the levels of a pyramid, the first is read.
+        file: the file, or what it holds; of several series, such as the levels of a pyramid, the
+            first is read.
 
     Returns:
         [N, H, W, C] of the file's own dtype. Samples of a pixel and ImageJ's channels are C; time,
@@ -32,14 +36,16 @@ def read_tiff(path: Path) -> np.ndarray:
         import tifffile
     except ImportError as error:
         raise MissingDependencyError.for_extra("tifffile", "tiff", "Reading TIFF files") from error
-    if not path.exists():
+    path = file if isinstance(file, Path) else "It"
+    if isinstance(file, Path) and not file.exists():
         raise DataError(f"{path} is missing.")
     try:
-        with tifffile.TiffFile(path) as file:
-            axes = file.series[0].axes
-            plain = file.series[0].dataoffset is not None
-            array = None if plain else file.asarray(series=0)
-        array = tifffile.memmap(path, series=0, mode="r") if array is None else array
+        with tifffile.TiffFile(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
+            axes = opened.series[0].axes
+            is_plain = opened.series[0].dataoffset is not None
+            array = None if is_plain and isinstance(file, Path) else opened.asarray(series=0)
+        if array is None:
+            array = tifffile.memmap(path, series=0, mode="r")
     except Exception as error:  # a forged file raises whatever its tags lead to
         reason = (str(error) or type(error).__name__).rstrip(".")
         raise DataError(
@@ -49,7 +55,7 @@ def read_tiff(path: Path) -> np.ndarray:
     return _as_stack(array, axes, path)
 
 
-def _as_stack(array: np.ndarray, axes: str, path: Path) -> np.ndarray:
+def _as_stack(array: np.ndarray, axes: str, path: Path | str) -> np.ndarray:
     channels = [index for index, axis in enumerate(axes) if axis in _CHANNEL_AXES]
     pixels = [axes.find(axis) for axis in _IMAGE_AXES]
     if min(pixels) < 0 or len(channels) > 1 or len(axes) != array.ndim:

@@ -40,7 +40,8 @@ def read_user_image(
     For values that are not uint8, files of one channel with 16 bits or floating-point numbers are
     read as they are; the 8 bits of other pictures are brought to the values' range. Of images that
     are neither grey nor RGB, a picture as `as_pictures` makes it is read: their channels side by
-    side, of the model's size.
+    side, of the model's size. Of 16 bits the upper 8 are taken, where the model's images have 8;
+    what is transparent is laid on white.
 
     Args:
         path: a file that Pillow reads.
@@ -70,11 +71,10 @@ def read_user_image(
                 return _native(image, (width, height), values, name)
             if channels not in (1, 3):
                 return _side_by_side(image, (height, width, channels), values, name)
-            if image.mode.startswith("I"):
-                # Pillow would clip 16-bit grey values instead of scaling them.
-                image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+            image, lost = _as_bytes(image, file.format, name)
+            image, laid = _laid_on_white(image)
             mode = "L" if channels == 1 else "RGB"
-            note = _note(image, width, height, mode)
+            note = " ".join(filter(None, (lost, laid, _note(image, width, height, mode))))
             image = ImageOps.fit(image.convert(mode), (width, height), Image.Resampling.LANCZOS)
             pixels = np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
             return FittedImage(_in_range(pixels, values), f"{note} {_brought(values)}".strip())
@@ -106,6 +106,29 @@ def as_trained_on(fitted: FittedImage, config: Config, seed: int = 0) -> FittedI
     else:
         pixels = binarize_once(fitted.pixels, kind, seed)
     return FittedImage(pixels, f"{fitted.note} Binarized.".strip())
+
+
+def _as_bytes(image: Image.Image, file_format: str | None, name: str) -> tuple[Image.Image, str]:
+    """An image of 8 bits, of which Pillow would cut off or clip what is more; and what was done."""
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image, ""
+    array = np.asarray(image)
+    if image.mode.startswith("I;16") or file_format == "PNG":
+        return Image.fromarray((array.astype(np.uint32) >> 8).astype(np.uint8)), (
+            "Brought from 16 bits to 8."
+        )
+    return Image.fromarray(native(array, UINT8, name)), ""
+
+
+def _laid_on_white(image: Image.Image) -> tuple[Image.Image, str]:
+    """The image on white where it is transparent, and whether it was."""
+    if not image.has_transparency_data:
+        return image, ""
+    layer = image.convert("RGBA")
+    if layer.getextrema()[-1] == (255, 255):
+        return image, ""
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("RGB"), "Transparent pixels laid on white."
 
 
 def _in_range(pixels: np.ndarray, values: ImageValues) -> np.ndarray:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pydantic
 
 from hvae_core.data.arrays import ArraySource
-from hvae_core.data.decode import DECODING_ERRORS, Crop, decode_chunks, decode_image
+from hvae_core.data.decode import DECODING_ERRORS, cannot_decode, decode_chunks
 from hvae_core.data.decoded import decoded_images
+from hvae_core.data.decoding_options import DecodingOptions
 from hvae_core.data.fingerprints import as_keys, image_digests
-from hvae_core.data.own_images import OwnImages, OwnOptions
+from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.split_options import SplitOptions
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
 from hvae_core.files.places import offline
@@ -27,7 +29,7 @@ from hvae_core.plugins.specs import ComponentSpec
 _COLUMNS = ("image", "img")
 
 
-class HubConfig(OwnOptions, SplitOptions):
+class HubConfig(NativeOptions, DecodingOptions, SplitOptions):
     """Options of a data set of the Hugging Face Hub."""
 
     repository: str = pydantic.Field(
@@ -50,13 +52,6 @@ class HubConfig(OwnOptions, SplitOptions):
     streaming: bool = pydantic.Field(
         False, description="decode the images as they arrive, without keeping the files"
     )
-    size: int | None = pydantic.Field(
-        None, ge=1, description="side in pixels to resize to; if unset, all must have one size"
-    )
-    crop: Crop = pydantic.Field(
-        "center", description="center: cut out the central square before resizing; none: stretch"
-    )
-    channels: Literal[1, 3] = pydantic.Field(3, description="1: grey; 3: RGB")
 
 
 class Hub(OwnImages):
@@ -93,14 +88,14 @@ class Hub(OwnImages):
     @functools.cached_property
     def shape(self) -> Shape3:
         """Shape [H, W, C]: of ``size``, else of the first image."""
-        options = self.options
-        if options.size is not None:
-            return (options.size, options.size, options.channels)
+        decoding = self.options.decoding
+        if decoding.size is not None:
+            return (*decoding.size, decoding.channels)
         where, data = next(iter(self._encoded(self.splits[0])))
         try:
-            height, width, channels = decode_image(data, options.channels).shape
+            height, width, channels = decoding(data).shape
         except DECODING_ERRORS as error:
-            raise DataError(f"{where} is no readable image ({error}).") from error
+            raise cannot_decode(where, error) from error
         return (height, width, channels)
 
     def prepare(self) -> None:
@@ -118,14 +113,11 @@ class Hub(OwnImages):
                 "hub",
                 str(local.resolve()) if local.is_dir() else options.repository,
                 *(options.config, options.revision, self._builder.hash, self._theirs(split)),
-                *(options.column, options.size, options.crop),
+                *(options.column, dataclasses.asdict(options.decoding)),
             ],
             shape,
-            lambda: decode_chunks(
-                self._encoded(split),
-                lambda data: decode_image(data, options.channels, options.size, options.crop),
-                shape,
-            ),
+            lambda: decode_chunks(self._encoded(split), options.decoding, shape),
+            self.values.dtype,
         )
         return ArraySource(images)
 
@@ -275,5 +267,6 @@ def hvae_component() -> ComponentSpec:
         summary="any images of the Hugging Face Hub, or of a folder laid out like it",
         builder=Hub,
         config=HubConfig,
+        image_values=lambda options: options.values.image_values(),
         references=("Lhoest et al. 2021, Datasets, arXiv 2109.02846",),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import unicodedata
 from pathlib import Path
@@ -13,10 +14,11 @@ import pydantic
 from hvae_core.data import image_files
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.batches import split_validation
-from hvae_core.data.decode import Crop, Unreadable, decode_chunks, decode_image
+from hvae_core.data.decode import Unreadable, decode_chunks
 from hvae_core.data.decoded import decoded_images
+from hvae_core.data.decoding_options import DecodingOptions, Side
 from hvae_core.data.file_search import find_files
-from hvae_core.data.files import DatasetOptions, FileDataset, data_folder, horizontal_flip
+from hvae_core.data.files import FileDataset, data_folder, horizontal_flip
 from hvae_core.data.fingerprints import as_keys, file_digests
 from hvae_core.data.held_out import hold_out
 from hvae_core.data.split_names import by_folder
@@ -29,17 +31,15 @@ from hvae_core.plugins.specs import ComponentSpec
 _SHOWN = 5
 
 
-class ImageFolderConfig(DatasetOptions):
+class ImageFolderConfig(DecodingOptions):
     """Options of a folder of images."""
 
     root: str = pydantic.Field(
-        description="the folder; PNG, JPEG, WebP and BMP files at any depth are read"
+        description="the folder; PNG, JPEG, WebP, BMP and TIFF files at any depth are read"
     )
-    size: int = pydantic.Field(64, ge=1, description="side in pixels to resize to")
-    crop: Crop = pydantic.Field(
-        "center", description="center: cut out the central square before resizing; none: stretch"
+    size: Side | tuple[Side, Side] = pydantic.Field(
+        64, description="pixels to resize to, the side of a square or [height, width]"
     )
-    channels: Literal[1, 3] = pydantic.Field(3, description="1: grey; 3: RGB")
     flip: bool = pydantic.Field(
         False, description="mirror training images left to right, each with probability 1/2"
     )
@@ -69,13 +69,16 @@ class ImageFolder(FileDataset):
 
     def __init__(self, options: ImageFolderConfig) -> None:
         self.options = options
+        self.values = options.values.image_values()
         self.invariance = Invariance(mirrored=options.flip)
         self._notes: list[str] = []
 
     @property
     def shape(self) -> Shape3:
         """Shape [H, W, C] of an image."""
-        return (self.options.size, self.options.size, self.options.channels)
+        size = self.options.decoding.size
+        assert size is not None, "it has a default"
+        return (*size, self.options.channels)
 
     @functools.cached_property
     def files(self) -> dict[str, list[Path]]:
@@ -87,13 +90,14 @@ class ImageFolder(FileDataset):
         found, folders, others = by_folder(root, listed)
         if not listed:
             raise _no_images(root)
-        for split, names in folders.items():
-            self._note(f"{_count(found[split])} of {split} from {_listed(names, '/')}.")
         if "train" not in found and others:
             found = {"train": others, **found}
+            others = []
             if folders:
-                self._note(f"{_count(others)} of train from all other folders.")
-        elif others:
+                self._note(f"{_count(found['train'])} of train from all other folders.")
+        for split in sorted(folders, reverse=True):  # validation, train, test
+            self._note(f"{_count(found[split])} of {split} from {_listed(folders[split], '/')}.")
+        if others:
             places = sorted({path.relative_to(root).parts[0] for path in others})
             self._note(f"{_count(others)} in no folder of a split are left out: {_listed(places)}.")
         if "train" in found and "test" not in found:
@@ -199,15 +203,11 @@ class ImageFolder(FileDataset):
         skipping = left_out if options.skip_unreadable else None
         images = decoded_images(
             files,
-            ["image-folder", options.crop, options.skip_unreadable],
+            ["image-folder", options.skip_unreadable, dataclasses.asdict(options.decoding)],
             self.shape,
-            lambda: decode_chunks(
-                image_files.named(files),
-                lambda data: decode_image(data, options.channels, options.size, options.crop),
-                self.shape,
-                skipping,
-            ),
-            unreadable=skipping,
+            lambda: decode_chunks(image_files.named(files), options.decoding, self.shape, skipping),
+            self.values.dtype,
+            skipping,
         )
         note = left_out.note(split, len(files))
         if note and note not in self._notes:
@@ -253,4 +253,5 @@ def hvae_component() -> ComponentSpec:
         summary="a folder of one's own images, cropped and resized",
         builder=ImageFolder,
         config=ImageFolderConfig,
+        image_values=lambda options: options.values.image_values(),
     )

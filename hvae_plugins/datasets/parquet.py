@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pydantic
 
 from hvae_core.data import parquet
 from hvae_core.data.arrays import ArraySource
-from hvae_core.data.decode import DECODING_ERRORS, Crop, decode_chunks, decode_image
+from hvae_core.data.decode import DECODING_ERRORS, cannot_decode, decode_chunks
 from hvae_core.data.decoded import decoded_images
+from hvae_core.data.decoding_options import DecodingOptions
 from hvae_core.data.files import FileDataset, data_folder, horizontal_flip
 from hvae_core.data.fingerprints import as_keys, image_digests
 from hvae_core.data.split_options import SplitOptions
@@ -25,20 +26,13 @@ from hvae_core.plugins.specs import ComponentSpec
 _SHOWN = 3
 
 
-class ParquetConfig(SplitOptions):
+class ParquetConfig(DecodingOptions, SplitOptions):
     """Options of images in parquet files."""
 
     root: str = pydantic.Field(description="a folder with train-*.parquet and so on, or one file")
     column: str | None = pydantic.Field(
         None, description="column with the encoded images; if unset, image or img"
     )
-    size: int | None = pydantic.Field(
-        None, ge=1, description="side in pixels to resize to; if unset, all must have one size"
-    )
-    crop: Crop = pydantic.Field(
-        "center", description="center: cut out the central square before resizing; none: stretch"
-    )
-    channels: Literal[1, 3] = pydantic.Field(3, description="1: grey; 3: RGB")
     flip: bool = pydantic.Field(
         False, description="mirror training images left to right, each with probability 1/2"
     )
@@ -49,6 +43,7 @@ class Parquet(FileDataset):
 
     def __init__(self, options: ParquetConfig) -> None:
         self.options = options
+        self.values = options.values.image_values()
         self.invariance = Invariance(mirrored=options.flip)
 
     @functools.cached_property
@@ -82,14 +77,15 @@ class Parquet(FileDataset):
     @functools.cached_property
     def shape(self) -> Shape3:
         """Shape [H, W, C]: of ``size``, else of the first image."""
-        if self.options.size is not None:
-            return (self.options.size, self.options.size, self.options.channels)
+        decoding = self.options.decoding
+        if decoding.size is not None:
+            return (*decoding.size, decoding.channels)
         files = next(iter(self.files.values()))
         for where, data in parquet.encoded_images(files, self.options.column):
             try:
-                height, width, channels = decode_image(data, self.options.channels).shape
+                height, width, channels = decoding(data).shape
             except DECODING_ERRORS as error:
-                raise DataError(f"{where} is no readable image ({error}).") from error
+                raise cannot_decode(where, error) from error
             return (height, width, channels)
         raise DataError(f"{files[0]} has no rows.")
 
@@ -104,13 +100,12 @@ class Parquet(FileDataset):
         options, files, shape = self.options, self.files[split], self.shape
         images = decoded_images(
             files,
-            ["parquet", options.column, options.size, options.crop],
+            ["parquet", options.column, dataclasses.asdict(options.decoding)],
             shape,
             lambda: decode_chunks(
-                parquet.encoded_images(files, options.column),
-                lambda data: decode_image(data, options.channels, options.size, options.crop),
-                shape,
+                parquet.encoded_images(files, options.column), options.decoding, shape
             ),
+            self.values.dtype,
         )
         return ArraySource(images)
 
@@ -152,4 +147,5 @@ def hvae_component() -> ComponentSpec:
         summary="images in parquet files in the Hugging Face Hub's layout",
         builder=Parquet,
         config=ParquetConfig,
+        image_values=lambda options: options.values.image_values(),
     )

@@ -268,6 +268,14 @@ TESTED = {
     f"{SETS}/test_image_sets.py::test_crop_grey_and_flip": (
         "dataset.image-folder.crop", "dataset.image-folder.channels", "dataset.image-folder.flip",
     ),
+    f"{SETS}/test_image_sets.py::test_native_values_and_backgrounds_of_files": tuple(
+        f"dataset.{name}.{option}"
+        for name in ("image-folder", "parquet")
+        for option in ("values", "background", "reduce_bits")
+    ),
+    f"{SETS}/test_hugging_face.py::test_native_values_and_backgrounds": (
+        "dataset.hub.values", "dataset.hub.background", "dataset.hub.reduce_bits",
+    ),
     f"{SETS}/test_image_sets.py::test_hold_out": (
         "dataset.image-folder.test_fraction", "dataset.image-folder.split_seed",
     ),

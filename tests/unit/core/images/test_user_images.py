@@ -84,3 +84,28 @@ def test_the_picture_of_an_image_of_5_channels_is_read_back(tmp_path):
     Image.fromarray(image[..., :3]).save(tmp_path / "rgb.png")
     with pytest.raises(DataError, match=r"5 channels.*15 pixels wide"):
         read_user_image(tmp_path / "rgb.png", (4, 3, 5))
+
+
+def test_transparency_is_laid_on_white_and_deep_files_are_not_clipped(tmp_path):
+    clear = np.zeros((2, 2, 4), np.uint8)
+    clear[0, 0] = (255, 0, 0, 255)
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    read = read_user_image(tmp_path / "clear.png", (2, 2, 3))
+    assert read.pixels[0, 0].tolist() == [255, 0, 0]
+    assert (read.pixels[1] == 255).all()
+    assert read.note == "Transparent pixels laid on white."
+    Image.fromarray(np.array([[0, 65535], [256, 512]], np.uint16)).save(tmp_path / "deep.png")
+    deep = read_user_image(tmp_path / "deep.png", (2, 2, 1))
+    assert deep.pixels.ravel().tolist() == [0, 255, 1, 2]
+    assert deep.note == "Brought from 16 bits to 8."
+    Image.fromarray(np.array([[0, 7], [1, 255]], np.int32)).save(tmp_path / "small.tif")
+    assert read_user_image(tmp_path / "small.tif", (2, 2, 1)).pixels.ravel().tolist() == [
+        0,
+        7,
+        1,
+        255,
+    ]
+    for array in (np.full((2, 2), 70000, np.int32), np.full((2, 2), 0.5, np.float32)):
+        Image.fromarray(array).save(tmp_path / "other.tif")
+        with pytest.raises(DataError, match=r"other\.tif holds (int|float)32 values from"):
+            read_user_image(tmp_path / "other.tif", (2, 2, 3))

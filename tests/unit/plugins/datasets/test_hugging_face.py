@@ -189,3 +189,28 @@ def test_images_are_known_by_their_content(repository, cache):
     assert len(set(keys)) == len(keys) == 15
     assert keys == hub(repository, streaming=True).keys("train")
     assert hub(repository, split_by="position").keys("train") is None
+
+
+def test_native_values_and_backgrounds(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub")  # a path that names no split
+    deep = [Image.fromarray(image) for image in IMAGES[:3, ..., 0].astype(np.uint16) * 16]
+    clear = [Image.fromarray(np.dstack([image, image[..., 0]])) for image in IMAGES[:3]]
+    table = datasets.Dataset.from_dict(
+        {"deep": deep, "clear": clear},
+        datasets.Features(dict.fromkeys(("deep", "clear"), datasets.Image())),
+    )
+    table.to_parquet(folder / "train-00000-of-00001.parquet")
+    options = {"column": "deep", "channels": 1, "size": [8, 6]}
+    twelve = hub(str(folder), values={"dtype": "uint16", "bits": 12}, **options)
+    assert twelve.shape == (8, 6, 1)
+    np.testing.assert_array_equal(
+        all_of(twelve.load("train"))[..., 0], IMAGES[:3, ..., 0].astype(np.uint16) * 16
+    )
+    with pytest.raises(DataError, match="holds uint16 values"):
+        hub(str(folder), **options).load("train")
+    halved = all_of(hub(str(folder), reduce_bits=True, **options).load("train"))
+    np.testing.assert_array_equal(halved[..., 0], IMAGES[:3, ..., 0] >> 4)
+    with pytest.raises(DataError, match=r"Row 0 of .* has transparent pixels") as caught:
+        hub(str(folder), column="clear").load("train")
+    assert "data.background" in caught.value.hint
+    assert len(hub(str(folder), column="clear", background="black").load("train")) == 3

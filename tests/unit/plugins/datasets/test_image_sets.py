@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hvae_core.config import create_component
 from hvae_core.errors import DataError
 from hvae_plugins.datasets.image_folder import ImageFolder, ImageFolderConfig
 from hvae_plugins.datasets.parquet import Parquet, ParquetConfig
@@ -74,7 +75,7 @@ def test_folders_beside_those_of_splits_are_told(tmp_path):
     beside = open_folder(tmp_path)
     assert dict(beside.info.sizes) == {"train": 4, "test": 2}
     assert beside.notes() == (
-        "2 images of test from Testing/.", "4 images of train from all other folders."
+        "4 images of train from all other folders.", "2 images of test from Testing/."
     )  # fmt: skip
     write_images(tmp_path / "training", 5)
     assert "4 images in no folder of a split are left out: cats." in open_folder(tmp_path).notes()
@@ -127,6 +128,63 @@ def test_bad_folders(tmp_path):
         open_folder(tmp_path / "file").load("train")
     with pytest.raises(DataError, match="does not exist"):
         open_folder(tmp_path / "nowhere").load("train")
+
+
+@pytest.mark.parametrize("name", ["image-folder", "parquet"])
+def test_native_values_and_backgrounds_of_files(tmp_path, name):
+    rng = np.random.default_rng(0)
+    deep = rng.integers(0, 4096, (4, 6, 8), dtype=np.uint16)
+    clear = rng.integers(0, 256, (4, 6, 8, 4), dtype=np.uint8)
+
+    def images(arrays, **options):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        (folder / "train").mkdir(parents=True)
+        for number, array in enumerate(arrays):
+            Image.fromarray(array).save(folder / "train" / f"{number}.png")
+        root = str(folder)
+        if name == "parquet":
+            pyarrow = pytest.importorskip("pyarrow")
+            cells = [{"bytes": f.read_bytes()} for f in sorted((folder / "train").iterdir())]
+            root = str(folder / "train.parquet")
+            pytest.importorskip("pyarrow.parquet").write_table(
+                pyarrow.table({"image": cells}), root
+            )
+        else:
+            options = {"test_fraction": 1e-9, **options}
+        options = {"size": [6, 8], "split_by": "position", **options}
+        dataset = create_component("dataset", {"name": name, "root": root, **options}).build()
+        source = dataset.load("train")
+        assert source.shape == dataset.shape
+        return source.batch(np.arange(len(source)))
+
+    read = images(deep, channels=1, values={"dtype": "uint16", "bits": 12})
+    assert {image.tobytes() for image in read} <= {image.tobytes() for image in deep}
+    assert len(read) >= 3  # of the folder, one is a test image
+    for options in ({}, {"values": {"dtype": "uint16", "bits": 10}}):
+        with pytest.raises(DataError, match="holds uint16 values from"):
+            images([deep[0] * 0, deep[1]], channels=1, **options)
+    halved = images(deep * 16, channels=1, reduce_bits=True)
+    expected = {image.tobytes() for image in (deep >> 4).astype(np.uint8)}
+    assert {image.tobytes() for image in halved} <= expected
+    with pytest.raises(DataError, match="has transparent pixels"):
+        images(clear)
+    white, black = (images(clear, background=colour) for colour in ("white", "black"))
+    assert (white >= black).all()
+    assert (white != black).any()
+
+
+def test_tiff_files_of_a_folder(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    floats = np.random.default_rng(0).normal(0, 900, (12, 6, 8)).astype("f")
+    for number, image in enumerate(floats):
+        tifffile.imwrite(tmp_path / f"{number:02d}.tif", image)
+    with pytest.raises(DataError, match=r"images cannot be taken as they are: .*00\.tif"):
+        open_folder(tmp_path, channels=1, test_fraction=0.01).prepare()
+    values = {"dtype": "float32", "range": [-1000, 1000], "unit": "HU"}
+    dataset = open_folder(tmp_path, channels=1, size=(6, 8), values=values)
+    dataset.prepare()
+    files = [int(path.stem) for path in dataset.files["train"]]
+    np.testing.assert_array_equal(dataset.load("train").images[..., 0], floats[files])
 
 
 # parquet

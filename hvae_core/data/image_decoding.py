@@ -1,0 +1,222 @@
+"""From one encoded image (PNG, JPEG, WebP, TIFF) to native values of the wanted size.
+
+More than 8 bits are read as they are or refused: Pillow alone would clip, cut off or wrap them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageColor, ImageOps
+
+from hvae_core.data import tiff
+from hvae_core.errors import DataError
+from hvae_core.interfaces import UINT8, ImageValues
+
+Crop = Literal["center", "none"]
+#: the background that leaves transparency out of account, as configurations of format 1 do
+DROP = "drop"
+_PICTURES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_TRANSPARENT = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
+_BITS_PER_SAMPLE = 258  # of a TIFF file
+_OPAQUE = (255, 255)
+
+
+class Refused(ValueError):
+    """An image that is intact, but cannot be taken as it is asked for without loss.
+
+    Args:
+        reason: what it has, after the image's name in a sentence.
+        hint: how to mend it.
+    """
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoding:
+    """How images are decoded.
+
+    Args:
+        channels: wanted: 1 (grey) and 3 (RGB) are made of each other where an image has 8 bits; 4
+            keeps transparency; any other number has to be the image's own.
+        size: height and width of the result in pixels, or None to leave the size as it is.
+            Resampling is Lanczos, which is a proper low-pass filter when it reduces.
+        crop: ``"center"`` cuts out the largest central part of the size's proportions first;
+            ``"none"`` stretches.
+        values: what the numbers of the result are. They are the image's own, never scaled.
+        background: the colour that transparent pixels are laid on, as a name or ``#rrggbb``; None:
+            they are refused; `DROP`: the colours that they hide are taken.
+        reduce_bits: take the upper 8 of 16 bits where ``values`` are uint8.
+    """
+
+    channels: int
+    size: tuple[int, int] | None = None
+    crop: Crop = "center"
+    values: ImageValues = UINT8
+    background: str | None = None
+    reduce_bits: bool = False
+
+    def __call__(self, data: bytes | Path) -> np.ndarray:
+        """Decode one image.
+
+        Args:
+            data: the encoded image, or its file.
+
+        Returns:
+            [H, W, channels] of the values' type.
+
+        Raises:
+            OSError: the image is damaged, truncated or of an unknown format
+                (`hvae_core.data.decode.DECODING_ERRORS` lists all types).
+            Refused: something would be lost.
+            MissingDependencyError: it needs tifffile, which is not installed.
+        """
+        try:
+            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as opened:
+                if not (_is_tiff(data) and _exceeds_pillow(opened)):
+                    self._check_bits(opened)
+                    return self._picture(opened)
+        except Image.UnidentifiedImageError:
+            if not _is_tiff(data):
+                raise
+        return self._fitted(self._exact(_read_tiff(data)))
+
+    def _check_bits(self, image: Any) -> None:
+        """Refuse 16 bits a channel of which Pillow gives the upper 8."""
+        halved = (
+            any(";16" in str(tile[3]) for tile in image.tile) and image.mode in _PICTURES.values()
+        )
+        if halved and not (self.values == UINT8 and self.reduce_bits):
+            raise Refused(
+                f"has 16 bits a channel in a {image.format} file, which are read of grey images "
+                "alone",
+                "Save it as TIFF, or all images as one .npy file for the data set arrays.",
+            )
+
+    def _picture(self, opened: Image.Image) -> np.ndarray:
+        """What Pillow reads."""
+        image = ImageOps.exif_transpose(opened)
+        if image.mode == "F" or image.mode.startswith("I"):
+            array = np.asarray(image)
+            if opened.format == "PNG":  # older versions of Pillow read its 16 bits as 32
+                array = array.astype(np.uint16)
+            return self._fitted(self._exact(array[..., None]))
+        mode = _PICTURES.get(self.channels)
+        if mode is None:
+            raise _of_other_channels(len(image.getbands()), self.channels)
+        if not mode.endswith("A"):
+            image = self._laid_out(image)
+        image = image.convert(mode)
+        if self.values != UINT8:
+            array = np.asarray(image).reshape(image.height, image.width, self.channels)
+            return self._fitted(self._exact(array))
+        if self.size is not None and image.size != (wanted := self.size[::-1]):
+            box = self._box(image.size)
+            image = image.resize(wanted, Image.Resampling.LANCZOS, box=box)
+        return np.asarray(image).reshape(image.height, image.width, self.channels)
+
+    def _laid_out(self, image: Image.Image) -> Image.Image:
+        """The image on the background, where it is transparent."""
+        is_transparent = image.mode in _TRANSPARENT or "transparency" in image.info
+        if not is_transparent or self.background == DROP:
+            return image
+        layer = image.convert("RGBA")
+        if layer.getextrema()[-1] == _OPAQUE:
+            return image
+        if self.background is None:
+            raise Refused(
+                "has transparent pixels",
+                "Name the colour to lay them on, as in data.background=white; drop takes the "
+                "colours that they hide.",
+            )
+        colour = ImageColor.getrgb(self.background)[:3]
+        return Image.alpha_composite(Image.new("RGBA", layer.size, (*colour, 255)), layer)
+
+    def _exact(self, array: np.ndarray) -> np.ndarray:
+        """Numbers [H, W, C] as the values that they are to be."""
+        found = array.shape[-1]
+        if found == 1 and self.channels == len("RGB"):
+            array = np.repeat(array, self.channels, axis=-1)
+        elif found != self.channels:
+            raise _of_other_channels(found, self.channels)
+        if self.values == UINT8 and self.reduce_bits and array.dtype == np.uint16:
+            return (array >> 8).astype(np.uint8)
+        exact = self.values.exact(array)
+        if exact is not None:
+            return exact
+        held = f"{array.dtype} values"
+        if array.dtype.kind in "iuf":
+            held += f" from {array.min():.6g} to {array.max():.6g}"
+        hint = "Set data.values to what the images are."
+        if self.values == UINT8:
+            hint = "Set data.values.dtype to uint16 or float32, with a likelihood for it"
+            deep = array.dtype == np.uint16
+            hint += ", or data.reduce_bits=true for the upper 8 bits." if deep else "."
+        raise Refused(f"holds {held}; expected {self.values}", hint)
+
+    def _fitted(self, array: np.ndarray) -> np.ndarray:
+        """Values [H, W, C] of the wanted size; each channel is resampled by itself."""
+        height, width = array.shape[:2]
+        if self.size is None or (height, width) == self.size:
+            return array
+        box, wanted = self._box((width, height)), self.size[::-1]
+        planes = [
+            Image.fromarray(np.ascontiguousarray(array[..., channel], np.float32)).resize(
+                wanted, Image.Resampling.LANCZOS, box=box
+            )
+            for channel in range(array.shape[-1])
+        ]
+        return self.values.rounded(np.stack([np.asarray(plane) for plane in planes], axis=-1))
+
+    def _box(self, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """The part of an image of such a width and height that is resampled; None: all of it."""
+        if self.size is None or self.crop == "none":
+            return None
+        (width, height), (rows, columns) = size, self.size
+        scale = min(width / columns, height / rows)
+        across, down = max(1, round(columns * scale)), max(1, round(rows * scale))
+        left, top = (width - across) // 2, (height - down) // 2
+        return (left, top, left + across, top + down)
+
+
+def _is_tiff(data: bytes | Path) -> bool:
+    if isinstance(data, bytes):
+        return data[:4] in tiff.MAGIC
+    with data.open("rb") as file:
+        return file.read(4) in tiff.MAGIC
+
+
+def _exceeds_pillow(image: Any) -> bool:
+    """Whether a TIFF file has more than one page, or numbers that Pillow would not give as is."""
+    if getattr(image, "n_frames", 1) > 1:
+        return True
+    bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
+    return bits > 8 and image.mode != "F" and not image.mode.startswith("I;16")
+
+
+def _read_tiff(data: bytes | Path) -> np.ndarray:
+    """The one image of a TIFF file, [H, W, C], by tifffile."""
+    try:
+        images = tiff.read_tiff(data)
+    except DataError as error:
+        raise Refused(f"is a TIFF file that is not read: {error.message}", error.hint) from error
+    if len(images) != 1:
+        raise Refused(
+            f"is a TIFF file of {len(images)} images; expected one",
+            "Save its images one by one, or read it with the data set arrays.",
+        )
+    return np.array(images[0])
+
+
+def _of_other_channels(found: int, wanted: int) -> Refused:
+    return Refused(
+        f"has {found} channel{'s' if found > 1 else ''}; expected {wanted}",
+        "Set data.channels to those of the images, or convert them.",
+    )

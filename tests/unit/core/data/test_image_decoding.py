@@ -1,0 +1,209 @@
+"""Images are read exactly, or refused with a sentence."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hvae_core.config import create_component
+from hvae_core.data.decode import Unreadable, cannot_decode, decode_chunks
+from hvae_core.data.image_decoding import Decoding, Refused
+from hvae_core.errors import ConfigError, DataError
+from hvae_core.interfaces import ImageValues
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (6, 4), dtype=np.uint8)
+RGB = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
+DEEP = RNG.integers(0, 65536, (6, 4), dtype=np.uint16)
+TWELVE = ImageValues.of_bits(12)
+SIXTEEN = ImageValues.of_bits(16)
+FLOATS = ImageValues("float32", -1, 1)
+
+
+def encoded(array, kind="PNG", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def tif(array, **options):
+    tifffile = pytest.importorskip("tifffile")
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_are_read_exactly(kind):
+    decoded = Decoding(1, values=SIXTEEN)(encoded(DEEP, kind))
+    assert decoded.dtype == np.uint16
+    np.testing.assert_array_equal(decoded[..., 0], DEEP)
+    np.testing.assert_array_equal(
+        Decoding(1, values=TWELVE)(encoded(DEEP >> 4, kind))[..., 0], DEEP >> 4
+    )
+    as_floats = Decoding(1, values=FLOATS)(encoded(DEEP, kind))
+    np.testing.assert_array_equal(as_floats[..., 0], DEEP.astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_are_not_taken_for_8_unless_asked_for(kind):
+    with pytest.raises(Refused, match=r"holds uint16 values from \d+ to \d+; expected uint8") as e:
+        Decoding(1)(encoded(DEEP, kind))
+    assert "data.reduce_bits=true" in e.value.hint
+    reduced = Decoding(1, reduce_bits=True)(encoded(DEEP, kind))
+    np.testing.assert_array_equal(reduced[..., 0], DEEP >> 8)
+    with pytest.raises(Refused, match="expected uint16 of 12 bits"):
+        Decoding(1, values=TWELVE)(encoded(DEEP, kind))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("array", "values"),
+    [
+        (RNG.normal(0, 9, (6, 4)).astype("f"), FLOATS),
+        (RNG.normal(0, 9, (6, 4)).astype("f").astype("d"), FLOATS),
+        (RNG.integers(0, 65536, (6, 4, 3), dtype=np.uint16), SIXTEEN),
+        (RNG.integers(0, 65536, (6, 4, 3), dtype=np.uint16).astype(">u2"), SIXTEEN),
+        (DEEP.astype(np.int32), SIXTEEN),
+        (DEEP.astype(np.int32) - 9000, FLOATS),
+        (GREY.astype(np.int32), ImageValues()),
+    ],
+    ids=["float", "double", "rgb", "big-endian", "int32", "negative", "small int32"],
+)
+def test_tiff_files_are_read_exactly(array, values, compression):
+    channels = array.shape[2] if array.ndim == 3 else 1
+    kind = "rgb" if channels == 3 else "minisblack"
+    data = tif(array, photometric=kind, compression=compression)
+    decoded = Decoding(channels, values=values)(data)
+    assert decoded.dtype == values.dtype
+    np.testing.assert_array_equal(decoded.reshape(array.shape), array)
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (RNG.random((6, 4)).astype("f"), "holds float32 values from 0"),
+        (DEEP.astype(np.int32) * 9, "holds int32 values"),
+        (GREY.astype(np.int16) - 200, "holds int16 values from -"),
+        (GREY[:, :, None].repeat(5, 2), "has 5 channels; expected 1"),
+        (GREY[None].repeat(3, 0)[..., None], "is a TIFF file of 3 images; expected one"),
+    ],
+)
+@pytest.mark.parametrize("reduce_bits", [False, True])
+def test_what_a_tiff_file_holds_beside_8_bits_is_refused(array, told, reduce_bits):
+    options = {"photometric": "minisblack"}
+    if array.shape[-1] == 5:
+        options["planarconfig"] = "contig"
+    with pytest.raises(Refused, match=told):
+        Decoding(1, reduce_bits=reduce_bits)(tif(array, **options))
+
+
+def test_any_number_of_channels(tmp_path):
+    stack = RNG.integers(0, 4096, (6, 4, 5), dtype=np.uint16)
+    path = tmp_path / "five.tif"
+    path.write_bytes(tif(stack, photometric="minisblack", planarconfig="contig"))
+    np.testing.assert_array_equal(Decoding(5, values=TWELVE)(path), stack)
+    small = Decoding(5, (3, 2), values=TWELVE)(path)
+    assert small.shape == (3, 2, 5)
+    assert small.dtype == np.uint16
+    with pytest.raises(Refused, match="has 3 channels; expected 5"):
+        Decoding(5)(encoded(RGB))
+
+
+def test_16_bits_a_channel_in_png_are_refused():
+    """Pillow gives the upper 8 of them without a word."""
+    import struct
+    import zlib
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(
+            ">I", zlib.crc32(name + data)
+        )  # fmt: skip
+
+    rows = b"".join(b"\0" + row.tobytes() for row in DEEP.astype(">u2").reshape(4, 6))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 4, 16, 2, 0, 0, 0))
+    data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    for values in (ImageValues(), SIXTEEN):
+        with pytest.raises(Refused, match="16 bits a channel in a PNG file"):
+            Decoding(3, values=values)(data)
+    reduced = Decoding(3, reduce_bits=True)(data)
+    np.testing.assert_array_equal(reduced.reshape(4, 6), DEEP.reshape(4, 6) >> 8)
+
+
+RED = (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("background", "expected"),
+    [("white", (255, 255, 255)), ("#102030", (16, 32, 48)), ("drop", RED)],
+)
+def test_transparent_pixels_are_laid_on_the_background(background, expected):
+    image = np.array([[(*RED, 0), (*RED, 255), (*RED, 51)]], np.uint8)
+    decoded = Decoding(3, background=background)(encoded(image))[0]
+    assert tuple(decoded[0]) == expected
+    assert tuple(decoded[1]) == RED
+    mixed = np.rint(np.array(expected) * 0.8 + np.array(RED) * 0.2)
+    np.testing.assert_allclose(decoded[2], mixed if background != "drop" else RED, atol=1)
+    assert Decoding(1, background=background)(encoded(image)).shape == (1, 3, 1)
+
+
+def test_transparency_in_every_form_is_refused_without_a_background():
+    palette = Image.fromarray(RGB).quantize(4)
+    buffer = io.BytesIO()
+    palette.save(buffer, "PNG", transparency=0)
+    grey = np.dstack([GREY, GREY])
+    for data in (buffer.getvalue(), encoded(grey), encoded(np.dstack([RGB, GREY]), "WEBP")):
+        for channels in (1, 3):
+            with pytest.raises(Refused, match="has transparent pixels") as caught:
+                Decoding(channels)(data)
+            assert "data.background=white" in caught.value.hint
+    opaque = np.dstack([RGB, np.full_like(GREY, 255)])
+    np.testing.assert_array_equal(Decoding(3)(encoded(opaque)), RGB)
+    kept = np.dstack([RGB, GREY])
+    np.testing.assert_array_equal(Decoding(4)(encoded(kept)), kept)
+
+
+def test_a_size_need_not_be_square():
+    wide = np.zeros((8, 40, 3), np.uint8)
+    wide[:, 12:28] = 255
+    assert Decoding(3, (4, 8))(encoded(wide)).min() > 230  # the middle of the same proportions
+    stretched = Decoding(3, (4, 8), "none")(encoded(wide))
+    assert stretched.shape == (4, 8, 3)
+    assert stretched.min() == 0
+    deep = np.full((5, 7), 60000, np.uint16)
+    deep[0, 0] = 0
+    fitted = Decoding(1, (5, 3), values=SIXTEEN)(encoded(deep))
+    assert fitted.shape == (5, 3, 1)
+    assert (fitted == 60000).all()
+    floats = Decoding(1, (2, 2), values=FLOATS)(tif(np.full((9, 4), -0.5, "f")))
+    np.testing.assert_allclose(floats, -0.5, rtol=1e-6)
+
+
+def test_all_refused_images_are_named_and_none_is_skipped():
+    items = [(f"{number}.png", encoded(RGB)) for number in range(5)]
+    for number in (1, 3):
+        items[number] = (f"{number}.png", encoded(np.dstack([RGB, GREY])))
+    told = r"2 images cannot be taken as they are: 1.png, 3.png \(the first has transparent pixels"
+    for skipped in (None, Unreadable()):
+        with pytest.raises(DataError, match=told):
+            list(decode_chunks(items, Decoding(3), (6, 4, 3), skipped))
+    with pytest.raises(DataError, match=r"^3.png has transparent pixels\."):
+        list(decode_chunks(items[2:], Decoding(3), (6, 4, 3)))
+    items[0] = ("0.png", b"no image")
+    with pytest.raises(DataError, match=r"^0.png is no readable image"):
+        list(decode_chunks(items, Decoding(3), (6, 4, 3)))
+    assert cannot_decode("x", OSError("gone")).message == "x is no readable image (gone)."
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"background": "whitish"}, "background is 'whitish'; expected a colour"),
+        ({"size": [8, 0]}, "data"),
+        ({"channels": 0}, "channels"),
+    ],
+)
+def test_impossible_options_are_told(options, told):
+    with pytest.raises(ConfigError, match=told):
+        create_component("dataset", {"name": "image-folder", "root": "x", **options})
