@@ -225,6 +225,11 @@ def evaluate(
             mapping with its name and options.
         options: further arguments of either.
 
+    Returns:
+        The figures; of images in an array also ``sha256`` of the split, and of a run's model
+        how many of the images measured are ``in_training_split``, pixel for pixel, and whether the
+        split has ``changed`` since the run was started.
+
     Raises:
         DataError: the images do not fit the model, or are not its values without loss.
     """
@@ -233,10 +238,11 @@ def evaluate(
     from hvae_core.data.given import evaluate_on, names_a_dataset
     from hvae_core.evaluation import evaluate as run
     from hvae_core.interfaces import Dataset
-    from hvae_core.runs.data_record import record_of
+    from hvae_core.runs.data_record import known_images, record_of
 
     if isinstance(model, str | Path):
         model = load_runnable(model)
+    record = record_of(getattr(model, "source", None))
     if dataset is None:
         dataset = open_dataset(model.config.data)
     elif names_a_dataset(dataset):
@@ -248,9 +254,10 @@ def evaluate(
 
         chosen = create_component("measurement", measurement)
         built = chosen.build(model.image_shape, model.image_values)
-        return evaluate_completion(model, dataset, built, split, **options)
-    options.setdefault("record", record_of(getattr(model, "source", None)))
-    return run(model, dataset, split, **options)
+        figures = evaluate_completion(model, dataset, built, split, **options)
+    else:
+        figures = run(model, dataset, split, **options)
+    return figures | known_images(dataset.load(split), split, figures["images"], record)
 
 
 def train(

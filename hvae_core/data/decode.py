@@ -22,7 +22,7 @@ DECODING_ERRORS = (
 )
 _CHUNK = 256
 #: damaged images that are named before the rest is not looked at any more
-_TOLD = 20
+_TOLD = 10
 #: of those that are left out
 _SHOWN = 5
 

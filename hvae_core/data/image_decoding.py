@@ -156,9 +156,11 @@ class Decoding:
             held += f" from {array.min():.6g} to {array.max():.6g}"
         hint = "Set data.values to what the images are."
         if self.values == UINT8:
-            hint = "Set data.values.dtype to uint16 or float32, with a likelihood for it"
             deep = array.dtype == np.uint16
-            hint += ", or data.reduce_bits=true for the upper 8 bits." if deep else "."
+            hint = f"Set data.values.dtype to {'uint16' if deep else 'float32'}, with a likelihood"
+            hint += (
+                " for it, or data.reduce_bits=true for the upper 8 bits." if deep else " for it."
+            )
         raise Refused(f"holds {held}; expected {self.values}", hint)
 
     def _fitted(self, array: np.ndarray) -> np.ndarray:

@@ -20,7 +20,6 @@ from hvae_core.prob.elbo import bits_per_dim
 
 if TYPE_CHECKING:
     from hvae_core.interfaces import Dataset
-    from hvae_core.runs.data_record import DataRecord
 
 #: a unit is active if its posterior mean varies over the data by more than this (Burda et al. 2016)
 ACTIVE_VARIANCE = 0.01
@@ -127,7 +126,6 @@ def evaluate(
     batch_size: int = DEFAULT_BATCH_SIZE,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    record: DataRecord | None = None,
 ) -> dict[str, Any]:
     """The figures of a model on a split of a data set.
 
@@ -140,12 +138,9 @@ def evaluate(
         batch_size: images at a time.
         limit: only the first so many images.
         progress: called with images done and images in all.
-        record: what the run that the model is of recorded of its images.
 
     Returns:
-        What `evaluate_batches` gives, with ``dataset``, ``split``, ``unit``, ``seconds``; of images
-        in arrays ``sha256`` of the split, and with a ``record`` how many of the images measured
-        are ``in_training_split``, pixel for pixel, and whether the split ``changed`` since; and
+        What `evaluate_batches` gives, with ``dataset``, ``split``, ``unit``, ``seconds``, and
         with importance samples ``importance_weighted`` (nats), its bits/dim and their number.
 
     Raises:
@@ -154,7 +149,6 @@ def evaluate(
     """
     # Data sets need pydantic, which sampling from an export does without.
     from hvae_core.data import evaluation_batches
-    from hvae_core.runs.data_record import known_images
 
     if split not in dataset.splits:
         raise BadInputError(
@@ -177,7 +171,6 @@ def evaluate(
             if progress is not None:
                 progress(done, total * rounds)
 
-    known = known_images(source, split, total, record)
     started = time.perf_counter()
     figures = evaluate_batches(engine, batches(), seed)
     if importance_samples is not None:
@@ -200,6 +193,5 @@ def evaluate(
         "split": split,
         "unit": engine.likelihood.unit,
         **figures,
-        **known,
         "seconds": time.perf_counter() - started,
     }

@@ -267,9 +267,9 @@ def test_all_bad_images_are_named_at_once_up_to_a_limit():
         list(decode_chunks(items, decode, (4, 4, 3)))
     for number in range(30):
         items[number] = (f"image {number}", b"no image")
-    with pytest.raises(DataError, match=r"At least 20 images .* image 19 \(the first: ") as caught:
+    with pytest.raises(DataError, match=r"At least 10 images .* image 9 \(the first: ") as caught:
         list(decode_chunks(items, decode, (4, 4, 3)))
-    assert "image 20" not in caught.value.message
+    assert "image 10" not in caught.value.message
     left_out = Unreadable()
     list(decode_chunks(items, decode, (4, 4, 3), left_out))
     assert left_out.note("train", 700).endswith("image 3, image 4 and 27 more.")
