@@ -51,6 +51,8 @@ def command(
     chosen = chosen_dataset(model.config, dataset, overrides)
     with progress_bar("evaluating", as_json) as progress, other_ways():
         figures = evaluate(model, chosen, split, progress=progress, **options)
+    for note in chosen.notes():
+        click.echo(note, err=True)
     for warning in _warnings(figures, dataset is None and not overrides):
         click.echo(warning, err=True)
     table = _table if options.get("measurement") is None else _completion_table

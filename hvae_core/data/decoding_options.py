@@ -47,6 +47,12 @@ class DecodingOptions(DatasetOptions):
         "configurations of format 1; else they are refused",
     )
 
+    skip_unreadable: bool = pydantic.Field(
+        False,
+        description="leave damaged images out, and tell how many and the first few, instead of "
+        "stopping",
+    )
+
     @pydantic.field_validator("background")
     @classmethod
     def _is_a_colour(cls, value: str | None) -> str | None:

@@ -13,10 +13,11 @@ from typing import Any
 import pydantic
 
 from hvae_core.data.arrays import ArraySource
-from hvae_core.data.decode import DECODING_ERRORS, cannot_decode, decode_chunks
+from hvae_core.data.decode import DECODING_ERRORS, Unreadable, cannot_decode, decode_chunks
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.decoding_options import DecodingOptions
 from hvae_core.data.fingerprints import as_keys, image_digests
+from hvae_core.data.image_decoding import Refused
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.split_options import SplitOptions
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
@@ -64,6 +65,7 @@ class Hub(OwnImages):
     def __init__(self, options: HubConfig) -> None:
         super().__init__(options)
         self.options = options
+        self._left_out: dict[str, str] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -91,12 +93,15 @@ class Hub(OwnImages):
         decoding = self.options.decoding
         if decoding.size is not None:
             return (*decoding.size, decoding.channels)
-        where, data = next(iter(self._encoded(self.splits[0])))
-        try:
-            height, width, channels = decoding(data).shape
-        except DECODING_ERRORS as error:
-            raise cannot_decode(where, error) from error
-        return (height, width, channels)
+        for where, data in self._encoded(self.splits[0]):
+            try:
+                height, width, channels = decoding(data).shape
+            except DECODING_ERRORS as error:
+                if self.options.skip_unreadable and not isinstance(error, Refused):
+                    continue
+                raise cannot_decode(where, error) from error
+            return (height, width, channels)
+        raise DataError(f"No {self.splits[0]} image of {self.options.repository} is readable.")
 
     def prepare(self) -> None:
         """Download the files that are not here, and decode all splits into the cache."""
@@ -106,6 +111,7 @@ class Hub(OwnImages):
     def open_split(self, split: str) -> ArraySource:
         """See `OwnImages.open_split`."""
         options, shape = self.options, self.shape
+        left_out = Unreadable() if options.skip_unreadable else None
         local = Path(options.repository)
         images = decoded_images(
             [],
@@ -113,12 +119,18 @@ class Hub(OwnImages):
                 "hub",
                 str(local.resolve()) if local.is_dir() else options.repository,
                 *(options.config, options.revision, self._builder.hash, self._theirs(split)),
-                *(options.column, dataclasses.asdict(options.decoding)),
+                *(options.column, options.skip_unreadable, dataclasses.asdict(options.decoding)),
             ],
             shape,
-            lambda: decode_chunks(self._encoded(split), options.decoding, shape),
+            lambda: decode_chunks(self._encoded(split), options.decoding, shape, left_out),
             self.values.dtype,
+            left_out,
         )
+        if left_out is not None and left_out.found:
+            total = len(images) + len(left_out.found)
+            self._left_out[split] = left_out.note(split, total)
+        if not len(images):
+            raise DataError(f"No {split} image of {options.repository} is readable.")
         return ArraySource(images)
 
     def keys(self, split: str) -> list[str] | None:
@@ -127,6 +139,10 @@ class Hub(OwnImages):
             return None
         digests = image_digests(self.open_split(split))
         return None if digests is None else as_keys(digests)
+
+    def notes(self) -> tuple[str, ...]:
+        """See `Dataset.notes`: the images that were left out."""
+        return tuple(self._left_out.values())
 
     def _theirs(self, split: str) -> str:
         return self.options.splits.get(split, split)

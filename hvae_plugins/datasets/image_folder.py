@@ -54,9 +54,6 @@ class ImageFolderConfig(DecodingOptions):
         "come or go move no other; by content copies stay together. position: its number in the "
         "sorted list, and folders are searched as in configurations of format 1",
     )
-    skip_unreadable: bool = pydantic.Field(
-        False, description="leave damaged images out instead of stopping"
-    )
 
 
 class ImageFolder(FileDataset):

@@ -11,11 +11,12 @@ import pydantic
 
 from hvae_core.data import parquet
 from hvae_core.data.arrays import ArraySource
-from hvae_core.data.decode import DECODING_ERRORS, cannot_decode, decode_chunks
+from hvae_core.data.decode import DECODING_ERRORS, Unreadable, cannot_decode, decode_chunks
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.decoding_options import DecodingOptions
 from hvae_core.data.files import FileDataset, data_folder, horizontal_flip
 from hvae_core.data.fingerprints import as_keys, image_digests
+from hvae_core.data.image_decoding import Refused
 from hvae_core.data.split_options import SplitOptions
 from hvae_core.errors import DataError
 from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
@@ -45,6 +46,7 @@ class Parquet(FileDataset):
         self.options = options
         self.values = options.values.image_values()
         self.invariance = Invariance(mirrored=options.flip)
+        self._left_out: dict[str, str] = {}
 
     @functools.cached_property
     def files(self) -> dict[str, list[Path]]:
@@ -85,9 +87,11 @@ class Parquet(FileDataset):
             try:
                 height, width, channels = decoding(data).shape
             except DECODING_ERRORS as error:
+                if self.options.skip_unreadable and not isinstance(error, Refused):
+                    continue
                 raise cannot_decode(where, error) from error
             return (height, width, channels)
-        raise DataError(f"{files[0]} has no rows.")
+        raise DataError(f"{files[0]} has no rows with a readable image.")
 
     def prepare(self) -> None:
         """Decode all splits into the cache."""
@@ -98,15 +102,25 @@ class Parquet(FileDataset):
         """See `Dataset.load`."""
         self.check_split(split)
         options, files, shape = self.options, self.files[split], self.shape
+        left_out = Unreadable() if options.skip_unreadable else None
         images = decoded_images(
             files,
-            ["parquet", options.column, dataclasses.asdict(options.decoding)],
+            [
+                *("parquet", options.column, options.skip_unreadable),
+                dataclasses.asdict(options.decoding),
+            ],
             shape,
             lambda: decode_chunks(
-                parquet.encoded_images(files, options.column), options.decoding, shape
+                parquet.encoded_images(files, options.column), options.decoding, shape, left_out
             ),
             self.values.dtype,
+            left_out,
         )
+        if left_out is not None and left_out.found:
+            total = len(images) + len(left_out.found)
+            self._left_out[split] = left_out.note(split, total)
+        if not len(images):
+            raise DataError(f"None of the {split} images in {options.root} is readable.")
         return ArraySource(images)
 
     def keys(self, split: str) -> list[str] | None:
@@ -125,7 +139,7 @@ class Parquet(FileDataset):
         ]
         if others:
             found.append(f"Files whose names say no split are left out: {_listed(others)}.")
-        return tuple(found)
+        return (*found, *self._left_out.values())
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""

@@ -289,6 +289,13 @@ TESTED = {
         "dataset.hub.split_by",
     ),
     f"{SETS}/test_image_sets.py::test_unreadable_image": ("dataset.image-folder.skip_unreadable",),
+    f"{SETS}/test_image_sets.py::"
+    "test_unreadable_images_of_parquet_files_are_left_out_and_told": (
+        "dataset.parquet.skip_unreadable",
+    ),
+    f"{SETS}/test_hugging_face.py::test_unreadable_images_are_left_out_and_told": (
+        "dataset.hub.skip_unreadable",
+    ),
     f"{SETS}/test_image_sets.py::test_parquet_set": (
         "dataset.parquet.root", "dataset.parquet.size", "dataset.parquet.channels",
     ),

@@ -1,5 +1,6 @@
 """Repositories in folders, which the library reads as it reads the Hub's; and a loopback Hub."""
 
+import io
 import os
 import subprocess
 import sys
@@ -214,3 +215,20 @@ def test_native_values_and_backgrounds(tmp_path_factory):
         hub(str(folder), column="clear").load("train")
     assert "data.background" in caught.value.hint
     assert len(hub(str(folder), column="clear", background="black").load("train")) == 3
+
+
+def test_unreadable_images_are_left_out_and_told(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub")
+    rows = [{"bytes": b"no image", "path": None}]
+    for image in IMAGES[:2]:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        rows.append({"bytes": buffer.getvalue(), "path": None})
+    features = datasets.Features({"image": datasets.Image(decode=False)})
+    table = datasets.Dataset.from_dict({"image": rows}, features)
+    table.to_parquet(folder / "train-00000-of-00001.parquet")
+    with pytest.raises(DataError, match=r"Row 0 of .* is no readable image"):
+        hub(str(folder), column="image").load("train")
+    dataset = hub(str(folder), column="image", skip_unreadable=True)
+    assert len(dataset.load("train")) == 2
+    assert dataset.notes()[0].startswith("1 of 3 train images cannot be read")

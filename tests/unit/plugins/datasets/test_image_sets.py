@@ -260,6 +260,22 @@ def test_parquet_images_of_several_sizes_need_a_size(tmp_path):
     assert len(Parquet(ParquetConfig(root=root, size=8)).load("train")) == 2
 
 
+def test_unreadable_images_of_parquet_files_are_left_out_and_told(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    write_images(tmp_path / "images", 4, size=(8, 8))
+    cells = [{"bytes": file.read_bytes()} for file in sorted((tmp_path / "images").iterdir())]
+    cells[0] = cells[2] = {"bytes": b"no image"}
+    path = tmp_path / "train.parquet"
+    pq.write_table(pyarrow.table({"image": cells}), path)
+    with pytest.raises(DataError, match="2 images cannot be read: Row 0 of"):
+        Parquet(ParquetConfig(root=str(path), size=8)).load("train")
+    for _ in range(2):  # the second time from the cache
+        dataset = Parquet(ParquetConfig(root=str(path), skip_unreadable=True))
+        assert len(dataset.load("train")) == len(dataset.keys("train")) == 2
+        assert dataset.notes()[1].startswith("2 of 4 train images cannot be read and are left out")
+
+
 def test_parquet_without_files(tmp_path):
     with pytest.raises(DataError, match="no parquet file"):
         Parquet(ParquetConfig(root=str(tmp_path))).load("train")
