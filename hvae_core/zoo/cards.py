@@ -112,7 +112,7 @@ def _first(preset: Preset) -> tuple[str, str]:
     name = preset.name
     if preset.weights_path is not None:
         return "```\n", name
-    if preset.weights.sources or preset.weights.sha256:
+    if preset.weights.is_to_be_had:
         return f"The weights are not on this machine. {how_to_get(preset)}\n\n```\n", name
     formats = formats_that_describe(preset.config)
     if formats:

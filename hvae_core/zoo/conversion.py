@@ -11,12 +11,16 @@ from typing import Any
 
 from hvae_core.backends.selection import select_backend
 from hvae_core.errors import WeightsError
+from hvae_core.files.digests import file_digest
+from hvae_core.files.replacing import replace_file
+from hvae_core.files.yaml_files import dump_yaml
 from hvae_core.importing import find_importer
 from hvae_core.interfaces import Imported
 from hvae_core.weights.model_weights import assign, check_finite, file_metadata
 from hvae_core.weights.tensors import write_tensors
 from hvae_core.zoo.finding import find_preset, list_presets
-from hvae_core.zoo.preset import Preset
+from hvae_core.zoo.originals import Original
+from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset
 from hvae_core.zoo.writing import write_preset
 
 
@@ -65,6 +69,49 @@ def import_checkpoint(
         info={"notes": found.notes},
         overwrite=overwrite,
     )
+
+
+def convert(preset: Preset, original: Original, files: Path) -> None:
+    """Make a preset's weights of an original's checkpoint, and record their checksum.
+
+    Nothing in the files is run. ``preset.yaml`` and the weights are written in the preset's folder.
+
+    Args:
+        preset: of which the weights are to be.
+        original: what its record says.
+        files: the folder of the original's files, which are those of the record.
+
+    Raises:
+        WeightsError: the checkpoint is damaged, or is another model's than the preset's.
+        ConfigError: the format's options or the original's configuration are impossible.
+        PluginError: there is no such format.
+        MissingDependencyError: the format needs a package that is not installed.
+    """
+    importer = find_importer(original.format, original.options)
+    checkpoint = files if original.checkpoint is None else files / original.checkpoint
+    config, known = None, {preset.name: preset.config}
+    if original.config is not None:
+        config = str(files / original.config)
+    elif original.checkpoint is not None:
+        config = preset.name
+    found = importer.read(checkpoint, config, known)
+    ours, theirs = preset.config, found.config
+    if (ours.model, ours.likelihood) != (theirs.model, theirs.likelihood):
+        raise WeightsError(
+            f"The checkpoint is of another model than the preset {preset.name!r} describes.",
+            "Tell its author; hvae import makes a preset of the checkpoint's own configuration.",
+        )
+    check_finite(found.arrays, str(checkpoint))
+    if not importer.checks_weights:
+        _check_fit(found, str(checkpoint))
+    path = write_tensors(
+        found.arrays, preset.folder / WEIGHTS_FILE, file_metadata({"preset": preset.name})
+    )
+    info = dict(preset.info)
+    record = {"sha256": file_digest(path), "size": path.stat().st_size}
+    info["weights"] = {**info["weights"], **record}
+    info["parameters"] = sum(array.size for array in found.arrays.values())
+    replace_file(preset.folder / PRESET_FILE, dump_yaml(info, inline="leaves", width=100))
 
 
 def _check_fit(found: Imported, source: str) -> None:

@@ -115,8 +115,7 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
     """What a listing says of a preset, from its YAML alone; the configuration is not validated."""
     preset = find_preset(name)
     data = preset.info.get("data", "digits")
-    here = preset.weights_path is not None
-    is_to_be_had = bool(preset.weights.sources) or preset.weights.sha256 is not None
+    elsewhere = "to pull" if preset.weights.is_to_be_had else "none"
     return {
         "name": preset.name,
         "summary": preset.summary,
@@ -124,7 +123,7 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
         "parameters": preset.info.get("parameters"),
         "bits_per_dim": figure_value(preset.figures.get("bits_per_dim")),
         "nats": figure_value(preset.figures.get("nats")),
-        "weights": preset.origin if here else ("to pull" if is_to_be_had else "none"),
+        "weights": elsewhere if preset.weights_path is None else preset.origin,
         "licence": preset.licence,
         "folder": str(preset.folder),
     }
@@ -184,8 +183,7 @@ def _presets_in(folder: Path) -> dict[str, Path]:
 def _with_pulled_weights(installed: Preset, cached: Path) -> Preset:
     """The pulled copy of an installed preset, unless it is of another version."""
     pulled = read_preset(cached, installed.name, "pulled")
-    wanted = installed.weights.sha256
-    same = wanted is not None and wanted == pulled.weights.sha256
+    same = installed.weights.is_same_as(pulled.weights)
     return pulled if same and pulled.weights_path is not None else installed
 
 

@@ -25,12 +25,21 @@ def checked(work: Path, name: str, base: str) -> Preset:
             raise PresetError(
                 f"{name}: weights.sources names {count} addresses; at most {MAX_SOURCES} are taken."
             )
+        original = preset.weights.to_convert
         for source in preset.weights.sources:
             check_source(source, f"{name}: weights.sources", named_by=base)
+        for file in original.files if original is not None else ():
+            if len(file.sources) > MAX_SOURCES:
+                raise PresetError(
+                    f"{name}: weights.original names {len(file.sources)} addresses of {file.name}; "
+                    f"at most {MAX_SOURCES} are taken."
+                )
+            for source in file.sources:
+                check_source(source, f"{name}: weights.original", named_by=base)
         mirror = getattr(preset.config.data.options, "url", None)
         if mirror is not None:
             check_source(str(mirror), f"{name}: data.url", named_by=base)
-        if preset.weights.sha256 is None:
+        if preset.weights.sha256 is None and original is None:
             raise PresetError(
                 f"The preset {name!r} records no weights.sha256, so what comes cannot be checked.",
                 "Ask its author to add it; hvae writes it when a preset is saved.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
 from hvae_core.files.yaml_files import read_mapping
+from hvae_core.zoo.originals import Original, read_original
 from hvae_core.zoo.record import check_record
 
 if TYPE_CHECKING:
@@ -28,11 +29,32 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """What preset.yaml records of the weights."""
+    """What preset.yaml records of the weights.
+
+    ``original``: another implementation's checkpoint, of which they are made where there are no
+    ``sources``; ``sha256`` is then that of what was made here.
+    """
 
     sha256: str | None = None
     size: int | None = None
     sources: tuple[str, ...] = ()
+    original: Original | None = None
+
+    @property
+    def is_to_be_had(self) -> bool:
+        """Whether they exist somewhere."""
+        return bool(self.sources) or self.sha256 is not None or self.original is not None
+
+    @property
+    def to_convert(self) -> Original | None:
+        """The original's checkpoint, where they come from nowhere else."""
+        return None if self.sources else self.original
+
+    def is_same_as(self, other: WeightsInfo) -> bool:
+        """Whether both record the same weights, wherever they come from."""
+        if self.to_convert is not None:
+            return self.to_convert == other.to_convert
+        return self.sha256 is not None and self.sha256 == other.sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +160,10 @@ def check_name(name: Any, where: str) -> str:
 def _weights_info(raw: Any, path: Path) -> WeightsInfo:
     if raw is None:
         return WeightsInfo()
-    if not isinstance(raw, Mapping) or set(raw) - {"sha256", "size", "sources"}:
-        raise PresetError(f"{path}: weights must be a mapping of sha256, size and sources.")
+    if not isinstance(raw, Mapping) or set(raw) - {"sha256", "size", "sources", "original"}:
+        raise PresetError(
+            f"{path}: weights must be a mapping of sha256, size, sources and original."
+        )
     sha256, size, sources = raw.get("sha256"), raw.get("size"), raw.get("sources") or []
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
         raise PresetError(f"{path}: weights.sha256 must be 64 hexadecimal digits in quotes.")
@@ -147,12 +171,13 @@ def _weights_info(raw: Any, path: Path) -> WeightsInfo:
         raise PresetError(f"{path}: weights.size must be a number of bytes.")
     if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise PresetError(f"{path}: weights.sources must be a list of addresses.")
-    return WeightsInfo(sha256.lower() if sha256 else None, size, tuple(sources))
+    original = read_original(raw.get("original"), path)
+    return WeightsInfo(sha256.lower() if sha256 else None, size, tuple(sources), original)
 
 
 def how_to_get(preset: Preset) -> str:
     """The commands that bring weights where there are none yet, as a sentence without its end."""
-    if preset.weights.sources:
+    if preset.weights.sources or preset.weights.original:
         return f"Pull them with: hvae zoo pull {preset.name}"
     if preset.weights.sha256:
         return (

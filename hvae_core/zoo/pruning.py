@@ -85,8 +85,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _same(pulled: Path, installed: Path) -> bool:
     try:
-        recorded = read_preset(installed).weights.sha256
-        return recorded is not None and recorded == read_preset(pulled).weights.sha256
+        return read_preset(installed).weights.is_same_as(read_preset(pulled).weights)
     except PresetError:
         return False
 

@@ -16,7 +16,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hvae_core.errors import DownloadError, HvaeError, PresetError, WeightsError
+from hvae_core.errors import (
+    ConfigError,
+    DownloadError,
+    HvaeError,
+    PluginError,
+    PresetError,
+    WeightsError,
+)
 from hvae_core.fetching.addresses import HubAddress, check_source, is_address
 from hvae_core.fetching.hub import fetch_file
 from hvae_core.fetching.transfer import Patience, Promise
@@ -24,7 +31,9 @@ from hvae_core.files.places import offline
 from hvae_core.files.replacing import swap_in
 from hvae_core.files.yaml_files import MAX_BYTES
 from hvae_core.weights.tensors import read_header
+from hvae_core.zoo.conversion import convert
 from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
+from hvae_core.zoo.originals import Original
 from hvae_core.zoo.outside import check_tensors, checked
 from hvae_core.zoo.preset import (
     CARD_FILE,
@@ -42,6 +51,8 @@ from hvae_core.zoo.workplace import ORIGIN_FILE, clear_except, note_origin, read
 
 #: called with a file's name, the bytes done and the total, or None where it is unknown
 PullProgress = Callable[[str, int, int | None], None]
+#: where the files of an original's checkpoint are collected, in the preset's workplace
+ORIGINALS = "originals"
 #: the most bytes accepted of the files that no checksum is known of
 LIMITS = {PRESET_FILE: MAX_BYTES, CARD_FILE: 1 << 20, SAMPLES_FILE: 32 << 20}
 
@@ -82,7 +93,8 @@ def pull(
     """Bring a preset with its weights to this machine, unless it is here already.
 
     Args:
-        source: the name of a preset that records sources for its weights; the address of a folder
+        source: the name of a preset that records sources for its weights, or an original's
+            checkpoint, which is then converted; the address of a folder
             with ``preset.yaml`` and ``model.safetensors``, as ``https://host/path/to/preset``; a
             local folder; or ``hf://owner/name[@revision]``.
         revision: a branch, tag or commit of a repository on the Hub.
@@ -93,7 +105,7 @@ def pull(
 
     Raises:
         PresetError: there is no such preset, it has no weights anywhere, or a name or a source in
-            it is not allowed.
+            it is not allowed; or an original's checkpoint is not what the preset says.
         DownloadError: a file could not be had, or is not what was promised; what has come is kept.
     """
     text, how = str(source), _How(progress, Patience(least_rate=least_rate, total=max_time), force)
@@ -158,11 +170,14 @@ def _pull_named(found: Preset, how: _How, places: Sequence[str] = ()) -> PullRes
                 "Install the package again, or restore the folder.",
             )
     name, sources = check_name(found.name, "hvae zoo pull"), [*places, *found.weights.sources]
+    original = found.weights.to_convert
     target, origin = presets_folder() / name, sources[0] if sources else ""
-    if not sources and found.origin == "pulled" and is_address(read_origin(found.folder)):
+    if original is not None:
+        sources, origin = [], original.files[0].sources[0]
+    elif not sources and found.origin == "pulled" and is_address(read_origin(found.folder)):
         origin = read_origin(found.folder)
         sources = [_within(origin)]
-    if not sources:
+    if not sources and original is None:
         exist = found.weights.sha256 is not None
         raise PresetError(
             f"The preset {name!r}: "
@@ -187,8 +202,19 @@ def _finish(
     origin: str,
     how: _How,
 ) -> PullResult:
-    """Fetch the weights into the preset's workplace and put the folder in its place."""
+    """Fetch the weights into the preset's workplace and put the folder in its place.
+
+    Where an original's checkpoint is all there is, it is fetched and converted.
+    """
     work = preset.folder
+    if (original := preset.weights.to_convert) is not None:
+        _fetch_original(original, work / ORIGINALS, how)
+        try:
+            convert(preset, original, work / ORIGINALS)
+        except (WeightsError, ConfigError, PluginError) as error:
+            shutil.rmtree(work)
+            raise PresetError(error.message, error.hint) from error
+        return _install(preset, target, origin)
     promise = Promise(sha256=preset.weights.sha256, size=preset.weights.size)
     errors: list[HvaeError] = []
     for source in sources:
@@ -200,6 +226,31 @@ def _finish(
             errors.append(error)
     else:
         raise errors[0]
+    return _install(preset, target, origin)
+
+
+def _fetch_original(original: Original, folder: Path, how: _How) -> None:
+    """Bring the files of an original's checkpoint, each by its checksum and its size."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    folder.mkdir(exist_ok=True)
+    for file in original.files:
+        promise = Promise(sha256=file.sha256, size=file.size)
+        errors: list[HvaeError] = []
+        for source in file.sources:
+            try:
+                told = _named(how.progress, file.name)
+                fetch_file(source, folder / file.name, promise, told, how.patience)
+                break
+            except HvaeError as error:
+                errors.append(error)
+        else:
+            raise errors[0]
+
+
+def _install(preset: Preset, target: Path, origin: str) -> PullResult:
+    """Put the folder with its weights in its place."""
+    work = preset.folder
     try:
         check_tensors(preset, read_header(work / WEIGHTS_FILE))
     except WeightsError as error:
@@ -232,7 +283,8 @@ def _here_already(source: str, base: str, name: str) -> PullResult | None:
 def _lacks_recorded_weights(preset: Preset) -> bool:
     """Whether an installed preset's weights are known but too large for the package."""
     is_without = preset.weights_path is None or preset.origin == "pulled"
-    return is_without and preset.weights.sha256 is not None
+    recorded = preset.weights
+    return is_without and (recorded.sha256 is not None or recorded.original is not None)
 
 
 def _fetch_from(base: str, file: str, work: Path, how: _How) -> None:
@@ -255,7 +307,14 @@ def _name_from_address(address: str) -> str:
 
 def _same_weights(folder: Path, preset: Preset) -> bool:
     path = folder / WEIGHTS_FILE
-    return path.is_file() and not compare(path, preset)[0]
+    if not path.is_file():
+        return False
+    if preset.weights.to_convert is not None:  # what was made of it is recorded there alone
+        there = read_preset(folder)
+        if not preset.weights.is_same_as(there.weights):
+            return False
+        preset = there
+    return not compare(path, preset)[0]
 
 
 def _result(preset: Preset, status: str, source: str) -> PullResult:

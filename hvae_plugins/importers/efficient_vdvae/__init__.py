@@ -21,7 +21,11 @@ from hvae_core.interfaces import Imported, Importer
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_plugins.importers.efficient_vdvae.hyperparameters import read_hyperparameters
-from hvae_plugins.importers.efficient_vdvae.networks import encoder_cells, translate
+from hvae_plugins.importers.efficient_vdvae.networks import (
+    ORIGINAL_MODEL,
+    encoder_cells,
+    translate,
+)
 from hvae_plugins.importers.efficient_vdvae.state_dict import (
     from_original,
     mismatches,
@@ -69,6 +73,17 @@ class EfficientVDVAEImporter(Importer):
             f"{'averaged' if self.options.weights == 'ema' else 'raw'} weights of Efficient-VDVAE."
         )
         return Imported(chosen, from_original(tensors, chosen, cells), notes)
+
+    def describes(self, config: Config) -> bool:
+        """See `Importer.describes`: a network with what all of the original's have."""
+        model = config.model
+        return (
+            hasattr(model.block_with_options.options, "pointwise")
+            and all(getattr(model, key) == value for key, value in ORIGINAL_MODEL.items())
+            and (model.readout.kind, model.readout.gain) == ("features", False)
+            and model.flow is None
+            and model.attention is None
+        )
 
 
 def recognise(tensors: Mapping[str, np.ndarray], path: Path, known: Mapping[str, Config]) -> Config:
