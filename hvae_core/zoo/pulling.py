@@ -33,7 +33,7 @@ from hvae_core.files.yaml_files import MAX_BYTES
 from hvae_core.weights.tensors import read_header
 from hvae_core.zoo.conversion import convert
 from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
-from hvae_core.zoo.originals import Original
+from hvae_core.zoo.originals import ORIGINALS, fetch_originals
 from hvae_core.zoo.outside import check_tensors, checked
 from hvae_core.zoo.preset import (
     CARD_FILE,
@@ -51,8 +51,6 @@ from hvae_core.zoo.workplace import ORIGIN_FILE, clear_except, note_origin, read
 
 #: called with a file's name, the bytes done and the total, or None where it is unknown
 PullProgress = Callable[[str, int, int | None], None]
-#: where the files of an original's checkpoint are collected, in the preset's workplace
-ORIGINALS = "originals"
 #: the most bytes accepted of the files that no checksum is known of
 LIMITS = {PRESET_FILE: MAX_BYTES, CARD_FILE: 1 << 20, SAMPLES_FILE: 32 << 20}
 
@@ -208,7 +206,11 @@ def _finish(
     """
     work = preset.folder
     if (original := preset.weights.to_convert) is not None:
-        _fetch_original(original, work / ORIGINALS, how)
+
+        def fetch(source: str, file: Path, promise: Promise) -> object:
+            return fetch_file(source, file, promise, _named(how.progress, file.name), how.patience)
+
+        fetch_originals(original, work / ORIGINALS, fetch)
         try:
             convert(preset, original, work / ORIGINALS)
         except (WeightsError, ConfigError, PluginError) as error:
@@ -227,25 +229,6 @@ def _finish(
     else:
         raise errors[0]
     return _install(preset, target, origin)
-
-
-def _fetch_original(original: Original, folder: Path, how: _How) -> None:
-    """Bring the files of an original's checkpoint, each by its checksum and its size."""
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-    folder.mkdir(exist_ok=True)
-    for file in original.files:
-        promise = Promise(sha256=file.sha256, size=file.size)
-        errors: list[HvaeError] = []
-        for source in file.sources:
-            try:
-                told = _named(how.progress, file.name)
-                fetch_file(source, folder / file.name, promise, told, how.patience)
-                break
-            except HvaeError as error:
-                errors.append(error)
-        else:
-            raise errors[0]
 
 
 def _install(preset: Preset, target: Path, origin: str) -> PullResult:

@@ -50,6 +50,7 @@ LONG: dict[str, str] = {
     "hvae_core/fetching/transfer.py": "one transfer: redirects, resumption, retries, verification",
     "hvae_core/interfaces/components.py": "the contracts of a model's parts",
     "hvae_core/training/run.py": "a run under way: its updates, records, validation, checkpoints",
+    "hvae_core/zoo/pulling.py": "a pull, from what is asked for to the folder in its place",
 }
 #: base names that stand in two rooms, and why
 TWINS: dict[str, str] = {
