@@ -5,12 +5,13 @@ Needs Keras only for an importer that leaves it to us whether the weights fit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hvae_core.backends.selection import select_backend
-from hvae_core.errors import WeightsError
+from hvae_core.errors import HvaeError, WeightsError
+from hvae_core.fetching.transfer import Promise
 from hvae_core.files.digests import file_digest
 from hvae_core.files.replacing import replace_file
 from hvae_core.files.yaml_files import dump_yaml
@@ -69,6 +70,34 @@ def import_checkpoint(
         info={"notes": found.notes},
         overwrite=overwrite,
     )
+
+
+def fetch_originals(
+    original: Original, folder: Path, fetch: Callable[[str, Path, Promise], object]
+) -> None:
+    """Bring an original's files, each from the first of its sources that has it.
+
+    Args:
+        original: what is wanted.
+        folder: where the files go.
+        fetch: brings a file from a source to a path, if it keeps the promise.
+
+    Raises:
+        DownloadError: a file could not be had, or is not what was promised.
+    """
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    folder.mkdir(exist_ok=True)
+    for file in original.files:
+        errors: list[HvaeError] = []
+        for source in file.sources:
+            try:
+                fetch(source, folder / file.name, Promise(sha256=file.sha256, size=file.size))
+                break
+            except HvaeError as error:
+                errors.append(error)
+        else:
+            raise errors[0]
 
 
 def convert(preset: Preset, original: Original, files: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hvae_core.errors import HvaeError, PresetError
-from hvae_core.fetching.transfer import Promise
+from hvae_core.errors import PresetError
 
 #: where the files are collected, in a preset's workplace
 ORIGINALS = "originals"
@@ -80,34 +79,6 @@ def read_original(raw: Any, path: Path) -> Original | None:
             raise PresetError(f"{where}.{key} must be the name of one of its files.")
     checkpoint = raw.get("checkpoint") or (names[0] if len(names) == 1 else None)
     return Original(raw["format"], files, checkpoint, raw.get("config"), dict(options))
-
-
-def fetch_originals(
-    original: Original, folder: Path, fetch: Callable[[str, Path, Promise], object]
-) -> None:
-    """Bring an original's files, each from the first of its sources that has it.
-
-    Args:
-        original: what is wanted.
-        folder: where the files go.
-        fetch: brings a file from a source to a path, if it keeps the promise.
-
-    Raises:
-        DownloadError: a file could not be had, or is not what was promised.
-    """
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-    folder.mkdir(exist_ok=True)
-    for file in original.files:
-        errors: list[HvaeError] = []
-        for source in file.sources:
-            try:
-                fetch(source, folder / file.name, Promise(sha256=file.sha256, size=file.size))
-                break
-            except HvaeError as error:
-                errors.append(error)
-        else:
-            raise errors[0]
 
 
 def _file(entry: Any, where: str) -> OriginalFile:

@@ -31,9 +31,9 @@ from hvae_core.files.places import offline
 from hvae_core.files.replacing import swap_in
 from hvae_core.files.yaml_files import MAX_BYTES
 from hvae_core.weights.tensors import read_header
-from hvae_core.zoo.conversion import convert
+from hvae_core.zoo.conversion import convert, fetch_originals
 from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
-from hvae_core.zoo.originals import ORIGINALS, fetch_originals
+from hvae_core.zoo.originals import ORIGINALS
 from hvae_core.zoo.outside import check_tensors, checked
 from hvae_core.zoo.preset import (
     CARD_FILE,
