@@ -75,6 +75,10 @@ def command(
         if not is_run_folder(source):
             raise BadInputError("--resume needs to know the run.", "Name its folder with --output.")
         output = Path(source)
+    if options["allow_changed_data"] and not resume:
+        raise BadInputError(
+            "--allow-changed-data is for a run that is gone on with.", "Give --resume as well."
+        )
     several = _join(options["coordinator"], options["processes"], options["process_index"])
     if output is None and several and not options["dry_run"]:
         raise BadInputError(

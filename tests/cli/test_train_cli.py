@@ -105,6 +105,7 @@ def test_training_ends_with_where_it_is_and_how_good(hvae, file, tmp_path):
         (["tiny.yaml", "-o", "run", "--weights", "no.safetensors"], "no file no.safetensors"),
         (["tiny.yaml", "-o", "run", "--weights", "openai-ffhq256"], "has no weights"),
         (["tiny.yaml", "-o", "run", "--weights", "digits-vdvae"], "does not fit the model"),
+        (["tiny.yaml", "--allow-changed-data"], "--resume"),
         (["tiny.yaml", "--processes", "2"], "--coordinator"),
         (["tiny.yaml", "--coordinator", "host:1"], "--process-index"),
     ],
