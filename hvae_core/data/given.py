@@ -117,7 +117,10 @@ def check_same_images(before: Component, now: Component, run: Any) -> None:
         raise ConfigError(f"{told}, not with the data set {now.name!r}.", GIVE_AGAIN)
     # A run that is gone on with by its own configuration has nothing else to compare.
     if before.options.digest.get("train") != now.options.digest.get("train"):
-        raise ConfigError(f"{told}; those given now are other ones.", GIVE_AGAIN)
+        raise ConfigError(
+            f"{told}; those given now are other ones.",
+            f"{GIVE_AGAIN} To go on with other ones, add allow_changed_data=True.",
+        )
 
 
 GIVE_AGAIN = "Give the same images: hvae.train(..., resume=True, dataset=images)."

@@ -100,3 +100,20 @@ def test_a_damaged_validation_file_is_named(started, content):
     (started.path / "validation.json").write_text(content)
     with pytest.raises(BadInputError, match=r"validation\.json is damaged"):
         started.validation_indices()
+
+
+def test_images_given_in_python_may_be_others_where_that_is_allowed(tmp_path):
+    def given(digest, count, **train):
+        data = {"name": "python", "type": "array", "values": {"dtype": "uint8"}}
+        data |= {"images": {"train": count}, "digest": {"train": digest}}
+        return parse_config({"data": data, "train": {"epochs": 2, **train}})
+
+    folder = RunFolder(tmp_path / "run")
+    folder.create(given("sha256:a", 20), np.arange(2))
+    with pytest.raises(ConfigError, match="those given now are other ones"):
+        folder.check_resumed(given("sha256:b", 21))
+    folder.check_resumed(given("sha256:b", 21), allow_changed_data=True)
+    with pytest.raises(ConfigError, match=r"train\.batch_size"):
+        folder.check_resumed(given("sha256:b", 21, batch_size=64), allow_changed_data=True)
+    with pytest.raises(ConfigError, match="not with the data set 'digits'"):
+        folder.check_resumed(config(), allow_changed_data=True)
