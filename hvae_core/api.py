@@ -190,7 +190,7 @@ def create(component: str, config: Mapping[str, Any] | None = None, **arguments:
         channels = chosen.spec.context_channels
         default = channels(chosen.options, arguments["latent_shape"]) if channels else 0
         arguments.setdefault("context_channels", default)
-    if kind in ("flow", "block", "attention"):
+    if kind in ("flow", "block", "attention", "condition"):
         arguments.setdefault("name", name)
     try:
         inspect.signature(chosen.spec.resolve()).bind(chosen.options, **arguments)

@@ -15,6 +15,7 @@ from hvae_core.cli.common import (
     size_option,
     temperature_option,
 )
+from hvae_core.cli.conditions import condition_option, read_condition
 
 
 @click.command()
@@ -28,6 +29,7 @@ from hvae_core.cli.common import (
     "--pixels", type=click.Choice(["sample", "mean", "mode"]), default="sample", show_default=True,
     help="Draw the pixels, or take the likelihood's mean or mode.",
 )  # fmt: skip
+@condition_option
 @temperature_option
 @seed_option
 @batch_size_option
@@ -53,12 +55,15 @@ def command(source: str, latents: str, layers: int | None, **options: Any) -> No
     if layers is not None:
         known = known.leading(layers)
     model = at_size(load_runnable(source), options["size"])
+    given = options["condition"]
+    condition = None if given is None else read_condition(model.condition_values, given)
     images = model.decode(
         known,
         temperature,
         options["seed"],
         pixels=options["pixels"],
         batch_size=options["batch_size"],
+        condition=condition,
     )
     save_images([images], output, values=model.image_values)
     emit({"output": output, "images": len(images), "layers": len(known.z)}, options["as_json"],

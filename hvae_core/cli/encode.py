@@ -15,6 +15,7 @@ from hvae_core.cli.common import (
     size_option,
     tile_options,
 )
+from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import chosen_images, image_options
 
 
@@ -36,6 +37,7 @@ from hvae_core.cli.images import chosen_images, image_options
     "each channel, such as of training images; else the images' own do.",
 )  # fmt: skip
 @click.option("--mean", is_flag=True, help="The posteriors' means in place of draws.")
+@condition_option
 @seed_option
 @batch_size_option
 @size_option
@@ -66,6 +68,9 @@ def command(
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
     originals = chosen_images(model, images, dataset, split, overrides, count, whole)
+    condition = conditions_of(
+        model, options["condition"], images, dataset, split, overrides, len(originals)
+    )
     latents = model.encode(
         originals,
         kept=_kept(model, originals, options),
@@ -75,6 +80,7 @@ def command(
         batch_size=options["batch_size"],
         tile=tile,
         overlap=overlap,
+        condition=condition,
     )
     latents.save(output)
     kl = latents.kl_per_layer

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import emit, json_option, seed_option
+from hvae_core.cli.conditions import condition_option, read_condition
 from hvae_core.cli.images import (
     chosen_dataset,
     dataset_images,
@@ -29,6 +30,7 @@ from hvae_core.cli.images import (
     "--steps", type=click.IntRange(min=2), default=8, show_default=True,
     help="Images on the way, both ends included.",
 )  # fmt: skip
+@condition_option
 @seed_option
 @click.option("-o", "--output", default="interpolation.png", show_default=True,
               help="A grid (.png), an array (.npz), or a folder for a PNG each.")  # fmt: skip
@@ -59,7 +61,11 @@ def command(
         else:
             ends.append(read_image(name, model))
     steps = options["steps"]
-    images = model.interpolate(ends[0], ends[1], steps=steps, seed=options["seed"])
+    given = options["condition"]
+    condition = None if given is None else read_condition(model.condition_values, given)
+    images = model.interpolate(
+        ends[0], ends[1], steps=steps, seed=options["seed"], condition=condition
+    )
     save_images([images], output, columns=steps, values=model.image_values)
     emit({"output": output, "images": steps}, options["as_json"],
          [f"{steps} images in {output}"])  # fmt: skip

@@ -23,6 +23,10 @@ COMMANDS = {
     "encode": ("hvae_core.cli.encode", "Write the latents of images."),
     "decode": ("hvae_core.cli.decode", "Make images of latents."),
     "complete": ("hvae_core.cli.complete", "Complete images from measurements of them."),
+    "counterfactual": (
+        "hvae_core.cli.counterfactual",
+        "Draw images as they would be under another condition.",
+    ),
     "interpolate": ("hvae_core.cli.interpolate", "Walk from one image to another."),
     "explore": ("hvae_core.cli.explore", "Try models out on a local page."),
     "evaluate": ("hvae_core.cli.evaluate", "Measure a model on a data set."),

@@ -15,6 +15,7 @@ from hvae_core.cli.common import (
     temperature_option,
     tile_options,
 )
+from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import chosen_images, image_options
 
 
@@ -25,6 +26,7 @@ from hvae_core.cli.images import chosen_images, image_options
     "--latents", type=click.IntRange(min=0),
     help="So many leading latents from the image, the rest from the prior (else all).",
 )  # fmt: skip
+@condition_option
 @temperature_option
 @seed_option
 @size_option
@@ -58,6 +60,9 @@ def command(
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
     originals = chosen_images(model, images, dataset, split, overrides, count, whole)
+    condition = conditions_of(
+        model, options["condition"], images, dataset, split, overrides, len(originals)
+    )
     drawn = model.reconstruct(
         originals,
         latents=options["latents"],
@@ -65,6 +70,7 @@ def command(
         temperature=temperature,
         tile=tile,
         overlap=overlap,
+        condition=condition,
     )
     batches = [originals, drawn] if kind == "png" else [drawn]
     save_images(batches, output, columns=len(originals), values=model.image_values)

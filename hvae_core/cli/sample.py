@@ -27,6 +27,16 @@ if TYPE_CHECKING:
     "-n", "count", type=click.IntRange(min=1), default=16, show_default=True,
     help="Number of images.",
 )  # fmt: skip
+@click.option(
+    "--condition", "conditions", multiple=True, metavar="CLASS|NUMBERS|all",
+    help="Of a conditional model: a class's number or name, or numbers: 1.5,2 or age=40,bmi=22. "
+    "Repeatable, or all for every class: -n images of each, a row of the grid each.",
+)  # fmt: skip
+@click.option(
+    "--guidance", type=float, metavar="G",
+    help="How far from the null condition's prior (0) to the condition's (1) and beyond, of a "
+    "model trained with model.condition.dropout.",
+)  # fmt: skip
 @temperature_option
 @seed_option
 @click.option(
@@ -45,6 +55,8 @@ if TYPE_CHECKING:
 def command(
     source: str,
     count: int,
+    conditions: tuple[str, ...],
+    guidance: float | None,
     temperature: float,
     seed: int,
     output: str,
@@ -60,6 +72,7 @@ def command(
     are drawn, so that any number fits into memory. An exported model starts and runs fastest.
     """
     from hvae_core.api import load_runnable
+    from hvae_core.cli.conditions import read_conditions
     from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
     from hvae_core.inference.arguments import check_temperature
@@ -68,13 +81,27 @@ def command(
     check_temperature(temperature)
     kind = check_output(output)
     model = at_size(load_runnable(source, mode), size)
+    condition, rows = read_conditions(model.condition_values, conditions, count)
+    if rows > 1 and columns is None:
+        columns = count
+    count *= rows
     if kind == "png":
         check_grid(count, model.image_shape, columns)
 
     with progress_bar("sampling", as_json) as progress:
-        batches = sample_batches(model, count, temperature, seed, batch_size=min(batch_size, count))
+        batches = sample_batches(
+            model,
+            count,
+            temperature,
+            seed,
+            batch_size=min(batch_size, count),
+            condition=condition,
+            guidance=guidance,
+        )
         save_images(
             batches, output, count, columns, lambda done: progress(done, count), model.image_values
         )
     payload = {"output": output, "images": count, "temperature": temperature, "seed": seed}
+    if conditions:
+        payload |= {"conditions": list(conditions), "guidance": guidance}
     emit(payload, as_json, [f"{count} images in {output}"])

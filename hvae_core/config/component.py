@@ -27,12 +27,14 @@ class Component:
     """A chosen component with its validated options.
 
     ``scales``, of a flow: at which scales it is on, one value for all or one a scale.
+    ``condition``, of a data set: what of it a conditional model is given, a name or several.
     """
 
     kind: str
     name: str
     options: Any
     scales: bool | tuple[bool, ...] = True
+    condition: str | tuple[str, ...] | None = None
 
     @property
     def spec(self) -> ComponentSpec:
@@ -62,8 +64,13 @@ class Component:
         return {
             "name": self.name,
             **({} if scales is True else {"scales": scales}),
+            **({} if self.condition is None else {"condition": _as_list(self.condition)}),
             **options_to_dict(self.options),
         }
+
+
+def _as_list(value: str | tuple[str, ...]) -> str | list[str]:
+    return value if isinstance(value, str) else list(value)
 
 
 def options_to_dict(options: Any) -> dict[str, Any]:
@@ -140,6 +147,7 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
             return None
         raise PydanticCustomError("component", "{kind} is needed here", {"kind": _one(kind)})
     scales = parse_scales(options.pop("scales", True)) if kind == "flow" else True
+    condition = parse_condition(options.pop("condition", None)) if kind == "dataset" else None
     try:
         check_options(kind, options)
     except ValueError as error:
@@ -148,7 +156,7 @@ def parse_component(kind: str, value: Any, optional: bool) -> Component | None:
         options = validate_options(manager().get(kind, name).config, options)
     except HvaeError as error:
         raise PydanticCustomError("component", "{text}", {"text": str(error)}) from error
-    return Component(kind, name, options, scales)
+    return Component(kind, name, options, scales, condition)
 
 
 def _measurement(value: Any) -> Any:
@@ -178,6 +186,20 @@ def parse_scales(value: Any) -> bool | tuple[bool, ...]:
             {"given": repr(value)},
         )
     return value if isinstance(value, bool) else tuple(value)
+
+
+def parse_condition(value: Any) -> str | tuple[str, ...] | None:
+    """A data set's key ``condition``: a name, several, or none."""
+    if value is None or value == "none":
+        return None
+    values = value if isinstance(value, list | tuple) else [value]
+    if not values or not all(isinstance(v, str) and v for v in values):
+        raise PydanticCustomError(
+            "component",
+            "the key 'condition' is {given}; expected a name, such as label, or a list of names",
+            {"given": repr(value)},
+        )
+    return value if isinstance(value, str) else tuple(value)
 
 
 def component_field(kind: str, optional: bool, short: bool = False) -> Any:
@@ -210,7 +232,9 @@ def _plain(component: Component, short: bool) -> dict[str, Any] | str:
     return component.to_dict()
 
 
-_b, _f, _a = (component_field(kind, kind != "block") for kind in ("block", "flow", "attention"))
+_b, _f, _a, _c = (
+    component_field(kind, kind != "block") for kind in ("block", "flow", "attention", "condition")
+)
 _l, _r, _d = (
     component_field(kind, kind == "regularizer")
     for kind in ("likelihood", "regularizer", "dataset")
@@ -220,6 +244,7 @@ _o, _s, _t = (component_field(kind, False, True) for kind in ("optimizer", "sche
 Block = Annotated[pydantic.SkipValidation[Component], *_b]
 Flow = Annotated[pydantic.SkipValidation[Component | None], *_f]
 Attention = Annotated[pydantic.SkipValidation[Component | None], *_a]
+Condition = Annotated[pydantic.SkipValidation[Component | None], *_c]
 Likelihood = Annotated[pydantic.SkipValidation[Component], *_l]
 Regularizer = Annotated[pydantic.SkipValidation[Component | None], *_r]
 Dataset = Annotated[pydantic.SkipValidation[Component], *_d]

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field, PositiveFloat
 
-from hvae_core.config.component import Attention, Block, Component, Flow
+from hvae_core.config.component import Attention, Block, Component, Condition, Flow
+from hvae_core.config.conditioning import ConditioningConfig, check_conditioning, values_of
 from hvae_core.config.limits import Blocks, Channels, MiddleLayers, Side, Size
 from hvae_core.config.per_scale import PerScale, expand
 from hvae_core.config.section import Section
@@ -27,6 +28,7 @@ from hvae_core.config.stages import (
     scale_label,
     size_label,
 )
+from hvae_core.interfaces import ConditionValues
 
 #: the elementwise activations of Keras, which this package does not import
 Activation = Literal[
@@ -197,6 +199,17 @@ class ModelConfig(Section):
         "or one value a scale",
     )
     attention: Attention = Field(None, description="attention across layers")
+    condition: Condition = Field(
+        None, description="what the images are conditioned on, see data.condition"
+    )
+    conditioning: ConditioningConfig = Field(
+        default_factory=ConditioningConfig, description="how the condition enters"
+    )
+    input_channels: Channels | None = Field(
+        None,
+        description="channels that the encoder sees: the image's, then further ones, such as a "
+        "mask; null: image_channels",
+    )
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> ModelConfig:
@@ -233,6 +246,12 @@ class ModelConfig(Section):
                         f"model.readout.{key} is {getattr(self.readout, key)}; with "
                         "model.norm: group it must be a multiple of 8"
                     )
+        if self.input_channels is not None and self.input_channels < self.image_channels:
+            raise ValueError(
+                f"model.input_channels is {self.input_channels}, but an image has "
+                f"{self.image_channels}; the encoder sees those first"
+            )
+        check_conditioning(self.condition, self.conditioning, self.readout.kind)
         widths = {width for s in stages for width in (s.decoder_width, s.skip_width)}
         if self.attention is not None and len(widths) > 1:
             raise ValueError("model.width must be equal at all scales with model.attention")
@@ -294,6 +313,21 @@ class ModelConfig(Section):
         """Shape [H, W, C] of an image."""
         height, width = self.sizes[0]
         return (height * self.patch_size, width * self.patch_size, self.image_channels)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape [H, W, C'] of what the encoder sees."""
+        return (*self.image_shape[:2], self.input_channels or self.image_channels)
+
+    @property
+    def condition_values(self) -> ConditionValues | None:
+        """What the condition's values are; None without one."""
+        return values_of(self.condition)
+
+    @property
+    def embedding_width(self) -> int:
+        """Channels of the condition's embedding, 0 without one."""
+        return 0 if self.condition is None else int(self.condition.options.width)
 
     @cached_property
     def block_with_options(self) -> Component:

@@ -14,11 +14,11 @@ Overrides = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 
 #: sections that hold a component, which may be given by its name alone
 COMPONENT_KEYS = (
-    *("block", "flow", "attention", "likelihood", "regularizer", "data", "measurement"),
-    *("optimizer", "schedule"),
+    *("block", "flow", "attention", "condition", "likelihood", "regularizer", "data"),
+    *("measurement", "optimizer", "schedule"),
 )
 #: sections that a mapping of overrides may spell out: ``{"train": {"steps": 2}}``
-SECTIONS = (("model",), ("model", "readout"), ("train",))
+SECTIONS = (("model",), ("model", "readout"), ("model", "conditioning"), ("train",))
 #: characters of an override that a message quotes
 LONGEST = 80
 #: two ways to say one thing: where an override gives one, what the file says of the other goes

@@ -32,7 +32,11 @@ class Config(Section):
     model: ModelConfig = Field(default_factory=ModelConfig, description="the architecture")
     likelihood: Likelihood = Field("logistic-mixture", description="p(x | z)")  # type: ignore[assignment]
     regularizer: Regularizer = Field(None, description="a further term of the loss")
-    data: Dataset = Field("digits", description="the images")  # type: ignore[assignment]
+    data: Dataset = Field(
+        "digits",
+        description="the images; its key `condition` names what of them a conditional model is "
+        "given, a column or a list of columns; if unset, label",
+    )  # type: ignore[assignment]
     train: TrainConfig = Field(default_factory=TrainConfig, description="how to train")
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,7 +56,8 @@ class Config(Section):
     def components(self) -> list[Component]:
         """The components that it names: the model's and the data set, then those of training."""
         model, train = self.model, self.train
-        chosen = (model.block, model.flow, model.attention, self.likelihood, self.regularizer)
+        of_model = (model.block, model.flow, model.attention, model.condition)
+        chosen = (*of_model, self.likelihood, self.regularizer)
         of_training = (train.optimizer, train.schedule, *train.trackers)
         return [c for c in (*chosen, self.data, *of_training) if c is not None]
 
@@ -74,6 +79,11 @@ class Config(Section):
     def _check(self) -> Config:
         check_size(self.model)
         self._check_values()
+        if self.data.condition is not None and self.model.condition is None:
+            raise ValueError(
+                "data.condition is given, but model.condition is none; set it, such as to "
+                "{name: label, classes: 10}, or leave data.condition out"
+            )
         if self.regularizer is None:
             return self
         name, supports = self.regularizer.name, self.regularizer.spec.supports

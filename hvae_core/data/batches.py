@@ -12,14 +12,17 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
+from hvae_core.data.conditions import Conditions
 from hvae_core.errors import DataError
 from hvae_core.files import threads
-from hvae_core.interfaces import Dataset, ImageSource
+from hvae_core.interfaces import Batch, Dataset, ImageSource
 
 Views = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+#: makes of images [B, H, W, C] what the encoder sees of them, float32 [B, H, W, C']
+Observe = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 # The random streams drawn from one seed.
-_ORDER, _AUGMENTATION, _EVALUATION, _SPLIT = range(4)
+_ORDER, _AUGMENTATION, _EVALUATION, _SPLIT, _CONDITION, _OBSERVATION = range(6)
 
 
 def split_validation(count: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,6 +68,8 @@ class Batches:
         seed: of order and augmentation.
         training: whether to shuffle and augment.
         views: a regularizer's `Regularizer.views`, applied to the transformed batch in training.
+        conditions: of the split's images; None: they have none.
+        observe: what the encoder sees of the transformed images and their views; None: them.
 
     Raises:
         DataError: there are no images, or in training fewer than ``batch_size``.
@@ -80,11 +85,14 @@ class Batches:
         seed: int = 0,
         training: bool = False,
         views: Views | None = None,
+        conditions: Conditions | None = None,
+        observe: Observe | None = None,
     ) -> None:
         self.source, self.dataset = source, dataset
         self.indices = np.arange(len(source)) if indices is None else np.asarray(indices)
         self.batch_size, self.seed, self.training = batch_size, seed, training
         self.views = views
+        self.conditions, self.observe = conditions, observe
         self._permutation: tuple[int, np.ndarray] | None = None
         if len(self.indices) == 0:
             raise DataError("There are no images to make batches of.")
@@ -102,17 +110,43 @@ class Batches:
             return len(self.indices) // self.batch_size
         return math.ceil(len(self.indices) / self.batch_size)
 
-    def batch(self, step: int) -> np.ndarray:
-        """Batch number ``step``, counted from 0 over all epochs: uint8 [B, H, W, C]."""
+    def batch(self, step: int) -> Batch:
+        """Batch number ``step``, counted from 0 over all epochs."""
         epoch, within = divmod(step, self.steps_per_epoch)
         order = self._order(epoch) if self.training else self.indices
         chosen = order[within * self.batch_size : (within + 1) * self.batch_size]
         images = self.source.batch(chosen)
         if not self.training:
-            return self._evaluation(images, chosen)
+            images = self._evaluation(images, chosen)
+            condition = None if self.conditions is None else self.conditions.batch(chosen)
+            return Batch(images, self._observed(images, chosen), condition)
         rng = np.random.default_rng((self.seed, _AUGMENTATION, step))
         images = self.dataset.transform(images, rng, True)
-        return images if self.views is None else self.views(images, rng)
+        if self.views is not None:
+            images = self.views(images, rng)
+        return Batch(images, self._observed(images, step), self._condition(chosen, step, images))
+
+    def _condition(self, chosen: np.ndarray, step: int, images: np.ndarray) -> np.ndarray | None:
+        """Of a training batch and its views, which are of one condition."""
+        if self.conditions is None:
+            return None
+        rng = np.random.default_rng((self.seed, _CONDITION, step))
+        condition = self.conditions.batch(chosen, rng)
+        return np.concatenate([condition] * (len(images) // len(chosen)))
+
+    def _observed(self, images: np.ndarray, of: int | np.ndarray) -> np.ndarray | None:
+        """What the encoder sees: drawn for a training step, or for each image of an evaluation."""
+        if self.observe is None:
+            return None
+        if isinstance(of, int):
+            rng = np.random.default_rng((self.seed, _OBSERVATION, of))
+            return np.asarray(self.observe(images, rng), np.float32)
+        seeds = [(self.seed, _OBSERVATION, 0, int(index)) for index in of]
+        seen = [
+            self.observe(image[None], np.random.default_rng(seed))
+            for image, seed in zip(images, seeds, strict=True)
+        ]
+        return np.concatenate(seen).astype(np.float32)
 
     def _order(self, epoch: int) -> np.ndarray:
         kept = self._permutation
@@ -143,7 +177,9 @@ def evaluation_batches(
     batch_size: int,
     seed: int = 0,
     limit: int | None = None,
-) -> Iterator[np.ndarray]:
+    conditions: Conditions | None = None,
+    observe: Observe | None = None,
+) -> Iterator[Batch]:
     """All images of a split in order, each once; the last batch may be smaller.
 
     Args:
@@ -153,19 +189,30 @@ def evaluation_batches(
         batch_size: images in a batch.
         seed: of the binarization.
         limit: only the first so many images.
+        conditions: of the split's images, where the model has a condition.
+        observe: what the encoder sees of the images; None: them. The draw for an image depends on
+            ``seed`` and its position only.
 
     Yields:
-        uint8 [B, H, W, C].
+        The batches.
     """
     count = len(source) if limit is None else min(limit, len(source))
-    batches = Batches(source, dataset, indices=np.arange(count), batch_size=batch_size, seed=seed)
+    batches = Batches(
+        source,
+        dataset,
+        indices=np.arange(count),
+        batch_size=batch_size,
+        seed=seed,
+        conditions=conditions,
+        observe=observe,
+    )
     for step in range(batches.steps_per_epoch):
         yield batches.batch(step)
 
 
 def prefetch(
     batches: Batches, start_step: int = 0, stop_step: int | None = None, depth: int = 2
-) -> Generator[tuple[int, np.ndarray], None, None]:
+) -> Generator[tuple[int, Batch], None, None]:
     """Make batches on a background thread, ahead of their use.
 
     Closing the generator ends the thread. An exception in the thread is raised here.
@@ -177,7 +224,7 @@ def prefetch(
         depth: batches kept ready.
 
     Yields:
-        ``(step, images)``.
+        ``(step, batch)``.
     """
     steps = itertools.count(start_step) if stop_step is None else range(start_step, stop_step)
     return threads.prefetch(((step, batches.batch(step)) for step in steps), depth)

@@ -58,12 +58,17 @@ def read_images(place: Path, split: str) -> Iterator[np.ndarray]:
         place: what `find` found.
         split: ``"train"`` or ``"test"``.
 
-    Yields:
-        uint8 [N, 32, 32, 3].
+    Returns:
+        Arrays uint8 [N, 32, 32, 3].
 
     Raises:
         DataError: a file is missing, truncated or damaged; the message names it.
     """
+    return map(_images, _read(place, split))
+
+
+def _read(place: Path, split: str) -> Iterator[np.ndarray]:
+    """The records of each file: label, then planes."""
     if not place.is_file():
         for file in source_files(place, split):
             try:
@@ -84,6 +89,15 @@ def read_images(place: Path, split: str) -> Iterator[np.ndarray]:
         ) from error
 
 
+def read_labels(place: Path, split: str) -> np.ndarray:
+    """The classes of a split's images, uint8 [N]; arguments and errors as in `read_images`."""
+    return np.concatenate([records[:, 0] for records in _read(place, split)])
+
+
+def _images(records: np.ndarray) -> np.ndarray:
+    return records[:, 1:].reshape(len(records), 3, 32, 32).transpose(0, 2, 3, 1)
+
+
 def _records(name: str, data: bytes) -> np.ndarray:
     if len(data) != RECORDS * _RECORD_BYTES:
         raise DataError(
@@ -91,5 +105,4 @@ def _records(name: str, data: bytes) -> np.ndarray:
             "truncated or no CIFAR-10 batch.",
             f"Get {ARCHIVE} again.",
         )
-    records = np.frombuffer(data, np.uint8).reshape(RECORDS, _RECORD_BYTES)
-    return records[:, 1:].reshape(RECORDS, 3, 32, 32).transpose(0, 2, 3, 1)
+    return np.frombuffer(data, np.uint8).reshape(RECORDS, _RECORD_BYTES)

@@ -26,14 +26,7 @@ def read_idx_images(path: Path) -> np.ndarray:
     Raises:
         DataError: the file cannot be read, is truncated or holds no images; the message names it.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{path} cannot be read: it is truncated or damaged ({error}).",
-            "Delete it and get it again.",
-        ) from error
+    data = _read(path)
     if len(data) < 16 or data[:4] != bytes([0, 0, _UNSIGNED_BYTES, 3]):
         raise DataError(
             f"{path} is no idx file of images: it does not begin with 00 00 08 03.",
@@ -47,3 +40,31 @@ def read_idx_images(path: Path) -> np.ndarray:
             "It is truncated or damaged: get it again.",
         )
     return np.frombuffer(data, np.uint8, offset=16).reshape(count, height, width, 1)
+
+
+def read_idx_labels(path: Path) -> np.ndarray:
+    """Read the labels of an idx1 file: uint8 [N]; argument and errors as in `read_idx_images`."""
+    data = _read(path)
+    if len(data) < 8 or data[:4] != bytes([0, 0, _UNSIGNED_BYTES, 1]):
+        raise DataError(
+            f"{path} is no idx file of labels: it does not begin with 00 00 08 01.",
+            "Use the labels' file, not the images'.",
+        )
+    (count,) = struct.unpack(">I", data[4:8])
+    if len(data) - 8 != count:
+        raise DataError(
+            f"{path} announces {count} labels but holds {len(data) - 8}.",
+            "It is truncated or damaged: get it again.",
+        )
+    return np.frombuffer(data, np.uint8, offset=8)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path} cannot be read: it is truncated or damaged ({error}).",
+            "Delete it and get it again.",
+        ) from error

@@ -23,6 +23,8 @@ def open_dataset(component: Component, progress: Progress | None = None) -> Data
         progress: called with the bytes done and the total (or None) during downloads.
     """
     dataset: Dataset = component.build()
+    if component.condition is not None:
+        dataset.conditioned_on = component.condition
     if isinstance(dataset, FileDataset):
         dataset.progress = progress
     return dataset

@@ -6,14 +6,18 @@ with the split: ``train-00000-of-00003.parquet``.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hvae_core.data.file_search import find_files
 from hvae_core.data.split_names import split_begun, split_folder
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
+from hvae_core.interfaces import ConditionColumn
 
 COLUMNS = ("image", "img")
 
@@ -98,6 +102,63 @@ def encoded_images(files: Sequence[Path], column: str | None = None) -> Iterator
                     row += 1
         except (pyarrow.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
+
+
+def condition_column(files: Sequence[Path], name: str | tuple[str, ...]) -> ConditionColumn:
+    """What the files say of each image: a column of classes, or columns of numbers.
+
+    Args:
+        files: parquet files of one split.
+        name: a column of whole numbers (classes, with their names where the Hub's metadata have
+            them), of texts (the classes in alphabetical order) or of numbers; or several of those.
+
+    Raises:
+        DataError: there is no such column, it has empty cells where classes are expected, or holds
+            something else.
+    """
+    import pyarrow
+
+    names = [name] if isinstance(name, str) else list(name)
+    tables: list[Any] = []
+    classes: tuple[str, ...] = ()
+    for path in files:
+        file = _open(path)
+        for wanted in names:
+            _column(path, file.schema_arrow, wanted)
+        classes = classes or _class_names(file.schema_arrow, names[0])
+        try:
+            tables.append(file.read(columns=names))
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _damaged(path, error) from error
+    cells = {n: [c for table in tables for c in table.column(n).to_pylist()] for n in names}
+    if isinstance(name, str):
+        column, is_empty = cells[name], [cell is None for cell in cells[name]]
+        if all(isinstance(c, str) for c in column):
+            found = tuple(sorted(set(column)))
+            return ConditionColumn(np.array([found.index(c) for c in column], np.int64), found)
+        if any(isinstance(c, int) for c in column) and not any(
+            isinstance(c, float) for c in column
+        ):
+            if any(is_empty):
+                raise DataError(f"Row {is_empty.index(True)} has no {name!r}.")
+            return ConditionColumn(np.asarray(column, np.int64), classes)
+    try:
+        values = np.array([cells[n] for n in names], np.float64).T
+    except (TypeError, ValueError):
+        raise DataError(
+            f"The columns {', '.join(names)} of {files[0].parent} hold no numbers.",
+            "Name columns of numbers, or one of classes, with data.condition.",
+        ) from None
+    return ConditionColumn(values, tuple(names))
+
+
+def _class_names(schema: Any, column: str) -> tuple[str, ...]:
+    """The names of the classes in a column, where the Hub's metadata say them."""
+    try:
+        told = json.loads((schema.metadata or {})[b"huggingface"])
+        return tuple(map(str, told["info"]["features"][column]["names"]))
+    except (KeyError, TypeError, ValueError):
+        return ()
 
 
 def _open(path: Path) -> Any:

@@ -102,7 +102,11 @@ def open_object(
             other images each time it is read, or it has too many to be read into memory.
     """
     if isinstance(data, tuple):
-        data = _images_of_pair(data, where)
+        images = _images_of_pair(data, where)
+        source = open_object(images, shape, where, values)
+        if len(np.shape(data[1])):
+            source.labels = np.asarray(data[1])  # type: ignore[attr-defined]
+        return source
     if isinstance(data, np.memmap) and data.dtype != values.dtype:
         return _by_index(data, len(data), shape, where, values)
     if isinstance(data, np.ndarray) or hasattr(type(data), "__dlpack__"):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hvae_core.inference.arguments import check_count, check_images, check_noise
+from hvae_core.inference.arguments import check_batch, check_count, check_noise
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import (
@@ -43,8 +43,12 @@ def elbo(
     noise: Sequence[Any] | None = None,
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH_SIZE,
+    condition: Any = None,
+    inputs: Any = None,
 ) -> Elbo:
     """The evidence lower bound by one draw of the latents.
+
+    That of a conditional model is a bound on log p(x | condition).
 
     Args:
         engine: runs the model.
@@ -53,18 +57,20 @@ def elbo(
             same noise gives the same figures on every backend.
         seed: of the noise where none is given; image ``i`` depends on the seed and ``i`` alone.
         batch_size: images computed at a time; does not change the result.
+        condition: of a conditional model, see `ConditionValues.encode`.
+        inputs: [B, H, W, C'], what the encoder sees in place of the images.
 
     Raises:
         BadInputError: the images or the noise do not fit the model.
     """
-    images = check_images(engine, x)
+    images = check_batch(engine, x, condition, inputs)
     given = check_noise(engine, noise, len(images))
 
     program = Infer(("log_likelihood", "kl_per_layer"))
     parts = []
     for rows, valid in batch_rows(len(images), batch_size):
         normal = given_or_drawn(engine, given, rows, seed)
-        out = engine.run(program, {"images": images[rows], "noise": normal})
+        out = engine.run(program, {**images[rows].named(), "noise": normal})
         parts.append({name: value[:valid] for name, value in out.items()})
     figures = join_batches(parts)
     log_likelihood, kl_per_layer = figures["log_likelihood"], figures["kl_per_layer"]
@@ -82,6 +88,8 @@ def log_likelihood(
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH_SIZE,
     first: int = 0,
+    condition: Any = None,
+    inputs: Any = None,
 ) -> np.ndarray:
     """``log 1/K sum_k w_k`` [B] in nats: a lower bound that tightens with K.
 
@@ -92,11 +100,13 @@ def log_likelihood(
         seed: draw ``k`` of image ``i`` depends on the seed, ``k`` and ``i`` alone.
         batch_size: images computed at a time; does not change the result.
         first: number of the first image, where these are part of a longer sequence.
+        condition: of a conditional model, see `ConditionValues.encode`.
+        inputs: [B, H, W, C'], what the encoder sees in place of the images.
 
     Raises:
         BadInputError: the images do not fit the model, or K is below 1.
     """
-    images = check_images(engine, x)
+    images = check_batch(engine, x, condition, inputs)
     draws = check_count(importance_samples, "importance_samples")
     program = Infer(("log_weight",))
     # A running log-sum-exp in float64: memory does not grow with K.
@@ -106,7 +116,7 @@ def log_likelihood(
         for draw in range(draws):
             # Each draw has image indices of its own, so that no two share their noise.
             normal = latent_noise(engine, first + rows + draw * DRAW_STRIDE, seed)
-            out = engine.run(program, {"images": images[rows], "noise": normal})
+            out = engine.run(program, {**images[rows].named(), "noise": normal})
             weights = out["log_weight"][:valid]
             total[kept] = np.logaddexp(total[kept], weights.astype(np.float64))
     return (total - math.log(draws)).astype(np.float32)

@@ -164,7 +164,8 @@ def measured_batches(
     source = dataset.load(split)
     total = min(limit or len(source), len(source))
     done = 0
-    for images in evaluation_batches(source, dataset, batch_size, seed, limit):
+    for batch in evaluation_batches(source, dataset, batch_size, seed, limit):
+        images = batch.images
         y, mask = measured(measurement, images, range(done, done + len(images)), seed)
         yield images, y, mask
         done += len(images)

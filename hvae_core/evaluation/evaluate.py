@@ -14,11 +14,13 @@ from hvae_core.evaluation.bounds import log_likelihood
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, latent_noise, pad_rows
+from hvae_core.interfaces import Batch
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
 from hvae_core.prob.elbo import bits_per_dim
 
 if TYPE_CHECKING:
+    from hvae_core.data.batches import Observe
     from hvae_core.interfaces import Dataset
 
 #: a unit is active if its posterior mean varies over the data by more than this (Burda et al. 2016)
@@ -57,13 +59,13 @@ class _Moments:
 
 
 def evaluate_batches(
-    engine: Engine, batches: Iterable[np.ndarray], seed: int = 0
+    engine: Engine, batches: Iterable[Batch | np.ndarray], seed: int = 0
 ) -> dict[str, Any]:
     """Mean figures over images, each image counted once whatever the batches' sizes.
 
     Args:
         engine: runs the model.
-        batches: arrays [b, H, W, C], of one size but for a smaller last one.
+        batches: images [b, H, W, C], or a `Batch` of them, of one size but for a smaller last one.
         seed: of the noise; image ``i`` of the whole sequence has noise of its own.
 
     Returns:
@@ -79,12 +81,14 @@ def evaluate_batches(
     means = [_Moments() for _ in engine.latent_shapes]
     is_discrete = engine.image_values.is_discrete
     size = start = 0
-    for images in batches:
-        count = len(images)
+    for given in batches:
+        batch = Batch.of(given)
+        count = len(batch)
         size = max(size, count)
         rows = np.arange(start, start + size)
+        padded = {name: pad_rows(array, size) for name, array in batch.named().items()}
         noise = latent_noise(engine, rows, seed)
-        out = engine.run(program, {"images": pad_rows(images, size), "noise": noise})
+        out = engine.run(program, {**padded, "noise": noise})
         kl = out["kl_per_layer"][:count]
         bound = out["log_likelihood"][:count] - kl.sum(axis=-1)
         values = {
@@ -125,6 +129,7 @@ def evaluate(
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH_SIZE,
     limit: int | None = None,
+    observe: Observe | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The figures of a model on a split of a data set.
@@ -137,18 +142,20 @@ def evaluate(
         seed: of noise and binarization.
         batch_size: images at a time.
         limit: only the first so many images.
+        observe: makes of images what the encoder sees of them, see `hvae_core.data.Batches`.
         progress: called with images done and images in all.
 
     Returns:
         What `evaluate_batches` gives, with ``dataset``, ``split``, ``unit``, ``seconds``, and
-        with importance samples ``importance_weighted`` (nats), its bits/dim and their number.
+        with importance samples ``importance_weighted`` (nats), its bits/dim and their number. Of a
+        conditional model ``bound_on`` says that all bounds are of p(x | condition), the data set's.
 
     Raises:
         BadInputError: there is no such split.
         ConfigError: the images do not fit the model.
     """
     # Data sets need pydantic, which sampling from an export does without.
-    from hvae_core.data import evaluation_batches
+    from hvae_core.data import evaluation_batches, open_conditions
 
     if split not in dataset.splits:
         raise BadInputError(
@@ -161,13 +168,21 @@ def evaluate(
     rounds = 1 if importance_samples is None else 2
     done = 0
 
-    def batches() -> Iterator[np.ndarray]:
+    conditions = open_conditions(engine.condition_values, dataset, split, len(source))
+
+    def batches() -> Iterator[Batch]:
         nonlocal done
-        for images in evaluation_batches(
-            source, dataset, batch_size=batch_size, seed=seed, limit=limit
+        for batch in evaluation_batches(
+            source,
+            dataset,
+            batch_size=batch_size,
+            seed=seed,
+            limit=limit,
+            conditions=conditions,
+            observe=observe,
         ):
-            yield images
-            done += len(images)
+            yield batch
+            done += len(batch)
             if progress is not None:
                 progress(done, total * rounds)
 
@@ -177,9 +192,9 @@ def evaluate(
         bounds = np.concatenate(
             [
                 log_likelihood(
-                    engine, images, importance_samples, seed, len(images), index * batch_size
+                    engine, batch, importance_samples, seed, len(batch), index * batch_size
                 )
-                for index, images in enumerate(batches())
+                for index, batch in enumerate(batches())
             ]
         )
         figures["importance_weighted"] = float(bounds.mean())
@@ -192,6 +207,7 @@ def evaluate(
         "dataset": dataset.info.title,
         "split": split,
         "unit": engine.likelihood.unit,
+        **({"bound_on": "log p(x | condition)"} if conditions is not None else {}),
         **figures,
         "seconds": time.perf_counter() - started,
     }

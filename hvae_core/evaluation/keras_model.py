@@ -15,7 +15,13 @@ from hvae_core.backends.compiling import runs_on_accelerator
 from hvae_core.config import Config
 from hvae_core.errors import BackendError, BadInputError, ConfigError
 from hvae_core.evaluation.batches_with_noise import batches_with_noise
-from hvae_core.inference.arguments import check_images, check_seed, is_array
+from hvae_core.inference.arguments import (
+    check_batch,
+    check_condition,
+    check_images,
+    check_seed,
+    is_array,
+)
 from hvae_core.interfaces import Tensor
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.layers import dtype_policy
@@ -54,8 +60,9 @@ class KerasModel(HierarchicalNetwork):
         """Reconstruct images.
 
         Args:
-            x: images [B, H, W, C], native values in any number type. Or a mapping with
-                ``images`` and ``noise``, as Keras hands on several inputs; noise is then [B, N].
+            x: images [B, H, W, C], native values in any number type. Or a mapping, as Keras hands
+                on several inputs, with ``images``, and of ``noise`` [B, N], ``condition`` [B, ...]
+                and ``inputs`` [B, H, W, C'] those that there are; a conditional model needs it.
             noise: standard-normal arrays [B, h, w, c], one for each latent layer, coarsest first.
             seed: of the noise, where none is given; row i's follows from the seed and i alone, and
                 is the same on every backend, and the same that `reconstruct` draws.
@@ -67,16 +74,20 @@ class KerasModel(HierarchicalNetwork):
         Raises:
             BadInputError: the images are of another shape than the model's.
         """
+        further: dict[str, Tensor] = {}
         if isinstance(x, Mapping):
-            x, noise = x["images"], Noise.from_flat(x["noise"], self.latent_shapes).layers
+            further = {name: x[name] for name in ("inputs", "condition") if name in x}
+            if "noise" in x:
+                noise = Noise.from_flat(x["noise"], self.latent_shapes).layers
+            x = x["images"]
         rows, *rest = x.shape
         shape = (rows or 1, *rest)  # of any number in a graph of TensorFlow's
         check_image_shape(shape, self.image_shape, "x has", batch=True, kind=BadInputError)
         if self._computes_bound:
-            return self._bound(x, bool(training))
+            return self._bound(x, bool(training), further)
         if noise is None:
             noise = Noise.from_flat(self._rows_of_noise(x, seed), self.latent_shapes).layers
-        return self.likelihood.mean(self.infer(x, noise).parameters)
+        return self.likelihood.mean(self.infer(x, noise, **further).parameters)
 
     def compute_output_shape(self, input_shape: Any, *_: Any, **__: Any) -> tuple[int | None, ...]:
         """[B, H, W, C] of the reconstructions."""
@@ -102,12 +113,12 @@ class KerasModel(HierarchicalNetwork):
         drawn = tf.numpy_function(draw, [tf.shape(x)[0]], tf.float32)
         return tf.ensure_shape(drawn, (None, total_size(self.latent_shapes)))
 
-    def _bound(self, x: Tensor, training: bool) -> dict[str, Tensor]:
+    def _bound(self, x: Tensor, training: bool, further: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The bound's parts, [B] in nats, with noise that is new in each update."""
         seed = self.training_noise if training else self.initial_seed
         shape = (ops.shape(x)[0], total_size(self.latent_shapes))
         flat = keras.random.normal(shape, dtype="float32", seed=seed)
-        out = self.infer(x, Noise.from_flat(flat, self.latent_shapes))
+        out = self.infer(x, Noise.from_flat(flat, self.latent_shapes), **further)
         return {"log_likelihood": out.log_likelihood, "kl": out.kl}
 
     def predict(
@@ -124,7 +135,8 @@ class KerasModel(HierarchicalNetwork):
         Args:
             x: images [B, H, W, C], or what Keras takes for batches of them (a
                 `keras.utils.PyDataset`, a `tf.data.Dataset`, PyTorch's loader, a generator); what a
-                batch holds beside its images is left out.
+                batch holds beside its images is left out. Of a conditional model a mapping with
+                ``images``, ``condition`` as `ConditionValues.encode` takes it, and ``inputs``.
             batch_size: of an array, by default 32.
             verbose: see `keras.Model.predict`.
             steps: so many batches.
@@ -243,8 +255,18 @@ class KerasModel(HierarchicalNetwork):
         return super().evaluate(self._checked(x), *args, **options)
 
     def _checked(self, x: Any) -> Any:
+        if isinstance(x, Mapping):
+            batch = check_batch(self, x["images"], x.get("condition"), x.get("inputs"))
+            images = self.image_values.to_tensor_dtype(batch.images)
+            return {**batch.named(), "images": images}
         if not is_array(x):
             return x
+        if self.condition_values is not None:
+            check_condition(self, None, len(x))
+            raise BadInputError(
+                "The model is conditional, and images alone are given.",
+                'Give {"images": x, "condition": labels}.',
+            )
         return self.image_values.to_tensor_dtype(check_images(self, x))
 
     @contextmanager

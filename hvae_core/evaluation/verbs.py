@@ -13,6 +13,7 @@ from hvae_core.inference import (
     Denoised,
     Latents,
     PosteriorDraws,
+    counterfactual,
     decode,
     denoise,
     encode,
@@ -25,7 +26,7 @@ from hvae_core.inference import (
 )
 from hvae_core.inference.engine import Arrays, Engine
 from hvae_core.inference.programs import InferenceProgram
-from hvae_core.interfaces import UINT8, ImageValues, Shape3
+from hvae_core.interfaces import UINT8, ConditionValues, ImageValues, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
 
@@ -42,6 +43,9 @@ class Verbs:
     latent_shapes: list[Shape3]
     #: a `PixelModel`; a live model's is a whole `Likelihood`
     likelihood: Any
+    #: see `Engine.encoder_shape` and `Engine.condition_values`
+    encoder_shape: Shape3
+    condition_values: ConditionValues | None
 
     def run(self, program: InferenceProgram, inputs: Arrays) -> dict[str, Any]:
         """See `Engine.run`."""
@@ -81,9 +85,11 @@ class Verbs:
         noise: Sequence[np.ndarray] | None = None,
         seed: int = 0,
         batch_size: int = 32,
+        condition: Any = None,
+        inputs: np.ndarray | None = None,
     ) -> Elbo:
         """The evidence lower bound of images, see `hvae_core.evaluation.bounds.elbo`."""
-        return elbo(self, x, noise=noise, seed=seed, batch_size=batch_size)
+        return elbo(self, x, noise, seed, batch_size, condition, inputs)
 
     def log_likelihood(
         self, x: np.ndarray, importance_samples: int = 100, seed: int = 0, **options: Any
@@ -98,9 +104,11 @@ class Verbs:
         seed: int = 0,
         noise: Sequence[np.ndarray] | None = None,
         batch_size: int | None = None,
+        condition: Any = None,
+        guidance: float | None = None,
     ) -> np.ndarray:
         """Images from the prior, see `hvae_core.inference.sampling.sample`."""
-        return sample(self, n, temperature, seed, noise, batch_size)
+        return sample(self, n, temperature, seed, noise, batch_size, condition, guidance)
 
     def encode(
         self,
@@ -133,12 +141,14 @@ class Verbs:
         """
         return decode(self, latents, temperature, seed, **options)
 
-    def features(self, x: np.ndarray, batch_size: int = 32) -> list[np.ndarray]:
+    def features(
+        self, x: np.ndarray, batch_size: int = 32, inputs: np.ndarray | None = None
+    ) -> list[np.ndarray]:
         """The encoder's maps [B, r, r, width] of each scale, finest first.
 
         See `hvae_core.inference.encoding.features`.
         """
-        return features(self, x, batch_size)
+        return features(self, x, batch_size, inputs)
 
     def reconstruct(
         self,
@@ -164,6 +174,15 @@ class Verbs:
         [keep, B, H, W, C]; see `hvae_core.inference.denoising.denoise`.
         """
         return denoise(self, y, n, seed, keep, **options)
+
+    def counterfactual(
+        self, x: np.ndarray, condition: Any, own: Any = None, seed: int = 0, **options: Any
+    ) -> np.ndarray:
+        """Images as they would be under another condition, their latents being those under ``own``.
+
+        See `hvae_core.inference.counterfactual.counterfactual`.
+        """
+        return counterfactual(self, x, condition, own, seed, **options)
 
     def interpolate(
         self, a: np.ndarray, b: np.ndarray, steps: int = 8, **options: Any

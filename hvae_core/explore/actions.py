@@ -17,7 +17,13 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.images.grids import as_pictures, make_grid
-from hvae_core.inference.arguments import check_count, check_images
+from hvae_core.inference.arguments import (
+    check_batch,
+    check_count,
+    check_images,
+    example_conditions,
+)
+from hvae_core.inference.counterfactual import likeliest
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import latent_noise
 from hvae_core.interfaces import UINT8, ImageValues
@@ -56,7 +62,25 @@ def sample(
     if count > MAX_SAMPLES:
         raise BadInputError(f"{count} images are too many for the page; at most {MAX_SAMPLES}.")
     whole = -(-count // BATCH_SIZE) * BATCH_SIZE
-    return model.sample(whole, temperature=temperature, seed=seed, batch_size=BATCH_SIZE)[:count]
+    return model.sample(
+        whole,
+        temperature=temperature,
+        seed=seed,
+        batch_size=BATCH_SIZE,
+        condition=example_conditions(model, whole),
+    )[:count]
+
+
+def condition_of(model: HierarchicalVAE, image: np.ndarray, seed: int = 0) -> Any:
+    """What an image [H, W, C] is conditioned on, which no visitor is asked for.
+
+    The class under which its bound is highest; of numbers, that none is known; None where the model
+    has no condition.
+    """
+    values = model.condition_values
+    if values is None or values.form != "class":
+        return example_conditions(model, 1)
+    return likeliest(model, image[None], seed)
 
 
 def reconstruct(
@@ -86,13 +110,16 @@ def reconstruct(
     noise = latent_noise(model, [0], seed)
 
     program = Infer(("standardised", "kl_per_layer", "log_likelihood"))
-    out = model.run(program, {"images": images, "noise": noise})
+    condition = condition_of(model, image, seed)
+    batch = check_batch(model, images, condition)
+    out = model.run(program, {**batch.named(), "noise": noise})
     kept = [np.asarray(layer, np.float32) for layer in out["standardised"][:latents]]
     drawn = model.sample(
         1,
         temperature=[1.0] * latents + [temperature] * (layers - latents),
         seed=seed,
         noise=[*kept, *noise[latents:]],
+        condition=condition,
     )[0]
     kl = out["kl_per_layer"][0]
     cost = float(kl.sum() - out["log_likelihood"][0])
@@ -129,8 +156,12 @@ def edit(
     layers = range(len(model.latent_shapes))
     if not set(kept) <= set(layers):
         raise BadInputError(f"The model has the layers 1 to {len(layers)}.")
-    mine = model.encode(image[None], seed=seed)
-    theirs = mine if other is None else model.encode(other[None], seed=seed)
+    condition = condition_of(model, image, seed)
+    mine = model.encode(image[None], seed=seed, condition=condition)
+    theirs = mine
+    if other is not None:
+        own = condition_of(model, other, seed)
+        theirs = model.encode(other[None], seed=seed, condition=own)
     z: list[np.ndarray | None] = []
     for place in layers:
         source = mine if place in kept else theirs
@@ -148,8 +179,8 @@ def edit(
             latent[..., channel] += move[2] * deviation
         z.append(latent if place in kept or other is not None else None)
     if all(latent is None for latent in z):
-        return model.sample(1, temperature=temperature, seed=seed)[0]
-    return model.decode(z, temperature=temperature, seed=seed)[0]
+        return model.sample(1, temperature=temperature, seed=seed, condition=condition)[0]
+    return model.decode(z, temperature=temperature, seed=seed, condition=condition)[0]
 
 
 def interpolate(
@@ -164,7 +195,8 @@ def interpolate(
     steps = check_count(steps, "The number of steps", 2)
     if steps > MAX_STEPS:
         raise BadInputError(f"{steps} steps are too many for the page; at most {MAX_STEPS}.")
-    return model.interpolate(first, second, steps=steps, seed=seed)
+    condition = condition_of(model, first, seed)
+    return model.interpolate(first, second, steps=steps, seed=seed, condition=condition)
 
 
 def kl_table(model: HierarchicalVAE, kl: np.ndarray, latents: int) -> list[dict[str, Any]]:

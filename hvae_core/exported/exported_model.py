@@ -19,7 +19,15 @@ from hvae_core.evaluation.verbs import Verbs
 from hvae_core.exported.manifest import check_graph, read_manifest
 from hvae_core.inference.engine import Arrays, with_images_as_tensors
 from hvae_core.inference.programs import LAYERED, Complete, Generate, Infer, InferenceProgram
-from hvae_core.interfaces import UINT8, Exporter, ImageValues, Mode, Runtime, Shape3
+from hvae_core.interfaces import (
+    UINT8,
+    ConditionValues,
+    Exporter,
+    ImageValues,
+    Mode,
+    Runtime,
+    Shape3,
+)
 from hvae_core.plugins import manager
 
 if TYPE_CHECKING:
@@ -59,6 +67,9 @@ class ExportedModel(Verbs):
         values = manifest.get("image_values")  # exports of an older hvae are of uint8
         self.image_values = UINT8 if values is None else ImageValues(**values)
         self.latent_shapes: list[Shape3] = [tuple(s) for s in manifest["latent_shapes"]]
+        self.encoder_shape: Shape3 = tuple(manifest.get("encoder_shape", self.image_shape))
+        condition = manifest.get("condition")
+        self.condition_values = None if condition is None else ConditionValues.from_dict(condition)
         facts = manifest["likelihood"]
         self.likelihood = LikelihoodFacts(facts["name"], facts["unit"], facts["noise_channels"])
         self._mode: Mode = mode
@@ -130,7 +141,9 @@ class ExportedModel(Verbs):
         }
         if "images" in program.outputs:
             named["pixels"] = inputs["pixels"]
-        found = self.run_graph("generator", named, program.outputs)
+        named |= {name: inputs[name] for name in ("condition", "guidance") if name in inputs}
+        graph = "guided" if "guidance" in inputs else "generator"
+        found = self.run_graph(graph, named, program.outputs)
         return dict(zip(program.outputs, found, strict=True))
 
     def _infer(self, program: Infer, inputs: Arrays) -> dict[str, Any]:
@@ -147,6 +160,7 @@ class ExportedModel(Verbs):
             )
         inputs = with_images_as_tensors(inputs, self.image_values)
         named = {"images": inputs["images"], **_by_layer(inputs["noise"])}
+        named |= {name: inputs[name] for name in ("inputs", "condition") if name in inputs}
         if "reconstruction" in parts:
             named["pixels"] = inputs["pixels"]
         unique = list(dict.fromkeys(part for names in parts.values() for part in names))

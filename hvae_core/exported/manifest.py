@@ -87,6 +87,11 @@ def _fault(manifest: Mapping[str, Any]) -> str:
     values = manifest.get("image_values")
     if values is not None and not _are_values(values):
         return "image_values must give dtype, low, high and unit"
+    encoder, condition = manifest.get("encoder_shape"), manifest.get("condition")
+    if encoder is not None and not _is_shape(encoder):
+        return "encoder_shape must be [H, W, C]"
+    if condition is not None and not _is_condition(condition):
+        return "condition must give form (class or numbers), size, names and dropout"
     if not isinstance(manifest["config"], dict):
         return "config must be a mapping"
     if not isinstance(files, dict) or not all(map(_is_record, files.items())):
@@ -94,7 +99,7 @@ def _fault(manifest: Mapping[str, Any]) -> str:
     graphs = manifest["graphs"]
     if not isinstance(graphs, dict) or not {"generator", "posterior"} <= set(graphs):
         return "graphs must have a generator and a posterior"
-    for name in ("generator", "posterior"):
+    for name in ("generator", "posterior", *(["guided"] if "guided" in graphs else [])):
         graph = graphs[name]
         if not isinstance(graph, dict) or graph.get("file") not in [*files]:
             return f"graphs.{name}.file must be one of the files"
@@ -113,6 +118,20 @@ def _are_values(values: Any) -> bool:
         and all(isinstance(n, int | float) and math.isfinite(n) for n in (low, high))
         and bool(low < high)
         and _is_text(values["unit"])
+    )
+
+
+def _is_condition(condition: Any) -> bool:
+    if not isinstance(condition, dict) or set(condition) != {"form", "size", "names", "dropout"}:
+        return False
+    names, dropout = condition["names"], condition["dropout"]
+    return (
+        condition["form"] in ("class", "numbers")
+        and _is_count(condition["size"])
+        and isinstance(names, list)
+        and all(map(_is_text, names))
+        and isinstance(dropout, int | float)
+        and 0 <= dropout < 1
     )
 
 

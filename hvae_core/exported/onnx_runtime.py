@@ -10,6 +10,8 @@ import onnxruntime
 
 from hvae_core.errors import BadInputError
 
+_DTYPES = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(uint8)": np.uint8}
+
 
 class OnnxFile:
     """A graph of an export folder.
@@ -43,5 +45,6 @@ class OnnxFile:
         for port in ports:
             if port.name not in feed:
                 # onnxruntime wants them all, though nothing is computed of it.
-                feed[port.name] = np.full((rows, *port.shape[1:]), 0.5, np.float32)
+                dtype = _DTYPES[port.type]
+                feed[port.name] = np.full((rows, *port.shape[1:]), 0.5).astype(dtype)
         return self._session.run(list(outputs), feed, self._options)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from hvae_core.config import Config
-from hvae_core.data import evaluation_batches, open_dataset
+from hvae_core.data import evaluation_batches, open_conditions, open_dataset
 from hvae_core.errors import HvaeError
 from hvae_core.evaluation.bounds import elbo
 from hvae_core.inference import sample
+from hvae_core.inference.arguments import check_batch
 from hvae_core.inference.engine import Engine
+from hvae_core.interfaces import Batch
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
 
@@ -47,16 +49,35 @@ def compare(config: Config, live: Engine, exported: Engine) -> dict[str, Any]:
     }
 
 
-def _images(config: Config, live: Engine) -> tuple[np.ndarray, str]:
+def _images(config: Config, live: Engine) -> tuple[Batch, str]:
     try:
         dataset = open_dataset(config.data)
         split = "test" if "test" in dataset.splits else dataset.splits[-1]
         check_image_values(dataset.values, live.image_values)
         source = dataset.load(split)
         check_image_shape(source.shape, live.image_shape)
-        images = next(
-            iter(evaluation_batches(source, dataset, batch_size=COUNT, seed=0, limit=COUNT))
+        if live.encoder_shape != live.image_shape:
+            return _drawn(live)
+        conditions = open_conditions(live.condition_values, dataset, split, len(source))
+        batches = evaluation_batches(
+            source, dataset, batch_size=COUNT, seed=0, limit=COUNT, conditions=conditions
         )
-        return images, f"{config.data.name}, {split}"
+        return next(batches), f"{config.data.name}, {split}"
     except HvaeError:
-        return sample(live, COUNT, seed=0), "images drawn from the model"
+        return _drawn(live)
+
+
+def _drawn(live: Engine) -> tuple[Batch, str]:
+    values = live.condition_values
+    condition: Any = None
+    if values is not None and values.form == "class":
+        condition = [place % values.size for place in range(COUNT)]
+    elif values is not None:
+        condition = np.zeros(values.size)
+    images = sample(live, COUNT, seed=0, condition=condition)
+    inputs = None
+    if live.encoder_shape != live.image_shape:
+        more = live.encoder_shape[-1] - live.image_shape[-1]
+        rest = np.ones((*images.shape[:3], more), np.float32)
+        inputs = np.concatenate([images.astype(np.float32), rest], axis=-1)
+    return check_batch(live, images, condition, inputs), "images drawn from the model"

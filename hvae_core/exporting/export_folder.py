@@ -34,6 +34,11 @@ def describe(
         more: further keys: runtime, precision, preset.
     """
     likelihood = network.likelihood
+    further: dict[str, Any] = {}
+    if network.encoder_shape != network.image_shape:
+        further["encoder_shape"] = list(network.encoder_shape)
+    if network.condition_values is not None:
+        further["condition"] = network.condition_values.to_dict()
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -41,6 +46,7 @@ def describe(
         **more,
         "image_shape": list(network.image_shape),
         "image_values": network.image_values.to_dict(),
+        **further,
         "latent_shapes": [list(shape) for shape in network.latent_shapes],
         "likelihood": {
             "name": config.likelihood.name,

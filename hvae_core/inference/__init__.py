@@ -4,6 +4,7 @@ from hvae_core.inference.completion import (
     PosteriorDraws,
     posterior_sample,
 )
+from hvae_core.inference.counterfactual import counterfactual
 from hvae_core.inference.decoding import decode
 from hvae_core.inference.denoising import Denoised, denoise
 from hvae_core.inference.encoding import encode, features
@@ -17,6 +18,7 @@ __all__ = [
     "Denoised",
     "Latents",
     "PosteriorDraws",
+    "counterfactual",
     "decode",
     "denoise",
     "encode",

@@ -10,7 +10,7 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.engine import Engine
-from hvae_core.interfaces import Shape3
+from hvae_core.interfaces import Batch, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
 
 
@@ -84,6 +84,121 @@ def check_values(engine: Engine, images: np.ndarray, name: str = "x") -> np.ndar
         f"{name} holds {images.dtype} values that are not {expected}.",
         f"Give the images as {values.dtype}, not scaled.",
     )
+
+
+def check_batch(
+    engine: Engine, x: Any, condition: Any = None, inputs: Any = None, name: str = "x"
+) -> Batch:
+    """Images [B, H, W, C] of the model, with their condition and what the encoder sees of them.
+
+    Args:
+        engine: whose images they are.
+        x: the images; or a `Batch` of all of it, as batches of a data set are.
+        condition: see `ConditionValues.encode`.
+        inputs: [B, H, W, C'], see `Batch`; None: the images.
+        name: of the images, for messages.
+
+    Raises:
+        BadInputError: something does not fit the model, or is missing.
+    """
+    if isinstance(x, Batch):
+        return x
+    images = check_images(engine, x, name)
+    return Batch(
+        images,
+        check_inputs(engine, inputs, len(images)),
+        check_condition(engine, condition, len(images)),
+    )
+
+
+def check_condition(
+    engine: Engine, condition: Any, count: int, name: str = "condition"
+) -> np.ndarray | None:
+    """The condition of ``count`` images as graphs take it; None of a model that has none.
+
+    Raises:
+        BadInputError: it does not fit the model, is missing, or given to a model that has none.
+    """
+    values = engine.condition_values
+    if values is None:
+        if condition is not None:
+            raise BadInputError(
+                f"{name} is given, but the model has no condition.",
+                f"Leave out {name}, or take a model that was trained with model.condition.",
+            )
+        return None
+    if condition is None and not values.has_null:
+        raise BadInputError(
+            f"The model is conditional, and no {name} is given; expected {values.describe()}.",
+            f"Give it as {name}.",
+        )
+    return values.encode(condition, count, name)
+
+
+def refuse_conditional(engine: Engine, condition: Any, inputs: Any) -> None:
+    """Refuse to work in tiles where there is more than the image, else `BadInputError`."""
+    if condition is not None or inputs is not None or engine.condition_values is not None:
+        raise BadInputError(
+            "tile is given, but tiles are of images alone, without a condition or inputs.",
+            "Leave out tile and overlap, and give images of the model's size.",
+        )
+
+
+def example_conditions(engine: Engine, count: int) -> np.ndarray | None:
+    """Conditions to show a model with, see `ConditionValues.examples`; None where it has none."""
+    values = getattr(engine, "condition_values", None)
+    return None if values is None else values.examples(count)
+
+
+def check_inputs(engine: Engine, inputs: Any, count: int) -> np.ndarray | None:
+    """What the encoder sees of ``count`` images, float32 [B, H, W, C']; None: the images.
+
+    Raises:
+        BadInputError: another shape, values that are not finite, or it is missing.
+    """
+    height, width, channels = engine.encoder_shape
+    if inputs is None:
+        if engine.encoder_shape == engine.image_shape:
+            return None
+        raise BadInputError(
+            f"The model's encoder sees {channels} channels, and an image has "
+            f"{engine.image_shape[-1]}; inputs is not given.",
+            f"Give inputs, [{count}, {height}, {width}, {channels}].",
+        )
+    try:
+        array = np.asarray(inputs, np.float32)
+    except (TypeError, ValueError):
+        raise BadInputError("inputs is no array of numbers.") from None
+    if array.shape != (count, height, width, channels):
+        raise BadInputError(
+            f"inputs has shape {list(array.shape)}; expected {[count, height, width, channels]}."
+        )
+    if not np.isfinite(array).all():
+        raise BadInputError("inputs holds values that are not finite.")
+    return array
+
+
+def check_guidance(engine: Engine, guidance: Any) -> float | None:
+    """How far priors are moved from the null condition's; None where they are not.
+
+    Raises:
+        BadInputError: no finite number of at least 0, or the model has no null condition.
+    """
+    if guidance is None:
+        return None
+    try:
+        number = float(guidance)
+    except (TypeError, ValueError):
+        raise BadInputError(f"guidance is {guidance!r}; it must be a number.") from None
+    if not (number >= 0 and np.isfinite(number)):
+        raise BadInputError(f"guidance is {number}; it must be a finite number of at least 0.")
+    values = engine.condition_values
+    if values is None or not values.has_null:
+        raise BadInputError(
+            "guidance is given, but the model has no null condition to move away from.",
+            "Leave it out, or train a conditional model with model.condition.dropout=0.1.",
+        )
+    return number
 
 
 def check_count(value: Any, name: str, least: int = 1) -> int:

@@ -8,7 +8,13 @@ from typing import Any, Literal
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.inference.arguments import check_noise, check_seed, check_temperature
+from hvae_core.inference.arguments import (
+    check_condition,
+    check_guidance,
+    check_noise,
+    check_seed,
+    check_temperature,
+)
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.latents import as_latents
 from hvae_core.inference.programs import Generate
@@ -25,6 +31,8 @@ def decode(
     pixels: Pixels = "sample",
     noise: Sequence[Any] | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
+    condition: Any = None,
+    guidance: float | None = None,
 ) -> np.ndarray:
     """Images from latents; layers that are not given are drawn from the prior.
 
@@ -44,6 +52,8 @@ def decode(
         noise: standard-normal arrays [B, h, w, c], one for each latent layer of the model, in place
             of the seeded ones of the layers drawn from the prior.
         batch_size: images computed at a time.
+        condition: of a conditional model, see `ConditionValues.encode`.
+        guidance: of the layers drawn from the prior, see `HierarchicalNetwork.generate`.
 
     Returns:
         [B, H, W, C] in native values.
@@ -57,6 +67,8 @@ def decode(
     scale = check_temperature(temperature, len(z))
     check_seed(seed)
     given = check_noise(engine, noise, count)
+    encoded = check_condition(engine, condition, count)
+    strength = check_guidance(engine, guidance)
     results = []
     for rows, valid in batch_rows(count, batch_size):
         part = [None if layer is None else layer[rows] for layer in z]
@@ -64,7 +76,8 @@ def decode(
         if any(layer is None for layer in z):
             normal = given_or_drawn(engine, given, rows, seed)
         uniform = None if pixels == "mean" else pixel_noise(engine, rows, seed)
-        drawn = decode_rows(engine, part, normal, uniform, scale, pixels)
+        own = None if encoded is None else encoded[rows]
+        drawn = decode_rows(engine, part, normal, uniform, scale, pixels, own, strength)
         results.append(drawn[:valid])
     return np.concatenate(results)
 
@@ -76,6 +89,8 @@ def decode_rows(
     uniform: np.ndarray | None,
     temperature: np.ndarray,
     pixels: Pixels = "sample",
+    condition: np.ndarray | None = None,
+    guidance: float | None = None,
 ) -> np.ndarray:
     """Images [b, H, W, C] of one batch.
 
@@ -86,6 +101,8 @@ def decode_rows(
         uniform: noise of the pixels [b, H, W, n], see `pixel_noise`; None for their mean.
         temperature: a number, or [L].
         pixels: see `decode`.
+        condition: [b, ...] as graphs take it, where the model has one.
+        guidance: see `decode`.
     """
     inputs: dict[str, Any] = {
         "noise": [
@@ -94,6 +111,7 @@ def decode_rows(
         ],
         "given": np.array([layer is not None for layer in z], np.float32),
         "temperature": temperature,
+        **conditioned(condition, guidance),
     }
     if uniform is None:
         means = engine.run(Generate(("mean",)), inputs)["mean"]
@@ -101,6 +119,12 @@ def decode_rows(
     inputs["pixels"] = uniform if pixels == "sample" else np.full_like(uniform, 0.5)
     images = engine.run(Generate(("images",)), inputs)["images"]
     return images.astype(engine.image_values.dtype)
+
+
+def conditioned(condition: np.ndarray | None, guidance: float | None = None) -> dict[str, Any]:
+    """The inputs of `Generate` that there are of a condition [b, ...] and its guidance."""
+    found: dict[str, Any] = {} if condition is None else {"condition": condition}
+    return found if guidance is None else {**found, "guidance": np.array([guidance], np.float32)}
 
 
 def _check_latents(engine: Engine, latents: Any) -> tuple[list[np.ndarray | None], int]:

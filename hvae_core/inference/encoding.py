@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.inference.arguments import check_count, check_images, check_noise, check_seed
+from hvae_core.inference.arguments import (
+    check_batch,
+    check_count,
+    check_images,
+    check_inputs,
+    check_noise,
+    check_seed,
+    refuse_conditional,
+)
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.kept_channels import check_kept
 from hvae_core.inference.latents import STATISTICS, Latents
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
 from hvae_core.inference.tiles import Sides, Tiling, check_whole_images, sized
+from hvae_core.interfaces import Batch
 from hvae_core.prob.noise import fold_seed
 
 if TYPE_CHECKING:
@@ -38,6 +47,8 @@ def encode(
     prior_noise: Sequence[Any] | None = None,
     tile: Sides | None = None,
     overlap: Sides | None = None,
+    condition: Any = None,
+    inputs: Any = None,
 ) -> Latents:
     """The latents of images, with their posteriors and priors along them.
 
@@ -60,13 +71,17 @@ def encode(
             continued as in a mirror. With a flow there is no ``kl_per_layer``: the flow's part
             in it is a sum over a whole tile.
         overlap: pixels that neighbouring tiles share.
+        condition: of a conditional model, see `ConditionValues.encode`.
+        inputs: [B, H, W, C'], what the encoder sees in place of the images.
 
     Raises:
         BadInputError: the images or an argument do not fit the model, or the model is an export of
             an older hvae, which lacks these outputs; or an export and ``kept`` is given.
     """
     tiled = tile is not None or overlap is not None
-    images = check_whole_images(engine, x) if tiled else check_images(engine, x)
+    if tiled:
+        refuse_conditional(engine, condition, inputs)
+    images = check_whole_images(engine, x) if tiled else check_batch(engine, x, condition, inputs)
     depth = check_layers(engine, layers)
     masks = None if kept is None else check_kept(engine, kept)
     if masks is None and prior_noise is not None:
@@ -89,11 +104,11 @@ def encode(
         else:
             shapes = engine.latent_shapes[:depth]
             normal = [np.zeros((len(rows), *shape), np.float32) for shape in shapes]
-        inputs = {"images": images[rows], "noise": normal}
+        given_rows = {**images[rows].named(), "noise": normal}
         if masks is not None:
             further = given_or_drawn(engine, given_prior, rows, fold_seed(seed, PRUNED), depth)
-            inputs |= {"kept": masks[:depth], "prior_noise": further}
-        out = engine.run(program, inputs)
+            given_rows |= {"kept": masks[:depth], "prior_noise": further}
+        out = engine.run(program, given_rows)
         parts.append({name: [layer[:valid] for layer in out[name]] for name in OUTPUTS})
     whole = {
         name: [np.concatenate([part[name][layer] for part in parts]) for layer in range(depth)]
@@ -159,13 +174,16 @@ def _kl_divergence(
     return (0.5 * squares - difference - 0.5).sum(axis=(1, 2, 3), dtype=np.float64)
 
 
-def features(engine: Engine, x: Any, batch_size: int = DEFAULT_BATCH_SIZE) -> list[np.ndarray]:
+def features(
+    engine: Engine, x: Any, batch_size: int = DEFAULT_BATCH_SIZE, inputs: Any = None
+) -> list[np.ndarray]:
     """The encoder's feature maps of images.
 
     Args:
         engine: runs the model.
         x: images [B, H, W, C].
         batch_size: images computed at a time.
+        inputs: [B, H, W, C'], what the encoder sees in place of the images.
 
     Returns:
         A float32 array [B, r, r, width] for each scale, finest first, as in ``model.resolutions``:
@@ -175,10 +193,11 @@ def features(engine: Engine, x: Any, batch_size: int = DEFAULT_BATCH_SIZE) -> li
         BadInputError: the images do not fit the model, or the model is an export of an older hvae,
             which lacks these outputs.
     """
-    images = check_images(engine, x)
+    images = Batch(check_images(engine, x))
+    images = Batch(images.images, check_inputs(engine, inputs, len(images)))
     parts = []
     for rows, valid in batch_rows(len(images), batch_size):
-        out = engine.run(Infer(("features",)), {"images": images[rows], "noise": []})
+        out = engine.run(Infer(("features",)), {**images[rows].named(), "noise": []})
         parts.append([scale[:valid] for scale in out["features"]])
     return [np.concatenate(scale) for scale in zip(*parts, strict=True)]
 

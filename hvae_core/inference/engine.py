@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hvae_core.inference.programs import InferenceProgram
-from hvae_core.interfaces import ImageValues, Shape3
+from hvae_core.interfaces import ConditionValues, ImageValues, Shape3
 
 if TYPE_CHECKING:
     from hvae_core.model.network import HierarchicalNetwork
@@ -41,6 +41,10 @@ class Engine(Protocol):
     #: [(h, w, c)] of the latent layers, coarsest first
     latent_shapes: list[Shape3]
     likelihood: PixelModel
+    #: [H, W, C'] of what the encoder sees; the image's, unless it has further channels
+    encoder_shape: Shape3
+    #: what the condition's values are; None: the model has none
+    condition_values: ConditionValues | None
 
     @property
     def is_eager(self) -> bool:
@@ -77,6 +81,8 @@ class LiveEngine:
         self.image_values: ImageValues = network.image_values
         self.latent_shapes: list[Shape3] = network.latent_shapes
         self.likelihood: PixelModel = network.likelihood
+        self.encoder_shape: Shape3 = network.encoder_shape
+        self.condition_values: ConditionValues | None = network.condition_values
         self._compiled: dict[InferenceProgram, Callable[[Arrays], dict[str, Any]]] = {}
         self._shapes: set[tuple[Any, ...]] = set()  # for which a program is compiled
 

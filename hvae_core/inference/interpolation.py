@@ -14,10 +14,12 @@ from typing import Any, Literal
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.inference.arguments import check_count, check_images
+from hvae_core.inference.arguments import check_batch, check_count
+from hvae_core.inference.decoding import conditioned
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Generate, Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, latent_noise
+from hvae_core.interfaces import Batch
 
 
 def mix(
@@ -54,6 +56,7 @@ def interpolate(
     seed: int = 0,
     path: Literal["spherical", "linear"] = "spherical",
     batch_size: int = DEFAULT_BATCH_SIZE,
+    condition: Any = None,
 ) -> np.ndarray:
     """Images on the way from ``a`` to ``b``.
 
@@ -68,6 +71,7 @@ def interpolate(
         seed: of the posteriors' noise.
         path: how the standardised latents of a layer are mixed, see `mix`.
         batch_size: images computed at a time.
+        condition: of a conditional model: that of each way, which both its ends are taken to have.
 
     Returns:
         [steps, H, W, C] in native values, or [B, steps, H, W, C] for several.
@@ -76,8 +80,8 @@ def interpolate(
         BadInputError: the images do not fit the model or each other, or ``steps`` is below 2.
     """
     single = np.ndim(a) == 3
-    first = check_images(engine, np.asarray(a)[None] if single else a, "a")
-    second = check_images(engine, np.asarray(b)[None] if np.ndim(b) == 3 else b, "b")
+    first = check_batch(engine, np.asarray(a)[None] if single else a, condition, name="a")
+    second = check_batch(engine, np.asarray(b)[None] if np.ndim(b) == 3 else b, condition, name="b")
     if len(first) != len(second):
         raise BadInputError(
             f"a holds {len(first)} images and b {len(second)}; give as many of each."
@@ -93,30 +97,35 @@ def interpolate(
         np.stack([mix(u, v, w, path) for u, v in zip(zs, ze, strict=True) for w in weights])
         for zs, ze in zip(start, end, strict=True)
     ]
-    images = _decode(engine, noise, batch_size)
+    own = None if first.condition is None else first.condition.repeat(steps, axis=0)
+    images = _decode(engine, noise, batch_size, own)
     images = images.reshape(len(first), steps, *images.shape[1:])
     return images[0] if single else images
 
 
-def _standardised(
-    engine: Engine, images: np.ndarray, seed: int, batch_size: int
-) -> list[np.ndarray]:
+def _standardised(engine: Engine, images: Batch, seed: int, batch_size: int) -> list[np.ndarray]:
     """The noise with which the prior would draw the images' latents: L arrays [B, h, w, c]."""
     program = Infer(("standardised",))
     parts = []
     for rows, valid in batch_rows(len(images), batch_size):
-        inputs = {"images": images[rows], "noise": latent_noise(engine, rows, seed)}
+        inputs = {**images[rows].named(), "noise": latent_noise(engine, rows, seed)}
         layers = engine.run(program, inputs)["standardised"]
         parts.append([layer[:valid] for layer in layers])
     return [np.concatenate(layer) for layer in zip(*parts, strict=True)]
 
 
-def _decode(engine: Engine, noise: list[np.ndarray], batch_size: int) -> np.ndarray:
+def _decode(
+    engine: Engine, noise: list[np.ndarray], batch_size: int, condition: np.ndarray | None
+) -> np.ndarray:
     """The likelihood's mean for given noise, [B, H, W, C] in native values."""
     program = Generate(("mean",))
     parts = []
     for rows, valid in batch_rows(len(noise[0]), batch_size):
-        inputs = {"noise": [layer[rows].astype(np.float32) for layer in noise]}
+        own = None if condition is None else condition[rows]
+        inputs = {
+            "noise": [layer[rows].astype(np.float32) for layer in noise],
+            **conditioned(own),
+        }
         means = engine.run(program, inputs)["mean"]
         parts.append(engine.image_values.rounded(means[:valid]))
     return np.concatenate(parts)

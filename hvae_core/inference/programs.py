@@ -24,7 +24,8 @@ class Generate:
     Inputs: ``noise``, L arrays [B, h, w, c], coarsest layer first; ``given`` [L], 1 where a
     layer's ``noise`` is itself the latent to use, else 0 (all 0 where it is not there);
     ``temperature``, a number or [L] (1 where it is not there); ``pixels`` [B, H, W, n] for the
-    output ``images``.
+    output ``images``; of a conditional model ``condition`` [B, ...] and, where each layer's prior
+    is to be moved from that of the null condition, the number ``guidance``.
 
     Args:
         outputs: ``images``, drawn, uint8 or float32 with other native values; ``mean`` float32, the
@@ -41,7 +42,11 @@ class Generate:
     def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
         """The outputs, in-graph."""
         parameters = network.generate(
-            list(inputs["noise"]), inputs.get("temperature", 1.0), are_given=inputs.get("given")
+            list(inputs["noise"]),
+            inputs.get("temperature", 1.0),
+            are_given=inputs.get("given"),
+            condition=inputs.get("condition"),
+            guidance=inputs.get("guidance"),
         )
         return {name: _IMAGES[name](network, parameters, inputs) for name in self.outputs}
 
@@ -52,7 +57,8 @@ class Infer:
 
     Inputs: ``images`` [B, H, W, C]; ``noise``, arrays [B, h, w, c], coarsest layer first, for
     the layers that are passed (none for ``features`` alone); ``pixels`` [B, H, W, n] for the output
-    ``reconstruction``.
+    ``reconstruction``; ``inputs`` [B, H, W, C'], what the encoder sees, where that is not the
+    images; ``condition`` [B, ...] of a conditional model (not for ``features`` alone).
 
     Args:
         outputs: of an image, in nats: ``log_likelihood`` [B], ``kl_per_layer`` [B, L],
@@ -82,17 +88,20 @@ class Infer:
         """The outputs, in-graph."""
         from keras import ops
 
+        seen = inputs.get("inputs")
         if self.outputs == ("features",):
-            features = network.bottom_up(inputs["images"])
+            features = network.bottom_up(inputs["images"] if seen is None else seen)
             return {"features": [ops.cast(scale, "float32") for scale in features]}
         noise = list(inputs["noise"])
         pruned = None
         if self.prunes:
             pruned = list(map(Pruned, inputs["kept"], inputs["prior_noise"]))
         if set(self.outputs) <= LAYERED.keys():
-            latents = network.posteriors(inputs["images"], noise, self.layers, pruned)
+            given = inputs["images"] if seen is None else seen
+            condition = inputs.get("condition")
+            latents = network.posteriors(given, noise, self.layers, condition, pruned)
             return {name: [LAYERED[name](layer) for layer in latents] for name in self.outputs}
-        out = network.infer(inputs["images"], noise, pruned)
+        out = network.infer(inputs["images"], noise, seen, inputs.get("condition"), pruned)
         results: dict[str, Any] = {}
         for name in self.outputs:
             if name in LAYERED:
@@ -112,7 +121,7 @@ class Complete:
 
     Inputs: ``features``, arrays [B, h, w, c], finest scale first; ``noise``, arrays [B, h, w, c],
     coarsest layer first, for the layers that are passed; ``pixels`` [B, H, W, n] for the output
-    ``images``.
+    ``images``; ``condition`` [B, ...] of a conditional model.
 
     Args:
         outputs: ``images`` and ``mean`` as of `Generate`, with all latents from the posterior; or
@@ -131,11 +140,13 @@ class Complete:
     def compute(self, network: HierarchicalNetwork, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs, in-graph."""
         features, noise = list(inputs["features"]), list(inputs["noise"])
+        embedding = network.embed(inputs.get("condition"))
         if self.outputs == ("latent",):
-            latents = network.descend(features, noise, self.layers or len(network.latent_shapes))[1]
+            depth = self.layers or len(network.latent_shapes)
+            latents = network.descend(features, noise, depth, embedding)[1]
             return {"latent": [layer.z for layer in latents]}
-        stream, latents = network.descend(features, noise)
-        parameters = network.readout([layer.z for layer in latents], stream)
+        stream, latents = network.descend(features, noise, embedding=embedding)
+        parameters = network.readout([layer.z for layer in latents], stream, embedding)
         results: dict[str, Any] = {
             name: output(network, parameters, inputs)
             for name, output in _IMAGES.items()
@@ -206,9 +217,25 @@ class Graph:
     function: Callable[..., dict[str, Tensor]]
 
 
-def graphs(network: HierarchicalNetwork) -> tuple[Graph, Graph]:
-    """The two graphs of a network: ``generator`` and ``posterior``."""
-    return generator(network), posterior(network)
+def graphs(network: HierarchicalNetwork) -> tuple[Graph, ...]:
+    """The graphs of a network: ``generator`` and ``posterior``.
+
+    With a null condition there is ``guided`` too, the generator with one input more.
+    """
+    values = network.condition_values
+    guided = (generator(network, guided=True),) if values is not None and values.has_null else ()
+    return generator(network), posterior(network), *guided
+
+
+def further_inputs(network: HierarchicalNetwork, encodes: bool) -> list[TensorSpec]:
+    """``condition``, and for what ``encodes`` ``inputs``, where the model has such."""
+    found = []
+    if encodes and network.encoder_shape != network.image_shape:
+        found.append(TensorSpec("inputs", (None, *network.encoder_shape)))
+    values = network.condition_values
+    if values is not None:
+        found.append(TensorSpec("condition", (None, *values.shape), values.dtype))
+    return found
 
 
 def noise_inputs(network: HierarchicalNetwork) -> list[TensorSpec]:
@@ -225,43 +252,57 @@ def pixel_input(network: HierarchicalNetwork) -> TensorSpec:
     return TensorSpec("pixels", (None, height, width, network.likelihood.noise_channels()))
 
 
-def generator(network: HierarchicalNetwork) -> Graph:
+def generator(network: HierarchicalNetwork, guided: bool = False) -> Graph:
     """`Generate` for any number of given latents.
 
-    Inputs: ``noise_l``; ``given`` [L], 1 where ``noise_l`` is itself the latent to use, else 0;
-    ``temperature`` [L]; ``pixels``. Outputs: ``images`` and ``mean``.
+    Inputs: ``noise_l``; ``given`` [L]; ``temperature`` [L]; ``pixels``; ``condition`` where there
+    is one; ``guidance`` [1] where ``guided``. Outputs: ``images`` and ``mean``.
     """
-    layers = len(network.latent_shapes)
-    vector = (layers,)
+    vector = (layers := len(network.latent_shapes),)
 
     def function(*tensors: Tensor) -> dict[str, Tensor]:
-        given, temperature, pixels = tensors[layers:]
-        parameters = network.generate(tensors[:layers], temperature, are_given=given)
+        given, temperature, pixels, *more = tensors[layers:]
+        parameters = network.generate(
+            tensors[:layers],
+            temperature,
+            are_given=given,
+            condition=more[0] if more else None,
+            guidance=more[1] if guided else None,
+        )
         inputs = {"pixels": pixels}
         return {name: output(network, parameters, inputs) for name, output in _IMAGES.items()}
 
     inputs = [TensorSpec("given", vector), TensorSpec("temperature", vector), pixel_input(network)]
-    return Graph("generator", (*noise_inputs(network), *inputs), function)
+    inputs += further_inputs(network, encodes=False)
+    inputs += [TensorSpec("guidance", (1,))] if guided else []
+    name = "guided" if guided else "generator"
+    return Graph(name, (*noise_inputs(network), *inputs), function)
 
 
 def posterior(network: HierarchicalNetwork) -> Graph:
     """`Infer` with all outputs but the ones that are sums of others.
 
     Inputs: ``images`` [B, H, W, C], uint8 or float32 with other native values, ``noise_l``,
-    ``pixels``. The lists' arrays are outputs of
+    ``pixels``; ``inputs`` [B, H, W, C'] where the encoder sees further channels, and
+    ``condition`` where the model has one. The lists' arrays are outputs of
     their own: ``latent_l`` and so on for each layer, ``features_s`` for each scale, finest first.
     """
     dtype = network.image_values.tensor_dtype
     images = TensorSpec("images", (None, *network.image_shape), dtype)
     densities = ("log_likelihood", "kl_per_layer", "log_ratio", "reconstruction")
     program = Infer((*densities, *LAYERED, "features"))
+    further = further_inputs(network, encodes=True)
+    layers = len(network.latent_shapes)
 
     def function(x: Tensor, *tensors: Tensor) -> dict[str, Tensor]:
-        inputs = {"images": x, "noise": tensors[:-1], "pixels": tensors[-1]}
+        inputs = {"images": x, "noise": tensors[:layers], "pixels": tensors[layers]}
+        names = [spec.name for spec in further]
+        inputs |= dict(zip(names, tensors[layers + 1 :], strict=True))
         results = program.compute(network, inputs)
         flat = {name: results[name] for name in densities}
         for layer in range(len(network.latent_shapes)):
             flat |= {f"{name}_{layer}": results[name][layer] for name in LAYERED}
         return flat | {f"features_{s}": scale for s, scale in enumerate(results["features"])}
 
-    return Graph("posterior", (images, *noise_inputs(network), pixel_input(network)), function)
+    own = (images, *noise_inputs(network), pixel_input(network))
+    return Graph("posterior", (*own, *further), function)

@@ -9,11 +9,12 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.arguments import (
+    check_batch,
     check_count,
-    check_images,
     check_noise,
     check_seed,
     check_temperature,
+    refuse_conditional,
 )
 from hvae_core.inference.decoding import decode_rows
 from hvae_core.inference.encoding import OUTPUTS
@@ -21,6 +22,7 @@ from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
 from hvae_core.inference.tiles import Sides, Tiling, check_whole_images, sized
+from hvae_core.interfaces import Batch
 
 
 def reconstruct(
@@ -33,6 +35,8 @@ def reconstruct(
     batch_size: int = DEFAULT_BATCH_SIZE,
     tile: Sides | None = None,
     overlap: Sides | None = None,
+    condition: Any = None,
+    inputs: Any = None,
 ) -> np.ndarray:
     """Draw images from the latents of ``x``: `encode`, then `decode` with the same seed.
 
@@ -53,6 +57,8 @@ def reconstruct(
             same seed, but for rounding.
         overlap: pixels that neighbouring tiles share, half of them kept from each; a quarter of the
             tile if None, as the tile is the model's own size if only this is given.
+        condition: of a conditional model, see `ConditionValues.encode`.
+        inputs: [B, H, W, C'], what the encoder sees in place of the images.
 
     Returns:
         [B, H, W, C] in native values.
@@ -61,7 +67,9 @@ def reconstruct(
         BadInputError: the images or an argument do not fit the model.
     """
     tiled = tile is not None or overlap is not None
-    images = check_whole_images(engine, x) if tiled else check_images(engine, x)
+    if tiled:
+        refuse_conditional(engine, condition, inputs)
+    images = check_whole_images(engine, x) if tiled else check_batch(engine, x, condition, inputs)
     layers = len(engine.latent_shapes)
     count = layers if latents is None else check_count(latents, "latents", 0)
     if count > layers:
@@ -83,7 +91,7 @@ def reconstruct(
 
 def _rows(
     engine: Engine,
-    images: np.ndarray,
+    images: Batch,
     normal: list[np.ndarray],
     uniform: np.ndarray,
     count: int,
@@ -93,7 +101,7 @@ def _rows(
     layers = len(engine.latent_shapes)
     if count == layers and engine.is_eager:
         # The hierarchy is gone through once.
-        inputs = {"images": images, "noise": normal, "pixels": uniform}
+        inputs = {**images.named(), "noise": normal, "pixels": uniform}
         drawn = engine.run(Infer(("reconstruction",)), inputs)["reconstruction"]
         return drawn.astype(engine.image_values.dtype)
     # The program of `encode`, so that the latents have the same bits, and then that of `decode`: a
@@ -105,8 +113,9 @@ def _rows(
     kept = []
     if count:
         # The noise of the layers that are drawn from the prior does not touch the ones kept.
-        kept = engine.run(program, {"images": images, "noise": normal[:count]})["latent"]
-    return decode_rows(engine, [*kept, *[None] * (layers - count)], normal, uniform, scale)
+        kept = engine.run(program, {**images.named(), "noise": normal[:count]})["latent"]
+    z = [*kept, *[None] * (layers - count)]
+    return decode_rows(engine, z, normal, uniform, scale, condition=images.condition)
 
 
 def _in_tiles(
@@ -127,6 +136,6 @@ def _in_tiles(
         for tile in tiling.tiles:
             normal = tiling.at_tile(latent_noise, tile)
             uniform = pixels.part(0, tile.computed)[None]
-            drawn = _rows(engine, whole[tile.computed][None], normal, uniform, count, scale)
+            drawn = _rows(engine, Batch(whole[tile.computed][None]), normal, uniform, count, scale)
             tiling.put(result[place], tile, drawn[0])
     return result

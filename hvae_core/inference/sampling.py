@@ -10,11 +10,14 @@ import numpy as np
 
 from hvae_core.files.threads import prefetch
 from hvae_core.inference.arguments import (
+    check_condition,
     check_count,
+    check_guidance,
     check_noise,
     check_seed,
     check_temperature,
 )
+from hvae_core.inference.decoding import conditioned
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Generate
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
@@ -27,6 +30,8 @@ def sample_batches(
     seed: int = 0,
     noise: Sequence[Any] | None = None,
     batch_size: int | None = None,
+    condition: Any = None,
+    guidance: float | None = None,
 ) -> Iterator[np.ndarray]:
     """Draw images batch by batch, so that any number fits into memory.
 
@@ -39,6 +44,8 @@ def sample_batches(
     check_seed(seed)
     scale = check_temperature(temperature, len(engine.latent_shapes))
     given = check_noise(engine, noise, n)
+    encoded = check_condition(engine, condition, n)
+    strength = check_guidance(engine, guidance)
     size = check_count(DEFAULT_BATCH_SIZE if batch_size is None else batch_size, "batch_size")
 
     program = Generate(("images",))
@@ -46,15 +53,22 @@ def sample_batches(
     def batches() -> Iterator[np.ndarray]:
         # The next batch's noise is drawn while this one is computed.
         with contextlib.closing(prefetch(noises(), depth=1)) as ready:
-            for valid, latents, pixels in ready:
-                inputs = {"noise": latents, "pixels": pixels, "temperature": scale}
+            for valid, inputs in ready:
                 images = engine.run(program, inputs)["images"][:valid]
                 yield images.astype(engine.image_values.dtype)
 
-    def noises() -> Iterator[tuple[int, list[np.ndarray], np.ndarray]]:
+    def noises() -> Iterator[tuple[int, dict[str, Any]]]:
         for rows, valid in batch_rows(n, size):
-            latents = given_or_drawn(engine, given, rows, seed)
-            yield valid, latents, pixel_noise(engine, rows, seed)
+            own = None if encoded is None else encoded[rows]
+            yield (
+                valid,
+                {
+                    "noise": given_or_drawn(engine, given, rows, seed),
+                    "pixels": pixel_noise(engine, rows, seed),
+                    "temperature": scale,
+                    **conditioned(own, strength),
+                },
+            )
 
     return batches()
 
@@ -66,6 +80,8 @@ def sample(
     seed: int = 0,
     noise: Sequence[Any] | None = None,
     batch_size: int | None = None,
+    condition: Any = None,
+    guidance: float | None = None,
 ) -> np.ndarray:
     """Draw images.
 
@@ -81,6 +97,11 @@ def sample(
         noise: standard-normal arrays [n, h, w, c], one for each latent layer, coarsest first, in
             place of the seeded ones. The pixels still follow ``seed``.
         batch_size: images computed at a time (default 32).
+        condition: of a conditional model, for all images or one for each, see
+            `ConditionValues.encode`.
+        guidance: how far each layer's prior is moved from that of the null condition (0) to that
+            of the condition (1) and beyond, where the model was trained with ``dropout``; twice
+            the cost. See `HierarchicalNetwork.generate`.
 
     Returns:
         [n, H, W, C] in native values.
@@ -88,4 +109,5 @@ def sample(
     Raises:
         BadInputError: ``n``, ``temperature``, ``seed``, ``noise`` or ``batch_size`` is impossible.
     """
-    return np.concatenate(list(sample_batches(engine, n, temperature, seed, noise, batch_size)))
+    batches = sample_batches(engine, n, temperature, seed, noise, batch_size, condition, guidance)
+    return np.concatenate(list(batches))

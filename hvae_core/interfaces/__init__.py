@@ -9,6 +9,7 @@ Shapes are channels-last: B batch, H height, W width, C channels. Densities are 
 A component's builder gets its validated options first, then what its contract's docstring lists.
 """
 
+from hvae_core.interfaces.batch import Batch
 from hvae_core.interfaces.components import (
     Activation,
     Attention,
@@ -21,7 +22,9 @@ from hvae_core.interfaces.components import (
     Regularizer,
     ScaleShape,
 )
+from hvae_core.interfaces.conditions import Condition, ConditionValues
 from hvae_core.interfaces.datasets import (
+    ConditionColumn,
     Dataset,
     DatasetInfo,
     ImageSource,
@@ -60,8 +63,12 @@ __all__ = [
     "UINT8",
     "Activation",
     "Attention",
+    "Batch",
     "Block",
     "BlockShape",
+    "Condition",
+    "ConditionColumn",
+    "ConditionValues",
     "Dataset",
     "DatasetInfo",
     "Exporter",

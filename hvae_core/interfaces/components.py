@@ -273,9 +273,12 @@ class Hierarchy(Protocol):
         """The latent layers' flows, coarsest first."""
 
     def posteriors_along(
-        self, features: Sequence[Tensor], latents: Sequence[Tensor]
+        self,
+        features: Sequence[Tensor],
+        latents: Sequence[Tensor],
+        embedding: Tensor | None = None,
     ) -> list[LayerPosterior]:
-        """The posteriors of images with these features along given latents, coarsest first."""
+        """The posteriors along given latents, coarsest first; of a condition's embedding too."""
 
 
 class Regularizer(abc.ABC):

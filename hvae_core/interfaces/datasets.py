@@ -5,10 +5,11 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from hvae_core.errors import DataError
 from hvae_core.interfaces.outputs import Shape3
 from hvae_core.interfaces.values import UINT8, ImageValues
 
@@ -42,6 +43,17 @@ class Invariance:
     background: int | None = None
 
 
+class ConditionColumn(NamedTuple):
+    """What a split says of each of its images, in the images' order.
+
+    ``values`` are classes, integers [N] from 0 on, or numbers [N, K], NaN where unknown; ``names``
+    are those of the classes or of the numbers, as far as they are known.
+    """
+
+    values: np.ndarray
+    names: tuple[str, ...] = ()
+
+
 class ImageSource(Protocol):
     """Random access to the images of a split."""
 
@@ -67,6 +79,8 @@ class Dataset(abc.ABC):
     values: ImageValues = UINT8
     #: what an augmentation may do where the user does not say
     invariance: Invariance = Invariance()
+    #: what of it a conditional model is given, as ``data.condition`` says; None: ``label``
+    conditioned_on: str | tuple[str, ...] | None = None
 
     @property
     @abc.abstractmethod
@@ -103,3 +117,19 @@ class Dataset(abc.ABC):
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Random augmentation (training only) and binarization; shape and dtype stay."""
         return images
+
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """What a split says of its images under a name, ``label`` where there are classes.
+
+        Args:
+            name: a column's, or those of several columns of numbers.
+            split: one of `splits`.
+
+        Raises:
+            hvae_core.errors.DataError: there is nothing of that name.
+        """
+        wanted = name if isinstance(name, str) else ", ".join(name)
+        raise DataError(
+            f"The data set {self.info.title!r} has no {wanted!r} to condition a model on.",
+            "Set data.condition to what it has, or take a data set with labels.",
+        )

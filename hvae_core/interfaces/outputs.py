@@ -73,7 +73,8 @@ class PassOutput(NamedTuple):
     """A posterior pass: ``log_likelihood`` [B] and ``kl`` [B] in nats, and all it was made of.
 
     ``layers`` are the latent layers' outputs, coarsest first; ``parameters`` [B, H, W, P] are the
-    likelihood's; ``features`` are the encoder's, finest scale first.
+    likelihood's; ``features`` are the encoder's, finest scale first; ``embedding`` [B, width] is
+    that of the condition, None where the model has none.
     """
 
     log_likelihood: Tensor
@@ -81,3 +82,4 @@ class PassOutput(NamedTuple):
     layers: list[LatentOutput]
     parameters: Tensor
     features: list[Tensor]
+    embedding: Tensor | None = None

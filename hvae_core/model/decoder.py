@@ -190,6 +190,7 @@ class Decoder(keras.layers.Layer):
         attention: Attention | None = None,
         depth: int | None = None,
         pruned: Sequence[Pruned] | None = None,
+        embedding: Tensor | None = None,
     ) -> tuple[Tensor, list[LatentOutput]]:
         """The posterior pass.
 
@@ -199,6 +200,7 @@ class Decoder(keras.layers.Layer):
             attention: across the layers.
             depth: stop at the latent of this layer, counted from 1; None: pass through all scales.
             pruned: for each latent layer what of it comes from the prior; None: nothing.
+            embedding: of the condition [B, width], where the model has one.
 
         Returns:
             The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first. With
@@ -211,7 +213,9 @@ class Decoder(keras.layers.Layer):
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             given = reads.features(x, features[layer.stage.index])
             place = len(outputs)
-            further = () if pruned is None else (pruned[place],)
+            further: tuple[Any, ...] = () if pruned is None else (pruned[place],)
+            if embedding is not None:
+                further = (None if pruned is None else pruned[place], embedding)
             if place + 1 == depth:
                 outputs.append(layer.latent(x, given, noise[place], *further)[0])
                 return x, None
@@ -227,6 +231,7 @@ class Decoder(keras.layers.Layer):
         features: Sequence[Tensor],
         latents: Sequence[Tensor],
         attention: Attention | None = None,
+        embedding: Tensor | None = None,
     ) -> list[LayerPosterior]:
         """The posteriors along given latents, whosever they are; coarsest first, as they are."""
         reads = AttentionPass(attention, features)
@@ -234,7 +239,8 @@ class Decoder(keras.layers.Layer):
 
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             given = reads.features(x, features[layer.stage.index])
-            x, h, posterior = layer.posterior_along(x, given, latents[len(posteriors)])
+            z = latents[len(posteriors)]
+            x, h, posterior = layer.posterior_along(x, given, z, embedding)
             posteriors.append(posterior)
             return x, h
 
@@ -248,6 +254,8 @@ class Decoder(keras.layers.Layer):
         given: Sequence[Tensor] | None = None,
         attention: Attention | None = None,
         are_given: Tensor | None = None,
+        embedding: Tensor | None = None,
+        guidance: Tensor | float | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The prior pass.
 
@@ -257,6 +265,8 @@ class Decoder(keras.layers.Layer):
             given: latents to use for the first, coarsest layers instead of drawing them.
             attention: across the layers.
             are_given: [L], 1 where a layer's ``noise`` is itself the latent to use, else 0.
+            embedding: of the condition [B, width], where the model has one.
+            guidance: see `LatentLayer.generate`.
 
         Returns:
             The last scale's stream and all latents, coarsest first.
@@ -270,7 +280,9 @@ class Decoder(keras.layers.Layer):
             place = len(latents)
             known = given[place] if place < len(given) else None
             is_given = None if are_given is None else are_given[place]
-            x, h, z = layer.generate(x, noise[place], scales[place], known, is_given)
+            x, h, z = layer.generate(
+                x, noise[place], scales[place], known, is_given, embedding, guidance
+            )
             latents.append(z)
             return x, h
 

@@ -114,7 +114,7 @@ class Encoder(keras.layers.Layer):
                     for index in range(stage.encoder_blocks)
                 ]
             )
-        self.image_shape = config.image_shape
+        self.encoder_shape = config.input_shape
         self.pools_first = config.pool_order == "pool-first"
 
     def compute_output_shape(self, input_shape: Any) -> list[tuple[int | None, ...]]:
@@ -123,7 +123,7 @@ class Encoder(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
-        self.stem.build((None, *self.image_shape))
+        self.stem.build((None, *self.encoder_shape))
         for stage in self.stages:
             shape = (None, *stage.size, stage.width)
             if stage.index:
@@ -136,7 +136,7 @@ class Encoder(keras.layers.Layer):
                 skip.build(shape)
 
     def call(self, x: Tensor) -> list[Tensor]:
-        """The standardised image [B, H, W, C] -> features of each scale, finest first.
+        """The standardised image [B, H, W, C'] -> features of each scale, finest first.
 
         A scale's features are the output of its last block (with ``model.pooling_block``, of the
         one before); with no such block, what enters the scale. With ``model.skip_projections``

@@ -16,6 +16,7 @@ from hvae_core.interfaces import (
     Tensor,
 )
 from hvae_core.layers import convolution
+from hvae_core.model.conditioning import condition_entry, enter
 from hvae_core.model.shapes import block_shape, build_block
 from hvae_core.prob import gaussian
 
@@ -26,7 +27,9 @@ class LatentLayer(keras.layers.Layer):
     ``q: Block([x, features])``, ``p, h: Block(x)``, ``x <- x + h + W_z z``, ``x <- Block(x)``. With
     ``model.latent_heads`` q and p are 1x1 convolutions of what their blocks give, which is as wide
     as x; with ``model.relative_posterior`` q's mean and log deviation are added to p's (Vahdat &
-    Kautz 2020).
+    Kautz 2020). A condition enters what the three blocks are given, see
+    `hvae_core.model.conditioning`; where the prior is to be unconditional, that of the posterior
+    alone.
 
     Args:
         config: the model's options.
@@ -95,6 +98,15 @@ class LatentLayer(keras.layers.Layer):
                 )
                 for index in range(count)
             ]
+        # They start at zero and draw nothing, so the others' initial weights are what they were.
+        self.into_posterior = condition_entry(
+            config, width + stage.skip_width, "condition-posterior"
+        )
+        self.into_prior = self.into_stream = None
+        if config.conditioning.prior:
+            self.into_prior = condition_entry(config, width, "condition-prior")
+            if not ends_stream:
+                self.into_stream = condition_entry(config, width, "condition-stream")
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
         """Create the weights."""
@@ -111,6 +123,9 @@ class LatentLayer(keras.layers.Layer):
             self.projection.build((None, *stage.latent_shape))
         for residual in self.residuals:
             residual.build(shape)
+        for entry in (self.into_posterior, self.into_prior, self.into_stream):
+            if entry is not None:
+                entry.build()
 
     def _gaussian(self, channels: Tensor) -> GaussianParameters:
         return gaussian.parameters(
@@ -120,16 +135,19 @@ class LatentLayer(keras.layers.Layer):
             self.beta,
         )
 
-    def _prior(self, x: Tensor) -> tuple[GaussianParameters, Tensor]:
+    def _prior(self, x: Tensor, embedding: Tensor | None) -> tuple[GaussianParameters, Tensor]:
         """The prior, and its part in the stream (of no channels where that ends)."""
-        channels = self.prior(x)
+        channels = self.prior(enter(self.into_prior, x, embedding))
         h, channels = channels[..., self.prior_channels :], channels[..., : self.prior_channels]
         if self.prior_head is not None:
             channels = self.prior_head(channels)
         return self._gaussian(channels), h
 
-    def _posterior(self, x: Tensor, features: Tensor, p: GaussianParameters) -> LayerPosterior:
-        channels = self.posterior(ops.concatenate([x, features], axis=-1))
+    def _posterior(
+        self, x: Tensor, features: Tensor, p: GaussianParameters, embedding: Tensor | None
+    ) -> LayerPosterior:
+        given = enter(self.into_posterior, ops.concatenate([x, features], axis=-1), embedding)
+        channels = self.posterior(given)
         if self.posterior_head is not None:
             channels = self.posterior_head(channels)
         context = channels[..., 2 * self.width :]
@@ -138,17 +156,24 @@ class LatentLayer(keras.layers.Layer):
             q = GaussianParameters(p.mean + q.mean, p.log_std + q.log_std)
         return LayerPosterior(q, context if context.shape[-1] else None)
 
-    def _update(self, x: Tensor, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _update(
+        self, x: Tensor, h: Tensor, z: Tensor, embedding: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         """The residual stream after this layer, and the prior's part in it (None: it ended)."""
         if self.ends_stream:
             return x, None
-        x = x + h + self.projection(z)
+        x = enter(self.into_stream, x + h + self.projection(z), embedding)
         for residual in self.residuals:
             x = residual(x)
         return x, h
 
     def infer(
-        self, x: Tensor, features: Tensor, noise: Tensor, pruned: Pruned | None = None
+        self,
+        x: Tensor,
+        features: Tensor,
+        noise: Tensor,
+        pruned: Pruned | None = None,
+        embedding: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, LatentOutput]:
         """Draw the latent from the posterior and go on.
 
@@ -157,22 +182,28 @@ class LatentLayer(keras.layers.Layer):
             features: the encoder's [B, H, W, skip width].
             noise: standard normal [B, H, W, latent width].
             pruned: which channels of the latent come from the prior instead; None: none does.
+            embedding: of the condition [B, width], where the model has one.
 
         Returns:
             The stream after this layer, the prior's part in it, and the rest.
         """
-        output, h = self.latent(x, features, noise, pruned)
-        return *self._update(x, h, output.z), output
+        output, h = self.latent(x, features, noise, pruned, embedding)
+        return *self._update(x, h, output.z, embedding), output
 
     def latent(
-        self, x: Tensor, features: Tensor, noise: Tensor, pruned: Pruned | None = None
+        self,
+        x: Tensor,
+        features: Tensor,
+        noise: Tensor,
+        pruned: Pruned | None = None,
+        embedding: Tensor | None = None,
     ) -> tuple[LatentOutput, Tensor]:
         """The latent drawn from the posterior, and the prior's part in the stream; as `infer`.
 
         Posterior, prior and KL are the same whatever is pruned.
         """
-        p, h = self._prior(x)
-        q, context = self._posterior(x, features, p)
+        p, h = self._prior(x, embedding)
+        q, context = self._posterior(x, features, p, embedding)
         z = gaussian.draw(q, noise)
         if self.flow is None:
             kl = gaussian.sum_event(gaussian.kl_divergence(q, p))
@@ -188,12 +219,12 @@ class LatentLayer(keras.layers.Layer):
         return LatentOutput(z, kl, log_det, q, p, noise, context), h
 
     def posterior_along(
-        self, x: Tensor, features: Tensor, z: Tensor
+        self, x: Tensor, features: Tensor, z: Tensor, embedding: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None, LayerPosterior]:
         """The posterior, and the stream when the latent is ``z`` whatever that is; as `infer`."""
-        p, h = self._prior(x)
-        posterior = self._posterior(x, features, p)
-        return *self._update(x, h, z), posterior
+        p, h = self._prior(x, embedding)
+        posterior = self._posterior(x, features, p, embedding)
+        return *self._update(x, h, z, embedding), posterior
 
     def generate(
         self,
@@ -202,6 +233,8 @@ class LatentLayer(keras.layers.Layer):
         temperature: Tensor | float,
         given: Tensor | None = None,
         is_given: Tensor | None = None,
+        embedding: Tensor | None = None,
+        guidance: Tensor | float | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Draw the latent from the prior, its standard deviation times ``temperature``.
 
@@ -211,13 +244,33 @@ class LatentLayer(keras.layers.Layer):
             temperature: a number or a scalar tensor.
             given: the latent to use instead.
             is_given: a scalar tensor: above 1/2, ``noise`` is itself the latent to use.
+            embedding: of the condition [B, width], where the model has one.
+            guidance: the rows are a batch under its condition and once more under the null one;
+                see `guided`.
 
         Returns:
             The stream after this layer, the prior's part in it, and the latent.
         """
-        p, h = self._prior(x)
+        p, h = self._prior(x, embedding)
         if given is None:
+            if guidance is not None:
+                p = guided(p, guidance)
             given = p.mean + temperature * ops.exp(p.log_std) * noise
             if is_given is not None:
                 given = ops.where(is_given > 0.5, noise, given)
-        return *self._update(x, h, given), given
+        return *self._update(x, h, given, embedding), given
+
+
+def guided(p: GaussianParameters, guidance: Tensor | float) -> GaussianParameters:
+    """The prior of classifier-free guidance (Ho & Salimans 2022), for a Gaussian of each layer.
+
+    ``mean = m_0 + g (m_c - m_0)``, with the conditional prior's standard deviation. Rows are B
+    under the condition, then the same B under the null one; both halves get the guided prior.
+    """
+    shape = (2, -1, *p.mean.shape[1:])
+    mean, log_std = ops.reshape(p.mean, shape), ops.reshape(p.log_std, shape)
+    moved = mean[1] + guidance * (mean[0] - mean[1])
+    return GaussianParameters(
+        ops.concatenate([moved, moved], axis=0),
+        ops.concatenate([log_std[0], log_std[0]], axis=0),
+    )

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from hvae_core.config import ModelConfig, Precision, check_precision
+from hvae_core.errors import BadInputError
 from hvae_core.interfaces import (
     Flow,
     ImageValues,
@@ -20,7 +21,7 @@ from hvae_core.interfaces import (
     Tensor,
 )
 from hvae_core.layers import dtype_policy, seeded
-from hvae_core.model.decoder import Decoder
+from hvae_core.model.decoder import Decoder, as_tensors
 from hvae_core.model.encoder import Encoder
 from hvae_core.model.readout import READOUTS
 from hvae_core.model.shapes import hierarchy_shape
@@ -63,6 +64,8 @@ class HierarchicalNetwork(keras.Model):
         self.options = options
         self.image_shape: Shape3 = options.image_shape
         self.image_values: ImageValues = likelihood.values
+        self.encoder_shape: Shape3 = options.input_shape
+        self.condition_values = options.condition_values
         self.latent_shapes: list[Shape3] = options.latent_shapes
         self.likelihood = likelihood
         with dtype_policy(policy), seeded(seed):
@@ -70,11 +73,13 @@ class HierarchicalNetwork(keras.Model):
             self.encoder = Encoder(options, remat)
             self.decoder = Decoder(options, remat, ends_at_last_latent=readout.reads_latents)
             self.readout = readout(options, likelihood.parameters, remat)
-            # Last, so that the others' initial weights are those of a model without it.
+            # Last, so that the others' initial weights are those of a model without them.
             attention = options.attention
             self.attention = (
                 attention.build(hierarchy_shape(options), name="attention") if attention else None
             )
+            condition = options.condition
+            self.condition = condition.build(name="condition") if condition else None
             self.build((None, *self.image_shape))
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
@@ -86,64 +91,110 @@ class HierarchicalNetwork(keras.Model):
         self.readout.build(self.decoder.compute_output_shape(features[-1]))
         if self.attention is not None:
             self.attention.build(None)
+        if self.condition is not None and self.condition_values is not None:
+            self.condition.build((None, *self.condition_values.shape))
         self.built = True
 
     def infer(
         self,
         x: Tensor,
         noise: Noise | Sequence[Tensor],
+        inputs: Tensor | None = None,
+        condition: Tensor | None = None,
         pruned: Sequence[Pruned] | None = None,
     ) -> PassOutput:
         """The posterior pass.
 
         Args:
-            x: images [B, H, W, C], native values.
+            x: images [B, H, W, C], native values, which the likelihood scores.
             noise: L standard-normal arrays [B, h, w, c], coarsest layer first.
+            inputs: [B, H, W, C'], which the encoder sees; None: the images.
+            condition: [B, ...], see `ConditionValues`; the bound is then that of p(x | condition).
             pruned: for each layer what of its latent comes from the prior; None: nothing.
+
+        Raises:
+            BadInputError: the model has a condition and none is given, or the reverse.
         """
         x = ops.cast(x, "float32")
-        features = self.bottom_up(x)
-        stream, layers = self.decoder.infer(features, noise, self.attention, pruned=pruned)
-        parameters = self.readout([layer.z for layer in layers], stream)
+        embedding = self.embed(condition)
+        features = self.bottom_up(x if inputs is None else inputs)
+        stream, layers = self.decoder.infer(
+            features, noise, self.attention, pruned=pruned, embedding=embedding
+        )
+        parameters = self.readout([layer.z for layer in layers], stream, embedding)
         log_likelihood = self.likelihood.log_prob(x, parameters)
         kl = layers[0].kl
         for layer in layers[1:]:
             kl = kl + layer.kl
-        return PassOutput(log_likelihood, kl, layers, parameters, features)
+        return PassOutput(log_likelihood, kl, layers, parameters, features, embedding)
 
-    def bottom_up(self, x: Tensor) -> list[Tensor]:
-        """The encoder's features of images [B, H, W, C], finest scale first."""
+    def embed(self, condition: Tensor | None) -> Tensor | None:
+        """The embedding [B, width] of a condition [B, ...]; None where the model has none.
+
+        Raises:
+            BadInputError: one is missing, or given to a model that has none.
+        """
+        if (self.condition is None) != (condition is None):
+            raise BadInputError(
+                "The model has no condition, but one is given."
+                if self.condition is None
+                else "The model has a condition, and none is given."
+            )
+        return None if self.condition is None else self.condition(condition)
+
+    def bottom_up(self, inputs: Tensor) -> list[Tensor]:
+        """The encoder's features of what it sees [B, H, W, C'], finest scale first.
+
+        That is images, or images with further channels, which it is given as they are.
+        """
         mean, scale = self.options.input_mean, self.options.input_scale
         mean = self.image_values.center if mean is None else mean
         scale = self.image_values.half_range if scale is None else scale
-        x = ops.cast(x, "float32")
+        x = ops.cast(inputs, "float32")
+        channels = self.options.image_channels
+        image, further = (
+            (x, None)
+            if x.shape[-1] == channels
+            else (
+                x[..., :channels],
+                x[..., channels:],
+            )
+        )
         if (levels := self.options.input_levels) is not None:
-            x = ops.floor(x * (levels / 256.0)) * (256.0 / levels)
-        return self.encoder((x - mean) * (1.0 / scale))
+            image = ops.floor(image * (levels / 256.0)) * (256.0 / levels)
+        image = (image - mean) * (1.0 / scale)
+        return self.encoder(
+            image if further is None else ops.concatenate([image, further], axis=-1)
+        )
 
     def posteriors(
         self,
         x: Tensor,
         noise: Noise | Sequence[Tensor],
         layers: int | None = None,
+        condition: Tensor | None = None,
         pruned: Sequence[Pruned] | None = None,
     ) -> list[LatentOutput]:
         """The posterior pass through the first latent layers, and no further.
 
         Args:
-            x: images [B, H, W, C], native values.
+            x: what the encoder sees [B, H, W, C'].
             noise: standard-normal arrays [B, h, w, c], coarsest layer first.
             layers: so many; None: all.
+            condition: see `infer`.
             pruned: see `infer`.
         """
         depth = len(self.latent_shapes) if layers is None else layers
-        return self.decoder.infer(self.bottom_up(x), noise, self.attention, depth, pruned)[1]
+        embedding = self.embed(condition)
+        features = self.bottom_up(x)
+        return self.decoder.infer(features, noise, self.attention, depth, pruned, embedding)[1]
 
     def descend(
         self,
         features: Sequence[Tensor],
         noise: Noise | Sequence[Tensor],
         layers: int | None = None,
+        embedding: Tensor | None = None,
     ) -> tuple[Tensor, list[LatentOutput]]:
         """The way down of the posterior pass, from features of `bottom_up`.
 
@@ -151,11 +202,12 @@ class HierarchicalNetwork(keras.Model):
             features: finest scale first.
             noise: standard-normal arrays [B, h, w, c], coarsest layer first.
             layers: stop at the latent of this one, counted from 1; None: pass through all scales.
+            embedding: of the condition, see `embed`.
 
         Returns:
             The last scale's stream and the layers' outputs, coarsest first.
         """
-        return self.decoder.infer(features, noise, self.attention, layers)
+        return self.decoder.infer(features, noise, self.attention, layers, None, embedding)
 
     @property
     def flows(self) -> list[Flow | None]:
@@ -163,15 +215,27 @@ class HierarchicalNetwork(keras.Model):
         return [layer.flow for group in self.decoder.layers_by_stage for layer in group]
 
     def posteriors_along(
-        self, features: Sequence[Tensor], latents: Sequence[Tensor]
+        self,
+        features: Sequence[Tensor],
+        latents: Sequence[Tensor],
+        embedding: Tensor | None = None,
     ) -> list[LayerPosterior]:
         """The posteriors of images along latents that need not be theirs.
 
         Args:
             features: the encoder's features of the images, finest scale first.
             latents: one [B, h, w, c] a layer, coarsest first.
+            embedding: of the images' condition, `PassOutput.embedding`.
+
+        Raises:
+            BadInputError: the model has a condition and its embedding is not given.
         """
-        return self.decoder.posteriors_along(features, latents, self.attention)
+        if self.condition is not None and embedding is None:
+            raise BadInputError(
+                "The posteriors of a conditional model need the embedding of the condition.",
+                "Give posteriors_along the pass's own: PassOutput.embedding.",
+            )
+        return self.decoder.posteriors_along(features, latents, self.attention, embedding)
 
     def generate(
         self,
@@ -179,6 +243,8 @@ class HierarchicalNetwork(keras.Model):
         temperature: Tensor | float = 1.0,
         given: Sequence[Tensor] | None = None,
         are_given: Tensor | None = None,
+        condition: Tensor | None = None,
+        guidance: Tensor | float | None = None,
     ) -> Tensor:
         """The likelihood's parameters [B, H, W, P] at latents drawn from the prior.
 
@@ -188,8 +254,37 @@ class HierarchicalNetwork(keras.Model):
             given: latents for the first, coarsest layers, used instead of draws.
             are_given: [L], 1 where a layer's ``noise`` is itself the latent to use, else 0: what
                 ``given`` says by its length, in-graph.
+            condition: see `infer`.
+            guidance: how far each layer's prior is moved from that of the null condition to that
+                of the condition and beyond: 0 is the first, 1 the second. None: 1, at half the
+                cost.
         """
+        if guidance is None or self.condition_values is None:
+            embedding = self.embed(condition)
+            stream, latents = self.decoder.generate(
+                noise, temperature, given, self.attention, are_given, embedding
+            )
+            return self.readout(latents, stream, embedding)
+        guidance = ops.convert_to_tensor(guidance, "float32")
+        # Each row twice: under its condition, and under the null one.
+        null = self.condition_values.size if self.condition_values.form == "class" else 0
+        both = ops.concatenate([condition, ops.full_like(condition, null)], axis=0)
+        embedding = self.embed(both)
+        twice = [ops.concatenate([n, n], axis=0) for n in as_tensors(noise)]
         stream, latents = self.decoder.generate(
-            noise, temperature, given, self.attention, are_given
+            twice,
+            temperature,
+            [ops.concatenate([z, z], axis=0) for z in given or ()],
+            self.attention,
+            are_given,
+            embedding,
+            guidance,
         )
-        return self.readout(latents, stream)
+        return self.readout(
+            [first_half(z) for z in latents], first_half(stream), first_half(embedding)
+        )
+
+
+def first_half(rows: Tensor) -> Tensor:
+    """Of [2 B, ...] the first B."""
+    return ops.reshape(rows, (2, -1, *rows.shape[1:]))[0]

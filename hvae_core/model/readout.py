@@ -18,6 +18,7 @@ from hvae_core.layers import (
     unpatch,
     upsample_nearest,
 )
+from hvae_core.model.conditioning import condition_entry, enter
 from hvae_core.model.shapes import activation, block_shape, build_block
 
 
@@ -61,6 +62,10 @@ class LatentReadout(keras.layers.Layer):
             for stage in self.stages
             if stage.decoder_blocks
         }
+        self.entries = {
+            label: condition_entry(config, options.width, f"condition-{label}")
+            for label in self.projections
+        }
         self.mix = convolution(options.width, 1, name="mix")
         self.activate = keras.activations.get(activation(config.block_activation, config))
         finest = self.stages[0]
@@ -92,6 +97,9 @@ class LatentReadout(keras.layers.Layer):
                 self.projections[stage.label].build(
                     (None, height, width, channels * stage.decoder_blocks)
                 )
+        for entry in self.entries.values():
+            if entry is not None:
+                entry.build()
         shape = (None, *self.stages[0].size, self.width)
         for layer in (self.mix, *self.blocks, self.out):
             layer.build(shape)
@@ -105,8 +113,13 @@ class LatentReadout(keras.layers.Layer):
         """[B, H, W, P], for Keras's summary."""
         return parameters_shape(self.stages[0].size, self.patch, self.out)
 
-    def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
-        """Latents, coarsest first, -> parameters [B, H, W, P] in float32."""
+    def call(
+        self, latents: Sequence[Tensor], x: Tensor | None = None, embedding: Tensor | None = None
+    ) -> Tensor:
+        """Latents, coarsest first, -> parameters [B, H, W, P] in float32.
+
+        The ``embedding`` [B, width] of a condition enters each scale's projected latents.
+        """
         total, index = None, 0
         finest = self.stages[0].size
         for stage in reversed(self.stages):
@@ -119,6 +132,7 @@ class LatentReadout(keras.layers.Layer):
                 projected = self.projections[stage.label](
                     ops.concatenate(group, axis=-1) if len(group) > 1 else group[0]
                 )
+                projected = enter(self.entries[stage.label], projected, embedding)
                 projected = self._upsample(projected, size)
                 total = projected if total is None else total + projected
         h = self.activate(self.mix(total * self.depth**-0.5))
@@ -171,7 +185,9 @@ class FeatureReadout(keras.layers.Layer):
         """[B, H, W, P], for Keras's summary."""
         return parameters_shape(self.size, self.patch, self.out)
 
-    def call(self, latents: Sequence[Tensor], x: Tensor | None = None) -> Tensor:
+    def call(
+        self, latents: Sequence[Tensor], x: Tensor | None = None, embedding: Tensor | None = None
+    ) -> Tensor:
         """The decoder's features ``x`` [B, H, W, width] -> parameters [B, H, W, P] in float32."""
         if self.has_gain:
             x = x * self.gain + self.bias

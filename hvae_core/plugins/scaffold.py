@@ -23,6 +23,8 @@ ABOUT = {
              _TRAIN.format("model.flow.name=$name")),
     "attention": ("attention", "a layer reads the sum of what the layers above it wrote",
                   _TRAIN.format("model.attention.name=$name")),
+    "condition": ("condition", "classes in an order are embedded as waves of their number",
+                  _TRAIN.format("model.condition.name=$name")),
     "likelihood": ("likelihood", "each value of a pixel has a probability of its own",
                    _TRAIN.format("likelihood={name: $name, levels: 17}")),
     "regularizer": ("regularizer", "the posteriors' means are kept small",

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 from hvae_core.errors import PluginError
 
 if TYPE_CHECKING:
-    from hvae_core.interfaces import ImageValues
+    from hvae_core.interfaces import ConditionValues, ImageValues
 
-#: 2: images of any values: `ComponentSpec.dtypes` and `ComponentSpec.image_values`
+#: 2: images of any values: `ComponentSpec.dtypes` and `ComponentSpec.image_values`; conditions
+#: and what else the encoder sees: `ComponentSpec.condition_values`, `Dataset.condition`
 API_VERSION = 2
 #: what is understood
 API_VERSIONS = (1, 2)
@@ -29,6 +30,7 @@ KINDS = (
     "block",
     "flow",
     "attention",
+    "condition",
     "likelihood",
     "regularizer",
     "dataset",
@@ -78,6 +80,8 @@ class ComponentSpec:
             uint8 alone.
         image_values: for a data set, ``(options) -> ImageValues``: what its images' numbers are.
             None: uint8.
+        condition_values: for a condition, ``(options) -> ConditionValues``: what it is a choice of.
+            Its options also have a ``width``, the channels of its embedding.
         state_arrays: for an optimizer, ``(options, settings: OptimizerSettings) -> int``: how many
             arrays of the weights' size it keeps, for estimates of memory. None: 2, as Adam.
         short_option: for a measurement, the option that ``name:value`` sets on a command line.
@@ -103,6 +107,7 @@ class ComponentSpec:
     supports: tuple[str, ...] = ()
     dtypes: tuple[str, ...] | None = None
     image_values: Callable[[Any], ImageValues] | None = None
+    condition_values: Callable[[Any], ConditionValues] | None = None
     state_arrays: Callable[[Any, Any], int] | None = None
     short_option: str = ""
     elementwise: bool = False

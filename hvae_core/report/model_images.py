@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hvae_core.data import open_dataset
+from hvae_core.data import open_conditions, open_dataset
 from hvae_core.errors import DataError
 from hvae_core.images.grids import encode_png, make_grid
+from hvae_core.inference.arguments import example_conditions
+from hvae_core.interfaces import ConditionValues, Dataset, ImageSource
 from hvae_core.report.collect import RunFacts, held_out
 from hvae_core.report.picture import Picture
 from hvae_core.runs.best_checkpoint import find_weights
@@ -45,7 +47,12 @@ def draw_samples(facts: RunFacts, model: HierarchicalVAE) -> Picture:
     seed, values = facts.config.train.seed, model.image_values
     parts = []
     for temperature in TEMPERATURES:
-        images = model.sample(SAMPLES, temperature=temperature, seed=seed)
+        images = model.sample(
+            SAMPLES,
+            temperature=temperature,
+            seed=seed,
+            condition=example_conditions(model, SAMPLES),
+        )
         parts.append((f"temperature {temperature:g}", encode_png(make_grid(images, values=values))))
     caption = "Drawn from the prior with the same noise; the temperature scales its deviations."
     return Picture("samples", "Samples", caption, parts, columns=len(parts))
@@ -58,12 +65,17 @@ def draw_hierarchy(facts: RunFacts, model: HierarchicalVAE) -> Picture:
         DataError: the images cannot be read.
     """
     images, source = real_images(facts)
+    condition = real_conditions(facts, model.condition_values)
     model.check_images(images.shape, model.image_values)
     rows = [(f"{source} images", images)]
     # Temperature 0: what the latents left out would add is at its mean, not noise.
     for count, label in scale_ends(facts):
         drawn = model.reconstruct(
-            images, latents=count, seed=facts.config.train.seed, temperature=0.0
+            images,
+            latents=count,
+            seed=facts.config.train.seed,
+            temperature=0.0,
+            condition=condition,
         )
         plural = "s" if count > 1 else ""
         rows.append((f"first {count} latent{plural}, down to {label}", drawn))
@@ -97,6 +109,26 @@ def real_images(facts: RunFacts) -> tuple[np.ndarray, str]:
     Raises:
         DataError: the images cannot be read, or all were trained on.
     """
+    dataset, source, name, indices = _chosen(facts)
+    return dataset.transform(source.batch(indices), np.random.default_rng(0), False), name
+
+
+def real_conditions(facts: RunFacts, values: ConditionValues | None) -> np.ndarray | None:
+    """The conditions of `real_images`; None where the model has none.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    if values is None:
+        return None
+    dataset, source, name, indices = _chosen(facts)
+    split = name if name == "test" else SPLIT
+    conditions = open_conditions(values, dataset, split, len(source))
+    return None if conditions is None else values.decode(conditions.batch(indices))
+
+
+def _chosen(facts: RunFacts) -> tuple[Dataset, ImageSource, str, np.ndarray]:
+    """The data set, the images of a split, what they are, and which of them are shown."""
     dataset = open_dataset(facts.config.data) if facts.dataset is None else facts.dataset
     if "test" in dataset.splits:
         source, name = dataset.load("test"), "test"
@@ -106,4 +138,4 @@ def real_images(facts: RunFacts) -> tuple[np.ndarray, str]:
         indices = np.asarray(held_out(facts)[:RECONSTRUCTED], dtype=np.int64)
         if not len(indices):
             raise DataError("The data set has no split test and no image is held out.")
-    return dataset.transform(source.batch(indices), np.random.default_rng(0), False), name
+    return dataset, source, name, indices

@@ -47,6 +47,7 @@ CHANGEABLE = frozenset(
         "train.compile",
         "train.devices",
         "train.remat",
+        "model.condition.names",
         "data.type",
         "data.root",
         "data.url",

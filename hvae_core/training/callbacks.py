@@ -100,9 +100,13 @@ class SampleGrids(Callback):
         if not every or (run.epoch % every and run.step < run.total_steps):
             return
         from hvae_core.images.grids import make_grid, save_grid
+        from hvae_core.inference.arguments import example_conditions
 
         images = run.model.sample(
-            self.images, temperature=self.temperature, seed=run.config.train.seed
+            self.images,
+            temperature=self.temperature,
+            seed=run.config.train.seed,
+            condition=example_conditions(run.model, self.images),
         )
         if not run.is_main:
             return

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hvae_core.config import Config
-from hvae_core.data import Batches, open_dataset, split_validation
+from hvae_core.data import Batches, Conditions, open_conditions, open_dataset, split_validation
 from hvae_core.data.duplicates import shared_images
 from hvae_core.data.fingerprints import Fingerprint, fingerprint
 from hvae_core.data.held_out import hold_out
 from hvae_core.errors import ConfigError, DataError, HvaeError
-from hvae_core.interfaces import Dataset, ImageSource, Regularizer, Shape3
+from hvae_core.interfaces import Batch, Dataset, ImageSource, Regularizer, Shape3
 from hvae_core.interfaces.values import check_image_values
 from hvae_core.runs.data_record import TRAIN, DataRecord, changed, check_unchanged
 
 if TYPE_CHECKING:
+    from hvae_core.data.batches import Observe
     from hvae_core.fetching.download import Progress
 
 #: the split that training and validation images are taken from; "test" is for `hvae evaluate`
@@ -38,6 +39,8 @@ class Images:
         regularizer: makes the views of a training batch; None: there is none.
         record: what a run records of its images.
         notes: sentences for the user on what was read.
+        conditions: of the training split's images; None: the model has none.
+        observe: what the encoder sees of images, see `hvae_core.data.Batches`; None: them.
     """
 
     dataset: Dataset
@@ -47,6 +50,8 @@ class Images:
     regularizer: Regularizer | None = None
     record: DataRecord | None = None
     notes: tuple[str, ...] = ()
+    conditions: Conditions | None = None
+    observe: Observe | None = None
 
     @property
     def shape(self) -> Shape3:
@@ -67,9 +72,11 @@ class Images:
             seed=config.train.seed,
             training=True,
             views=self.regularizer.views if self.regularizer else None,
+            conditions=self.conditions,
+            observe=self.observe,
         )
 
-    def validation_batches(self, config: Config) -> Callable[[], Iterator[np.ndarray]] | None:
+    def validation_batches(self, config: Config) -> Callable[[], Iterator[Batch]] | None:
         """What makes the validation batches anew each time, or None where nothing is held out.
 
         With ``train.validation_images`` they are a choice that the seed fixes.
@@ -86,6 +93,8 @@ class Images:
             indices=chosen,
             batch_size=min(config.train.batch_size // config.train.accumulate, len(chosen)),
             seed=config.train.seed,
+            conditions=self.conditions,
+            observe=self.observe,
         )
         return lambda: (batches.batch(step) for step in range(batches.steps_per_epoch))
 
@@ -170,6 +179,7 @@ def open_images(
         _regularizer(config, dataset),
         DataRecord(prints),
         tuple(notes),
+        open_conditions(config.model.condition_values, dataset, SPLIT, len(source)),
     )
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from keras import ops
 
-from hvae_core.interfaces import LatentOutput, Regularizer, Tensor
+from hvae_core.interfaces import Batch, LatentOutput, Regularizer, Tensor
 from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.prob.noise import Noise
 
@@ -50,16 +50,17 @@ class Objective:
         self.copies = regularizer.copies if regularizer else 1
         self.dimensions = math.prod(network.image_shape)
 
-    def __call__(self, images: Tensor, noise: Noise, beta: Tensor, balanced: Tensor) -> Loss:
+    def __call__(self, batch: Batch, noise: Noise, beta: Tensor, balanced: Tensor) -> Loss:
         """The loss of a batch.
 
         Args:
-            images: [B, H, W, C]; with a regularizer its `Regularizer.views` of the images.
+            batch: images [B, H, W, C], with a regularizer its `Regularizer.views` of them, and what
+                the model is given beside them.
             noise: standard-normal numbers for each latent layer and row.
             beta: weight of the rate.
             balanced: whether the rate is balanced in this update, where it may be.
         """
-        out = self.network.infer(images, noise)
+        out = self.network.infer(batch.images, noise, batch.inputs, batch.condition)
 
         # 1. Distortion: D = -log p(x | z), at z drawn from the posterior.
         distortion = -out.log_likelihood
@@ -70,7 +71,7 @@ class Objective:
             rate = ops.where(balanced, balanced_rate(out.layers, self.scaled), rate)
 
         loss = ops.mean(beta * rate + distortion) / (self.dimensions / self.copies)
-        own = slice(images.shape[0] // self.copies)
+        own = slice(batch.images.shape[0] // self.copies)
         terms = {
             "distortion": ops.mean(distortion[own]) / self.dimensions,
             "rate": ops.mean(out.kl[own]) / self.dimensions,

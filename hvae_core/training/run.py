@@ -17,6 +17,7 @@ from hvae_core.config import Config
 from hvae_core.data import prefetch
 from hvae_core.data.given import PYTHON
 from hvae_core.errors import TrainingError
+from hvae_core.interfaces import Batch
 from hvae_core.runs.checkpoints import Checkpoint
 from hvae_core.runs.metrics import MetricsFile, in_unit, unit_key
 from hvae_core.runs.run_folder import RunFolder
@@ -34,7 +35,7 @@ class Step(Protocol):
     """What makes a run's updates: `hvae_core.training.step.TrainStep`, or what stands in for it."""
 
     def __call__(
-        self, images: np.ndarray, *, step: int, learning_rate: float, beta: float
+        self, batch: Batch, *, step: int, learning_rate: float, beta: float
     ) -> Mapping[str, Any]:
         """One update; its figures, which may still be on the device."""
 
@@ -158,10 +159,10 @@ class TrainingRun:
             stack.callback(batches.close)
             every = self.config.train.log_steps if process_count() > 1 else 1
             try:
-                for step, images in interruption.watch(batches, any_process, every):
+                for step, batch in interruption.watch(batches, any_process, every):
                     if stopped := self._has_stalled():  # before the resumed run's first update
                         break
-                    self._update(step, images)
+                    self._update(step, batch)
                     if self._ends_epoch():
                         stopped = self._end_epoch()
                         if stopped:
@@ -187,10 +188,10 @@ class TrainingRun:
             return f"hvae.train(..., output={str(self.output)!r}, resume=True)"
         return f"hvae train {shlex.quote(str(self.output))} --resume"
 
-    def _update(self, step: int, images: np.ndarray) -> None:
+    def _update(self, step: int, batch: Batch) -> None:
         train = self.config.train
         figures = self.train_step(
-            images,
+            batch,
             step=step,
             learning_rate=schedules.learning_rate(
                 train, step, self.steps_per_epoch, self.total_steps

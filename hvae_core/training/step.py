@@ -22,7 +22,7 @@ from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded
 from hvae_core.backends.processes import process_count
 from hvae_core.config import TrainConfig
 from hvae_core.errors import ConfigError, WeightsError
-from hvae_core.interfaces import Regularizer, Tensor
+from hvae_core.interfaces import Batch, Regularizer, Tensor
 from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.prob.noise import Noise, fold_seed, total_size
 from hvae_core.training.joined import Place, read, write
@@ -105,18 +105,18 @@ class TrainStep:
         return [*self.updater.trained, *self._fixed, *self.updater.variables]
 
     def _loss(
-        self, images: Tensor, noise: Tensor, beta: Tensor, balanced: Tensor
+        self, batch: Mapping[str, Tensor], noise: Tensor, beta: Tensor, balanced: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         drawn = Noise.from_flat(noise, self.network.latent_shapes)
         values = self.updater.values()
         others = [(fixed, fixed.value) for fixed in self._fixed] if values else []
         with standing_in([*values, *others]):
-            loss: Loss = self.objective(images, drawn, beta, balanced)
+            loss: Loss = self.objective(Batch(**batch), drawn, beta, balanced)
         return loss.total, loss.terms
 
     def _step(
         self,
-        images: Tensor,
+        batch: Mapping[str, Tensor],
         noise: Tensor,
         step: Tensor,
         learning_rate: Tensor,
@@ -127,7 +127,8 @@ class TrainStep:
         total: list[Tensor] | None = None
         figures: dict[str, Tensor] = {}
         for part in range(count):
-            own, drawn = (constrain_rows(self._micro_batch(rows, part)) for rows in (images, noise))
+            own = {name: self._micro_batch(rows, part) for name, rows in batch.items()}
+            drawn = self._micro_batch(noise, part)
             loss_of = partial(self._loss, own, drawn, beta, balanced)
             loss, terms, gradients = value_and_grad(loss_of, self.updater.trained, self._fixed)
             if total is None:
@@ -153,11 +154,11 @@ class TrainStep:
         count = rows.shape[0] // (self.config.accumulate * self.copies)
         starts = range(part * count, rows.shape[0], rows.shape[0] // self.copies)
         cuts = [rows[start : start + count] for start in starts]
-        return cuts[0] if len(cuts) == 1 else ops.concatenate(cuts, axis=0)
+        return constrain_rows(cuts[0] if len(cuts) == 1 else ops.concatenate(cuts, axis=0))
 
     def __call__(
         self,
-        images: np.ndarray,
+        batch: Batch | np.ndarray,
         *,
         step: int,
         learning_rate: float,
@@ -167,12 +168,12 @@ class TrainStep:
         """One update.
 
         Args:
-            images: native values [B, H, W, C]; with a regularizer its `Regularizer.views` of B
-                images.
+            batch: native values [B, H, W, C], with a regularizer its `Regularizer.views` of B
+                images; or a `Batch` of them.
             step: number of this update, from 0; with ``train.seed`` it decides the noise.
             learning_rate: of this update.
             beta: weight of the KL.
-            noise: standard-normal numbers of all layers, a row [N] for each of ``images``, as
+            noise: standard-normal numbers of all layers, a row [N] for each of the images, as
                 `Noise.from_flat` divides them, in place of the seeded ones.
 
         Returns:
@@ -183,9 +184,12 @@ class TrainStep:
         if not self._are_joined:
             self.updater.join()
             self._are_joined = True
+        batch = Batch.of(batch)
+        arrays = batch.named()
+        arrays["images"] = self.network.image_values.to_tensor_dtype(batch.images)
         return self._program(
-            shard(self.network.image_values.to_tensor_dtype(images)),
-            self._draw(len(images), step) if noise is None else shard(noise),
+            {name: shard(array) for name, array in arrays.items()},
+            self._draw(len(batch), step) if noise is None else shard(noise),
             replicate(step, "int32"),
             replicate(learning_rate, "float32"),
             replicate(beta, "float32"),

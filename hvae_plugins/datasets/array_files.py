@@ -20,7 +20,7 @@ from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.pixels import common_unit, native, quantized, unit_of
 from hvae_core.data.split_options import SplitOptions
 from hvae_core.errors import DataError, did_you_mean
-from hvae_core.interfaces import UINT8, DatasetInfo, ImageValues, Shape3
+from hvae_core.interfaces import UINT8, ConditionColumn, DatasetInfo, ImageValues, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -145,6 +145,39 @@ class Arrays(OwnImages):
             f"There is no file of test images: {len(test):,} of {len(train) + len(test):,} images "
             f"are held out by their {self.options.split_by} (data.test_fraction).",
         )
+
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """See `Dataset.condition`: another array of the split's .npz file, or a .npy file beside.
+
+        ``label`` is ``label`` or ``labels``, and also what Keras calls it: ``y_train``.
+        """
+        held_out = self._holds_out and split in ("train", "test")
+        of = "train" if held_out else split
+        wanted = [name] if isinstance(name, str) else list(name)
+        columns = [self._condition(one, of) for one in wanted]
+        values = columns[0] if len(columns) == 1 else np.column_stack(columns)
+        if held_out:
+            values = values[self._held_out[0 if split == "train" else 1]]
+        return ConditionColumn(values, () if len(wanted) == 1 else tuple(wanted))
+
+    def _condition(self, name: str, split: str) -> np.ndarray:
+        path = self._path(split)
+        usual = ("label", "labels", f"y_{split}", f"{split}_labels") if name == "label" else (name,)
+        if path.suffix.lower() == ".npz":
+
+            def choose(names: list[str]) -> str:
+                for one in usual:
+                    if one in names:
+                        return one
+                raise DataError(f"{path} has no array {name!r}.", did_you_mean(name, names))
+
+            return read_member(path, choose)
+        beside = path.with_name(f"{path.stem}.{name}.npy")
+        if not beside.is_file():
+            raise DataError(
+                f"There is no {beside}, in which the {name} of {path.name}'s images would be."
+            )
+        return map_npy(beside)
 
     def _path(self, split: str) -> Path:
         return Path(self.options.root or "").expanduser() / self.options.files[split]

@@ -13,10 +13,14 @@ from hvae_core.data.decode import decode_chunks, decode_image
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.files import DownloadOptions, FileDataset, data_folder, horizontal_flip
 from hvae_core.errors import DataError
-from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
+from hvae_core.interfaces import ConditionColumn, DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
+CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 _URL = "https://www.cs.toronto.edu/~kriz"
 
 
@@ -82,6 +86,17 @@ class Cifar10(FileDataset):
                 ),
             )
         )
+
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """See `Dataset.condition`: ``label``."""
+        self.check_split(split)
+        place = self._find()
+        if isinstance(place, Path):
+            if name != "label":
+                return super().condition(name, split)
+            return ConditionColumn(cifar_binary.read_labels(place, split), CLASSES)
+        column = parquet.condition_column(place[split], name)
+        return column._replace(names=column.names or CLASSES) if name == "label" else column
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pydantic
 
@@ -9,7 +11,7 @@ from hvae_core.data.arrays import ArraySource
 from hvae_core.data.binarize import BINARIZATION_HELP, Binarization, binarize_once, draw
 from hvae_core.data.files import DatasetOptions, FileDataset
 from hvae_core.errors import MissingDependencyError
-from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
+from hvae_core.interfaces import ConditionColumn, DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -47,23 +49,39 @@ class Digits(FileDataset):
     def load(self, split: str) -> ArraySource:
         """See `Dataset.load`."""
         self.check_split(split)
-        try:
-            from sklearn.datasets import load_digits
-        except ImportError as error:
-            raise MissingDependencyError.for_extra(
-                "scikit-learn", "datasets", "The data set digits"
-            ) from error
-        levels = load_digits().images
-        images = np.rint(levels * (255 / 16)).astype(np.uint8)[..., None]
-        # RandomState's streams never change, so the split is the same with every NumPy.
-        order = np.random.RandomState(0).permutation(len(images))
-        train = split == "train"
-        images = images[order[:-_TEST_IMAGES] if train else order[-_TEST_IMAGES:]]
-        return ArraySource(binarize_once(images, self.options.binarization, seed=int(train)))
+        images = np.rint(_published().images * (255 / 16)).astype(np.uint8)[..., None]
+        images = images[_order(len(images), split)]
+        seed = int(split == "train")
+        return ArraySource(binarize_once(images, self.options.binarization, seed=seed))
+
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """See `Dataset.condition`: ``label``."""
+        self.check_split(split)
+        if name != "label":
+            return super().condition(name, split)
+        labels = np.asarray(_published().target)
+        return ConditionColumn(labels[_order(len(labels), split)], tuple("0123456789"))
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Draw the pixels, where the binarization is dynamic."""
         return draw(images, rng) if self.options.binarization == "dynamic" else images
+
+
+def _published() -> Any:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingDependencyError.for_extra(
+            "scikit-learn", "datasets", "The data set digits"
+        ) from error
+    return load_digits()
+
+
+def _order(count: int, split: str) -> np.ndarray:
+    """The images of a split."""
+    # RandomState's streams never change, so the split is the same with every NumPy.
+    order = np.random.RandomState(0).permutation(count)
+    return order[:-_TEST_IMAGES] if split == "train" else order[-_TEST_IMAGES:]
 
 
 @hookimpl

@@ -23,7 +23,7 @@ from hvae_core.data.fingerprints import as_keys, file_digests
 from hvae_core.data.held_out import hold_out
 from hvae_core.data.split_names import by_folder
 from hvae_core.errors import DataError
-from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
+from hvae_core.interfaces import ConditionColumn, DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -219,6 +219,27 @@ class ImageFolder(FileDataset):
         _, left_out = self._decoded(split)
         gone = set(left_out.numbers)
         return [path for number, path in enumerate(files) if number not in gone]
+
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """See `Dataset.condition`: ``label``, the name of the folder that an image lies in.
+
+        The classes are the names in all splits, in alphabetical order.
+        """
+        self.check_split(split)
+        if name != "label":
+            return super().condition(name, split)
+        root = self._root().resolve()
+        for paths in self.files.values():
+            for path in paths:
+                if path.resolve().parent == root:
+                    raise DataError(
+                        f"{path} lies in no folder of a class.",
+                        "Put the images of each class into a folder of its own, such as cat/1.png.",
+                    )
+        names = tuple(sorted({p.parent.name for paths in self.files.values() for p in paths}))
+        numbers = {found: number for number, found in enumerate(names)}
+        labels = [numbers[path.parent.name] for path in self._readable(split)]
+        return ConditionColumn(np.asarray(labels, np.int64), names)
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""

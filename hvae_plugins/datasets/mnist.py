@@ -10,10 +10,10 @@ import pydantic
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.binarize import BINARIZATION_HELP, Binarization, binarize_once, draw
 from hvae_core.data.files import DownloadOptions, FileDataset, data_folder
-from hvae_core.data.idx import read_idx_images
+from hvae_core.data.idx import read_idx_images, read_idx_labels
 from hvae_core.errors import DataError, DownloadError
 from hvae_core.files.places import offline
-from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
+from hvae_core.interfaces import ConditionColumn, DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -27,6 +27,11 @@ _MD5 = {
     "test": "9fb629c4189551a2d022fa330f9573f3",
 }
 _SIZES = {"train": 9_912_422, "test": 1_648_877}
+#: labels: file, md5 and size
+_LABELS = {
+    "train": ("train-labels-idx1-ubyte", "d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+    "test": ("t10k-labels-idx1-ubyte", "ec29112dd5afa0611ce80d1b7f02629c", 4_542),
+}
 _SIDE = 28
 
 
@@ -45,7 +50,7 @@ class MnistConfig(DownloadOptions):
 
 
 class Mnist(FileDataset):
-    """MNIST's images from the four canonical idx files; the labels are not used."""
+    """MNIST from the four canonical idx files; those of the labels for a conditional model only."""
 
     info = DatasetInfo(
         title="MNIST",
@@ -91,6 +96,26 @@ class Mnist(FileDataset):
         margin = (self.options.padding, self.options.padding)
         return ArraySource(np.pad(images, ((0, 0), margin, margin, (0, 0))))
 
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """See `Dataset.condition`: ``label``, the digit."""
+        self.check_split(split)
+        if name != "label":
+            return super().condition(name, split)
+        return ConditionColumn(read_idx_labels(self._labels_file(split)), tuple("0123456789"))
+
+    def _labels_file(self, split: str) -> Path:
+        folder = data_folder(self.options.root, "mnist")
+        name, md5, size = _LABELS[split]
+        for candidate in (f"{name}.gz", name, name.replace("-idx1", ".idx1")):
+            if (folder / candidate).is_file():
+                return folder / candidate
+        if self.options.root is not None:
+            raise DataError(
+                f"{folder / name}.gz is missing, which a conditional model needs.",
+                "Put the canonical file there, or leave data.root unset to download it.",
+            )
+        return self._download(folder / f"{name}.gz", md5, size)
+
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Draw the pixels, where the binarization is dynamic."""
         return draw(images, rng) if self.options.binarization == "dynamic" else images
@@ -104,7 +129,7 @@ class Mnist(FileDataset):
             if (folder / candidate).is_file():
                 return folder / candidate
         if self.options.root is None:
-            return self._download(split, folder / f"{name}.gz")
+            return self._download(folder / f"{name}.gz", _MD5[split], _SIZES[split])
         if not near_exact.is_file():
             raise DataError(
                 f"{folder / name}.gz is missing.",
@@ -117,7 +142,7 @@ class Mnist(FileDataset):
             "Set data.near_exact=true to use it, and say so with the results.",
         )
 
-    def _download(self, split: str, target: Path) -> Path:
+    def _download(self, target: Path, md5: str, size: int) -> Path:
         from hvae_core.fetching.download import fetch
 
         mirrors = (self.options.url,) if self.options.url else _MIRRORS
@@ -126,8 +151,8 @@ class Mnist(FileDataset):
                 return fetch(
                     f"{mirror.rstrip('/')}/{target.name}",
                     target,
-                    md5=_MD5[split],
-                    size=_SIZES[split],
+                    md5=md5,
+                    size=size,
                     progress=self.progress,
                 )
             except DownloadError:

@@ -19,7 +19,7 @@ from hvae_core.data.fingerprints import as_keys, image_digests
 from hvae_core.data.image_decoding import Refused
 from hvae_core.data.split_options import SplitOptions
 from hvae_core.errors import DataError
-from hvae_core.interfaces import DatasetInfo, Invariance, Shape3
+from hvae_core.interfaces import ConditionColumn, DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -140,6 +140,11 @@ class Parquet(FileDataset):
         if others:
             found.append(f"Files whose names say no split are left out: {_listed(others)}.")
         return (*found, *self._left_out.values())
+
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """See `Dataset.condition`: a column of classes, or columns of numbers."""
+        self.check_split(split)
+        return parquet.condition_column(self.files[split], name)
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""

@@ -10,7 +10,7 @@ import pydantic
 
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.errors import DataError
-from hvae_core.interfaces import DatasetInfo, ImageSource, Shape3
+from hvae_core.interfaces import ConditionColumn, DatasetInfo, ImageSource, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -89,6 +89,16 @@ class PythonImages(OwnImages):
     def open_split(self, split: str) -> ImageSource:
         """See `OwnImages.open_split`."""
         return self.sources[split]
+
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """See `Dataset.condition`: ``label``, what was given beside the images of a pair."""
+        labels = getattr(self.sources[split], "labels", None)
+        if name != "label" or labels is None:
+            raise DataError(
+                f"Nothing called {name!r} was given with the {split} images.",
+                "Give a pair (images, labels), arrays of one length, as dataset=.",
+            )
+        return ConditionColumn(labels)
 
 
 @hookimpl

@@ -49,6 +49,7 @@ LONG: dict[str, str] = {
     "hvae_core/config/model.py": "the model's options, and what they may not be together",
     "hvae_core/fetching/transfer.py": "one transfer: redirects, resumption, retries, verification",
     "hvae_core/interfaces/components.py": "the contracts of a model's parts",
+    "hvae_core/evaluation/keras_model.py": "the methods that Keras gives a model",
     "hvae_core/training/run.py": "a run under way: its updates, records, validation, checkpoints",
     "hvae_core/zoo/pulling.py": "a pull, from what is asked for to the folder in its place",
 }
@@ -56,6 +57,8 @@ LONG: dict[str, str] = {
 TWINS: dict[str, str] = {
     "bernoulli": "the density, and the likelihood made of it",
     "component": "a configuration's choice of one, and what every one promises",
+    "conditioning": "its options, and how an embedding enters feature maps",
+    "conditions": "what their values are, and those of a data set's images",
     "decode": "an image file's bytes, and the command that decodes latents",
     "evaluate": "the figures, and their command",
     "exponential": "a schedule, and the exponential of a convolution",

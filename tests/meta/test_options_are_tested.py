@@ -34,6 +34,8 @@ SETS = "unit/plugins/datasets"
 OPTIMIZERS = "unit/plugins/optimizers/test_keras_optimizers.py"
 CURVES = "unit/plugins/schedules/test_curves.py"
 TRACKED = "unit/plugins/trackers/test_tracked_runs.py"
+CONDITIONED = "unit/core/model/test_conditioning.py"
+EMBEDDED = "unit/plugins/conditions/test_embeddings.py"
 KINDS = "cli/test_third_party_kinds.py"
 MEASURED = "unit/plugins/measurements/test_what_is_measured.py"
 DENSITIES = "unit/plugins/likelihoods/test_densities.py"
@@ -42,6 +44,22 @@ LOCATION_SCALE = ("gaussian", "laplace", "student-t", "discretized-gaussian")
 
 #: tests, and the options whose effect they show
 TESTED = {
+    f"{CONDITIONED}::test_an_untrained_condition_changes_nothing": (
+        "model.condition", "model.conditioning.entry",
+    ),
+    f"{CONDITIONED}::test_with_an_unconditional_prior_the_latents_know_nothing_of_the_condition": (
+        "model.conditioning.prior",
+    ),
+    f"{CONDITIONED}::test_an_encoder_may_see_further_channels": ("model.input_channels",),
+    f"{EMBEDDED}::test_a_class_is_a_row_of_the_table_and_the_null_class_the_last": (
+        "condition.label.classes", "condition.label.width", "condition.label.names",
+        "condition.label.dropout",
+    ),
+    f"{EMBEDDED}::test_numbers_go_through_the_mlp_and_unknown_ones_are_no_numbers": (
+        "condition.vector.size", "condition.vector.width", "condition.vector.hidden",
+        "condition.vector.mean", "condition.vector.scale", "condition.vector.names",
+        "condition.vector.dropout",
+    ),
     "unit/core/config/test_loading.py::test_one_sentence_names_the_key_and_what_was_expected": (
         "format",
     ),

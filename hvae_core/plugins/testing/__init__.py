@@ -17,12 +17,14 @@ import pytest
 pytest.register_assert_rewrite(
     *(f"{__name__}.{part}" for part in ("component", "layer", "block", "flow", "attention")),
     *(f"{__name__}.{part}" for part in ("likelihood", "dataset", "regularizer", "measurement")),
+    f"{__name__}.condition",
     *(f"{__name__}.{part}" for part in ("optimizer", "schedule", "tracker")),
 )
 
 from hvae_core.plugins.testing.attention import AttentionContract  # noqa: E402
 from hvae_core.plugins.testing.block import BlockContract  # noqa: E402
 from hvae_core.plugins.testing.component import ComponentContract  # noqa: E402
+from hvae_core.plugins.testing.condition import ConditionContract  # noqa: E402
 from hvae_core.plugins.testing.dataset import DatasetContract  # noqa: E402
 from hvae_core.plugins.testing.flow import FlowContract  # noqa: E402
 from hvae_core.plugins.testing.layer import LayerContract  # noqa: E402
@@ -37,6 +39,7 @@ __all__ = [
     "AttentionContract",
     "BlockContract",
     "ComponentContract",
+    "ConditionContract",
     "DatasetContract",
     "FlowContract",
     "LayerContract",

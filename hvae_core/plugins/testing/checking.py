@@ -25,6 +25,7 @@ from hvae_core.plugins import manager
 CONTRACTS = {
     "attention": "AttentionContract",
     "block": "BlockContract",
+    "condition": "ConditionContract",
     "dataset": "DatasetContract",
     "flow": "FlowContract",
     "likelihood": "LikelihoodContract",

@@ -86,7 +86,7 @@ class LayerContract(SharingContract):
         raise NotImplementedError
 
     def inputs(self, config: dict[str, Any], case: Any) -> list[np.ndarray]:
-        """The arguments of `apply`: float32 arrays of `rows` rows."""
+        """The arguments of `apply`: arrays of `rows` rows, float32 but for classes."""
         raise NotImplementedError
 
     def cases(self) -> Sequence[Any]:
@@ -140,7 +140,9 @@ class LayerContract(SharingContract):
                     err_msg="a row's result depends on the other rows",
                 )  # fmt: skip
         wrapped = _Applied(layer, self.apply)
-        symbolic = wrapped([keras.Input(array.shape[1:]) for array in inputs])
+        symbolic = wrapped(
+            [keras.Input(array.shape[1:], dtype=array.dtype.name) for array in inputs]
+        )
         for output, array in zip(symbolic, whole, strict=True):
             assert tuple(output.shape) == (None, *array.shape[1:])
 

@@ -52,7 +52,10 @@ class CrVae(Regularizer):
         rows = ops.shape(out.kl)[0] // 2
         if self.config.mode == "exact":
             features = [feature[:rows] for feature in out.features]
-            posteriors = model.posteriors_along(features, [layer.z[rows:] for layer in out.layers])
+            latents = [layer.z[rows:] for layer in out.layers]
+            # Without a condition, models of before there were any are asked as they were.
+            condition = () if out.embedding is None else (out.embedding[:rows],)
+            posteriors = model.posteriors_along(features, latents, *condition)
         else:
             posteriors = [first(layer, rows) for layer in out.layers]
         total = ops.zeros_like(out.kl[:rows])

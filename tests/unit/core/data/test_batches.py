@@ -7,12 +7,13 @@ import pytest
 from hvae_core.data import (
     ArraySource,
     Batches,
+    Conditions,
     evaluation_batches,
     prefetch,
     split_validation,
 )
 from hvae_core.errors import DataError
-from hvae_core.interfaces import Dataset
+from hvae_core.interfaces import ConditionValues, Dataset
 
 
 class Numbered(Dataset):
@@ -39,18 +40,18 @@ def make(count=10, dataset=None, **options):
     return Batches(dataset.load("train"), dataset, **{"batch_size": 4, "seed": 3} | options)
 
 
-def values(images):
-    return images[:, 0, 0, 0].tolist()
+def values(batch):
+    return batch.images[:, 0, 0, 0].tolist()
 
 
 def test_a_training_batch_depends_on_seed_and_step_alone():
     forward, backward = make(training=True), make(training=True)
     steps = list(range(7))
-    expected = {step: forward.batch(step) for step in steps}
+    expected = {step: forward.batch(step).images for step in steps}
     for step in reversed(steps):
-        np.testing.assert_array_equal(backward.batch(step), expected[step])
+        np.testing.assert_array_equal(backward.batch(step).images, expected[step])
     other = make(training=True, seed=4)
-    assert any((other.batch(step) != expected[step]).any() for step in steps)
+    assert any((other.batch(step).images != expected[step]).any() for step in steps)
 
 
 def test_an_epoch_of_training_has_no_image_twice_and_drops_the_partial_batch():
@@ -81,8 +82,9 @@ def test_without_training_the_images_come_in_order_with_the_partial_batch():
 def test_augmentation_differs_between_steps_and_repeats_with_the_seed():
     dataset = Noisy(4)
     batches = make(dataset=dataset, training=True)
-    np.testing.assert_array_equal(batches.batch(1), make(dataset=dataset, training=True).batch(1))
-    drawn = {batches.batch(step).tobytes() for step in range(6)}
+    again = make(dataset=dataset, training=True).batch(1)
+    np.testing.assert_array_equal(batches.batch(1).images, again.images)
+    drawn = {batches.batch(step).images.tobytes() for step in range(6)}
     assert len(drawn) == 6
 
 
@@ -90,22 +92,25 @@ def test_views_come_after_the_transform_and_in_training_only():
     def views(images, rng):
         return np.concatenate([images, images + rng.integers(100, 101, dtype=np.uint8)])
 
-    training = make(training=True, views=views).batch(0)
+    training = make(training=True, views=views).batch(0).images
     assert training.shape == (8, 2, 2, 1)
     np.testing.assert_array_equal(training[4:], training[:4] + 100)
-    assert make(views=views).batch(0).shape == (4, 2, 2, 1)
+    assert make(views=views).batch(0).images.shape == (4, 2, 2, 1)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 64])
 def test_evaluation_draws_do_not_depend_on_the_batch_size(batch_size):
     dataset = Noisy(10)
     source = dataset.load("train")
-    one = np.concatenate(list(evaluation_batches(source, dataset, 4, seed=5)))
-    other = np.concatenate(list(evaluation_batches(source, dataset, batch_size, seed=5)))
+
+    def evaluated(size, seed):
+        batches = evaluation_batches(source, dataset, size, seed=seed)
+        return np.concatenate([batch.images for batch in batches])
+
+    one, other = evaluated(4, 5), evaluated(batch_size, 5)
     assert len(one) == 10
     np.testing.assert_array_equal(one, other)
-    changed = np.concatenate(list(evaluation_batches(source, dataset, batch_size, seed=6)))
-    assert (changed != one).any()
+    assert (evaluated(batch_size, 6) != one).any()
 
 
 def test_evaluation_limit():
@@ -138,8 +143,8 @@ def test_prefetch_gives_the_same_batches_from_any_step():
     batches = make(training=True)
     got = list(prefetch(batches, 3, 9))
     assert [step for step, _ in got] == [3, 4, 5, 6, 7, 8]
-    for step, images in got:
-        np.testing.assert_array_equal(images, make(training=True).batch(step))
+    for step, batch in got:
+        np.testing.assert_array_equal(batch.images, make(training=True).batch(step).images)
 
 
 def test_prefetch_without_end_stops_when_closed():
@@ -165,3 +170,49 @@ def test_array_source_gives_copies_and_checks_its_array():
     assert images.max() == 0
     with pytest.raises(ValueError, match="uint8"):
         ArraySource(images.astype(np.float64))
+
+
+LABELS = ConditionValues("class", 4, dropout=0.5)
+
+
+def test_a_condition_goes_with_its_image_and_its_views():
+    column = np.arange(10, dtype=np.int32) % 4
+    plain = make(conditions=Conditions(LABELS, column)).batch(0)
+    np.testing.assert_array_equal(plain.condition, plain.images[:, 0, 0, 0] % 4)
+    assert plain.inputs is None
+    batches = make(
+        training=True,
+        conditions=Conditions(LABELS, column),
+        views=lambda images, rng: np.concatenate([images, images]),
+    )
+    dropped = 0
+    for step in range(50):
+        batch = batches.batch(step)
+        np.testing.assert_array_equal(batch.condition[:4], batch.condition[4:])
+        is_null = batch.condition == 4
+        own = batch.images[:, 0, 0, 0] % 4
+        np.testing.assert_array_equal(batch.condition[~is_null], own[~is_null])
+        dropped += is_null[:4].sum()
+        np.testing.assert_array_equal(batch.condition, batches.batch(step).condition)
+    assert 60 < dropped < 140
+    # The images are those of a run without a condition.
+    np.testing.assert_array_equal(batches.batch(3).images[:4], make(training=True).batch(3).images)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_the_encoder_sees_is_drawn_from_the_seed(training):
+    def observe(images, rng):
+        noise = rng.normal(size=(*images.shape[:3], 1))
+        return np.concatenate([images, noise], axis=-1)
+
+    batch = make(training=training, observe=observe).batch(1)
+    assert batch.inputs.shape == (4, 2, 2, 2)
+    assert batch.inputs.dtype == np.float32
+    np.testing.assert_array_equal(batch.inputs[..., :1], batch.images)
+    np.testing.assert_array_equal(
+        batch.inputs, make(training=training, observe=observe).batch(1).inputs
+    )
+    if not training:
+        by_three = make(observe=observe, batch_size=3)
+        whole = np.concatenate([by_three.batch(step).inputs for step in range(4)])
+        np.testing.assert_array_equal(whole[4:8], batch.inputs)

@@ -66,7 +66,7 @@ def update(step, images, beta=1.0, rate=0.0):
 @pytest.fixture(scope="module")
 def images():
     config = configuration()
-    return open_images(config).training_batches(config).batch(0)
+    return open_images(config).training_batches(config).batch(0).images
 
 
 @pytest.fixture(scope="module")

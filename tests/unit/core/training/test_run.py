@@ -64,8 +64,8 @@ class Step:
     def __init__(self, model):
         self.model, self.average, self.moment = model, np.zeros(()), np.zeros(())
 
-    def __call__(self, images, *, step, learning_rate, beta):
-        self.moment = 0.9 * self.moment + images.mean() / 255
+    def __call__(self, batch, *, step, learning_rate, beta):
+        self.moment = 0.9 * self.moment + batch.images.mean() / 255
         self.model.weight = self.model.weight + learning_rate * self.moment
         self.average = 0.5 * (self.average + self.model.weight)
         bound = abs(self.model.weight - 1.0)
@@ -214,8 +214,8 @@ class SkippingStep(Step):
 
     first, last = 0, 10**9
 
-    def __call__(self, images, *, step, learning_rate, beta):
-        figures = super().__call__(images, step=step, learning_rate=learning_rate, beta=beta)
+    def __call__(self, batch, *, step, learning_rate, beta):
+        figures = super().__call__(batch, step=step, learning_rate=learning_rate, beta=beta)
         return {**figures, "skipped": float(self.first <= step < self.last)}
 
 

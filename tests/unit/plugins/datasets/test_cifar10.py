@@ -24,7 +24,7 @@ def test_parquet(fixtures_folder, cache):
 def test_flips_in_training_only(fixtures_folder):
     dataset = open_cifar(fixtures_folder / "cifar10")
     source = dataset.load("train")
-    batch = Batches(source, dataset, batch_size=32, training=True).batch(0)
+    batch = Batches(source, dataset, batch_size=32, training=True).batch(0).images
     originals = {image.tobytes() for image in source.images}
     mirrored = sum(image.tobytes() not in originals for image in batch)
     assert 4 < mirrored < 28
@@ -32,10 +32,10 @@ def test_flips_in_training_only(fixtures_folder):
         image.tobytes() in originals or image[:, ::-1].tobytes() in originals for image in batch
     )
     np.testing.assert_array_equal(
-        Batches(source, dataset, batch_size=32).batch(0), np.asarray(source.images)
+        Batches(source, dataset, batch_size=32).batch(0).images, np.asarray(source.images)
     )
     plain = open_cifar(fixtures_folder / "cifar10", flip=False)
-    batch = Batches(source, plain, batch_size=32, training=True).batch(0)
+    batch = Batches(source, plain, batch_size=32, training=True).batch(0).images
     assert {image.tobytes() for image in batch} == originals
 
 

@@ -28,7 +28,10 @@ def test_dynamic_binarization_can_be_repeated():
     pytest.importorskip("sklearn")
     dataset = Digits(DigitsConfig(binarization="dynamic"))
     source = dataset.load("test")
-    one, two = (np.concatenate(list(evaluation_batches(source, dataset, 100))) for _ in range(2))
+    one, two = (
+        np.concatenate([batch.images for batch in evaluation_batches(source, dataset, 100)])
+        for _ in range(2)
+    )
     np.testing.assert_array_equal(one, two)
     assert set(np.unique(one)) == {0, 255}
 

@@ -1,0 +1,136 @@
+"""The conditions of a data set's images: labels, or numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hvae_core.errors import BadInputError, DataError
+from hvae_core.interfaces import ConditionColumn, ConditionValues, Dataset
+
+if TYPE_CHECKING:
+    from hvae_core.config import Config
+
+#: what a conditional model is given where ``data.condition`` does not say
+LABEL = "label"
+
+
+class Conditions:
+    """The conditions of a split's images, as graphs take them.
+
+    Args:
+        values: what the model's are.
+        encoded: [N, ...] of the split.
+    """
+
+    def __init__(self, values: ConditionValues, encoded: np.ndarray) -> None:
+        self.values, self.encoded = values, encoded
+
+    def batch(self, indices: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """The conditions of the images at ``indices``: [b, ...].
+
+        Args:
+            indices: the images'.
+            rng: decides which become the null condition, in training; None: none does.
+        """
+        chosen = self.encoded[indices]
+        if rng is None or not self.values.dropout:
+            return chosen
+        is_null = rng.random(len(chosen)) < self.values.dropout
+        shaped = is_null.reshape(-1, *[1] * (chosen.ndim - 1))
+        return np.where(shaped, self.values.nulls(len(chosen)), chosen)
+
+
+def open_conditions(
+    values: ConditionValues | None, dataset: Dataset, split: str, count: int
+) -> Conditions | None:
+    """The conditions of a split, or None where the model has none.
+
+    Args:
+        values: what the model's are; None: it has none.
+        dataset: the data set, whose ``conditioned_on`` says which of its columns they are.
+        split: one of its splits.
+        count: images in it.
+
+    Raises:
+        DataError: the data set has none, or they are not such as the model's.
+    """
+    if values is None:
+        return None
+    name = dataset.conditioned_on or LABEL
+    column = dataset.condition(name, split)
+    given = np.asarray(column.values)
+    shown = name if isinstance(name, str) else ", ".join(name)
+    where = f"The condition {shown!r} of the split {split!r}"
+    if len(given) != count:
+        raise DataError(f"{where} has {len(given)} entries for {count} images.")
+    is_class = given.ndim == 1 and given.dtype.kind in "iu"
+    if values.form == "class":
+        if not is_class:
+            raise DataError(
+                f"{where} holds {given.dtype} of shape {list(given.shape)}; expected a class, a "
+                "whole number, for each image.",
+                "For real numbers choose model.condition.name=vector.",
+            )
+        check_classes(given, values.size, where)
+        _check_names(values, column, where)
+        return Conditions(values, given.astype(np.int32))
+    if given.dtype.kind not in "iufb":
+        raise DataError(f"{where} holds {given.dtype}; expected numbers.")
+    numbers = given.reshape(count, -1).astype(np.float64)
+    try:
+        return Conditions(values, values.encode(numbers, count, where))
+    except BadInputError as error:
+        raise DataError(error.message, error.hint) from error
+
+
+def condition_names(config: Config, dataset: Dataset, split: str) -> Config:
+    """The configuration with the names that the data set has for its condition's values.
+
+    Those that the configuration has itself stay, as does a condition without an option ``names``.
+
+    Args:
+        config: of a run.
+        dataset: its data set.
+        split: one of its splits.
+
+    Raises:
+        DataError: the data set has no such condition.
+    """
+    condition = config.model.condition
+    values = config.model.condition_values
+    if condition is None or values is None or values.names:
+        return config
+    names = dataset.condition(dataset.conditioned_on or LABEL, split).names
+    if len(names) != values.size or not hasattr(condition.options, "names"):
+        return config
+    known = condition.with_options(names=list(names))
+    model = config.model.model_copy(update={"condition": known})
+    return config.model_copy(update={"model": model})
+
+
+def check_classes(given: np.ndarray, size: int, where: str) -> None:
+    """Refuse labels that are none of a model's classes."""
+    low, high = (int(given.min()), int(given.max())) if len(given) else (0, 0)
+    if low < 0:
+        raise DataError(
+            f"{where} has the class {low}; classes count from 0.",
+            "Images without a label cannot be conditioned on it: leave the split out.",
+        )
+    if high >= size:
+        raise DataError(
+            f"{where} has the class {high}; the model has the classes 0 to {size - 1}.",
+            f"Set model.condition.classes={high + 1}",
+        )
+
+
+def _check_names(values: ConditionValues, column: ConditionColumn, where: str) -> None:
+    """Refuse a data set that counts the model's classes in another order."""
+    pairs = enumerate(zip(values.names, column.names, strict=False))
+    for place, (ours, theirs) in pairs:
+        if ours != theirs:
+            raise DataError(
+                f"{where} calls class {place} {theirs!r}; the model calls it {ours!r}.",
+                "Give the data set whose classes the model was trained with, in their order.",
+            )
