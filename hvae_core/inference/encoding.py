@@ -81,7 +81,9 @@ def encode(
     tiled = tile is not None or overlap is not None
     if tiled:
         refuse_conditional(engine, condition, inputs)
-    images = check_whole_images(engine, x) if tiled else check_batch(engine, x, condition, inputs)
+    images = (
+        Batch(check_whole_images(engine, x)) if tiled else check_batch(engine, x, condition, inputs)
+    )
     depth = check_layers(engine, layers)
     masks = None if kept is None else check_kept(engine, kept)
     if masks is None and prior_noise is not None:
@@ -93,8 +95,8 @@ def encode(
     if tiled:
         if masks is not None:
             raise BadInputError("kept is given and tile is too.", "Give one of the two.")
-        tiling = Tiling(sized(engine), images.shape[1:3], tile, overlap)
-        return _in_tiles(tiling, images, depth, seed, sample, noise, sized(engine).config)
+        tiling = Tiling(sized(engine), images.images.shape[1:3], tile, overlap)
+        return _in_tiles(tiling, images.images, depth, seed, sample, noise, sized(engine).config)
     given = check_noise(engine, noise, len(images))
     program = Infer(OUTPUTS, depth, prunes=masks is not None)
     parts: list[dict[str, Any]] = []

@@ -69,7 +69,9 @@ def reconstruct(
     tiled = tile is not None or overlap is not None
     if tiled:
         refuse_conditional(engine, condition, inputs)
-    images = check_whole_images(engine, x) if tiled else check_batch(engine, x, condition, inputs)
+    images = (
+        Batch(check_whole_images(engine, x)) if tiled else check_batch(engine, x, condition, inputs)
+    )
     layers = len(engine.latent_shapes)
     count = layers if latents is None else check_count(latents, "latents", 0)
     if count > layers:
@@ -77,8 +79,8 @@ def reconstruct(
     scale = check_temperature(temperature, layers)
     check_seed(seed)
     if tiled:
-        tiling = Tiling(sized(engine), images.shape[1:3], tile, overlap)
-        return _in_tiles(tiling, images, count, scale, seed, noise)
+        tiling = Tiling(sized(engine), images.images.shape[1:3], tile, overlap)
+        return _in_tiles(tiling, images.images, count, scale, seed, noise)
     given = check_noise(engine, noise, len(images))
     results = []
     for rows, valid in batch_rows(len(images), batch_size):
