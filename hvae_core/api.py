@@ -236,6 +236,7 @@ def evaluate(
     from hvae_core.config import create_component
     from hvae_core.data import open_dataset
     from hvae_core.data.given import evaluate_on, names_a_dataset
+    from hvae_core.data.observing import Observation
     from hvae_core.evaluation import evaluate as run
     from hvae_core.interfaces import Dataset
     from hvae_core.runs.data_record import known_images, record_of
@@ -256,6 +257,9 @@ def evaluate(
         built = chosen.build(model.image_shape, model.image_values)
         figures = evaluate_completion(model, dataset, built, split, **options)
     else:
+        if model.measurement is not None:
+            channels = model.encoder_shape[-1]
+            options.setdefault("observe", Observation(model.measurement, channels))
         figures = run(model, dataset, split, **options)
     return figures | known_images(dataset.load(split), split, figures["images"], record)
 

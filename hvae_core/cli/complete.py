@@ -151,6 +151,8 @@ def chosen_measurement(model: Any, text: str | None) -> Any:
     from hvae_core.errors import BadInputError
 
     if text is None:
+        if model.measurement is not None:
+            return model.measurement
         raise BadInputError(
             "The model was not trained on measurements, and none is named.",
             "Name one, such as --measurement columns:0.25.",

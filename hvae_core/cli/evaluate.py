@@ -100,6 +100,8 @@ def _completion_table(source: str, figures: dict[str, Any]) -> Any:
         ("ssim_of_draws", "SSIM of a draw", 3),
         ("coverage_50", "coverage of the 50 % interval", 3),
         ("coverage_90", "coverage of the 90 % interval", 3),
+        ("bits_per_dim", "ELBO (bits/dim)", 4),
+        ("elbo", "ELBO (nats)", 2),
     ):
         cells = [f"{of[key]:.{digits}f}" if key in of else "" for of in columns.values()]
         table.add_row(label, *cells)

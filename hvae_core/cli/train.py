@@ -166,7 +166,7 @@ def _dry_run(config: Any, as_json: bool) -> None:
     for tracker in config.train.trackers:
         tracker.build()
     model = HierarchicalVAE(config)
-    freeze(model, config.train.freeze)
+    freeze(model, config.train.freeze, config.train.objective)
     check_groups(config.train, [name_of(weight) for weight in model.trainable_variables])
     parameters = model.count_params()
     frozen = sum(math.prod(v.shape) for v in model.weights if not v.trainable)

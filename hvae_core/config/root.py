@@ -8,15 +8,23 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field
 
-from hvae_core.config.component import Component, Dataset, Likelihood, Regularizer
+from hvae_core.config.component import (
+    Component,
+    Dataset,
+    Likelihood,
+    Measurement,
+    Regularizer,
+)
 from hvae_core.config.model import ModelConfig
 from hvae_core.config.older_formats import FORMAT, upgraded
 from hvae_core.config.section import Section
 from hvae_core.config.sizes import check_size
 from hvae_core.config.stages import StageConfig
 from hvae_core.config.train import TrainConfig
+from hvae_core.errors import HvaeError
 from hvae_core.interfaces import UINT8, ImageValues
 from hvae_core.interfaces import Likelihood as BuiltLikelihood
+from hvae_core.interfaces import Measurement as BuiltMeasurement
 from hvae_core.plugins import manager
 from hvae_core.plugins.manager import REGISTERED
 from hvae_core.plugins.version_1 import build_likelihood, given_values, known_dtypes
@@ -37,6 +45,9 @@ class Config(Section):
         description="the images; its key `condition` names what of them a conditional model is "
         "given, a column or a list of columns; if unset, label",
     )  # type: ignore[assignment]
+    measurement: Measurement = Field(
+        None, description="what of an image the encoder sees; the likelihood scores the image"
+    )
     train: TrainConfig = Field(default_factory=TrainConfig, description="how to train")
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,11 +64,22 @@ class Config(Section):
         chosen, shape = self.likelihood, self.model.image_shape
         return build_likelihood(chosen.spec, chosen.options, shape, self.image_values)
 
+    def build_measurement(self) -> BuiltMeasurement | None:
+        """What the encoder sees of an image, or None where it sees the whole.
+
+        Raises:
+            ConfigError: images of the model's shape cannot be measured so.
+        """
+        if self.measurement is None:
+            return None
+        built: BuiltMeasurement = self.measurement.build(self.model.image_shape, self.image_values)
+        return built
+
     def components(self) -> list[Component]:
         """The components that it names: the model's and the data set, then those of training."""
         model, train = self.model, self.train
         of_model = (model.block, model.flow, model.attention, model.condition)
-        chosen = (*of_model, self.likelihood, self.regularizer)
+        chosen = (*of_model, self.likelihood, self.regularizer, self.measurement)
         of_training = (train.optimizer, train.schedule, *train.trackers)
         return [c for c in (*chosen, self.data, *of_training) if c is not None]
 
@@ -84,6 +106,7 @@ class Config(Section):
                 "data.condition is given, but model.condition is none; set it, such as to "
                 "{name: label, classes: 10}, or leave data.condition out"
             )
+        self._check_measurement()
         if self.regularizer is None:
             return self
         name, supports = self.regularizer.name, self.regularizer.spec.supports
@@ -100,6 +123,42 @@ class Config(Section):
                 "or give it no context channels"
             )
         return self
+
+    def _check_measurement(self) -> None:
+        """Refuse a measurement that the images cannot have, and an objective without one."""
+        channels, seen = self.model.image_channels, self.model.input_channels
+        if self.measurement is not None:
+            try:
+                self.build_measurement()
+            except HvaeError as error:
+                raise ValueError(str(error)) from error
+            if seen not in (None, channels, channels + 1):
+                raise ValueError(
+                    f"model.input_channels is {seen}; with a measurement it must be {channels}, or "
+                    f"{channels + 1} for the mask"
+                )
+        if self.train.objective == "evidence":
+            return
+        if self.measurement is None:
+            raise ValueError(
+                "train.objective is partial-posterior, but measurement is none; set it, such as "
+                "to columns:0.25"
+            )
+        if self.regularizer is not None:
+            raise ValueError(
+                "train.objective is partial-posterior, which has no regularizer; set regularizer "
+                "to none"
+            )
+        for stage in self.model.stages:
+            if stage.flow is None or not stage.decoder_blocks:
+                continue
+            declared = stage.flow.spec.inverse_gradient
+            if declared is None or not declared(stage.flow.options):
+                raise ValueError(
+                    "train.objective is partial-posterior, which needs the inverse of model.flow "
+                    f"with its gradient; {stage.flow.name!r} does not have it with these options: "
+                    "choose another flow, or the objective evidence"
+                )
 
     def _check_values(self) -> None:
         """Refuse a likelihood or a regularizer that does not know the data set's images."""

@@ -122,6 +122,11 @@ class TrainConfig(Section):
         100, description="training stops after so many non-finite updates in a row"
     )
 
+    objective: Literal["evidence", "partial-posterior"] = Field(
+        "evidence",
+        description="evidence: the bound on log p(x); partial-posterior: with the trained model "
+        "fixed, a second encoder of measurements comes to cover its posteriors of the images",
+    )
     beta: NonNegativeFloat = Field(1.0, description="weight of the KL in the loss")
     beta_warmup: NonNegativeInt | None = Field(
         None, description="linear ramp of beta, in updates (0 where neither is given)"

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError, did_you_mean
+from hvae_core.evaluation.evaluate import evaluate_batches
 from hvae_core.evaluation.image_metrics import check_ssim, coverage, psnr, ranks, ssim
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE
-from hvae_core.interfaces import ImageValues, Measurement
+from hvae_core.interfaces import Batch, ImageValues, Measurement
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
 
 if TYPE_CHECKING:
+    from hvae_core.data import Conditions
     from hvae_core.interfaces import Dataset
 
 #: of the intervals whose coverage is told
@@ -89,14 +91,20 @@ def evaluate_completion(
         over the images; ``coverage_50`` and ``coverage_90``: the part of unknown values (of all,
         where none is unknown) in the draws' central intervals; ``baselines`` with the same figures
         where unknown pixels are those of the training images' mean (``mean_filled``) and of the
-        unadapted model (``unadapted_encoder``); ``dataset``, ``split``, ``images``, ``known``, the
-        part of the pixels that was measured, ``draws`` and ``seconds``.
+        unadapted model (``unadapted_encoder``); the bounds ``elbo`` (nats) and ``bits_per_dim`` of
+        the posteriors of the measurements, where the model can be asked for them; ``dataset``,
+        ``split``, ``images``, ``known``, the part of the pixels that was measured, ``draws`` and
+        ``seconds``.
 
     Raises:
         BadInputError: there is no such split.
         ConfigError: the images do not fit the model.
         MissingDependencyError: scikit-image is not installed.
     """
+    # Data sets need pydantic, which sampling from an export does without.
+    from hvae_core.data import open_conditions
+    from hvae_core.data.observing import as_seen
+
     check_ssim()
     if split not in dataset.splits:
         raise BadInputError(
@@ -111,9 +119,15 @@ def evaluate_completion(
     mean_image = _mean_image(dataset, split)
     known = 0.0
     rng = np.random.default_rng(seed)
-    for truth, y, mask in measured_batches(
-        dataset, measurement, split, batch_size, seed, limit, progress
+    conditions = open_conditions(model.condition_values, dataset, split, len(dataset.load(split)))
+    observed: list[Batch] = []
+    for batch, y, mask in measured_batches(
+        dataset, measurement, split, batch_size, seed, limit, progress, conditions
     ):
+        truth = batch.images
+        if model.sees_inputs:
+            seen = as_seen(y, mask, model.encoder_shape[-1])
+            observed.append(Batch(truth, seen, batch.condition))
         first = own.count
         known += float(mask.mean(axis=(1, 2)).sum())
         filled.add(truth, np.where(mask[..., None], y, mean_image))
@@ -123,7 +137,7 @@ def evaluate_completion(
             # Its own seed a batch: draws number the images of a call from 0.
             drawn = asked.posterior_sample(
                 y, mask, draws, layers, seed=seed + first, batch_size=batch_size,
-                keep_known=measurement.exact,
+                keep_known=measurement.exact, condition=asked_condition(asked, batch),
             )  # fmt: skip
             figures.add(truth, drawn.mean, drawn.images)
             judged = ~mask if not mask.all() else np.ones_like(mask)
@@ -138,9 +152,21 @@ def evaluate_completion(
         "known": known / own.count,
         "draws": draws,
         **own.means(),
+        **(_bounds(model, observed, seed) if observed else {}),
         "baselines": baselines,
         "seconds": time.perf_counter() - started,
     }
+
+
+def asked_condition(model: Verbs, batch: Batch) -> np.ndarray | None:
+    """The batch's condition, for a model that has one."""
+    return None if model.condition_values is None else batch.condition
+
+
+def _bounds(model: Verbs, batches: list[Batch], seed: int) -> dict[str, Any]:
+    """The bounds on log p(x) of the posteriors of the measurements."""
+    figures = evaluate_batches(model, batches, seed)
+    return {name: figures[name] for name in ("elbo", "bits_per_dim") if name in figures}
 
 
 def measured_batches(
@@ -151,11 +177,12 @@ def measured_batches(
     seed: int = 0,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    conditions: Conditions | None = None,
+) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
     """The images of a split with a measurement of each, in order.
 
     Yields:
-        Images and measurements [b, H, W, C], and masks [b, H, W].
+        Images, measurements [b, H, W, C], and masks [b, H, W].
     """
     # Data sets need pydantic, which sampling from an export does without.
     from hvae_core.data import evaluation_batches
@@ -164,10 +191,10 @@ def measured_batches(
     source = dataset.load(split)
     total = min(limit or len(source), len(source))
     done = 0
-    for batch in evaluation_batches(source, dataset, batch_size, seed, limit):
+    for batch in evaluation_batches(source, dataset, batch_size, seed, limit, conditions):
         images = batch.images
         y, mask = measured(measurement, images, range(done, done + len(images)), seed)
-        yield images, y, mask
+        yield batch, y, mask
         done += len(images)
         if progress is not None:
             progress(done, total)

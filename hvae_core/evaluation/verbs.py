@@ -26,7 +26,7 @@ from hvae_core.inference import (
 )
 from hvae_core.inference.engine import Arrays, Engine
 from hvae_core.inference.programs import InferenceProgram
-from hvae_core.interfaces import UINT8, ConditionValues, ImageValues, Shape3
+from hvae_core.interfaces import UINT8, ConditionValues, ImageValues, Measurement, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
 
@@ -222,7 +222,19 @@ class Verbs:
     @property
     def fill(self) -> float | None:
         """What unknown pixels held in training; None: the model was not trained on measurements."""
-        return None
+        measurement = self.measurement
+        return None if measurement is None else measurement.fill
+
+    @property
+    def sees_inputs(self) -> bool:
+        """Whether its encoder can be given something else than the image that is scored."""
+        return True
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """What the model's encoder was trained on, or None where it saw whole images."""
+        config = getattr(self, "config", None)
+        return None if config is None else config.build_measurement()
 
     def check_images(self, shape: Sequence[int], values: ImageValues = UINT8) -> None:
         """Refuse images of another shape or of other values.

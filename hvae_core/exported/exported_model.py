@@ -88,13 +88,18 @@ class ExportedModel(Verbs):
         if isinstance(program, Generate):
             return self._generate(program, inputs)
         if isinstance(program, Complete):
-            raise BadInputError(f"{self.folder} has no graph that completes images.")
+            return self._complete(program, inputs)
         return self._infer(program, inputs)
+
+    @property
+    def sees_inputs(self) -> bool:
+        """See `Verbs.sees_inputs`: its graph has them where they have further channels."""
+        return self.encoder_shape != self.image_shape
 
     def gives(self, program: InferenceProgram) -> bool:
         """Whether the files have the outputs that the program needs."""
         if isinstance(program, Complete):
-            return False
+            return "completion" in self.manifest["graphs"]
         if isinstance(program, Infer) and program.prunes:
             return False
         return isinstance(program, Generate) or not self._missing(self._parts(program))
@@ -144,6 +149,17 @@ class ExportedModel(Verbs):
         named |= {name: inputs[name] for name in ("condition", "guidance") if name in inputs}
         graph = "guided" if "guidance" in inputs else "generator"
         found = self.run_graph(graph, named, program.outputs)
+        return dict(zip(program.outputs, found, strict=True))
+
+    def _complete(self, program: Complete, inputs: Arrays) -> dict[str, Any]:
+        layers = range(len(self.latent_shapes))[: program.layers]
+        named = {f"features_{scale}": array for scale, array in enumerate(inputs["features"])}
+        named |= _by_layer(inputs["noise"])
+        named |= {name: inputs[name] for name in ("pixels", "condition") if name in inputs}
+        if program.outputs == ("latent",):
+            wanted = [f"latent_{layer}" for layer in layers]
+            return {"latent": self.run_graph("completion", named, wanted)}
+        found = self.run_graph("completion", named, program.outputs)
         return dict(zip(program.outputs, found, strict=True))
 
     def _infer(self, program: Infer, inputs: Arrays) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _fault(manifest: Mapping[str, Any]) -> str:
     graphs = manifest["graphs"]
     if not isinstance(graphs, dict) or not {"generator", "posterior"} <= set(graphs):
         return "graphs must have a generator and a posterior"
-    for name in ("generator", "posterior", *(["guided"] if "guided" in graphs else [])):
+    for name in ("generator", "posterior", *({"guided", "completion"} & set(graphs))):
         graph = graphs[name]
         if not isinstance(graph, dict) or graph.get("file") not in [*files]:
             return f"graphs.{name}.file must be one of the files"

@@ -133,7 +133,7 @@ def export_graphs(
 
     def write(folder: Path) -> Mapping[str, Any]:
         saved = []
-        for graph in graphs(network):
+        for graph in graphs(network, completes=preset.config.measurement is not None):
             file = f"{graph.name}{suffix}"
             saved.append((graph, file, save(graph, network, folder / file)))
         manifest = describe(

@@ -13,6 +13,7 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.arguments import (
+    check_condition,
     check_count,
     check_images,
     check_seed,
@@ -83,6 +84,7 @@ def posterior_sample(
     pixels: Pixels = "sample",
     keep_known: bool = False,
     fill: float | None = None,
+    condition: Any = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> PosteriorDraws:
     """Draw whole images from what was measured of them.
@@ -104,6 +106,7 @@ def posterior_sample(
             likelihood's means, and their mean a better estimate of the image.
         keep_known: put the measured pixels back into the draws.
         fill: what unknown pixels of ``y`` are given to the encoder as; None: as they are.
+        condition: of a conditional model, see `ConditionValues.encode`.
         batch_size: images computed at a time.
 
     Raises:
@@ -116,9 +119,12 @@ def posterior_sample(
     check_seed(seed)
     if pixels not in ("sample", "mean", "mode"):
         raise BadInputError(f"pixels is {pixels!r}; it must be sample, mean or mode.")
+    conditions = check_condition(engine, condition, len(measured))
     drawn = np.empty((n, *measured.shape), engine.image_values.dtype)
     for rows, valid in batch_rows(len(measured), batch_size):
         seen = encoder_sees(engine, measured[rows], known[rows])
+        if conditions is not None:
+            seen["condition"] = conditions[rows]
         pairs = [np.repeat(np.arange(n), valid), np.tile(np.arange(valid), n)]
         for draws, places, images in _draws(
             engine, seen, rows, pairs, depth, scale, seed, pixels, batch_size
@@ -144,14 +150,18 @@ def _draws(
     layers = len(engine.latent_shapes)
     program = Complete(("latent",), depth)
     lacks_graph = not engine.gives(program)
-    features = [] if lacks_graph else engine.run(Infer(("features",)), seen)["features"]
+    given = {name: seen[name] for name in ("condition",) if name in seen}
+    features = []
+    if not lacks_graph:
+        images_seen = {name: value for name, value in seen.items() if name != "condition"}
+        features = engine.run(Infer(("features",)), images_seen)["features"]
     kept: list[np.ndarray] = []
     if depth < layers:
         noise = latent_noise(engine, rows, seed, depth)
         if lacks_graph:
             kept = engine.run(Infer(("latent",), depth), {**seen, "noise": noise})["latent"]
         else:
-            kept = engine.run(program, {"features": features, "noise": noise})["latent"]
+            kept = engine.run(program, {"features": features, "noise": noise, **given})["latent"]
     for chunk, valid in batch_rows(len(pairs[0]), batch_size):
         draws, places = (of[chunk] for of in pairs)
         # Each draw has image indices of its own, so that no two share their noise.
@@ -163,24 +173,23 @@ def _draws(
                 repeated = {key: value[places] for key, value in seen.items() if len(value)}
                 z = engine.run(Infer(("latent",)), {**repeated, "noise": noise})["latent"]
             z += [None] * (layers - len(z))
+            of_rows = seen["condition"][places] if given else None
             uniform = None if pixels == "mean" else pixel_noise(engine, numbers, seed)
-            images = decode_rows(engine, z, noise, uniform, scale, pixels)
+            images = decode_rows(engine, z, noise, uniform, scale, pixels, of_rows)
         else:
-            images = _complete(engine, features, places, noise, numbers, seed, pixels)
+            inputs = {
+                "features": [scale_of[places] for scale_of in features],
+                "noise": noise,
+                **{name: value[places] for name, value in given.items()},
+            }
+            images = _complete(engine, inputs, numbers, seed, pixels)
         yield draws[:valid], places[:valid], images[:valid]
 
 
 def _complete(
-    engine: Engine,
-    features: Sequence[np.ndarray],
-    places: np.ndarray,
-    noise: Sequence[np.ndarray],
-    numbers: np.ndarray,
-    seed: int,
-    pixels: Pixels,
+    engine: Engine, inputs: dict[str, Any], numbers: np.ndarray, seed: int, pixels: Pixels
 ) -> np.ndarray:
     """Images with all their latents from the posterior, from the encoder's features."""
-    inputs: dict[str, Any] = {"features": [scale[places] for scale in features], "noise": noise}
     if pixels == "mean":
         means = engine.run(Complete(("mean",)), inputs)["mean"]
         return engine.image_values.rounded(means)
@@ -258,4 +267,10 @@ def _check_depth(engine: Engine, layers: int | float | None) -> int:
 
 def encoder_sees(engine: Engine, y: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     """The inputs of a pass in which the encoder sees a measurement."""
-    return {"images": y, "noise": []}
+    channels = engine.encoder_shape[-1]
+    if channels == y.shape[-1]:
+        return {"images": y, "noise": []}
+    # Data sets need pydantic, which exports of models that see images do without.
+    from hvae_core.data.observing import as_seen
+
+    return {"images": y, "inputs": as_seen(y, mask, channels), "noise": []}

@@ -217,14 +217,19 @@ class Graph:
     function: Callable[..., dict[str, Tensor]]
 
 
-def graphs(network: HierarchicalNetwork) -> tuple[Graph, ...]:
+def graphs(network: HierarchicalNetwork, completes: bool = False) -> tuple[Graph, ...]:
     """The graphs of a network: ``generator`` and ``posterior``.
 
     With a null condition there is ``guided`` too, the generator with one input more.
+
+    Args:
+        network: the network.
+        completes: whether there is ``completion`` too, the posterior pass without the encoder.
     """
     values = network.condition_values
     guided = (generator(network, guided=True),) if values is not None and values.has_null else ()
-    return generator(network), posterior(network), *guided
+    further = (*guided, *((completion(network),) if completes else ()))
+    return generator(network), posterior(network), *further
 
 
 def further_inputs(network: HierarchicalNetwork, encodes: bool) -> list[TensorSpec]:
@@ -306,3 +311,31 @@ def posterior(network: HierarchicalNetwork) -> Graph:
 
     own = (images, *noise_inputs(network), pixel_input(network))
     return Graph("posterior", (*own, *further), function)
+
+
+def completion(network: HierarchicalNetwork) -> Graph:
+    """`Complete` with all outputs.
+
+    Inputs: ``features_s`` for each scale, finest first, ``noise_l``, ``pixels``, and ``condition``
+    where the model has one. Outputs: ``images``, ``mean`` and ``latent_l``.
+    """
+    scales = [
+        TensorSpec(f"features_{place}", (None, *stage.size, stage.width))
+        for place, stage in enumerate(network.options.stages)
+    ]
+    layers = len(network.latent_shapes)
+    more = further_inputs(network, encodes=False)
+    program = Complete(("images", "mean", "latent"))
+
+    def function(*tensors: Tensor) -> dict[str, Tensor]:
+        features, rest = tensors[: len(scales)], tensors[len(scales) :]
+        inputs = {"features": features, "noise": rest[:layers], "pixels": rest[layers]}
+        conditions = zip(more, rest[layers + 1 :], strict=True)
+        inputs |= {spec.name: tensor for spec, tensor in conditions}
+        results = program.compute(network, inputs)
+        latents = {f"latent_{place}": z for place, z in enumerate(results.pop("latent"))}
+        return results | latents
+
+    return Graph(
+        "completion", (*scales, *noise_inputs(network), pixel_input(network), *more), function
+    )

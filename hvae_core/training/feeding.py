@@ -14,6 +14,7 @@ from hvae_core.data import Batches, Conditions, open_conditions, open_dataset, s
 from hvae_core.data.duplicates import shared_images
 from hvae_core.data.fingerprints import Fingerprint, fingerprint
 from hvae_core.data.held_out import hold_out
+from hvae_core.data.observing import Observation
 from hvae_core.errors import ConfigError, DataError, HvaeError
 from hvae_core.interfaces import Batch, Dataset, ImageSource, Regularizer, Shape3
 from hvae_core.interfaces.values import check_image_values
@@ -180,6 +181,7 @@ def open_images(
         DataRecord(prints),
         tuple(notes),
         open_conditions(config.model.condition_values, dataset, SPLIT, len(source)),
+        observation(config),
     )
 
 
@@ -241,6 +243,14 @@ def _look_at_validation(
         f"pixel for pixel, such as {dataset.image_name(SPLIT, int(copies[0]))}; "
         "data.split_by=content keeps copies together."
     ]
+
+
+def observation(config: Config) -> Observation | None:
+    """What the encoder sees of the images; None: all of them."""
+    measurement = config.build_measurement()
+    if measurement is None:
+        return None
+    return Observation(measurement, config.model.input_shape[-1])
 
 
 def _regularizer(config: Config, dataset: Dataset) -> Regularizer | None:

@@ -31,10 +31,10 @@ from hvae_core.training.interruption import Interruption
 from hvae_core.training.progress import ProgressDisplay
 from hvae_core.training.run import TrainingRun
 from hvae_core.training.sessions import changed_since, describe_session
+from hvae_core.training.starting import check_needs_no_start, start_from
 from hvae_core.training.step import build_step
 from hvae_core.training.tracking import tracking
 from hvae_core.vae import HierarchicalVAE
-from hvae_core.weights import assign, load_weights
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,6 +109,8 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(use_devices(config.train))
         with all_or_none():
+            if weights is None and not resume:
+                check_needs_no_start(config)
             if is_main and resume:
                 folder.check_resumed(config, allow_changed_data)
             elif is_main:
@@ -128,10 +130,7 @@ def train(
         watching = [beginning, *default_callbacks(config, console), *callbacks]
         beginning.building(images)
         model = HierarchicalVAE(config)
-        if isinstance(weights, Path):
-            load_weights(model, weights)
-        elif weights is not None:
-            assign(model, weights, "The model that was given")
+        start_from(model, weights)
         beginning.built(model)
         skip_start = schedules.skip_start_step(config.train, per_epoch)
         step = build_step(model, config.train, images.regularizer, skip_start)
@@ -140,6 +139,8 @@ def train(
             folder.create(config, images.validation, images.record)
         if resume and run.resume():
             run.note(f"Going on from step {run.step}.")
+        elif weights is None:
+            check_needs_no_start(config)
         if len(set(in_each_process(run.step))) > 1:
             raise TrainingError(
                 f"The processes that train together see different checkpoints in {output}.",

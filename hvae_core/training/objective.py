@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import keras
 from keras import ops
 
 from hvae_core.interfaces import Batch, LatentOutput, Regularizer, Tensor
@@ -48,7 +49,13 @@ class Objective:
         self.network, self.regularizer = network, regularizer
         self.balances, self.scaled = balances, scaled
         self.copies = regularizer.copies if regularizer else 1
+        #: what it reads and keeps beside the network's weights
+        self.variables: list[keras.Variable] = []
+        self.state: Mapping[str, keras.Variable] = {}
         self.dimensions = math.prod(network.image_shape)
+
+    def restored(self) -> None:
+        """When the network and `state` have the weights of a checkpoint."""
 
     def __call__(self, batch: Batch, noise: Noise, beta: Tensor, balanced: Tensor) -> Loss:
         """The loss of a batch.

@@ -94,7 +94,7 @@ class ProgressDisplay(Callback):
     def text(self, figures: Mapping[str, Any]) -> str:
         """The figures in a line; those that are not there are left out."""
         parts = []
-        for key in ("loss", "rate", "distortion", "regularizer"):
+        for key in ("loss", "rate", "distortion", "regularizer", "posterior_kl"):
             if isinstance(figures.get(key), int | float):
                 parts.append(f"{key} {figures[key]:.4f}")
         bound = self._bound(figures)

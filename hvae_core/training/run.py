@@ -6,7 +6,7 @@ import collections
 import math
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +41,9 @@ class Step(Protocol):
 
     def read(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """The figures of an update as floats and arrays."""
+
+    def validate(self, batches: Iterable[Batch], seed: int) -> dict[str, float]:
+        """Figures of the objective on held-out images, beside those of any model."""
 
     def weights(self) -> dict[str, np.ndarray]:
         """The weights being trained, by name."""
@@ -309,7 +312,7 @@ class TrainingRun:
                 means["validation"] = self._validate()
                 settled = schedules.beta_is_settled(train, self.state.step, self.steps_per_epoch)
                 if means["validation"] and settled:
-                    is_best = self.state.offer(means["validation"]["elbo"], train.evaluate_epochs)
+                    is_best = self.state.offer(_worth(means["validation"]), train.evaluate_epochs)
             record = self._record("epoch", means)
             for callback in self.callbacks:
                 callback.evaluated(self, record)
@@ -328,7 +331,9 @@ class TrainingRun:
         batches = self.images.validation_batches(self.config)
         if batches is None:
             return None
-        figures = evaluate_batches(self.model, batches(), self.config.train.seed)
+        seed = self.config.train.seed
+        figures = evaluate_batches(self.model, batches(), seed)
+        figures |= self.train_step.validate(batches(), seed)
         figures["nats"] = -figures["elbo"]
         self.state.validation = figures
         return figures
@@ -358,3 +363,8 @@ class TrainingRun:
         self._last_checkpoint = time.monotonic()
         for callback in self.callbacks:
             callback.checkpoint(self, path)
+
+
+def _worth(figures: Mapping[str, Any]) -> float:
+    """What the best checkpoint has most of: the bound, or what is trained in its place."""
+    return -figures["posterior_kl"] if "posterior_kl" in figures else figures["elbo"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from keras import ops
 
 from hvae_core.backends.compiling import (
     Program,
+    compiled,
     compiles_programs,
     snapshot,
     standing_in,
@@ -22,12 +23,14 @@ from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded
 from hvae_core.backends.processes import process_count
 from hvae_core.config import TrainConfig
 from hvae_core.errors import ConfigError, WeightsError
+from hvae_core.inference.rows import pad_rows
 from hvae_core.interfaces import Batch, Regularizer, Tensor
 from hvae_core.model.network import HierarchicalNetwork
-from hvae_core.prob.noise import Noise, fold_seed, total_size
+from hvae_core.prob.noise import Noise, draw_normal, fold_seed, total_size
 from hvae_core.training.joined import Place, read, write
 from hvae_core.training.objective import Loss, Objective
 from hvae_core.training.optimizer import Updater
+from hvae_core.training.partial_posterior import PartialPosterior, freeze_all_but_encoder
 from hvae_core.weights import assign, model_arrays, weight_names
 from hvae_core.weights.parameter_groups import choose
 
@@ -50,20 +53,28 @@ def build_step(
     Raises:
         ConfigError: ``freeze`` or a group names no weight, or nothing is left to train.
     """
-    freeze(network, config.freeze)
-    objective = Objective(
-        network,
-        regularizer,
-        balances=bool(config.kl_balancing_steps),
-        scaled=config.kl_balancing_scaled,
-    )
+    freeze(network, config.freeze, config.objective)
+    objective: Objective | PartialPosterior
+    if config.objective == "partial-posterior":
+        objective = PartialPosterior.of(network)
+    else:
+        objective = Objective(
+            network,
+            regularizer,
+            balances=bool(config.kl_balancing_steps),
+            scaled=config.kl_balancing_scaled,
+        )
     joins = config.optimizer.spec.elementwise and compiles_programs()
     updater = Updater(config, network.trainable_variables, skip_start, joins)
     return TrainStep(network, objective, updater, config)
 
 
-def freeze(network: HierarchicalNetwork, patterns: Sequence[str]) -> None:
+def freeze(
+    network: HierarchicalNetwork, patterns: Sequence[str], objective: str = "evidence"
+) -> None:
     """Take the weights that the patterns of ``train.freeze`` name out of training.
+
+    With the objective ``partial-posterior`` those that it holds fixed, too.
 
     Raises:
         ConfigError: one names no weight, or nothing is left to train.
@@ -71,6 +82,8 @@ def freeze(network: HierarchicalNetwork, patterns: Sequence[str]) -> None:
     named = weight_names(network)
     for name in choose(list(named), patterns, "train.freeze"):
         named[name].trainable = False
+    if objective == "partial-posterior":
+        freeze_all_but_encoder(network)
     if not network.trainable_variables:
         raise ConfigError("train.freeze names all weights; nothing is left to train.")
 
@@ -88,7 +101,7 @@ class TrainStep:
     def __init__(
         self,
         network: HierarchicalNetwork,
-        objective: Objective,
+        objective: Objective | PartialPosterior,
         updater: Updater,
         config: TrainConfig,
     ) -> None:
@@ -96,7 +109,8 @@ class TrainStep:
         self.config = config
         self.noise_size = total_size(network.latent_shapes)
         self.copies = objective.copies
-        self._fixed = [v for v in network.variables if not v.trainable]
+        self._fixed = [v for v in network.variables if not v.trainable] + objective.variables
+        self._divergences: Callable[..., Tensor] | None = None
         self._are_joined = False
         self._program = Program(self._step, self._variables, config.compile)
 
@@ -209,6 +223,42 @@ class TrainStep:
             drawn = [sharded_normal(shape, fold_seed(seed, step, c)) for c in others]
         return ops.concatenate([noise, *drawn], axis=0)
 
+    def validate(self, batches: Iterable[Batch], seed: int) -> dict[str, float]:
+        """Figures of the objective on held-out images, beside those of any model.
+
+        Args:
+            batches: of the images, of one size but for a smaller last one.
+            seed: of the noise; image ``i`` of the whole sequence has noise of its own.
+
+        Returns:
+            With ``train.objective: partial-posterior`` the mean ``posterior_kl`` in nats.
+        """
+        objective = self.objective
+        if not isinstance(objective, PartialPosterior):
+            return {}
+        self.sync()
+        if self._divergences is None:
+            shapes = self.network.latent_shapes
+
+            def divergences(batch: Mapping[str, Tensor], noise: Tensor) -> Tensor:
+                return objective.divergences(Batch(**batch), Noise.from_flat(noise, shapes))
+
+            variables = [*self.network.variables, *objective.variables]
+            self._divergences = compiled(divergences, variables)
+        total, size, start = 0.0, 0, 0
+        for batch in batches:
+            size = max(size, len(batch))
+            named = {name: pad_rows(array, size) for name, array in batch.named().items()}
+            named["images"] = self.network.image_values.to_tensor_dtype(named["images"])
+            noise = draw_normal(self.network.latent_shapes, size, seed, start)
+            found = self._divergences(
+                {name: ops.convert_to_tensor(array) for name, array in named.items()},
+                ops.convert_to_tensor(noise),
+            )
+            total += float(ops.convert_to_numpy(found)[: len(batch)].sum())
+            start += len(batch)
+        return {"posterior_kl": total / max(1, start)}
+
     def sync(self) -> None:
         """Bring the model's weights up to date; they may then be read or changed."""
         self._program.sync()
@@ -219,7 +269,9 @@ class TrainStep:
     def _state_places(self) -> dict[str, Place]:
         named = {f"optimizer.{index}": place for index, place in enumerate(self.updater.state)}
         averages = zip(self._names(), self.updater.average_places, strict=False)
-        return named | {f"ema.{name}": place for name, place in averages}
+        named |= {f"ema.{name}": place for name, place in averages}
+        state = self.objective.state.items()
+        return named | {f"teacher.{name}": Place.whole(variable) for name, variable in state}
 
     def _names(self) -> list[str]:
         names = {id(variable): name for name, variable in weight_names(self.network).items()}
@@ -285,6 +337,7 @@ class TrainStep:
                 "Resume with the configuration the run was started with.",
             )
         write(named, arrays)
+        self.objective.restored()
 
     @contextmanager
     def ema_weights(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ REPORT = "unit/core/report/test_report.py"
 MODEL = "unit/core/model/test_model_options.py"
 LEVELS = "unit/core/model/test_levels.py"
 STEP = "unit/core/training/test_step.py"
+PARTIAL = "unit/core/training/test_partial_posterior.py"
 FREEZING = "unit/core/training/test_freezing.py"
 OPTIMIZER = "unit/core/training/test_optimizer.py"
 SCHEDULES = "unit/core/training/test_schedules.py"
@@ -182,6 +183,9 @@ TESTED = {
         "data", "train.validation_fraction", "train.validation_images", "train.log_steps",
     ),
     f"{RUN}::test_early_stopping_goes_by_the_validation_bound": ("train.patience",),
+    f"{PARTIAL}::test_a_run_shows_measurements_to_the_encoder_and_starts_from_weights": (
+        "measurement", "train.objective",
+    ),
     f"{FREEZING}::test_frozen_weights_and_their_averages_are_bit_identical": ("train.freeze",),
     f"{FREEZING}::test_a_group_has_a_learning_rate_and_a_weight_decay": (
         "train.parameter_groups",

@@ -54,11 +54,12 @@ class Oracle(Verbs):
     """Draws from the true law, or too narrow a one."""
 
     image_shape, image_values = SHAPE, UINT8
+    condition_values, sees_inputs = None, False
 
     def __init__(self, narrow=False):
         self.narrow = narrow
 
-    def posterior_sample(self, y, mask, n, layers, seed, batch_size, keep_known):
+    def posterior_sample(self, y, mask, n, layers, seed, batch_size, keep_known, condition):
         drawn = grey(np.random.default_rng(seed + 99), n, len(y))
         if self.narrow:
             drawn = np.clip(drawn, 0, 100) // 2 + 25

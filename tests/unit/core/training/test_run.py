@@ -77,6 +77,9 @@ class Step:
     def read(self, figures):
         return {k: v if np.ndim(v) else float(v) for k, v in figures.items()}
 
+    def validate(self, batches, seed):
+        return {}
+
     def weights(self):
         return {"weight": np.float64(self.model.weight)[None]}
 
