@@ -1,6 +1,11 @@
 import numpy as np
 import pytest
-from export_cases import assert_all_the_same, assert_native, random_model
+from export_cases import (
+    assert_all_the_same,
+    assert_completes_the_same,
+    assert_native,
+    random_model,
+)
 
 from hvae_core.exported.exported_model import load_exported
 
@@ -60,3 +65,9 @@ def test_native_values_of_any_shape_go_through_a_graph(tmp_path, dtype, likeliho
     report = model.export(tmp_path / "out", format="onnx")
     assert ("bits_per_dim" in report) == (dtype == "uint16")
     assert_native(load_exported(tmp_path / "out"), model, images)
+
+
+def test_completion_goes_through_a_graph(images, tmp_path):
+    model = random_model(measurement="columns:0.5,fill=0", input_channels=4)
+    model.export(tmp_path / "out", format="onnx")
+    assert_completes_the_same(load_exported(tmp_path / "out"), model, images)
