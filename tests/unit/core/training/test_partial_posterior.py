@@ -200,8 +200,9 @@ def test_with_a_flow_it_is_0_where_all_is_known(make_model, images, flow):
 
     found = ops.convert_to_numpy(objective.divergences(Batch(seen, seen), noise))
     np.testing.assert_allclose(found, 0, atol=2e-3)
-    part = Batch(seen, ops.zeros_like(seen))
-    assert (ops.convert_to_numpy(objective.divergences(part, noise)).sum(axis=1) > 1e-3).all()
+    unlike = objective.divergences(Batch(seen, ops.zeros_like(seen)), noise)
+    # Of one draw: an estimate, which may be negative.
+    assert np.abs(ops.convert_to_numpy(unlike)).max() > 0.01
 
 
 @pytest.mark.parametrize(
