@@ -60,6 +60,7 @@ TWINS: dict[str, str] = {
     "bernoulli": "the density, and the likelihood made of it",
     "component": "a configuration's choice of one, and what every one promises",
     "conditioning": "its options, and how an embedding enters feature maps",
+    "counterfactual": "images under another condition, and their command",
     "conditions": "what their values are, and those of a data set's images",
     "decode": "an image file's bytes, and the command that decodes latents",
     "evaluate": "the figures, and their command",

@@ -196,3 +196,15 @@ def test_a_third_party_s_condition_enters_as_ours_do():
         assert np.abs(other - one).max() > 1e-3
     finally:
         manager().unregister("condition", "angle")
+
+
+def test_a_counterfactual_under_its_own_condition_is_the_reconstruction(conditional):
+    x = np.random.default_rng(0).integers(0, 256, (2, *conditional.image_shape)).astype(np.uint8)
+    own = [1, 0]
+    same = conditional.counterfactual(x, own, own=own, seed=3)
+    expected = conditional.reconstruct(x, condition=own, seed=3)
+    # A compiler may round a reconstruction in one program in another way.
+    assert (same == expected).mean() > 0.98
+    assert (conditional.counterfactual(x, [0, 1], own=own, seed=3) != same).any()
+    with pytest.raises(BadInputError, match="condition"):
+        conditional.counterfactual(x, 99, own=own)
