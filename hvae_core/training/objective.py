@@ -57,16 +57,17 @@ class Objective:
     def restored(self) -> None:
         """When the network and `state` have the weights of a checkpoint."""
 
-    def __call__(self, batch: Batch, noise: Noise, beta: Tensor, balanced: Tensor) -> Loss:
+    def __call__(self, batch: Batch | Tensor, noise: Noise, beta: Tensor, balanced: Tensor) -> Loss:
         """The loss of a batch.
 
         Args:
-            batch: images [B, H, W, C], with a regularizer its `Regularizer.views` of them, and what
-                the model is given beside them.
+            batch: images [B, H, W, C], with a regularizer its `Regularizer.views` of them; or a
+                `Batch` of them and what the model is given beside them.
             noise: standard-normal numbers for each latent layer and row.
             beta: weight of the rate.
             balanced: whether the rate is balanced in this update, where it may be.
         """
+        batch = Batch.of(batch)
         out = self.network.infer(batch.images, noise, batch.inputs, batch.condition)
 
         # 1. Distortion: D = -log p(x | z), at z drawn from the posterior.
