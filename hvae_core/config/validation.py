@@ -91,7 +91,7 @@ def key_path(location: Sequence[Any], values: Any) -> list[str | int]:
         elif isinstance(current, list) and isinstance(part, int) and part < len(current):
             path.append(part)
             current = current[part]
-        elif isinstance(current, str) and is_last and len(path) == 1:
+        elif isinstance(current, str) and is_last and len(path) in (1, 2):
             # An option of a component that is given by its name alone.
             named = isinstance(part, str) and part.isidentifier() and not _is_type_name(part)
             path += [part] if named else []

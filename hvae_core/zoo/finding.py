@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from hvae_core.config import Config
 
 
-#: commands that a preset may be for: with weights all but ``import``; without, ``train``, and
-#: ``import`` where a format of checkpoints holds its model
+#: commands that a preset may be for: with weights all but ``import``, ``denoise`` where the
+#: likelihood is a model of noise and ``counterfactual`` where there is a condition; without,
+#: ``train``, and ``import`` where a format of checkpoints holds its model
 Task = Literal[
     "sample",
     "reconstruct",
     "encode",
     "decode",
     "interpolate",
+    "complete",
+    "denoise",
+    "counterfactual",
     "explore",
     "evaluate",
     "export",
@@ -133,7 +137,8 @@ def preset_tasks(name: str | Path | Preset) -> list[Task]:
     """What of `TASKS` can be done with a preset. Without weights its configuration is read."""
     preset = find_preset(name)
     if preset_summary(preset)["weights"] != "none":
-        return [task for task in TASKS if task != "import"]
+        lacking = _lacking(preset)
+        return [task for task in TASKS if task not in lacking]
     from hvae_core.importing import formats_that_describe
 
     try:
@@ -141,6 +146,18 @@ def preset_tasks(name: str | Path | Preset) -> list[Task]:
     except ConfigError:  # of a version or a plugin that is not here
         imported = False
     return ["train", "import"] if imported else ["train"]
+
+
+def _lacking(preset: Preset) -> set[Task]:
+    """What cannot be done with a preset that has weights, by its YAML alone."""
+    likelihood, model = preset.info.get("likelihood"), preset.info.get("model")
+    name = likelihood.get("name") if isinstance(likelihood, dict) else likelihood
+    lacking: set[Task] = {"import"}
+    if name != "noise-model":
+        lacking.add("denoise")
+    if not isinstance(model, dict) or model.get("condition") is None:
+        lacking.add("counterfactual")
+    return lacking
 
 
 def figure_value(figure: Any) -> float | None:

@@ -99,8 +99,24 @@ def test_a_task_is_each_command_that_takes_a_preset(zoo: Path) -> None:
     assert set(index.TASKS) == take_one | {"import"}
     for task in index.TASKS:
         assert task in run("list", "--help")
-        expected = {"train": ["trained", "untrained"], "import": []}.get(task, ["trained"])
+        none = {task: [] for task in ("import", "denoise", "counterfactual")}
+        expected = {"train": ["trained", "untrained"], **none}.get(task, ["trained"])
         assert index.list_presets(task=task) == expected
+
+
+def test_what_a_preset_is_for_depends_on_its_parts(zoo: Path) -> None:
+    of = {
+        "noisy": {"likelihood": {"name": "noise-model"}},
+        "labelled": {"model": {**CONFIG["model"], "condition": {"name": "label", "classes": 10}}},  # type: ignore[dict-item]
+    }
+    for name, parts in of.items():
+        write_preset(
+            zoo / name,
+            {**CONFIG, **parts},
+            lambda path: write_tensors({"a": np.ones((2, 3), np.float32)}, path),
+        )
+    assert index.list_presets(task="denoise") == ["noisy"]
+    assert index.list_presets(task="counterfactual") == ["labelled"]
 
 
 def test_without_weights_the_commands_shown_can_be_run(zoo: Path) -> None:

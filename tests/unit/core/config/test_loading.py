@@ -34,6 +34,7 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         ({"likelihood": {"name": "logistic-mixture", "mixture": 3}}, "'likelihood.mixtures'"),
         ({"likelihood": "logistic-mixtur"}, "Did you mean 'logistic-mixture'"),
         ({"likelihood": {"mixtures": 3}}, "likelihood: the key 'name' is missing"),
+        ({"model": {"condition": "label"}}, "model.condition.classes is missing"),
         ({"data": "none"}, "data: a dataset is needed"),
         ({"model": {"width": [8, 16]}}, "model.width has 2 values but there are 5 scales"),
         ({"model": {"width": "wide"}}, "model.width is 'wide'; expected an integer"),
