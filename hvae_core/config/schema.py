@@ -42,6 +42,10 @@ def _component(kind: str, name: str, definitions: dict[str, Any]) -> dict[str, A
     options = pydantic.TypeAdapter(spec.config).json_schema(ref_template=template)
     for inner, definition in options.pop("$defs", {}).items():
         definitions[f"{kind}.{name}.{inner}"] = definition
+    for entry in options.get("properties", {}).values():
+        # A component among the options, such as one of a sequence, may hold a sequence in turn:
+        # its options are not listed.
+        entry.get("items", entry).pop("x-kind", None)
     return {
         "type": "object",
         "title": f"{kind} {name}",

@@ -23,8 +23,11 @@ def saved(folder, image, name="photo.png"):
         ("L", (8, 8), (8, 8, 1), ""),
         ("RGB", (64, 48), (32, 32, 3), "Cropped from 64x48 to 48x48, resized to 32x32."),
         ("RGB", (16, 16), (8, 8, 1), "Resized to 8x8, turned grey."),
-        ("I;16", (8, 8), (8, 8, 1), ""),
-        ("RGBA", (20, 10), (10, 10, 3), "Cropped from 20x10 to 10x10."),
+        ("I;16", (8, 8), (8, 8, 1), "Brought from 16 bits to 8."),
+        (
+            *("RGBA", (20, 10), (10, 10, 3)),
+            "Transparent pixels laid on white. Cropped from 20x10 to 10x10.",
+        ),
     ],
 )
 def test_what_is_done_to_an_image_is_said(mode, size, shape, note, tmp_path):

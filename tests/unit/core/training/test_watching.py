@@ -221,7 +221,9 @@ def test_what_comes_before_the_first_update_is_told_without_a_terminal(make_run)
     beginning.reading(config)
     for done in (0, 1, 100_000_000, 170_000_000):
         beginning.downloading(done, 170_000_000)
-    beginning.building(types.SimpleNamespace(training=range(45_000), validation=range(5_000)))
+    beginning.building(
+        types.SimpleNamespace(training=range(45_000), validation=range(5_000), notes=[])
+    )
     told = []
     model = {"count_params": lambda: 39_000_000, "latent_shapes": [()] * 45}
     beginning.built(types.SimpleNamespace(**model, before_compiling=told.append))
