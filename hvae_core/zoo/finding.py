@@ -137,8 +137,7 @@ def preset_tasks(name: str | Path | Preset) -> list[Task]:
     """What of `TASKS` can be done with a preset. Without weights its configuration is read."""
     preset = find_preset(name)
     if preset_summary(preset)["weights"] != "none":
-        lacking = _lacking(preset)
-        return [task for task in TASKS if task not in lacking]
+        return [task for task in TASKS if task not in _lacking(preset)]
     from hvae_core.importing import formats_that_describe
 
     try:

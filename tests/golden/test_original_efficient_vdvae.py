@@ -34,7 +34,7 @@ def folder():
 
 def arrays_of(folder, weights):
     importer = EfficientVDVAEImporter(EfficientVDVAEConfig(weights=weights))
-    return importer.read(folder / "checkpoint", str(folder / "hparams-handed.cfg"), {})
+    return importer.read(folder / f"{weights}.safetensors", str(folder / "hparams-handed.cfg"), {})
 
 
 @functools.cache

@@ -39,7 +39,7 @@ def original(request, tmp_path_factory):
     if name == "zea":
         given = (folder, None)
     else:
-        given = (folder / "checkpoint", str(folder / "hparams-handed.cfg"))
+        given = (folder / "ema.safetensors", str(folder / "hparams-handed.cfg"))
     output = tmp_path_factory.mktemp(name) / "preset"
     import_checkpoint(name, given[0], output, given[1])
     model = load(output)
