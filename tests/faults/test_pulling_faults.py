@@ -15,7 +15,7 @@ from pathlib import Path
 import hvae_core.zoo.pulling, hvae_core.zoo.pruning
 import pulling_faults as faults
 
-figures = [(held, tried, wrong) for _, held, tried, wrong in faults.figures(30)]
+figures = [(held, tried, wrong) for _, held, tried, wrong in faults.figures(20)]
 
 # What a server has sent is not asked for again.
 with tempfile.TemporaryDirectory() as folder, faults.HostileServer({}) as server:
@@ -43,7 +43,7 @@ def test_a_killed_pull_and_one_on_a_full_disk_leave_a_whole_preset():
     assert done.returncode == 0, done.stderr
     figures, starts, broken = json.loads(done.stdout.splitlines()[-1])
     assert len(figures) == 8
-    assert all(held == tried >= 4 and not wrong for held, tried, wrong in figures), figures
+    assert all(held == tried >= 3 and not wrong for held, tried, wrong in figures), figures
     assert len(starts) == 1
     assert starts[0] > 0
     assert "no whole preset" in broken

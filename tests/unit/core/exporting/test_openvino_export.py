@@ -6,7 +6,13 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from export_cases import assert_all_the_same, assert_native, assert_the_same, random_model
+from export_cases import (
+    assert_all_the_same,
+    assert_completes_the_same,
+    assert_native,
+    assert_the_same,
+    random_model,
+)
 
 from hvae_core.errors import BadInputError, HvaeError, PluginError
 from hvae_core.exported import is_export_folder
@@ -52,6 +58,12 @@ def test_native_values_of_any_shape_go_through_a_graph(tmp_path):
     images = np.random.default_rng(0).integers(0, 4096, (3, 24, 16, 2), dtype=np.uint16)
     model.export(tmp_path / "out")
     assert_native(load_exported(tmp_path / "out"), model, images)
+
+
+def test_completion_goes_through_a_graph(images, tmp_path):
+    model = random_model(measurement="columns:0.5,fill=0", input_channels=4)
+    model.export(tmp_path / "out")
+    assert_completes_the_same(load_exported(tmp_path / "out"), model, images)
 
 
 def test_encoding_fewer_layers_is_a_smaller_program(folder):

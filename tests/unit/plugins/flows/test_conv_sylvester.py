@@ -233,6 +233,8 @@ def case_of(name, precision):
 )
 @pytest.mark.parametrize("name", CASES)
 def test_log_det_is_that_of_the_jacobian(name, scale, precision, tolerance):
+    if name != "two levels" and precision == "float32" and keras.config.backend() == "jax":
+        pytest.skip("compiles for long; the other backends take float64, too")
     case = case_of(name, precision)
     if scale == 1.0 and "not normalised" in name:
         pytest.skip("such a Jacobian's condition is 1e18: not even float64 has its determinant")

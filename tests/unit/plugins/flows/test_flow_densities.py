@@ -109,7 +109,7 @@ def train_hard(flow, context, target, steps, rate):
     # Each takes long and is run once: where an update is quick, or where nothing is compiled.
     [("orthogonal", 3000), ("one conv", 3000)]
     if keras.config.backend() == "jax"
-    else [("conv", 100)]
+    else [("conv", 50)]
     if keras.config.backend() == "torch"
     else [],
 )
