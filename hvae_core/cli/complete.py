@@ -13,7 +13,7 @@ from hvae_core.cli.common import (
     seed_option,
     temperature_option,
 )
-from hvae_core.cli.images import chosen_images, image_options
+from hvae_core.cli.images import Selection, image_options
 
 if TYPE_CHECKING:
     from hvae_core.inference import PosteriorDraws
@@ -43,11 +43,7 @@ if TYPE_CHECKING:
 @json_option
 def command(
     source: str,
-    images: tuple[str, ...],
-    dataset: str | None,
-    split: str,
-    overrides: tuple[str, ...],
-    count: int,
+    selection: Selection,
     **options: Any,
 ) -> None:
     """Measure images and draw whole ones from what was measured.
@@ -82,7 +78,7 @@ def command(
             "measurement changes them.",
             "Leave out --keep-known.",
         )
-    truth = chosen_images(model, images, dataset, split, overrides, count)
+    truth = selection.read(model)
     y, mask = measured(measurement, truth, range(len(truth)), options["seed"])
     drawn = model.posterior_sample(
         y, mask, options["draws"], layers, temperature, options["seed"],

@@ -12,6 +12,7 @@ from hvae_core.errors import BadInputError, DataError
 if TYPE_CHECKING:
     import numpy as np
 
+    from hvae_core.cli.images import Selection
     from hvae_core.exported.exported_model import ExportedModel
     from hvae_core.interfaces import ConditionValues
     from hvae_core.vae import HierarchicalVAE
@@ -88,10 +89,7 @@ def read_conditions(
 def conditions_of(
     model: HierarchicalVAE | ExportedModel,
     given: str | None,
-    images: Sequence[str],
-    dataset: str | None,
-    split: str,
-    overrides: Sequence[str],
+    selection: Selection,
     count: int,
 ) -> np.ndarray | None:
     """The condition of each image of a command; None of a model that has none.
@@ -99,10 +97,7 @@ def conditions_of(
     Args:
         model: the model.
         given: what ``--condition`` says; None: the data set's.
-        images: the user's own files, which say nothing of their condition.
-        dataset: as in `hvae_core.cli.images.chosen_images`, as the rest.
-        split: the split.
-        overrides: of the data set.
+        selection: the images, of which the user's own files say nothing of their condition.
         count: images in all.
 
     Raises:
@@ -111,7 +106,6 @@ def conditions_of(
     """
     import numpy as np
 
-    from hvae_core.cli.images import chosen_dataset
     from hvae_core.data import open_conditions
 
     values = model.condition_values
@@ -121,13 +115,13 @@ def conditions_of(
         return values.decode(values.encode(condition, count, "--condition"))
     if values is None:
         return None
-    if images:
+    if selection.images:
         raise BadInputError(
             f"The model is conditional, and your images do not say theirs; expected "
             f"{values.describe()}.",
             "Give it with --condition.",
         )
-    chosen = chosen_dataset(model.config, dataset, overrides)
+    chosen, split = selection.open(model.config), selection.split
     conditions = open_conditions(values, chosen, split, len(chosen.load(split)))
     if conditions is None:
         raise DataError("The data set has no conditions.")

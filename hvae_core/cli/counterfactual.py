@@ -8,7 +8,7 @@ import click
 
 from hvae_core.cli.common import emit, json_option, seed_option
 from hvae_core.cli.conditions import conditions_of, read_condition
-from hvae_core.cli.images import chosen_images, image_options
+from hvae_core.cli.images import Selection, image_options
 
 
 @click.command()
@@ -29,11 +29,7 @@ from hvae_core.cli.images import chosen_images, image_options
 @json_option
 def command(
     source: str,
-    images: tuple[str, ...],
-    dataset: str | None,
-    split: str,
-    overrides: tuple[str, ...],
-    count: int,
+    selection: Selection,
     conditions: tuple[str, ...],
     own: str | None,
     **options: Any,
@@ -56,12 +52,12 @@ def command(
     assert values is not None  # read_condition refuses a model without one
     for condition in asked:
         values.encode(condition, 1, "--condition")
-    originals = chosen_images(model, images, dataset, split, overrides, count)
+    originals = selection.read(model)
     known: Any
-    if images and own is None and values.form == "class":
+    if selection.images and own is None and values.form == "class":
         known = likeliest(model, originals, seed)
     else:
-        known = conditions_of(model, own, images, dataset, split, overrides, len(originals))
+        known = conditions_of(model, own, selection, len(originals))
     drawn = [model.counterfactual(originals, c, own=known, seed=seed) for c in asked]
     batches = [originals, *drawn] if kind == "png" else drawn
     save_images(batches, output, columns=len(originals), values=model.image_values)

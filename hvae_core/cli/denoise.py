@@ -15,7 +15,7 @@ from hvae_core.cli.common import (
     size_option,
     tile_options,
 )
-from hvae_core.cli.images import chosen_images, image_options
+from hvae_core.cli.images import Selection, image_options
 
 
 @click.command()
@@ -38,11 +38,7 @@ from hvae_core.cli.images import chosen_images, image_options
 @json_option
 def command(
     source: str,
-    images: tuple[str, ...],
-    dataset: str | None,
-    split: str,
-    overrides: tuple[str, ...],
-    count: int,
+    selection: Selection,
     **options: Any,
 ) -> None:
     """Clean noisy images with a model that was trained on noisy ones.
@@ -62,7 +58,7 @@ def command(
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
-    noisy = chosen_images(model, images, dataset, split, overrides, count, whole)
+    noisy = selection.read(model, whole)
     kept = 0 if kind == "folder" else min(options["kept"], number)
     found = model.denoise(
         noisy,

@@ -16,7 +16,7 @@ from hvae_core.cli.common import (
     tile_options,
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
-from hvae_core.cli.images import chosen_images, image_options
+from hvae_core.cli.images import Selection, image_options
 
 
 @click.command()
@@ -47,11 +47,7 @@ from hvae_core.cli.images import chosen_images, image_options
 @json_option
 def command(
     source: str,
-    images: tuple[str, ...],
-    dataset: str | None,
-    split: str,
-    overrides: tuple[str, ...],
-    count: int,
+    selection: Selection,
     **options: Any,
 ) -> None:
     """Write the latents of images: for each layer z, the posterior, the prior and the KL.
@@ -67,10 +63,8 @@ def command(
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
-    originals = chosen_images(model, images, dataset, split, overrides, count, whole)
-    condition = conditions_of(
-        model, options["condition"], images, dataset, split, overrides, len(originals)
-    )
+    originals = selection.read(model, whole)
+    condition = conditions_of(model, options["condition"], selection, len(originals))
     latents = model.encode(
         originals,
         kept=_kept(model, originals, options),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,8 +35,79 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+class Selection:
+    """The images that a command with `image_options` asks for.
+
+    Args:
+        images: files of the user's, see `read_images`; none: images of a data set.
+        dataset: see `chosen_dataset`.
+        split: of the data set.
+        overrides: see `chosen_dataset`.
+        count: images of the data set.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[str],
+        dataset: str | None,
+        split: str,
+        overrides: Sequence[str],
+        count: int,
+    ) -> None:
+        self.images, self.split, self.count = images, split, count
+        self._dataset, self._overrides = dataset, overrides
+        self._opened: Dataset | None = None
+
+    def open(self, config: Config) -> Dataset:
+        """The data set, opened once.
+
+        Args:
+            config: of the model that the command is for.
+
+        Raises:
+            HvaeError: see `chosen_dataset`.
+        """
+        if self._opened is None:
+            self._opened = chosen_dataset(config, self._dataset, self._overrides)
+        return self._opened
+
+    def read(self, model: HierarchicalVAE | ExportedModel, whole: bool = False) -> np.ndarray:
+        """The images: [B, H, W, C].
+
+        Args:
+            model: the model.
+            whole: in the size that they have, which must be the same.
+
+        Raises:
+            HvaeError: see `read_images`, `chosen_dataset` and `dataset_images`.
+        """
+        if self.images:
+            return read_images(self.images, model, whole)
+        chosen = self.open(model.config)
+        model.check_images(chosen.shape if not whole else model.image_shape, chosen.values)
+        with other_ways("--images FILE"):
+            return dataset_images(chosen, self.split, range(self.count))
+
+
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options ``--images`` and ``--count`` with those of `dataset_options`."""
+    """The options ``--images`` and ``--count`` with those of `dataset_options`.
+
+    The command is given them as one argument ``selection``, a `Selection`.
+    """
+
+    @functools.wraps(command)
+    def gathered(
+        images: tuple[str, ...],
+        dataset: str | None,
+        split: str,
+        overrides: tuple[str, ...],
+        count: int,
+        **options: Any,
+    ) -> Any:
+        selection = Selection(images, dataset, split, overrides, count)
+        return command(selection=selection, **options)
+
+    decorated: Callable[..., Any] = gathered
     for option in (
         click.option(
             "--count", type=click.IntRange(min=1), default=8, show_default=True,
@@ -47,39 +119,8 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="An image of yours, a folder of them, or an array. Repeatable.",
         ),
     ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def chosen_images(
-    model: HierarchicalVAE | ExportedModel,
-    images: Sequence[str],
-    dataset: str | None,
-    split: str,
-    overrides: Sequence[str],
-    count: int,
-    whole: bool = False,
-) -> np.ndarray:
-    """The images that a command with `image_options` asks for: [B, H, W, C].
-
-    Args:
-        model: the model.
-        images: see `read_images`.
-        dataset: see `chosen_dataset`.
-        split: of the data set.
-        overrides: see `chosen_dataset`.
-        count: images of the data set.
-        whole: in the size that they have, which must be the same.
-
-    Raises:
-        HvaeError: see `read_images`, `chosen_dataset` and `dataset_images`.
-    """
-    if images:
-        return read_images(images, model, whole)
-    chosen = chosen_dataset(model.config, dataset, overrides)
-    model.check_images(chosen.shape if not whole else model.image_shape, chosen.values)
-    with other_ways("--images FILE"):
-        return dataset_images(chosen, split, range(count))
+        decorated = option(decorated)
+    return decorated
 
 
 def chosen_dataset(config: Config, name: str | None, overrides: Sequence[str]) -> Dataset:

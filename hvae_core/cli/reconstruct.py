@@ -16,7 +16,7 @@ from hvae_core.cli.common import (
     tile_options,
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
-from hvae_core.cli.images import chosen_images, image_options
+from hvae_core.cli.images import Selection, image_options
 
 
 @click.command()
@@ -36,11 +36,7 @@ from hvae_core.cli.images import chosen_images, image_options
 @json_option
 def command(
     source: str,
-    images: tuple[str, ...],
-    dataset: str | None,
-    split: str,
-    overrides: tuple[str, ...],
-    count: int,
+    selection: Selection,
     **options: Any,
 ) -> None:
     """Encode images and draw them again; the grid has the originals above.
@@ -59,10 +55,8 @@ def command(
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
-    originals = chosen_images(model, images, dataset, split, overrides, count, whole)
-    condition = conditions_of(
-        model, options["condition"], images, dataset, split, overrides, len(originals)
-    )
+    originals = selection.read(model, whole)
+    condition = conditions_of(model, options["condition"], selection, len(originals))
     drawn = model.reconstruct(
         originals,
         latents=options["latents"],
