@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hvae_core.errors import BadInputError, did_you_mean
-from hvae_core.evaluation.evaluate import evaluate_batches
+from hvae_core.evaluation.evaluate import check_split, evaluate_batches
 from hvae_core.evaluation.image_metrics import check_ssim, coverage, psnr, ranks, ssim
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE
@@ -19,7 +18,7 @@ from hvae_core.interfaces.values import check_image_values
 
 if TYPE_CHECKING:
     from hvae_core.data import Conditions
-    from hvae_core.interfaces import Dataset
+    from hvae_core.interfaces import Dataset, ImageSource
 
 #: of the intervals whose coverage is told
 LEVELS = (0.5, 0.9)
@@ -106,23 +105,21 @@ def evaluate_completion(
     from hvae_core.data.observing import as_seen
 
     check_ssim()
-    if split not in dataset.splits:
-        raise BadInputError(
-            f"The data set has no split {split!r}.", did_you_mean(split, dataset.splits)
-        )
+    check_split(dataset, split)
     for one in [model] if unadapted is None else [model, unadapted]:
         check_image_values(dataset.values, one.image_values)
         check_image_shape(dataset.shape, one.image_shape)
     started = time.perf_counter()
     values = model.image_values
     own, filled, other = (_Figures(values) for _ in range(3))
-    mean_image = _mean_image(dataset, split)
+    source = dataset.load(split)
+    mean_image = _mean_image(dataset, source)
     known = 0.0
     rng = np.random.default_rng(seed)
-    conditions = open_conditions(model.condition_values, dataset, split, len(dataset.load(split)))
+    conditions = open_conditions(model.condition_values, dataset, split, len(source))
     observed: list[Batch] = []
     for batch, y, mask in measured_batches(
-        dataset, measurement, split, batch_size, seed, limit, progress, conditions
+        source, dataset, measurement, batch_size, seed, limit, progress, conditions
     ):
         truth = batch.images
         if model.sees_inputs:
@@ -170,16 +167,16 @@ def _bounds(model: Verbs, batches: list[Batch], seed: int) -> dict[str, Any]:
 
 
 def measured_batches(
+    source: ImageSource,
     dataset: Dataset,
     measurement: Measurement,
-    split: str,
     batch_size: int,
     seed: int = 0,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     conditions: Conditions | None = None,
 ) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
-    """The images of a split with a measurement of each, in order.
+    """The images of a source with a measurement of each, in order.
 
     Yields:
         Images, measurements [b, H, W, C], and masks [b, H, W].
@@ -188,7 +185,6 @@ def measured_batches(
     from hvae_core.data import evaluation_batches
     from hvae_core.data.measuring import measured
 
-    source = dataset.load(split)
     total = min(limit or len(source), len(source))
     done = 0
     for batch in evaluation_batches(source, dataset, batch_size, seed, limit, conditions):
@@ -200,9 +196,9 @@ def measured_batches(
             progress(done, total)
 
 
-def _mean_image(dataset: Dataset, split: str) -> np.ndarray:
-    """The mean of the first training images [H, W, C], or of the split's where there are none."""
-    source = dataset.load("train" if "train" in dataset.splits else split)
+def _mean_image(dataset: Dataset, others: ImageSource) -> np.ndarray:
+    """The mean of the first training images [H, W, C], or of others where there are none."""
+    source = dataset.load("train") if "train" in dataset.splits else others
     images = source.batch(np.arange(min(len(source), MEAN_IMAGES)))
     mean: np.ndarray = images.mean(axis=0, dtype=np.float64)
     return mean

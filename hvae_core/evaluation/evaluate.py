@@ -157,10 +157,7 @@ def evaluate(
     # Data sets need pydantic, which sampling from an export does without.
     from hvae_core.data import evaluation_batches, open_conditions
 
-    if split not in dataset.splits:
-        raise BadInputError(
-            f"The data set has no split {split!r}.", did_you_mean(split, dataset.splits)
-        )
+    check_split(dataset, split)
     check_image_values(dataset.values, engine.image_values)
     source = dataset.load(split)
     check_image_shape(source.shape, engine.image_shape)
@@ -211,3 +208,11 @@ def evaluate(
         **figures,
         "seconds": time.perf_counter() - started,
     }
+
+
+def check_split(dataset: Dataset, split: str) -> None:
+    """Raise `BadInputError` if the data set has no such split."""
+    if split not in dataset.splits:
+        raise BadInputError(
+            f"The data set has no split {split!r}.", did_you_mean(split, dataset.splits)
+        )

@@ -20,6 +20,7 @@ from hvae_core.inference.arguments import (
     check_temperature,
 )
 from hvae_core.inference.decoding import Pixels, decode_rows
+from hvae_core.inference.encoding import check_layers
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Complete, Infer
 from hvae_core.inference.rows import (
@@ -249,20 +250,15 @@ def check_boolean(array: np.ndarray, name: str) -> np.ndarray:
 
 def _check_depth(engine: Engine, layers: int | float | None) -> int:
     """How many latents come from the posterior."""
-    total = len(engine.latent_shapes)
-    if layers is None:
-        return total
     if isinstance(layers, float):
+        total = len(engine.latent_shapes)
         if not 0 < layers <= 1:
             raise BadInputError(
                 f"layers is {layers}; a fraction must be above 0 and at most 1.",
                 f"Or give a whole number of latent layers, at most {total}.",
             )
         return max(1, round(layers * total))
-    count = check_count(layers, "layers")
-    if count > total:
-        raise BadInputError(f"layers is {count}; the model has {total} latent layers.")
-    return count
+    return check_layers(engine, layers)
 
 
 def encoder_sees(engine: Engine, y: np.ndarray, mask: np.ndarray) -> dict[str, Any]:

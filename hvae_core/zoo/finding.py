@@ -137,7 +137,7 @@ def preset_tasks(name: str | Path | Preset) -> list[Task]:
     """What of `TASKS` can be done with a preset. Without weights its configuration is read."""
     preset = find_preset(name)
     if preset_summary(preset)["weights"] != "none":
-        return [task for task in TASKS if task not in _lacking(preset)]
+        return _possible(preset)
     from hvae_core.importing import formats_that_describe
 
     try:
@@ -147,8 +147,8 @@ def preset_tasks(name: str | Path | Preset) -> list[Task]:
     return ["train", "import"] if imported else ["train"]
 
 
-def _lacking(preset: Preset) -> set[Task]:
-    """What cannot be done with a preset that has weights, by its YAML alone."""
+def _possible(preset: Preset) -> list[Task]:
+    """What can be done with a preset that has weights, by its YAML alone."""
     likelihood, model = preset.info.get("likelihood"), preset.info.get("model")
     name = likelihood.get("name") if isinstance(likelihood, dict) else likelihood
     lacking: set[Task] = {"import"}
@@ -156,7 +156,7 @@ def _lacking(preset: Preset) -> set[Task]:
         lacking.add("denoise")
     if not isinstance(model, dict) or model.get("condition") is None:
         lacking.add("counterfactual")
-    return lacking
+    return [task for task in TASKS if task not in lacking]
 
 
 def figure_value(figure: Any) -> float | None:
