@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="session")
-def fixtures_folder() -> Path:
-    """The cuts; with a backend other than PyTorch only where the reference data is not."""
-    shared = Path(os.environ.get("HVAE_SHARED", ROOT.parent / "shared"))
-    if (shared / "goldens").is_dir() and os.environ.get("KERAS_BACKEND", "torch") != "torch":
+def repeated_fixtures(request, fixtures_folder) -> Path:
+    """Cuts of what the reference data has whole; on PyTorch, or where that data is not."""
+    if os.environ.get("KERAS_BACKEND", "torch") != "torch":
+        try:
+            request.getfixturevalue("shared_folder")
+        except pytest.skip.Exception:
+            return fixtures_folder
         pytest.skip("the reference data shows the same and more")
-    return ROOT / "tests" / "fixtures"
+    return fixtures_folder

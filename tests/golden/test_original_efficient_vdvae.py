@@ -6,7 +6,6 @@ levels at four sizes. A cut of them (evenly spaced values) lies in the fixtures.
 
 import functools
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,9 +26,9 @@ CELLS = [1, 1, 2, 1, 1, 1]
 
 
 @pytest.fixture
-def folder():
+def folder(fixtures_folder):
     """The cut, on every backend: no test takes the whole."""
-    return Path(__file__).resolve().parents[1] / "fixtures" / "efficient-vdvae"
+    return fixtures_folder / "efficient-vdvae"
 
 
 def arrays_of(folder, weights):

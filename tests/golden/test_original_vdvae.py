@@ -31,7 +31,7 @@ TRACE = {
 @pytest.fixture(params=["fixture", "base", "loud"])
 def golden(request) -> Path:
     if request.param == "fixture":
-        return request.getfixturevalue("fixtures_folder") / "openai-vdvae"
+        return request.getfixturevalue("repeated_fixtures") / "openai-vdvae"
     return request.getfixturevalue("shared_folder") / "goldens" / "vdvae" / request.param
 
 

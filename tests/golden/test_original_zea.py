@@ -25,7 +25,7 @@ STATISTICS = {"q_mean": 3e-6, "q_std": 3e-6, "p_mean": 3e-6, "p_std": 3e-6, "z":
 @pytest.fixture(params=["fixture", "whole"])
 def golden(request) -> Path:
     if request.param == "fixture":
-        return request.getfixturevalue("fixtures_folder") / "zea"
+        return request.getfixturevalue("repeated_fixtures") / "zea"
     return request.getfixturevalue("shared_folder") / "goldens" / "zea"
 
 

@@ -4,7 +4,6 @@ A cut of what zea and Efficient-VDVAE computed lies in the fixtures; drawn pixel
 """
 
 import functools
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -23,19 +22,17 @@ pytestmark = [
     ),
 ]
 
-#: the cuts, with each backend: no test takes the whole
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 LAYERS = {"zea": 7, "efficient-vdvae": 9}
 #: recorded uniform numbers: which component, and its value
 PARTS = ("u_mixture", "u_logistic")
 
 
 @pytest.fixture(scope="module", params=["zea", "efficient-vdvae"])
-def original(request, tmp_path_factory):
+def original(request, fixtures_folder, tmp_path_factory):
     """A name, the model, and what was recorded; the model is an export with OpenVINO."""
     from hvae_core.api import load
 
-    name, folder = request.param, FIXTURES / request.param
+    name, folder = request.param, fixtures_folder / request.param
     if name == "zea":
         given = (folder, None)
     else:
