@@ -17,6 +17,7 @@ from hvae_core.config import Config, parse_config
 from hvae_core.errors import ConfigError, WeightsError, did_you_mean
 from hvae_core.files.digests import file_digest
 from hvae_core.importing import read_state_dict
+from hvae_core.importing.tensor_pairs import mismatches
 from hvae_core.interfaces import Imported, Importer
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
@@ -28,7 +29,6 @@ from hvae_plugins.importers.efficient_vdvae.networks import (
 )
 from hvae_plugins.importers.efficient_vdvae.state_dict import (
     from_original,
-    mismatches,
     tensor_pairs,
 )
 

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from hvae_core.config import Config
 from hvae_core.config.per_scale import expand
-from hvae_core.errors import WeightsError
-from hvae_core.weights.model_weights import misfits
-
-
-class TensorPair(NamedTuple):
-    """One tensor in both.
-
-    ``layout``: a convolution's kernel, OIHW there and HWIO here; a map, NCHW there and NHWC here;
-    or a vector. ``rolled``: our output channels begin at this one of theirs.
-    """
-
-    original: str
-    name: str
-    shape: tuple[int, ...]
-    layout: Literal["kernel", "map", "vector"]
-    rolled: int = 0
+from hvae_core.importing.tensor_pairs import TensorPair, to_ours
 
 
 def from_original(
@@ -40,30 +25,8 @@ def from_original(
     Raises:
         WeightsError: a tensor is missing, unexpected or of another shape.
     """
-    pairs = tensor_pairs(config, cells)
-    if faults := mismatches(tensors, pairs):
-        raise WeightsError(
-            f"The checkpoint does not fit the configuration: {'; '.join(faults)}.",
-            "Give --config the file of hyper-parameters that belongs to it.",
-        )
-    return {pair.name: _to_ours(tensors[pair.original], pair) for pair in pairs}
-
-
-def mismatches(tensors: Mapping[str, np.ndarray], pairs: Sequence[TensorPair]) -> list[str]:
-    """In words, what is amiss with a checkpoint's tensors; empty where they fit."""
-    return misfits(
-        {name: array.shape for name, array in tensors.items()},
-        {pair.original: pair.shape for pair in pairs},
-        "tensor",
-    )
-
-
-def _to_ours(array: np.ndarray, pair: TensorPair) -> np.ndarray:
-    if pair.layout == "kernel":
-        array = array.transpose(2, 3, 1, 0)
-    elif pair.layout == "map":
-        array = array.transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(np.roll(array, -pair.rolled, axis=-1))
+    hint = "Give --config the file of hyper-parameters that belongs to it."
+    return to_ours(tensors, tensor_pairs(config, cells), hint)
 
 
 def tensor_pairs(config: Config, cells: Sequence[int] | None = None) -> list[TensorPair]:

@@ -14,13 +14,13 @@ from hvae_core.errors import ConfigError, WeightsError, did_you_mean
 from hvae_core.files.digests import file_digest
 from hvae_core.files.json_files import read_object
 from hvae_core.importing import read_state_dict
+from hvae_core.importing.tensor_pairs import mismatches
 from hvae_core.interfaces import Imported, Importer
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_plugins.importers.openai_vdvae.configurations import translate
 from hvae_plugins.importers.openai_vdvae.original_tensors import (
     from_original,
-    mismatches,
     require_original,
     tensor_pairs,
 )

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hvae_core.errors import ConfigError, WeightsError
-from hvae_core.weights.model_weights import listed, misfits
+from hvae_core.importing.tensor_pairs import TensorPair, to_ours
+from hvae_core.weights.model_weights import listed
 from hvae_plugins.importers.openai_vdvae.configurations import ORIGINAL_MODEL
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
-
-
-class TensorPair(NamedTuple):
-    """One tensor in both.
-
-    ``layout`` says how the original's lies in memory: a convolution's kernel OIHW (ours HWIO), a
-    bias map NCHW (ours NHWC), channels [1, C, 1, 1] (ours [C]), or a vector [C] as ours.
-    """
-
-    original: str
-    name: str
-    shape: tuple[int, ...]
-    layout: Literal["kernel", "map", "channels", "vector"]
 
 
 def tensor_pairs(config: Config) -> list[TensorPair]:
@@ -108,13 +96,8 @@ def from_original(tensors: Mapping[str, np.ndarray], config: Config) -> dict[str
     Raises:
         WeightsError: a tensor is missing, unexpected or of another shape.
     """
-    pairs = tensor_pairs(config)
-    if faults := mismatches(tensors, pairs):
-        raise WeightsError(
-            f"The checkpoint does not fit the configuration: {'; '.join(faults)}.",
-            "Give --config the configuration that it was trained with.",
-        )
-    return {pair.name: _to_ours(tensors[pair.original], pair.layout) for pair in pairs}
+    hint = "Give --config the configuration that it was trained with."
+    return to_ours(tensors, tensor_pairs(config), hint)
 
 
 def to_original(arrays: Mapping[str, np.ndarray], config: Config) -> dict[str, np.ndarray]:
@@ -128,36 +111,7 @@ def to_original(arrays: Mapping[str, np.ndarray], config: Config) -> dict[str, n
     missing = [pair.name for pair in pairs if pair.name not in arrays]
     if missing:
         raise WeightsError(f"The weights lack {listed(missing)}.")
-    return {pair.original: _to_theirs(np.asarray(arrays[pair.name]), pair.layout) for pair in pairs}
-
-
-def mismatches(tensors: Mapping[str, np.ndarray], pairs: list[TensorPair]) -> list[str]:
-    """In words, what is amiss with a checkpoint's tensors; empty where they fit."""
-    return misfits(
-        {name: array.shape for name, array in tensors.items()},
-        {pair.original: pair.shape for pair in pairs},
-        "tensor",
-    )
-
-
-def _to_ours(array: np.ndarray, layout: str) -> np.ndarray:
-    if layout == "kernel":
-        array = array.transpose(2, 3, 1, 0)
-    elif layout == "map":
-        array = array.transpose(0, 2, 3, 1)
-    elif layout == "channels":
-        array = array.reshape(-1)
-    return np.ascontiguousarray(array)
-
-
-def _to_theirs(array: np.ndarray, layout: str) -> np.ndarray:
-    if layout == "kernel":
-        array = array.transpose(3, 2, 0, 1)
-    elif layout == "map":
-        array = array.transpose(0, 3, 1, 2)
-    elif layout == "channels":
-        array = array.reshape(1, -1, 1, 1)
-    return np.ascontiguousarray(array)
+    return {pair.original: pair.to_theirs(np.asarray(arrays[pair.name])) for pair in pairs}
 
 
 def _convolution(original: str, name: str, kernel: tuple[int, int, int]) -> Iterator[TensorPair]:
