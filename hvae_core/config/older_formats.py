@@ -9,6 +9,8 @@ from typing import Any, Final
 FORMAT: Final = 2
 #: data sets that chose the images they hold out by position
 _SPLIT_BY_POSITION = ("image-folder", "arrays", "parquet", "hub")
+#: of those, the ones that held out no test images
+_NO_TEST_IMAGES = ("parquet", "hub")
 #: data sets that took transparent pixels for opaque ones, and the upper 8 of 16 bits
 _DECODED = ("image-folder", "parquet", "hub")
 
@@ -45,6 +47,8 @@ def _upgrade_data(data: Any) -> Any:
     kept: dict[str, Any] = {}
     if options.get("name") in _SPLIT_BY_POSITION:  # held-out images were so in a sorted list
         kept["split_by"] = "position"
+    if options.get("name") in _NO_TEST_IMAGES:
+        kept["test_fraction"] = 0.0
     if options.get("name") in _DECODED:
         kept |= {"background": "drop", "reduce_bits": True}
     return {**kept, **options} if kept else data

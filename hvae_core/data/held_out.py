@@ -47,7 +47,7 @@ def hold_out(
             f"{purpose} images.",
             "Use more images, or set train.validation_fraction to 0."
             if purpose == "validation"
-            else "Use more images, or give test images of their own.",
+            else "Use more images, give test images of their own, or set data.test_fraction to 0.",
         )
     chosen = drawn < np.uint64(fraction * _RANGE)
     if not chosen.any():

@@ -2,19 +2,114 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterable
 from typing import Literal
 
+import numpy as np
 import pydantic
 
+from hvae_core.data.arrays import ArraySource
+from hvae_core.data.batches import split_validation
 from hvae_core.data.files import DatasetOptions
+from hvae_core.data.fingerprints import as_keys, image_digests
+from hvae_core.data.held_out import hold_out
 
 
 class SplitOptions(DatasetOptions):
     """The choice of held-out images where each is known by its values."""
 
+    test_fraction: float = pydantic.Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="part of the training images held out as test images where there are none of "
+        "their own; 0: none",
+    )
+    split_seed: int = pydantic.Field(0, ge=0, description="of the choice of test images")
     split_by: Literal["content", "position"] = pydantic.Field(
         "content",
         description="what decides whether an image is held out, for testing or validation. "
         "content: its own values, so that images that come or go move no other, and equal images "
         "stay together; position: its number among all, as in configurations of format 1",
     )
+
+
+class Splits:
+    """The splits of a data set, with test images of its training images where it has no others.
+
+    Args:
+        options: how they are chosen.
+        own: the names of the splits that the data set has.
+        images: opens all images of such a split.
+    """
+
+    def __init__(
+        self,
+        options: SplitOptions,
+        own: Callable[[], Iterable[str]],
+        images: Callable[[str], np.ndarray],
+    ) -> None:
+        self._options = options
+        self._list_own = own
+        self._images = images
+
+    @functools.cached_property
+    def own(self) -> tuple[str, ...]:
+        """The splits that the data set has."""
+        return tuple(self._list_own())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its own, and ``test`` where that is held out."""
+        return (*self.own, *(("test",) if self._holds_out else ()))
+
+    @property
+    def _holds_out(self) -> bool:
+        return "train" in self.own and "test" not in self.own and self._options.test_fraction > 0
+
+    def is_part(self, split: str) -> bool:
+        """Whether a split is a part of the data set's training images."""
+        return self._holds_out and split in ("train", "test")
+
+    def stored_in(self, split: str) -> str:
+        """The split of the data set that a split's images are of."""
+        return "train" if self.is_part(split) else split
+
+    def rows(self, split: str) -> np.ndarray | None:
+        """Which images of `stored_in` a split has; None: all.
+
+        Raises:
+            DataError: there are too few to hold any out.
+        """
+        if not self.is_part(split):
+            return None
+        train, test = self._divided
+        return train if split == "train" else test
+
+    def note(self, thing: str) -> tuple[str, ...]:
+        """A sentence on what is held out, where anything is.
+
+        Args:
+            thing: what of test images there is not, such as ``"file"``.
+        """
+        if not self._holds_out:
+            return ()
+        train, test = self._divided
+        return (
+            f"There is no {thing} of test images: {len(test):,} of {len(train) + len(test):,} "
+            f"images are held out by their {self._options.split_by} (data.test_fraction).",
+        )
+
+    def keys(self, source: ArraySource) -> list[str] | None:
+        """What each image is known by: the digest of its values; None: its position."""
+        digests = None if self._options.split_by == "position" else image_digests(source)
+        return None if digests is None else as_keys(digests)
+
+    @functools.cached_property
+    def _divided(self) -> tuple[np.ndarray, np.ndarray]:
+        options, images = self._options, self._images("train")
+        keys = self.keys(ArraySource(images))
+        if keys is None:
+            return split_validation(len(images), options.test_fraction, options.split_seed)
+        return hold_out(keys, options.test_fraction, options.split_seed, "test")

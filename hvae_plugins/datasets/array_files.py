@@ -12,13 +12,10 @@ import pydantic
 
 from hvae_core.data import tiff
 from hvae_core.data.arrays import ArraySource, map_npy, read_member
-from hvae_core.data.batches import split_validation
 from hvae_core.data.decoded import decoded_images
-from hvae_core.data.fingerprints import as_keys, image_digests
-from hvae_core.data.held_out import hold_out
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.pixels import common_unit, native, quantized, unit_of
-from hvae_core.data.split_options import SplitOptions
+from hvae_core.data.split_options import SplitOptions, Splits
 from hvae_core.errors import DataError, did_you_mean
 from hvae_core.interfaces import UINT8, ConditionColumn, DatasetInfo, ImageValues, Shape3
 from hvae_core.plugins import hookimpl
@@ -46,10 +43,6 @@ class ArraysConfig(NativeOptions, SplitOptions):
     channels: Literal["last", "first"] = pydantic.Field(
         "last", description="last: [N, H, W, C], or [N, H, W] of one channel; first: [N, C, H, W]"
     )
-    test_fraction: float = pydantic.Field(
-        0.1, gt=0, lt=1, description="part held out as test images where no file has them"
-    )
-    split_seed: int = pydantic.Field(0, ge=0, description="of the choice of test images")
 
     @pydantic.field_validator("files", mode="before")
     @classmethod
@@ -70,23 +63,20 @@ class ArraysConfig(NativeOptions, SplitOptions):
 class Arrays(OwnImages):
     """Images in arrays on disk.
 
-    Without a file for the split ``test``, test images are chosen from the training images by
-    ``split_seed``.
+    Without a file for the split ``test``, test images are chosen from the training images, see
+    `hvae_core.data.split_options`.
     """
 
     def __init__(self, options: ArraysConfig) -> None:
         super().__init__(options)
         self.options = options
         self._opened: dict[str, np.ndarray] = {}
+        self._splits = Splits(options, lambda: options.files, self._images)
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
         """The splits that have a file, and ``test`` where it is held out."""
-        return (*self.options.files, *(("test",) if self._holds_out else ()))
-
-    @property
-    def _holds_out(self) -> bool:
-        return "train" in self.options.files and "test" not in self.options.files
+        return self._splits.names
 
     @functools.cached_property
     def info(self) -> DatasetInfo:  # type: ignore[override]
@@ -113,51 +103,29 @@ class Arrays(OwnImages):
         """See `OwnImages.open_split`."""
         # Of a file that is larger than memory, only the first images are looked at before.
         checked = None if self.values == UINT8 else self.values
-        if not self._holds_out or split not in ("train", "test"):
-            return ArraySource(self._images(split), None, checked, str(self._path(split)))
-        train, test = self._held_out
-        chosen = train if split == "train" else test
-        return ArraySource(self._images("train"), chosen, checked, str(self._path("train")))
-
-    @functools.cached_property
-    def _held_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """The numbers of the training and of the test images in the one file of both."""
-        options, images = self.options, self._images("train")
-        if options.split_by == "position":
-            return split_validation(len(images), options.test_fraction, options.split_seed)
-        digests = image_digests(ArraySource(images))
-        assert digests is not None, "it is an array"
-        return hold_out(as_keys(digests), options.test_fraction, options.split_seed, "test")
+        stored = self._splits.stored_in(split)
+        rows, where = self._splits.rows(split), str(self._path(stored))
+        return ArraySource(self._images(stored), rows, checked, where)
 
     def keys(self, split: str) -> list[str] | None:
         """See `Dataset.keys`: the digests of the images' values."""
-        if self.options.split_by == "position":
-            return None
-        digests = image_digests(self.open_split(split))
-        return None if digests is None else as_keys(digests)
+        return self._splits.keys(self.open_split(split))
 
     def notes(self) -> tuple[str, ...]:
         """See `Dataset.notes`."""
-        if not self._holds_out:
-            return ()
-        train, test = self._held_out
-        return (
-            f"There is no file of test images: {len(test):,} of {len(train) + len(test):,} images "
-            f"are held out by their {self.options.split_by} (data.test_fraction).",
-        )
+        return self._splits.note("file")
 
     def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
         """See `Dataset.condition`: another array of the split's .npz file, or a .npy file beside.
 
         ``label`` is ``label`` or ``labels``, and also what Keras calls it: ``y_train``.
         """
-        held_out = self._holds_out and split in ("train", "test")
-        of = "train" if held_out else split
+        of, rows = self._splits.stored_in(split), self._splits.rows(split)
         wanted = [name] if isinstance(name, str) else list(name)
         columns = [self._condition(one, of) for one in wanted]
         values = columns[0] if len(columns) == 1 else np.column_stack(columns)
-        if held_out:
-            values = values[self._held_out[0 if split == "train" else 1]]
+        if rows is not None:
+            values = values[rows]
         return ConditionColumn(values, () if len(wanted) == 1 else tuple(wanted))
 
     def _condition(self, name: str, split: str) -> np.ndarray:

@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydantic
 
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.decode import DECODING_ERRORS, Unreadable, cannot_decode, decode_chunks
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.decoding_options import DecodingOptions
-from hvae_core.data.fingerprints import as_keys, image_digests
 from hvae_core.data.image_decoding import Refused
 from hvae_core.data.own_images import NativeOptions, OwnImages
-from hvae_core.data.split_options import SplitOptions
+from hvae_core.data.split_options import SplitOptions, Splits
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
 from hvae_core.files.places import offline
 from hvae_core.interfaces import DatasetInfo, Shape3
@@ -60,17 +60,21 @@ class Hub(OwnImages):
 
     Its files go where the library keeps them (``HF_HOME``), the decoded images into hvae's cache
     folder. No code of a repository is run. With ``HVAE_OFFLINE=1`` only what is here is used.
+    Where there is no test split, test images are chosen from the training images, see
+    `hvae_core.data.split_options`.
     """
 
     def __init__(self, options: HubConfig) -> None:
         super().__init__(options)
         self.options = options
+        self._splits = Splits(options, lambda: options.splits or self._published, self._images)
+        self._opened: dict[str, np.ndarray] = {}
         self._left_out: dict[str, str] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The splits asked for, else those of the repository."""
-        return tuple(self.options.splits) or tuple(self._published)
+        """The splits asked for, else those of the repository, and ``test`` if it is held out."""
+        return self._splits.names
 
     @functools.cached_property
     def info(self) -> DatasetInfo:  # type: ignore[override]
@@ -84,7 +88,12 @@ class Hub(OwnImages):
             version=options.revision or f"as found, {self._builder.hash}",
             licence=told.license or "see the repository",
             citation=told.citation or "",
-            sizes={ours: counts[name] for ours, name in names.items() if counts.get(name)},
+            # How many of the training images are held out is known when they are decoded.
+            sizes={
+                ours: counts[name]
+                for ours, name in names.items()
+                if counts.get(name) and not self._splits.is_part(ours)
+            },
         )
 
     @functools.cached_property
@@ -110,6 +119,16 @@ class Hub(OwnImages):
 
     def open_split(self, split: str) -> ArraySource:
         """See `OwnImages.open_split`."""
+        rows = self._splits.rows(split)
+        return ArraySource(self._images(self._splits.stored_in(split)), rows)
+
+    def _images(self, split: str) -> np.ndarray:
+        """The decoded images of a split of the repository, or of those asked for."""
+        if split not in self._opened:
+            self._opened[split] = self._decoded(split)
+        return self._opened[split]
+
+    def _decoded(self, split: str) -> np.ndarray:
         options, shape = self.options, self.shape
         left_out = Unreadable() if options.skip_unreadable else None
         local = Path(options.repository)
@@ -131,18 +150,15 @@ class Hub(OwnImages):
             self._left_out[split] = left_out.note(split, total)
         if not len(images):
             raise DataError(f"No {split} image of {options.repository} is readable.")
-        return ArraySource(images)
+        return images
 
     def keys(self, split: str) -> list[str] | None:
         """See `Dataset.keys`: the digests of the images' values."""
-        if self.options.split_by == "position":
-            return None
-        digests = image_digests(self.open_split(split))
-        return None if digests is None else as_keys(digests)
+        return self._splits.keys(self.open_split(split))
 
     def notes(self) -> tuple[str, ...]:
-        """See `Dataset.notes`: the images that were left out."""
-        return tuple(self._left_out.values())
+        """See `Dataset.notes`: the images that are held out, and those that were left out."""
+        return (*self._splits.note("split"), *self._left_out.values())
 
     def _theirs(self, split: str) -> str:
         return self.options.splits.get(split, split)

@@ -44,7 +44,10 @@ class ImageFolderConfig(DecodingOptions):
         False, description="mirror training images left to right, each with probability 1/2"
     )
     test_fraction: float = pydantic.Field(
-        0.1, gt=0, lt=1, description="part held out as test images where there is no folder test"
+        0.1,
+        ge=0,
+        lt=1,
+        description="part held out as test images where there is no folder test; 0: none",
     )
     split_seed: int = pydantic.Field(0, ge=0, description="of the choice of test images")
     split_by: Literal["content", "path", "position"] = pydantic.Field(
@@ -97,7 +100,7 @@ class ImageFolder(FileDataset):
         if others:
             places = sorted({path.relative_to(root).parts[0] for path in others})
             self._note(f"{_count(others)} in no folder of a split are left out: {_listed(places)}.")
-        if "train" in found and "test" not in found:
+        if "train" in found and "test" not in found and self.options.test_fraction:
             files = found["train"]
             stay, held = hold_out(
                 self._known_by(files), self.options.test_fraction, self.options.split_seed, "test"
@@ -125,7 +128,7 @@ class ImageFolder(FileDataset):
         for split, files in found.items():
             if not files:
                 raise _no_images(folders[split])
-        if "test" not in found:
+        if "test" not in found and self.options.test_fraction:
             files = found["train"]
             train, test = split_validation(
                 len(files), self.options.test_fraction, self.options.split_seed

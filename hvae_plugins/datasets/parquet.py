@@ -15,9 +15,8 @@ from hvae_core.data.decode import DECODING_ERRORS, Unreadable, cannot_decode, de
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.decoding_options import DecodingOptions
 from hvae_core.data.files import FileDataset, data_folder, horizontal_flip
-from hvae_core.data.fingerprints import as_keys, image_digests
 from hvae_core.data.image_decoding import Refused
-from hvae_core.data.split_options import SplitOptions
+from hvae_core.data.split_options import SplitOptions, Splits
 from hvae_core.errors import DataError
 from hvae_core.interfaces import ConditionColumn, DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
@@ -40,13 +39,19 @@ class ParquetConfig(DecodingOptions, SplitOptions):
 
 
 class Parquet(FileDataset):
-    """Images in parquet files; the splits are read from the files' names."""
+    """Images in parquet files; the splits are read from the files' names.
+
+    Where no file is of test images, some are chosen from the training images, see
+    `hvae_core.data.split_options`.
+    """
 
     def __init__(self, options: ParquetConfig) -> None:
         self.options = options
         self.values = options.values.image_values()
         self.invariance = Invariance(mirrored=options.flip)
-        self._left_out: dict[str, str] = {}
+        self._splits = Splits(options, lambda: self.files, self._images)
+        self._opened: dict[str, np.ndarray] = {}
+        self._left_out: dict[str, Unreadable] = {}
 
     @functools.cached_property
     def files(self) -> dict[str, list[Path]]:
@@ -62,8 +67,8 @@ class Parquet(FileDataset):
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The splits that have files."""
-        return tuple(self.files)
+        """The splits that have files, and ``test`` where it is held out."""
+        return self._splits.names
 
     @functools.cached_property
     def info(self) -> DatasetInfo:  # type: ignore[override]
@@ -73,7 +78,12 @@ class Parquet(FileDataset):
             origin=self.options.root,
             version="as found",
             licence="unknown",
-            sizes={split: parquet.count_rows(files) for split, files in self.files.items()},
+            # How many of the training images are held out is known when they are decoded.
+            sizes={
+                split: parquet.count_rows(files)
+                for split, files in self.files.items()
+                if not self._splits.is_part(split)
+            },
         )
 
     @functools.cached_property
@@ -101,8 +111,19 @@ class Parquet(FileDataset):
     def load(self, split: str) -> ArraySource:
         """See `Dataset.load`."""
         self.check_split(split)
+        rows = self._splits.rows(split)
+        return ArraySource(self._images(self._splits.stored_in(split)), rows)
+
+    def _images(self, split: str) -> np.ndarray:
+        """The decoded images of a split's files."""
+        if split not in self._opened:
+            self._opened[split] = self._decoded(split)
+        return self._opened[split]
+
+    def _decoded(self, split: str) -> np.ndarray:
         options, files, shape = self.options, self.files[split], self.shape
-        left_out = Unreadable() if options.skip_unreadable else None
+        left_out = Unreadable()
+        skipping = left_out if options.skip_unreadable else None
         images = decoded_images(
             files,
             [
@@ -111,22 +132,19 @@ class Parquet(FileDataset):
             ],
             shape,
             lambda: decode_chunks(
-                parquet.encoded_images(files, options.column), options.decoding, shape, left_out
+                parquet.encoded_images(files, options.column), options.decoding, shape, skipping
             ),
             self.values.dtype,
-            left_out,
+            skipping,
         )
-        if left_out is not None and left_out.found:
-            total = len(images) + len(left_out.found)
-            self._left_out[split] = left_out.note(split, total)
         if not len(images):
             raise DataError(f"None of the {split} images in {options.root} is readable.")
-        return ArraySource(images)
+        self._left_out[split] = left_out
+        return images
 
     def keys(self, split: str) -> list[str] | None:
         """See `Dataset.keys`: the digests of the images' values."""
-        digests = None if self.options.split_by == "position" else image_digests(self.load(split))
-        return None if digests is None else as_keys(digests)
+        return self._splits.keys(self.load(split))
 
     def notes(self) -> tuple[str, ...]:
         """See `Dataset.notes`."""
@@ -139,12 +157,21 @@ class Parquet(FileDataset):
         ]
         if others:
             found.append(f"Files whose names say no split are left out: {_listed(others)}.")
-        return (*found, *self._left_out.values())
+        found += self._splits.note("file")
+        for split, left_out in self._left_out.items():
+            if left_out.found:
+                total = len(self._opened[split]) + len(left_out.found)
+                found.append(left_out.note(split, total))
+        return tuple(found)
 
     def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
         """See `Dataset.condition`: a column of classes, or columns of numbers."""
         self.check_split(split)
-        return parquet.condition_column(self.files[split], name)
+        stored, rows = self._splits.stored_in(split), self._splits.rows(split)
+        column = parquet.condition_column(self.files[stored], name)
+        self._images(stored)
+        values = np.delete(column.values, self._left_out[stored].numbers, axis=0)
+        return ConditionColumn(values if rows is None else values[rows], column.names)
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""

@@ -2,7 +2,9 @@ import json
 import os
 import signal
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("sklearn")
 
@@ -117,6 +119,47 @@ def test_bad_input_is_one_sentence(hvae, file, tmp_path, arguments, words):
     assert "Traceback" not in err
     assert out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_run_whose_images_changed_goes_on_only_if_told_to(hvae, file, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (25, 8, 8), dtype=np.uint8)
+    photos = [tmp_path / "photos" / f"{number:02d}.png" for number in range(25)]
+
+    def put(*numbers):
+        for place, number in enumerate(numbers):
+            Image.fromarray(pixels[number]).save(photos[place])
+
+    photos[0].parent.mkdir()
+    put(*range(24))
+    options = {"name": "image-folder", "root": "photos", "size": 8, "channels": 1}
+    options["test_fraction"] = 0  # so that each is of the training split
+    sets = [f"data.{key}={value}" for key, value in options.items()]
+    sets += ["train.steps=1", "train.batch_size=8", "train.sample_epochs=0", "train.report=false"]
+    code, _, err = hvae("train", file, "-o", "run", *(f"--set={item}" for item in sets))
+    assert code == 0, err
+    kept = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    for numbers, change in (
+        (range(25), "1 came and 0 went"),  # added
+        (range(1, 24), "0 came and 1 went"),  # removed
+        ((24, *range(1, 24)), "1 came and 1 went"),  # replaced
+    ):
+        for path in photos:
+            path.unlink(missing_ok=True)
+        put(*numbers)
+        code, out, err = hvae("train", "run", "--resume", "--set", "train.steps=2")
+        assert (code, out) == (2, "")
+        assert f"not those that the run in run was started with: {change}, of 24." in err
+        assert "--allow-changed-data" in err
+        assert "Traceback" not in err
+        assert kept == {path: path.read_bytes() for path in kept}
+    more = ("--set", "train.steps=2", "--allow-changed-data")
+    code, out, err = hvae("train", "run", "--resume", *more)
+    assert code == 0, err
+    assert f"The run goes on with other training images: {change}, of 24." in err
+    assert "2 updates" in out
+    # What it went on with is what it is known by now.
+    code, out, err = hvae("train", "run", "--resume", "--set", "train.steps=3")
+    assert code == 0, err
 
 
 def test_the_beginning_is_told_and_an_interruption_says_how_to_go_on(hvae, file, monkeypatch):

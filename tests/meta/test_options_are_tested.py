@@ -310,6 +310,12 @@ TESTED = {
     f"{SETS}/test_hugging_face.py::test_images_are_known_by_their_content": (
         "dataset.hub.split_by",
     ),
+    f"{SETS}/test_image_sets.py::test_parquet_files_without_test_images_hold_some_out": (
+        "dataset.parquet.test_fraction", "dataset.parquet.split_seed",
+    ),
+    f"{SETS}/test_hugging_face.py::test_a_repository_without_a_test_split_holds_some_out": (
+        "dataset.hub.test_fraction", "dataset.hub.split_seed",
+    ),
     f"{SETS}/test_image_sets.py::test_unreadable_image": ("dataset.image-folder.skip_unreadable",),
     f"{SETS}/test_image_sets.py::"
     "test_unreadable_images_of_parquet_files_are_left_out_and_told": (

@@ -70,6 +70,7 @@ def test_held_out_images_stay_positions():
     by_path = {"format": 1, "data": {**folder, "split_by": "path"}}
     assert parse_config(by_path).data.options.split_by == "path"
     assert upgraded({"format": 1, "data": "arrays"})["data"]["split_by"] == "position"
+    assert upgraded({"format": 1, "data": "parquet"})["data"]["test_fraction"] == 0
     options = parse_config({"format": 1, "data": folder}).data.options
     assert (options.background, options.reduce_bits) == ("drop", True)
     assert upgraded({"format": 1, "data": "digits"})["data"] == "digits"

@@ -52,7 +52,8 @@ def repository(tmp_path_factory):
 
 
 def hub(repository, **options):
-    return parse_config({"data": {"name": "hub", "repository": repository, **options}}).data.build()
+    data = {"name": "hub", "repository": repository, "test_fraction": 0, **options}
+    return parse_config({"data": data}).data.build()
 
 
 def all_of(source):
@@ -149,7 +150,8 @@ from hvae_core.config import parse_config
 
 def images(home, **options):
     os.environ["HVAE_HOME"] = home
-    data = {"name": "hub", "repository": "owner/name", "config": "plain", **options}
+    data = {"name": "hub", "repository": "owner/name", "config": "plain"}
+    data |= {"test_fraction": 0, **options}
     source = parse_config({"data": data}).data.build().load("train")
     return source.batch(np.arange(15))
 
@@ -190,6 +192,20 @@ def test_images_are_known_by_their_content(repository, cache):
     assert len(set(keys)) == len(keys) == 15
     assert keys == hub(repository, streaming=True).keys("train")
     assert hub(repository, split_by="position").keys("train") is None
+
+
+def test_a_repository_without_a_test_split_holds_some_out(repository):
+    known = hub(repository).keys("train")
+    dataset = hub(repository, test_fraction=0.3)
+    assert dataset.splits == ("train", "validation", "test")
+    train, test = (dataset.keys(split) for split in ("train", "test"))
+    assert sorted(train + test) == sorted(known)
+    assert len(all_of(dataset.load("test"))) == len(test) > 0
+    assert dataset.notes()[0].startswith("There is no split of test images: ")
+    assert dataset.info.sizes in ({"validation": 5}, {})
+    fewer = hub(repository, test_fraction=0.3, splits={"train": "train[:12]"})
+    assert set(fewer.keys("test")) == set(test) & set(known[:12])
+    assert hub(repository, test_fraction=0.3, split_seed=5).keys("test") != test
 
 
 def test_native_values_and_backgrounds(tmp_path_factory):

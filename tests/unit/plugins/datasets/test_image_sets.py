@@ -149,23 +149,19 @@ def test_native_values_and_backgrounds_of_files(tmp_path, name):
             pytest.importorskip("pyarrow.parquet").write_table(
                 pyarrow.table({"image": cells}), root
             )
-        else:
-            options = {"test_fraction": 1e-9, **options}
-        options = {"size": [6, 8], "split_by": "position", **options}
+        options = {"size": [6, 8], "test_fraction": 0, **options}
         dataset = create_component("dataset", {"name": name, "root": root, **options}).build()
         source = dataset.load("train")
         assert source.shape == dataset.shape
         return source.batch(np.arange(len(source)))
 
     read = images(deep, channels=1, values={"dtype": "uint16", "bits": 12})
-    assert {image.tobytes() for image in read} <= {image.tobytes() for image in deep}
-    assert len(read) >= 3  # of the folder, one is a test image
+    np.testing.assert_array_equal(read[..., 0], deep)
     for options in ({}, {"values": {"dtype": "uint16", "bits": 10}}):
         with pytest.raises(DataError, match="holds uint16 values from"):
             images([deep[0] * 0, deep[1]], channels=1, **options)
     halved = images(deep * 16, channels=1, reduce_bits=True)
-    expected = {image.tobytes() for image in (deep >> 4).astype(np.uint8)}
-    assert {image.tobytes() for image in halved} <= expected
+    np.testing.assert_array_equal(halved[..., 0], deep >> 4)
     with pytest.raises(DataError, match="has transparent pixels"):
         images(clear)
     white, black = (images(clear, background=colour) for colour in ("white", "black"))
@@ -213,12 +209,48 @@ def test_images_of_parquet_files_are_known_by_their_content(fixtures_folder, tmp
     (folder / "test-00000-of-00001.parquet").rename(folder / "train-more.parquet")
     (folder / "train-00000-of-00001.parquet").rename(folder / "train-other.parquet")
     shutil.copy(folder / "train-more.parquet", folder / "labels.parquet")
-    dataset = Parquet(ParquetConfig(root=str(folder)))
+    dataset = Parquet(ParquetConfig(root=str(folder), test_fraction=0))
+    assert dataset.splits == ("train",)
     assert dataset.keys("train")[16:] == keys
     assert dataset.notes() == (
         "2 files of train: train-more.parquet, train-other.parquet.",
         "Files whose names say no split are left out: labels.parquet.",
     )
+
+
+def test_parquet_files_without_test_images_hold_some_out(fixtures_folder, tmp_path):
+    pytest.importorskip("pyarrow")
+    for place in ("few", "many"):
+        (tmp_path / place).mkdir()
+        shutil.copy(fixtures_folder / "cifar10" / "train-00000-of-00001.parquet", tmp_path / place)
+
+    def parts(place="few", **options):
+        dataset = Parquet(ParquetConfig(root=str(tmp_path / place), test_fraction=0.3, **options))
+        assert dataset.splits == ("train", "test")
+        assert not dataset.info.sizes
+        keys = [dataset.keys(split) for split in dataset.splits]
+        labels = [dataset.condition("label", split).values for split in dataset.splits]
+        images = [dataset.load(split) for split in dataset.splits]
+        assert list(map(len, images)) == list(map(len, labels))
+        note = f"There is no file of test images: {len(images[1])} of "
+        assert any(told.startswith(note) for told in dataset.notes())
+        return keys, [dict(zip(*pair, strict=True)) for pair in zip(keys, labels, strict=True)]
+
+    (train, test), labels = parts()
+    assert len(train) + len(test) == 32
+    assert len(test) > 1
+    whole = Parquet(ParquetConfig(root=str(tmp_path / "few"), test_fraction=0))
+    known = dict(zip(whole.keys("train"), whole.condition("label", "train").values, strict=True))
+    assert labels[0] | labels[1] == known
+    assert set(parts(split_seed=1)[0][1]) != set(test)
+    more = fixtures_folder / "cifar10" / "test-00000-of-00001.parquet"
+    shutil.copy(more, tmp_path / "many" / "train-more.parquet")
+    (_, now), _ = parts("many")
+    assert set(now) & set(train + test) == set(test)
+    old = Parquet(
+        ParquetConfig(root=str(tmp_path / "few"), test_fraction=0.25, split_by="position")
+    )
+    assert len(old.load("test")) == 8
 
 
 def test_parquet_column_crop_and_flip(tmp_path):
@@ -231,7 +263,8 @@ def test_parquet_column_crop_and_flip(tmp_path):
     pq.write_table(pyarrow.table({"picture": first, "image": second}), path)
 
     def images(**options):
-        return Parquet(ParquetConfig(root=str(path), size=8, **options)).load("train").images
+        options = {"root": str(path), "size": 8, "test_fraction": 0, **options}
+        return Parquet(ParquetConfig(**options)).load("train").images
 
     pixels = [np.asarray(Image.open(file)) for file in files]
     np.testing.assert_array_equal(images(column="picture")[0], pixels[0][:, 4:12])
@@ -257,7 +290,7 @@ def test_parquet_images_of_several_sizes_need_a_size(tmp_path):
     with pytest.raises(DataError, match=r"Row 1 of .* is 9x9 with 3 channels but 8x8") as caught:
         Parquet(ParquetConfig(root=root)).load("train")
     assert "data.size" in caught.value.hint
-    assert len(Parquet(ParquetConfig(root=root, size=8)).load("train")) == 2
+    assert len(Parquet(ParquetConfig(root=root, size=8, test_fraction=0)).load("train")) == 2
 
 
 def test_unreadable_images_of_parquet_files_are_left_out_and_told(tmp_path):
@@ -267,12 +300,14 @@ def test_unreadable_images_of_parquet_files_are_left_out_and_told(tmp_path):
     cells = [{"bytes": file.read_bytes()} for file in sorted((tmp_path / "images").iterdir())]
     cells[0] = cells[2] = {"bytes": b"no image"}
     path = tmp_path / "train.parquet"
-    pq.write_table(pyarrow.table({"image": cells}), path)
+    pq.write_table(pyarrow.table({"image": cells, "label": [4, 5, 6, 7]}), path)
     with pytest.raises(DataError, match="2 images cannot be read: Row 0 of"):
         Parquet(ParquetConfig(root=str(path), size=8)).load("train")
     for _ in range(2):  # the second time from the cache
-        dataset = Parquet(ParquetConfig(root=str(path), skip_unreadable=True))
+        options = {"root": str(path), "skip_unreadable": True, "test_fraction": 0}
+        dataset = Parquet(ParquetConfig(**options))
         assert len(dataset.load("train")) == len(dataset.keys("train")) == 2
+        assert dataset.condition("label", "train").values.tolist() == [5, 7]
         assert dataset.notes()[1].startswith("2 of 4 train images cannot be read and are left out")
 
 
