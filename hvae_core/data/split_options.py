@@ -14,6 +14,7 @@ from hvae_core.data.batches import split_validation
 from hvae_core.data.files import DatasetOptions
 from hvae_core.data.fingerprints import as_keys, image_digests
 from hvae_core.data.held_out import hold_out
+from hvae_core.interfaces import ImageValues
 
 
 class SplitOptions(DatasetOptions):
@@ -41,18 +42,19 @@ class Splits:
     Args:
         options: how they are chosen.
         own: the names of the splits that the data set has.
-        images: opens all images of such a split.
+        open_images: opens all images of such a split, [N, H, W, C].
     """
 
     def __init__(
         self,
         options: SplitOptions,
         own: Callable[[], Iterable[str]],
-        images: Callable[[str], np.ndarray],
+        open_images: Callable[[str], np.ndarray],
     ) -> None:
         self._options = options
         self._list_own = own
-        self._images = images
+        self._open_images = open_images
+        self._opened: dict[str, np.ndarray] = {}
 
     @functools.cached_property
     def own(self) -> tuple[str, ...]:
@@ -75,6 +77,16 @@ class Splits:
     def stored_in(self, split: str) -> str:
         """The split of the data set that a split's images are of."""
         return "train" if self.is_part(split) else split
+
+    def images(self, own: str) -> np.ndarray:
+        """All images of a split that the data set has, opened once."""
+        if own not in self._opened:
+            self._opened[own] = self._open_images(own)
+        return self._opened[own]
+
+    def source(self, split: str, values: ImageValues | None = None, where: str = "") -> ArraySource:
+        """The images of a split; for the other arguments see `ArraySource`."""
+        return ArraySource(self.images(self.stored_in(split)), self.rows(split), values, where)
 
     def rows(self, split: str) -> np.ndarray | None:
         """Which images of `stored_in` a split has; None: all.
@@ -101,15 +113,18 @@ class Splits:
             f"images are held out by their {self._options.split_by} (data.test_fraction).",
         )
 
-    def keys(self, source: ArraySource) -> list[str] | None:
-        """What each image is known by: the digest of its values; None: its position."""
+    def keys(self, split: str) -> list[str] | None:
+        """See `Dataset.keys`: the digests of the images' values; None: their positions."""
+        return self._keys(self.source(split))
+
+    def _keys(self, source: ArraySource) -> list[str] | None:
         digests = None if self._options.split_by == "position" else image_digests(source)
         return None if digests is None else as_keys(digests)
 
     @functools.cached_property
     def _divided(self) -> tuple[np.ndarray, np.ndarray]:
-        options, images = self._options, self._images("train")
-        keys = self.keys(ArraySource(images))
+        options, images = self._options, self.images("train")
+        keys = self._keys(ArraySource(images))
         if keys is None:
             return split_validation(len(images), options.test_fraction, options.split_seed)
         return hold_out(keys, options.test_fraction, options.split_seed, "test")

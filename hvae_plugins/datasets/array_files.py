@@ -70,8 +70,7 @@ class Arrays(OwnImages):
     def __init__(self, options: ArraysConfig) -> None:
         super().__init__(options)
         self.options = options
-        self._opened: dict[str, np.ndarray] = {}
-        self._splits = Splits(options, lambda: options.files, self._images)
+        self._splits = Splits(options, lambda: options.files, self._open)
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -92,7 +91,7 @@ class Arrays(OwnImages):
     @property
     def shape(self) -> Shape3:
         """Shape [H, W, C] of an image."""
-        return self._images(next(iter(self.options.files))).shape[1:]
+        return self._splits.images(next(iter(self.options.files))).shape[1:]
 
     def prepare(self) -> None:
         """Convert all splits that are of another type."""
@@ -103,13 +102,11 @@ class Arrays(OwnImages):
         """See `OwnImages.open_split`."""
         # Of a file that is larger than memory, only the first images are looked at before.
         checked = None if self.values == UINT8 else self.values
-        stored = self._splits.stored_in(split)
-        rows, where = self._splits.rows(split), str(self._path(stored))
-        return ArraySource(self._images(stored), rows, checked, where)
+        return self._splits.source(split, checked, str(self._path(self._splits.stored_in(split))))
 
     def keys(self, split: str) -> list[str] | None:
         """See `Dataset.keys`: the digests of the images' values."""
-        return self._splits.keys(self.open_split(split))
+        return self._splits.keys(split)
 
     def notes(self) -> tuple[str, ...]:
         """See `Dataset.notes`."""
@@ -150,13 +147,8 @@ class Arrays(OwnImages):
     def _path(self, split: str) -> Path:
         return Path(self.options.root or "").expanduser() / self.options.files[split]
 
-    def _images(self, split: str) -> np.ndarray:
-        """All images of a file: native values [N, H, W, C], memory-mapped where that can be."""
-        if split not in self._opened:
-            self._opened[split] = self._open(split)
-        return self._opened[split]
-
     def _open(self, split: str) -> np.ndarray:
+        """All images of a file: native values [N, H, W, C], memory-mapped where that can be."""
         path = self._path(split)
         array = self._laid_out(path, self._read(path, split))
         if not len(array):

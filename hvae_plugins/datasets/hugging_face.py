@@ -67,8 +67,7 @@ class Hub(OwnImages):
     def __init__(self, options: HubConfig) -> None:
         super().__init__(options)
         self.options = options
-        self._splits = Splits(options, lambda: options.splits or self._published, self._images)
-        self._opened: dict[str, np.ndarray] = {}
+        self._splits = Splits(options, lambda: options.splits or self._published, self._decoded)
         self._left_out: dict[str, str] = {}
 
     @property
@@ -119,16 +118,10 @@ class Hub(OwnImages):
 
     def open_split(self, split: str) -> ArraySource:
         """See `OwnImages.open_split`."""
-        rows = self._splits.rows(split)
-        return ArraySource(self._images(self._splits.stored_in(split)), rows)
-
-    def _images(self, split: str) -> np.ndarray:
-        """The decoded images of a split of the repository, or of those asked for."""
-        if split not in self._opened:
-            self._opened[split] = self._decoded(split)
-        return self._opened[split]
+        return self._splits.source(split)
 
     def _decoded(self, split: str) -> np.ndarray:
+        """All images of a split of the repository, or of those asked for."""
         options, shape = self.options, self.shape
         left_out = Unreadable() if options.skip_unreadable else None
         local = Path(options.repository)
@@ -154,7 +147,7 @@ class Hub(OwnImages):
 
     def keys(self, split: str) -> list[str] | None:
         """See `Dataset.keys`: the digests of the images' values."""
-        return self._splits.keys(self.open_split(split))
+        return self._splits.keys(split)
 
     def notes(self) -> tuple[str, ...]:
         """See `Dataset.notes`: the images that are held out, and those that were left out."""

@@ -49,8 +49,7 @@ class Parquet(FileDataset):
         self.options = options
         self.values = options.values.image_values()
         self.invariance = Invariance(mirrored=options.flip)
-        self._splits = Splits(options, lambda: self.files, self._images)
-        self._opened: dict[str, np.ndarray] = {}
+        self._splits = Splits(options, lambda: self.files, self._decoded)
         self._left_out: dict[str, Unreadable] = {}
 
     @functools.cached_property
@@ -111,16 +110,10 @@ class Parquet(FileDataset):
     def load(self, split: str) -> ArraySource:
         """See `Dataset.load`."""
         self.check_split(split)
-        rows = self._splits.rows(split)
-        return ArraySource(self._images(self._splits.stored_in(split)), rows)
-
-    def _images(self, split: str) -> np.ndarray:
-        """The decoded images of a split's files."""
-        if split not in self._opened:
-            self._opened[split] = self._decoded(split)
-        return self._opened[split]
+        return self._splits.source(split)
 
     def _decoded(self, split: str) -> np.ndarray:
+        """All images of a split's files."""
         options, files, shape = self.options, self.files[split], self.shape
         left_out = Unreadable()
         skipping = left_out if options.skip_unreadable else None
@@ -144,7 +137,7 @@ class Parquet(FileDataset):
 
     def keys(self, split: str) -> list[str] | None:
         """See `Dataset.keys`: the digests of the images' values."""
-        return self._splits.keys(self.load(split))
+        return self._splits.keys(split)
 
     def notes(self) -> tuple[str, ...]:
         """See `Dataset.notes`."""
@@ -160,7 +153,7 @@ class Parquet(FileDataset):
         found += self._splits.note("file")
         for split, left_out in self._left_out.items():
             if left_out.found:
-                total = len(self._opened[split]) + len(left_out.found)
+                total = len(self._splits.images(split)) + len(left_out.found)
                 found.append(left_out.note(split, total))
         return tuple(found)
 
@@ -169,7 +162,7 @@ class Parquet(FileDataset):
         self.check_split(split)
         stored, rows = self._splits.stored_in(split), self._splits.rows(split)
         column = parquet.condition_column(self.files[stored], name)
-        self._images(stored)
+        self._splits.images(stored)
         values = np.delete(column.values, self._left_out[stored].numbers, axis=0)
         return ConditionColumn(values if rows is None else values[rows], column.names)
 
