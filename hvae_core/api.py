@@ -239,11 +239,12 @@ def evaluate(
     from hvae_core.data.observing import Observation
     from hvae_core.evaluation import evaluate as run
     from hvae_core.interfaces import Dataset
-    from hvae_core.runs.data_record import known_images, record_of
+    from hvae_core.runs.data_record import known_images
+    from hvae_core.zoo.training_images import find_data_record
 
     if isinstance(model, str | Path):
         model = load_runnable(model)
-    record = record_of(getattr(model, "source", None))
+    record = find_data_record(getattr(model, "source", None))
     if dataset is None:
         dataset = open_dataset(model.config.data)
     elif names_a_dataset(dataset):

@@ -113,7 +113,7 @@ def _warnings(figures: dict[str, Any], of_the_run: bool) -> Iterator[str]:
 
     Args:
         figures: of the evaluation.
-        of_the_run: whether the data set is the one that the run was started with.
+        of_the_run: whether the data set is the one that the model was trained with.
     """
     split, seen = figures["split"], figures.get("in_training_split")
     if seen and split != "train":
@@ -122,7 +122,7 @@ def _warnings(figures: dict[str, Any], of_the_run: bool) -> Iterator[str]:
             "the model was trained or validated on, pixel for pixel."
         )
     if of_the_run and figures.get("changed"):
-        yield f"Warning: the {split} images have changed since the run was started."
+        yield f"Warning: the {split} images are not those of when the model was trained."
 
 
 def _table(source: str, figures: dict[str, Any]) -> Any:
@@ -156,4 +156,7 @@ def _table(source: str, figures: dict[str, Any]) -> Any:
         layers.add_row(str(index), f"{kl:.3f}", f"{active} of {units}")
     if "sha256" not in figures:
         return Group(table, "", layers)
-    return Group(table, "", layers, "", f"images: sha256 {figures['sha256']}")
+    known = f"images: sha256 {figures['sha256']}"
+    if "changed" in figures:
+        known += f", {'not those' if figures['changed'] else 'as'} of when the model was trained"
+    return Group(table, "", layers, "", known)

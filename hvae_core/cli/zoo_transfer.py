@@ -111,6 +111,7 @@ def _publication(
     from hvae_core.files.json_files import read_object
     from hvae_core.images.grids import save_grid
     from hvae_core.runs.best_checkpoint import how_far
+    from hvae_core.runs.data_record import record_of
     from hvae_core.runs.run_folder import is_run_folder
     from hvae_core.zoo import Publication, find_preset
     from hvae_core.zoo.finding import find_source
@@ -119,7 +120,10 @@ def _publication(
     if is_run_folder(source):
         config, weights = find_source(source)
         assert weights is not None
-        own = {"name": Path(source).resolve().name, "trained": how_far(source)}
+        trained: dict[str, Any] = {**how_far(source)}
+        if record := record_of(source):
+            trained["splits"] = record.summary()
+        own = {"name": Path(source).resolve().name, "trained": trained}
         found = Publication(config, weights, own)
     else:
         found = Publication.of(find_preset(source))

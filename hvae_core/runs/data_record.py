@@ -44,16 +44,35 @@ class DataRecord:
         """Of the split that training and validation images are of."""
         return self.splits[TRAIN]
 
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """The number and SHA-256 of the images of each split, as plain values."""
+        return {
+            name: {"images": found.images, "sha256": found.sha256}
+            for name, found in self.splits.items()
+        }
+
+    @classmethod
+    def of_summary(cls, values: Mapping[str, Any]) -> DataRecord:
+        """The record that `summary` was made of, without the digests of its images.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: it is of another form.
+        """
+        record = cls(
+            {
+                str(name): Fingerprint(int(found["images"]), str(found["sha256"]))
+                for name, found in values.items()
+            }
+        )
+        _ = record.training
+        return record
+
     def write(self, folder: Path) -> None:
         """Write both files.
 
         Raises:
             OSError: they cannot be written.
         """
-        values = {
-            name: {"images": print_.images, "sha256": print_.sha256}
-            for name, print_ in self.splits.items()
-        }
         digests = self.training.digests
         if digests is not None:
             buffer = io.BytesIO()
@@ -61,7 +80,7 @@ class DataRecord:
             replace_file(folder / DIGESTS_FILE, buffer.getvalue())
         else:
             (folder / DIGESTS_FILE).unlink(missing_ok=True)
-        replace_file(folder / DATA_FILE, json.dumps({"splits": values}, indent=2) + "\n")
+        replace_file(folder / DATA_FILE, json.dumps({"splits": self.summary()}, indent=2) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> DataRecord | None:
@@ -74,23 +93,21 @@ class DataRecord:
         if not path.is_file():
             return None
         try:
-            splits = {
-                str(name): Fingerprint(int(found["images"]), str(found["sha256"]))
-                for name, found in read_object(path, BadInputError)["splits"].items()
-            }
-            training = splits[TRAIN]
+            record = cls.of_summary(read_object(path, BadInputError)["splits"])
+            training = record.training
             if (folder / DIGESTS_FILE).is_file():
                 digests = np.array(map_npy(folder / DIGESTS_FILE))
                 if digests.dtype != np.uint64 or digests.shape != (training.images,):
                     raise TypeError("no digests of these images")
-                splits[TRAIN] = dataclasses.replace(training, digests=digests)
+                known = dataclasses.replace(training, digests=digests)
+                record = cls({**record.splits, TRAIN: known})
         except (BadInputError, DataError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadInputError(
                 f"{path} or {DIGESTS_FILE} beside it is damaged; they should hold the digests of "
                 "the run's images.",
                 "Remove both to go on without them; whether the images changed is then not known.",
             ) from error
-        return cls(splits)
+        return record
 
 
 def changed(before: Fingerprint, now: Fingerprint) -> str:

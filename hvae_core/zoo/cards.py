@@ -10,6 +10,7 @@ from hvae_core.config import Component, Config, StageConfig
 from hvae_core.data.given import PYTHON, described
 from hvae_core.importing import formats_that_describe
 from hvae_core.zoo.preset import SAMPLES_FILE, Preset, how_to_get, train_command
+from hvae_core.zoo.training_images import KEY, data_record
 
 _BIBTEX = """```bibtex
 @software{hvae,
@@ -199,7 +200,8 @@ def _citation(preset: Preset) -> str:
 def _training(preset: Preset) -> str:
     """The recipe and how far it was followed; ``trained.how`` where the weights had another one."""
     train, trained = preset.config.train, dict(preset.info.get("trained") or {})
-    how = trained.pop("how", None)
+    how, images = trained.pop("how", None), data_record(preset)
+    trained.pop(KEY, None)
     length = f"{train.steps:,} steps" if train.steps else f"{train.epochs} epochs"
     if not train.steps and not train.epochs:
         length = "no set length"
@@ -214,5 +216,9 @@ def _training(preset: Preset) -> str:
     )
     if how:
         text = f"{how}\n\n`hvae train {preset.name}` trains it anew: {text}"
-    facts = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in trained.items())
-    return f"{text}\n\n{facts}"
+    facts = [f"- {key.replace('_', ' ')}: {value}" for key, value in trained.items()]
+    facts += [
+        f"- split {name}: {found.images:,} images, SHA-256 {found.sha256}"
+        for name, found in (images.splits if images else {}).items()
+    ]
+    return f"{text}\n\n" + "\n".join(facts)

@@ -157,9 +157,17 @@ def test_a_run_whose_images_changed_goes_on_only_if_told_to(hvae, file, tmp_path
     assert code == 0, err
     assert f"The run goes on with other training images: {change}, of 24." in err
     assert "2 updates" in out
-    # What it went on with is what it is known by now.
-    code, out, err = hvae("train", "run", "--resume", "--set", "train.steps=3")
+    # What it went on with is what it and presets of it are known by from now on.
+    code, _, err = hvae("train", "run", "--resume", "--set", "train.steps=3", "--dry-run")
     assert code == 0, err
+    code, _, err = hvae("zoo", "push", "run", "./mine")
+    assert code == 0, err
+    at = ("--set", "data.root=photos", "--split", "train", "--json")
+    code, out, err = hvae("evaluate", "./mine", *at)
+    assert code == 0, err
+    assert json.loads(out)["changed"] is False
+    photos[1].unlink()
+    assert json.loads(hvae("evaluate", "./mine", *at)[1])["changed"] is True
 
 
 def test_the_beginning_is_told_and_an_interruption_says_how_to_go_on(hvae, file, monkeypatch):
