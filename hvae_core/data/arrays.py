@@ -169,7 +169,12 @@ class ArraySource:
         values: what each batch is checked to be, as of a file that is too large to be gone through
             first; None: it is not.
         where: names the images in messages.
+
+    Attributes:
+        labels: what was given beside the images, [N, ...]; None: nothing.
     """
+
+    labels: np.ndarray | None = None
 
     def __init__(
         self,

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from hvae_core.data.condition_cells import column_of_cells
 from hvae_core.data.file_search import find_files
 from hvae_core.data.split_names import split_begun, split_folder
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
@@ -131,25 +130,7 @@ def condition_column(files: Sequence[Path], name: str | tuple[str, ...]) -> Cond
         except (pyarrow.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
     cells = {n: [c for table in tables for c in table.column(n).to_pylist()] for n in names}
-    if isinstance(name, str):
-        column, is_empty = cells[name], [cell is None for cell in cells[name]]
-        if all(isinstance(c, str) for c in column):
-            found = tuple(sorted(set(column)))
-            return ConditionColumn(np.array([found.index(c) for c in column], np.int64), found)
-        if any(isinstance(c, int) for c in column) and not any(
-            isinstance(c, float) for c in column
-        ):
-            if any(is_empty):
-                raise DataError(f"Row {is_empty.index(True)} has no {name!r}.")
-            return ConditionColumn(np.asarray(column, np.int64), classes)
-    try:
-        values = np.array([cells[n] for n in names], np.float64).T
-    except (TypeError, ValueError):
-        raise DataError(
-            f"The columns {', '.join(names)} of {files[0].parent} hold no numbers.",
-            "Name columns of numbers, or one of classes, with data.condition.",
-        ) from None
-    return ConditionColumn(values, tuple(names))
+    return column_of_cells(cells, name, classes, str(files[0].parent))
 
 
 def _class_names(schema: Any, column: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ No library is imported: what an object can do decides how it is read.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hvae_core.data.arrays import ArraySource
+from hvae_core.data.item_labels import joined, label_of
 from hvae_core.data.pixels import as_array, as_batch, common_unit, native, quantized, unit_of
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageSource, ImageValues, Shape3
@@ -75,6 +77,14 @@ class ItemSource:
                 raise DataError(f"{where} is {len(array)} images; expected one.")
             images[row] = converted(array[0], self.values, self.unit, where)
         return images
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """What each item says of its image, see `label_of`; None where one says nothing.
+
+        All items are gone through once.
+        """
+        return joined([label_of(self.items[index], 1) for index in range(self.count)])
 
 
 def converted(array: np.ndarray, values: ImageValues, unit: int, where: str) -> np.ndarray:
@@ -232,6 +242,7 @@ def _in_memory(items: Iterator[Any], shape: Shape3, where: str, values: ImageVal
     """All images, or batches of them, one after the other, in memory."""
     limit = MEMORY // (math.prod(shape) * np.dtype(values.dtype).itemsize)
     parts: list[np.ndarray] = []
+    labels: list[np.ndarray | None] = []
     units: list[int | None] = []
     count, floating = 0, False
     for index, item in enumerate(items):
@@ -240,6 +251,7 @@ def _in_memory(items: Iterator[Any], shape: Shape3, where: str, values: ImageVal
         unit = unit_of(array) if values == UINT8 else 1
         floating = floating or array.dtype.kind == "f"
         parts.append(np.array(converted(array, values, unit or 1, name)))
+        labels.append(label_of(item, len(array)))
         units.append(unit)
         count += len(array)
         if count > limit:
@@ -254,7 +266,9 @@ def _in_memory(items: Iterator[Any], shape: Shape3, where: str, values: ImageVal
     if values == UINT8 and common_unit(set(units), floating, where) == 255:
         # Those whose values are all 0 or 1 were left as they are until the others were seen.
         parts = [p * np.uint8(255) if u is None else p for p, u in zip(parts, units, strict=True)]
-    return ArraySource(np.concatenate(parts))
+    source = ArraySource(np.concatenate(parts))
+    source.labels = joined(labels)
+    return source
 
 
 def _endless(where: str) -> DataError:

@@ -11,14 +11,15 @@ from hvae_core.config import Config
 from hvae_core.errors import ConfigError
 from hvae_core.training.partial_posterior import STEM
 from hvae_core.vae import HierarchicalVAE
-from hvae_core.weights import assign, read_tensors
+from hvae_core.weights import assign, model_arrays, read_tensors
 from hvae_core.weights.model_weights import check_finite
 
 
 def start_from(model: HierarchicalVAE, weights: Path | Mapping[str, np.ndarray] | None) -> None:
     """Give a model the weights that a run starts from.
 
-    Where its encoder sees a mask and theirs did not, it begins by not looking at it.
+    Where its encoder sees a mask and theirs did not, or it has a condition and they are of an
+    unconditional model, it begins by not looking at it.
 
     Args:
         model: the model.
@@ -34,7 +35,22 @@ def start_from(model: HierarchicalVAE, weights: Path | Mapping[str, np.ndarray] 
         check_finite(arrays, source)
     else:
         arrays, source = dict(weights), "The model that was given"
-    assign(model, widened(arrays, model), source)
+    assign(model, conditioned(widened(arrays, model), model), source)
+
+
+def conditioned(
+    arrays: Mapping[str, np.ndarray], model: HierarchicalVAE
+) -> Mapping[str, np.ndarray]:
+    """The weights with the model's own of its condition, where they are of one without."""
+    if model.condition_values is None or any(map(is_of_condition, arrays)):
+        return arrays
+    own = model_arrays(model)
+    return {**arrays, **{name: own[name] for name in filter(is_of_condition, own)}}
+
+
+def is_of_condition(name: str) -> bool:
+    """Whether a weight embeds a condition, or is where one enters."""
+    return "condition" in name.split(".")
 
 
 def widened(arrays: Mapping[str, np.ndarray], model: HierarchicalVAE) -> Mapping[str, np.ndarray]:

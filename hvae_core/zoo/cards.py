@@ -24,6 +24,13 @@ _FIGURE_NAMES = {
     "elbo": "ELBO",
     "importance_weighted": "importance-weighted",
     "importance_weighted_bits_per_dim": "importance-weighted",
+    "psnr_of_mean": "PSNR of the draws' mean",
+    "psnr_mean_filled": "PSNR of filling with the mean",
+    "psnr_unadapted_encoder": "PSNR of the unadapted encoder",
+    "ssim_of_mean": "SSIM of the draws' mean",
+    "coverage_50": "coverage of 50 % intervals",
+    "coverage_90": "coverage of 90 % intervals",
+    "read_as_asked": "samples read as the digit asked for",
 }
 
 
@@ -100,11 +107,23 @@ def figures_table(preset: Preset) -> str:
 
 def _usage(preset: Preset) -> str:
     first, name = _first(preset)
+    values, measurement = preset.config.model.condition_values, preset.config.measurement
+    asked, argument = "", ""
+    if values is not None:
+        given = "0" if values.form == "class" else ",".join(["0"] * values.size)
+        asked = f" --condition {'all' if values.form == 'class' else given}"
+        argument = f", condition={given if values.form == 'class' else [0.0] * values.size}"
+    completes = f"hvae complete {name} -n 8 -o completed.png\n" if measurement else ""
+    drawn = (
+        "draws = model.posterior_sample(y, mask, n=16)  # of measured images and their masks\n"
+        if measurement
+        else ""
+    )
     return (
-        f"{first}hvae sample {name} -n 16 --seed 0 -o samples.png\n"
-        f"hvae evaluate {name}\n```\n\n"
-        f'```python\nimport hvae\n\nmodel = hvae.load("{name}")\n'
-        "images = model.sample(16, seed=0)  # uint8, channels last\n```"
+        f"{first}{completes}hvae sample {name} -n {4 if asked else 16}{asked} --seed 0 "
+        f"-o samples.png\nhvae evaluate {name}\n```\n\n"
+        f'```python\nimport hvae\n\nmodel = hvae.load("{name}")\n{drawn}'
+        f"images = model.sample(16{argument}, seed=0)  # uint8, channels last\n```"
     )
 
 
@@ -165,6 +184,8 @@ def _parts(config: Config) -> str:
         ("Flow", model.flow),
         ("Attention", model.attention),
         ("Regularizer", config.regularizer),
+        ("Condition", model.condition),
+        ("Measurement", config.measurement),
     ):
         if component is not None:
             parts[title] = _component(component)
@@ -209,13 +230,17 @@ def _training(preset: Preset) -> str:
         f", updates with a norm of {train.skip_norm:g} or more skipped" if train.skip_norm else ""
     )
     clip = f", gradients clipped to {train.clip_norm:g}" if train.clip_norm else ""
+    start, anew = "", f"hvae train {preset.name}"
+    if train.objective != "evidence":
+        start, anew = f"objective {train.objective}, ", f"{anew} --weights TRAINED"
     text = (
-        f"{train.optimizer.name}, learning rate {train.learning_rate:g} ({train.schedule.name}), "
+        f"{start}{train.optimizer.name}, learning rate {train.learning_rate:g} "
+        f"({train.schedule.name}), "
         f"weight decay {train.weight_decay:g}, batches of {train.batch_size}, {length}, averaged "
         f"weights with decay {train.ema_decay:g}{clip}{skip}."
     )
     if how:
-        text = f"{how}\n\n`hvae train {preset.name}` trains it anew: {text}"
+        text = f"{how}\n\n`{anew}` trains it anew: {text}"
     facts = [f"- {key.replace('_', ' ')}: {value}" for key, value in trained.items()]
     facts += [
         f"- split {name}: {found.images:,} images, SHA-256 {found.sha256}"

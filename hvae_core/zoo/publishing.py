@@ -170,12 +170,14 @@ def _without_places(config: Config) -> Config:
 
 
 def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a preset from what ``hvae evaluate --json`` prints.
+    """The figures of a preset from what ``hvae evaluate --json`` prints, of completion too.
 
     Raises:
         PresetError: it is something else.
     """
     try:
+        if "psnr_of_mean" in evaluation:
+            return _completion_figures(evaluation)
         unit, images = evaluation["unit"], int(evaluation["images"])
         where = f"{images:,} {evaluation['split']} images of {evaluation['dataset']}"
         how = f"ELBO, one draw of the latents an image, {where}"
@@ -197,3 +199,25 @@ def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         raise PresetError(
             "These are no figures of an evaluation.", "Make them with: hvae evaluate --json"
         ) from error
+
+
+def _completion_figures(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    where = (
+        f"{int(evaluation['images']):,} {evaluation['split']} images of {evaluation['dataset']}, "
+        f"{float(evaluation['known']):.0%} of the pixels known"
+    )
+    how = f"{int(evaluation['draws'])} draws of each of {where}"
+    figures = {"psnr_of_mean": (evaluation["psnr_of_mean"], how)}
+    for name, of in evaluation["baselines"].items():
+        its = where if name == "mean_filled" else how
+        figures[f"psnr_{name}"] = (of["psnr_of_mean"], its)
+    rounded = {
+        key: {"value": round(float(value), 2), "unit": "dB", "how": told}
+        for key, (value, told) in figures.items()
+    }
+    for key in ("coverage_50", "coverage_90"):
+        if key in evaluation:
+            share = round(100 * float(evaluation[key]), 1)
+            told = f"of unknown pixels, {how}"
+            rounded[key] = {"value": share, "unit": "%", "how": told}
+    return rounded

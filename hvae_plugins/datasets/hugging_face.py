@@ -14,6 +14,7 @@ import numpy as np
 import pydantic
 
 from hvae_core.data.arrays import ArraySource
+from hvae_core.data.condition_cells import column_of_cells
 from hvae_core.data.decode import DECODING_ERRORS, Unreadable, cannot_decode, decode_chunks
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.decoding_options import DecodingOptions
@@ -22,7 +23,7 @@ from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.split_options import SplitOptions, Splits
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
 from hvae_core.files.places import offline
-from hvae_core.interfaces import DatasetInfo, Shape3
+from hvae_core.interfaces import ConditionColumn, DatasetInfo, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -69,6 +70,7 @@ class Hub(OwnImages):
         self.options = options
         self._splits = Splits(options, lambda: options.splits or self._published, self._decoded)
         self._left_out: dict[str, str] = {}
+        self._gone: dict[str, list[int]] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -141,6 +143,7 @@ class Hub(OwnImages):
         if left_out is not None and left_out.found:
             total = len(images) + len(left_out.found)
             self._left_out[split] = left_out.note(split, total)
+            self._gone[split] = left_out.numbers
         if not len(images):
             raise DataError(f"No {split} image of {options.repository} is readable.")
         return images
@@ -148,6 +151,30 @@ class Hub(OwnImages):
     def keys(self, split: str) -> list[str] | None:
         """See `Dataset.keys`: the digests of the images' values."""
         return self._splits.keys(split)
+
+    def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
+        """See `Dataset.condition`: a column of classes, or columns of numbers."""
+        wanted = [name] if isinstance(name, str) else list(name)
+        stored, part = self._splits.stored_in(split), self._splits.rows(split)
+        place = f"split {stored!r} of {self.options.repository}"
+        rows = self._rows(stored)
+        with _library(self.options.repository):
+            features = rows.features or dict.fromkeys(next(iter(rows), {}))
+            for one in wanted:
+                if one not in features:
+                    raise DataError(
+                        f"The {place} has no column {one!r}.", did_you_mean(one, features)
+                    )
+            chosen = rows.select_columns(wanted)
+            cells: dict[str, list[Any]] = {one: [] for one in wanted}
+            for row in chosen:
+                for one in wanted:
+                    cells[one].append(row[one])
+        classes = tuple(getattr(features[wanted[0]], "names", None) or ())
+        column = column_of_cells(cells, name, classes, f"the {place}")
+        self._splits.images(stored)  # tells which were left out
+        values = np.delete(column.values, self._gone.get(stored, []), axis=0)
+        return ConditionColumn(values if part is None else values[part], column.names)
 
     def notes(self) -> tuple[str, ...]:
         """See `Dataset.notes`: the images that are held out, and those that were left out."""

@@ -231,10 +231,11 @@ class ImageFolder(FileDataset):
         self.check_split(split)
         if name != "label":
             return super().condition(name, split)
-        root = self._root().resolve()
+        root = self._root()
+        places = {f.resolve() for f in (root, *image_files.split_folders(root).values())}
         for paths in self.files.values():
             for path in paths:
-                if path.resolve().parent == root:
+                if path.resolve().parent in places:
                     raise DataError(
                         f"{path} lies in no folder of a class.",
                         "Put the images of each class into a folder of its own, such as cat/1.png.",

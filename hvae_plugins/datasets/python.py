@@ -8,6 +8,7 @@ from typing import Any
 
 import pydantic
 
+from hvae_core.data.condition_cells import column_of_cells
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.errors import DataError
 from hvae_core.interfaces import ConditionColumn, DatasetInfo, ImageSource, Shape3
@@ -91,13 +92,20 @@ class PythonImages(OwnImages):
         return self.sources[split]
 
     def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
-        """See `Dataset.condition`: ``label``, what was given beside the images of a pair."""
+        """See `Dataset.condition`: ``label``, what was given beside the images.
+
+        That is the second of a pair (images, labels), or of each item that is a pair, or an item's
+        entry ``label``, ``labels`` or ``y``. Texts are classes in alphabetical order.
+        """
         labels = getattr(self.sources[split], "labels", None)
         if name != "label" or labels is None:
             raise DataError(
                 f"Nothing called {name!r} was given with the {split} images.",
-                "Give a pair (images, labels), arrays of one length, as dataset=.",
+                "Give a pair (images, labels), arrays of one length, as dataset=, or items that "
+                "are such pairs.",
             )
+        if labels.dtype.kind == "U":
+            return column_of_cells({name: labels.tolist()}, name)
         return ConditionColumn(labels)
 
 

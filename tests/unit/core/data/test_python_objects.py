@@ -148,6 +148,27 @@ def test_every_kind_gives_its_images_by_index(kind, tmp_path):
     assert source.batch(np.array([], int)).shape == (0, *SHAPE)
 
 
+LABELLED = {
+    *("pair", "PyDataset", "datasets", "datasets as arrays", "datasets, iterable"),
+    *("labelled items", "labelled mappings"),
+}
+KINDS["labelled items"] = lambda _: Items([*zip(IMAGES, LABELS, strict=True)])
+KINDS["labelled mappings"] = lambda _: Items(
+    [{"x": x, "y": y} for x, y in zip(IMAGES, LABELS, strict=True)]
+)
+
+
+@pytest.mark.parametrize("kind", sorted(LABELLED))
+def test_labels_come_with_their_images(kind, tmp_path):
+    labels = open_object(KINDS[kind](tmp_path), SHAPE).labels
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_items_without_labels_have_none():
+    for data in (Items(IMAGES), Items([(x, x) for x in IMAGES]), iter(list(IMAGES)), IMAGES):
+        assert open_object(data, SHAPE).labels is None
+
+
 @pytest.mark.parametrize("make", [lambda x: x, Items, iter], ids=["array", "by index", "iterated"])
 def test_an_image_of_zeros_and_ones_among_others_keeps_its_values(make):
     grey = np.stack([np.eye(4), np.arange(16).reshape(4, 4)]).astype(np.float32)

@@ -85,3 +85,23 @@ def test_figures_of_an_evaluation() -> None:
     assert nats["importance_weighted"]["unit"] == "nats"
     with pytest.raises(PresetError, match="hvae evaluate --json"):
         figures_of({"images": 1})
+
+
+def test_figures_of_completion() -> None:
+    baseline = {"psnr_of_mean": 12.3456, "ssim_of_mean": 0.5}
+    evaluation = {
+        "dataset": "Digits", "split": "test", "images": 360, "known": 0.25, "draws": 32,
+        "psnr_of_mean": 15.051, "coverage_50": 0.4821, "coverage_90": 0.8874,
+        "baselines": {"mean_filled": baseline, "unadapted_encoder": baseline},
+    }  # fmt: skip
+    figures = figures_of(evaluation)
+    assert figures["psnr_of_mean"] == {
+        "value": 15.05, "unit": "dB",
+        "how": "32 draws of each of 360 test images of Digits, 25% of the pixels known",
+    }  # fmt: skip
+    assert figures["psnr_mean_filled"]["value"] == 12.35
+    assert "draws" not in figures["psnr_mean_filled"]["how"]
+    assert figures["coverage_50"]["value"] == 48.2
+    assert {"psnr_unadapted_encoder", "coverage_90"} < set(figures)
+    with pytest.raises(PresetError, match="no figures of an evaluation"):
+        figures_of({"psnr_of_mean": 1.0})

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from hvae_core.errors import HvaeError, PresetError
-from hvae_core.zoo import find_preset, verify, write_preset, writing
+from hvae_core.zoo import find_preset, read_preset, verify, write_preset, writing
 from hvae_core.zoo.cards import model_card
 
 
@@ -102,3 +102,24 @@ def test_the_card_says_what_is_known(zoo: Path) -> None:
     assert 'hvae.load("trained")' in card
     assert "![Samples]" not in card
     assert "hvae train untrained" in model_card(find_preset("untrained"))
+
+
+def test_the_card_says_how_to_use_a_condition_and_a_measurement(tmp_path: Path) -> None:
+    model = {"resolutions": [8, 4, 1], "image_channels": 1, "width": 8}
+    label = {"condition": {"name": "label", "classes": 3}}
+    vector = {"condition": {"name": "vector", "size": 2}}
+    measured = {"measurement": "columns:0.5", "train": {"objective": "partial-posterior"}}
+    texts = {
+        name: (write_preset(tmp_path / name, {"model": {**model, **more}, **rest}).folder)
+        for name, more, rest in (("l", label, {}), ("v", vector, {}), ("m", {}, measured))
+    }
+    cards = {name: model_card(read_preset(folder)) for name, folder in texts.items()}
+    assert "-n 4 --condition all" in cards["l"]
+    assert "model.sample(16, condition=0, seed=0)" in cards["l"]
+    assert "- Condition: label (classes 3" in cards["l"]
+    assert "--condition 0,0" in cards["v"]
+    assert "model.sample(16, condition=[0.0, 0.0], seed=0)" in cards["v"]
+    assert "hvae complete runs/m -n 8" in cards["m"]
+    assert "model.posterior_sample(" in cards["m"]
+    assert "- Measurement: columns (known 0.5" in cards["m"]
+    assert "objective partial-posterior, " in cards["m"]
