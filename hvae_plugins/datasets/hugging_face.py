@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,15 @@ from hvae_core.data.condition_cells import column_of_cells
 from hvae_core.data.decode import DECODING_ERRORS, Unreadable, cannot_decode, decode_chunks
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.decoding_options import DecodingOptions
+from hvae_core.data.hub_rows import columns_of, content, image_column
 from hvae_core.data.image_decoding import Refused
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.split_options import SplitOptions, Splits
-from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
+from hvae_core.errors import DataError, MissingDependencyError
 from hvae_core.files.places import offline
 from hvae_core.interfaces import ConditionColumn, DatasetInfo, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
-
-#: what a column of images is usually called
-_COLUMNS = ("image", "img")
 
 
 class HubConfig(NativeOptions, DecodingOptions, SplitOptions):
@@ -159,18 +157,7 @@ class Hub(OwnImages):
         place = f"split {stored!r} of {self.options.repository}"
         rows = self._rows(stored)
         with _library(self.options.repository):
-            features = rows.features or dict.fromkeys(next(iter(rows), {}))
-            for one in wanted:
-                if one not in features:
-                    raise DataError(
-                        f"The {place} has no column {one!r}.", did_you_mean(one, features)
-                    )
-            chosen = rows.select_columns(wanted)
-            cells: dict[str, list[Any]] = {one: [] for one in wanted}
-            for row in chosen:
-                for one in wanted:
-                    cells[one].append(row[one])
-        classes = tuple(getattr(features[wanted[0]], "names", None) or ())
+            cells, classes = columns_of(rows, wanted, place)
         column = column_of_cells(cells, name, classes, f"the {place}")
         self._splits.images(stored)  # tells which were left out
         values = np.delete(column.values, self._gone.get(stored, []), axis=0)
@@ -215,59 +202,11 @@ class Hub(OwnImages):
             first = next(iter(rows), None)
             if first is None:
                 raise DataError(f"The {place} has no images.")
-            column = _image_column(first, rows.features or {}, self.options.column, place)
+            column = image_column(first, rows.features or {}, self.options.column, place)
             cells = rows.select_columns([column]).cast_column(column, datasets.Image(decode=False))
             for number, row in enumerate(cells):
                 where = f"Row {number} of {place}"
-                yield where, _content(row[column], where)
-
-
-def _image_column(
-    row: Mapping[str, Any], features: Mapping[str, Any], wanted: str | None, place: str
-) -> str:
-    """The column of the images.
-
-    Raises:
-        DataError: it is not there, has no images, or cannot be told.
-    """
-    images = [
-        name
-        for name, cell in row.items()
-        if type(features.get(name)).__name__ == "Image"
-        or hasattr(cell, "getbands")
-        or isinstance(cell, bytes)
-        or (isinstance(cell, Mapping) and isinstance(cell.get("bytes"), bytes))
-    ]
-    if wanted is not None and wanted not in row:
-        raise DataError(f"The {place} has no column {wanted!r}.", did_you_mean(wanted, row))
-    if wanted is not None and wanted not in images:
-        raise DataError(
-            f"The column {wanted!r} of the {place} has no images.",
-            f"Those that have are: {', '.join(images) or 'none'}.",
-        )
-    chosen = [wanted] if wanted else [name for name in _COLUMNS if name in images] or images
-    if wanted or chosen is not images or len(images) == 1:
-        return str(chosen[0])
-    raise DataError(
-        f"The {place} has the columns {', '.join(row)}, of which "
-        f"{', '.join(images) or 'none'} {'have' if len(images) > 1 else 'has'} images.",
-        "Name the images' column with data.column.",
-    )
-
-
-def _content(cell: Any, where: str) -> bytes | Path:
-    """An encoded image: its bytes, or its file."""
-    data, path = cell.get("bytes"), cell.get("path")
-    if isinstance(data, bytes):
-        return data
-    if not isinstance(path, str):
-        raise DataError(f"{where} has no image.", "Name the images' column with data.column.")
-    if "://" not in path:
-        return Path(path)
-    import fsspec
-
-    with fsspec.open(path, "rb") as file:
-        return bytes(file.read())
+                yield where, content(row[column], where)
 
 
 @contextlib.contextmanager
