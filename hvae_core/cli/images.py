@@ -208,9 +208,9 @@ def read_images(
     """Images as the model takes them, [B, H, W, C], in the order of the paths.
 
     Args:
-        paths: image files (see `read_image`), folders of them, ``.npy`` files with images of the
-            model's shape, and ``.npz`` archives with such an array ``images``, or one array of
-            another name.
+        paths: image files (see `read_image`), folders of them, ``.npy`` files and TIFF stacks with
+            images of the model's shape, and ``.npz`` archives with such an array ``images``, or one
+            array of another name.
         model: the model.
         whole: in the size that they have, which must be the same.
 
@@ -223,6 +223,7 @@ def read_images(
 
     from hvae_core.data.file_search import find_files
     from hvae_core.data.image_files import SUFFIXES
+    from hvae_core.data.tiff import is_stack
 
     found = []
     for path in map(Path, paths):
@@ -233,7 +234,7 @@ def read_images(
                     f"{path} has no images.", f"Images end in {', '.join(sorted(SUFFIXES))}."
                 )
             found += [(file, read_image(str(file), model, whole)[None]) for file in files]
-        elif path.suffix.lower() in (".npy", ".npz"):
+        elif path.suffix.lower() in (".npy", ".npz") or is_stack(path):
             found.append((path, _read_arrays(path, model, whole)))
         else:
             found.append((path, read_image(str(path), model, whole)[None]))
@@ -251,6 +252,7 @@ def read_images(
 def _read_arrays(
     path: Path, model: HierarchicalVAE | ExportedModel, whole: bool = False
 ) -> np.ndarray:
+    from hvae_core.data import tiff
     from hvae_core.data.arrays import map_npy, read_member
     from hvae_core.inference.arguments import check_images
     from hvae_core.inference.tiles import check_whole_images
@@ -264,7 +266,10 @@ def _read_arrays(
 
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
-    array = map_npy(path) if path.suffix.lower() == ".npy" else read_member(path, choose)
+    if path.suffix.lower() in tiff.SUFFIXES:
+        array = tiff.read_tiff(path)
+    else:
+        array = map_npy(path) if path.suffix.lower() == ".npy" else read_member(path, choose)
     if array.shape == tuple(model.image_shape) or (whole and array.ndim == 3):
         array = array[None]
     return (check_whole_images if whole else check_images)(model, array, str(path))

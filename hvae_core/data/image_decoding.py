@@ -6,7 +6,6 @@ More than 8 bits are read as they are or refused: Pillow alone would clip, cut o
 from __future__ import annotations
 
 import dataclasses
-import io
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from hvae_core.data import tiff
+from hvae_core.data.exact_pillow import DeepImage, has_deep_colour, open_image, read_deep_png
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageValues
 
@@ -79,8 +79,11 @@ class Decoding:
             MissingDependencyError: it needs tifffile, which is not installed.
         """
         try:
-            with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as opened:
+            with open_image(data) as opened:
                 if not (_is_tiff(data) and _exceeds_pillow(opened)):
+                    halved = self.values == UINT8 and self.reduce_bits
+                    if not halved and (deep := read_deep_png(opened, data)) is not None:
+                        return self._fitted(self._deep(deep))
                     self._check_bits(opened)
                     return self._picture(opened)
         except Image.UnidentifiedImageError:
@@ -90,15 +93,29 @@ class Decoding:
 
     def _check_bits(self, image: Any) -> None:
         """Refuse 16 bits a channel of which Pillow gives the upper 8."""
-        halved = (
-            any(";16" in str(tile[3]) for tile in image.tile) and image.mode in _PICTURES.values()
-        )
-        if halved and not (self.values == UINT8 and self.reduce_bits):
+        if has_deep_colour(image) and not (self.values == UINT8 and self.reduce_bits):
             raise Refused(
-                f"has 16 bits a channel in a {image.format} file, which are read of grey images "
-                "alone",
-                "Save it as TIFF, or all images as one .npy file for the data set arrays.",
+                f"has 16 bits a channel in a {image.format} file, which are read of PNG and TIFF "
+                "files alone",
+                "Save it as PNG or TIFF, or all images as one .npy file for the data set arrays.",
             )
+
+    def _deep(self, image: DeepImage) -> np.ndarray:
+        """What a PNG file of 16 bits a channel holds."""
+        colour, alpha = image.colour, image.alpha
+        if self.channels == colour.shape[-1] + 1 and self.channels in (2, 4):
+            opaque = np.full_like(colour[..., :1], 2**16 - 1)
+            return self._exact(np.concatenate([colour, opaque if alpha is None else alpha], -1))
+        exact = self._exact(colour)
+        if alpha is None or self.background == DROP:
+            return exact
+        if self.background is None:
+            raise _transparent()
+        mode = "L" if self.channels == 1 else "RGB"
+        behind = np.array(ImageColor.getcolor(self.background, mode), np.float64) / 255
+        behind = self.values.low + behind * (self.values.high - self.values.low)
+        opacity = alpha / (2**16 - 1)
+        return self.values.rounded(exact * opacity + behind * (1 - opacity))
 
     def _picture(self, opened: Image.Image) -> np.ndarray:
         """What Pillow reads."""
@@ -131,11 +148,7 @@ class Decoding:
         if layer.getextrema()[-1] == _OPAQUE:
             return image
         if self.background is None:
-            raise Refused(
-                "has transparent pixels",
-                "Name the colour to lay them on, as in data.background=white; drop takes the "
-                "colours that they hide.",
-            )
+            raise _transparent()
         colour = ImageColor.getrgb(self.background)[:3]
         return Image.alpha_composite(Image.new("RGBA", layer.size, (*colour, 255)), layer)
 
@@ -188,6 +201,26 @@ class Decoding:
         return (left, top, left + across, top + down)
 
 
+def beyond_pillow(data: bytes | Path, opened: Any = None) -> np.ndarray | None:
+    """The numbers [H, W, C] of an opaque image that Pillow alone would not give as they are.
+
+    Args:
+        data: the encoded image, or its file.
+        opened: as `open_image` opened it; None: Pillow does not know it.
+
+    Returns:
+        None where Pillow gives them, or nobody can read it.
+
+    Raises:
+        Refused: it is a TIFF file of several images, or of a kind that is not read.
+        MissingDependencyError: it needs tifffile, which is not installed.
+    """
+    if _is_tiff(data):
+        return _read_tiff(data) if opened is None or _exceeds_pillow(opened) else None
+    deep = None if opened is None else read_deep_png(opened, data)
+    return None if deep is None or deep.alpha is not None else deep.colour
+
+
 def _is_tiff(data: bytes | Path) -> bool:
     if isinstance(data, bytes):
         return data[:4] in tiff.MAGIC
@@ -215,6 +248,14 @@ def _read_tiff(data: bytes | Path) -> np.ndarray:
             "Save its images one by one, or read it with the data set arrays.",
         )
     return np.array(images[0])
+
+
+def _transparent() -> Refused:
+    return Refused(
+        "has transparent pixels",
+        "Name the colour to lay them on, as in data.background=white; drop takes the colours that "
+        "they hide.",
+    )
 
 
 def _of_other_channels(found: int, wanted: int) -> Refused:

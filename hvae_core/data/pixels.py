@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import numbers
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from hvae_core.data.decode import DECODING_ERRORS
+from hvae_core.data.exact_pillow import DeepImage, has_deep_colour, open_image, read_deep_png
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageValues, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
@@ -45,8 +45,11 @@ def as_array(item: Any, channels: int, where: str, values: ImageValues = UINT8) 
         return as_array(_entry(item, where), channels, where, values)
     if isinstance(item, bytes):
         try:
-            with Image.open(io.BytesIO(item)) as opened:
-                return _from_pillow(opened, channels, where, values)
+            with open_image(item) as opened:
+                deep = read_deep_png(opened, item)
+                if deep is None:
+                    return _from_pillow(opened, channels, where, values)
+                return _from_deep(deep, channels, where)
         except DECODING_ERRORS as error:
             raise DataError(f"{where} is no readable image ({error}).") from error
     if isinstance(item, Image.Image):
@@ -75,7 +78,26 @@ def _entry(item: Mapping[Any, Any], where: str) -> Any:
     )
 
 
+def _from_deep(image: DeepImage, channels: int, where: str) -> np.ndarray:
+    if image.alpha is None:
+        return image.colour
+    if channels == image.colour.shape[-1] + 1:
+        return np.concatenate([image.colour, image.alpha], axis=-1)
+    raise _transparent(where)
+
+
+def _transparent(where: str) -> DataError:
+    return DataError(
+        f"{where} has transparent pixels.", "Lay it on a background of your choice first."
+    )
+
+
 def _from_pillow(image: Image.Image, channels: int, where: str, values: ImageValues) -> np.ndarray:
+    if has_deep_colour(image):
+        raise DataError(
+            f"{where} has 16 bits a channel, of which Pillow reads the upper 8.",
+            "Give the bytes of its PNG file, or an array.",
+        )
     if channels == 1 and image.mode in MODES[values.dtype]:
         return np.asarray(image)[..., None]
     if image.mode == "1":
@@ -84,9 +106,7 @@ def _from_pillow(image: Image.Image, channels: int, where: str, values: ImageVal
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     if image.mode in ("RGBA", "LA") and channels < len(image.mode):
         if image.getextrema()[-1] != (255, 255):
-            raise DataError(
-                f"{where} has transparent pixels.", "Lay it on a background of your choice first."
-            )
+            raise _transparent(where)
         image = image.convert(image.mode[:-1])
     if image.mode == "L" and channels == 3:
         image = image.convert("RGB")

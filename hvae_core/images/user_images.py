@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hvae_core.data.binarize import Binarization, binarize_once, draw
-from hvae_core.data.decode import DECODING_ERRORS
+from hvae_core.data.decode import DECODING_ERRORS, cannot_decode
+from hvae_core.data.exact_pillow import open_image
+from hvae_core.data.image_decoding import Refused, beyond_pillow
 from hvae_core.data.pixels import MODES, native
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageValues
@@ -37,8 +39,8 @@ def read_user_image(
 ) -> FittedImage:
     """Read an image file, crop it to the shape's proportions and resize it.
 
-    For values that are not uint8, files of one channel with 16 bits or floating-point numbers are
-    read as they are; the 8 bits of other pictures are brought to the values' range. Of images that
+    For values that are not uint8, files with 16 bits or floating-point numbers are read as they
+    are; the 8 bits of other pictures are brought to the values' range. Of images that
     are neither grey nor RGB, a picture as `as_pictures` makes it is read: their channels side by
     side, of the model's size. Of 16 bits the upper 8 are taken, where the model's images have 8;
     what is transparent is laid on white.
@@ -56,13 +58,16 @@ def read_user_image(
     channels = shape[-1]
     name = name or str(path)
     try:
-        with Image.open(path) as file:
+        with open_image(Path(path)) as file:
             if max_pixels is not None and file.width * file.height > max_pixels:
                 raise DataError(
                     f"{name} has {file.width}x{file.height} pixels; at most {max_pixels:,} are "
                     "accepted.",
                     "Give a smaller image.",
                 )
+            deep = beyond_pillow(Path(path), file)
+            if deep is not None and deep.shape[-1] > 1:
+                return _fitted(deep, shape, values, name)
             image = ImageOps.exif_transpose(file)
             side_by_side = 1 if channels in (1, 3) else channels
             height = shape[0] or image.height
@@ -81,13 +86,49 @@ def read_user_image(
     except FileNotFoundError:
         raise DataError(f"There is no file {name}.") from None
     except UnidentifiedImageError:
+        if max_pixels is None and (deep := _of_tifffile(path, name)) is not None:
+            return _fitted(deep, shape, values, name)
         raise DataError(
             f"{name} cannot be read as an image.", "Give a PNG, JPEG or WebP file."
         ) from None
+    except Refused as error:
+        raise cannot_decode(name, error) from None
     except DECODING_ERRORS as error:
         raise DataError(
             f"{name} cannot be read as an image: {error}.", "Give a PNG, JPEG or WebP file."
         ) from None
+
+
+def _of_tifffile(path: str | Path, name: str) -> np.ndarray | None:
+    """The numbers of a TIFF file that Pillow does not know; None: it is no such file."""
+    try:
+        return beyond_pillow(Path(path))
+    except Refused as error:
+        raise cannot_decode(name, error) from None
+
+
+def _fitted(
+    array: np.ndarray, shape: tuple[int | None, int | None, int], values: ImageValues, name: str
+) -> FittedImage:
+    """Numbers [H, W, C] of more than 8 bits, brought to a size."""
+    lost = ""
+    if values == UINT8 and array.dtype == np.uint16:
+        array, lost = (array >> 8).astype(np.uint8), "Brought from 16 bits to 8."
+    array = native(array, values, name)
+    channels = shape[-1]
+    if array.shape[-1] != channels:
+        found = array.shape[-1]
+        raise DataError(
+            f"{name} has {found} channel{'s' if found > 1 else ''}; expected {channels}.",
+            "Give images of the model's channels.",
+        )
+    width, height = shape[1] or array.shape[1], shape[0] or array.shape[0]
+    planes = [Image.fromarray(array[..., k].astype(np.float32)) for k in range(channels)]
+    note = " ".join(filter(None, (lost, _note(planes[0], width, height, "F"))))
+    if planes[0].size != (width, height):
+        fitted = [ImageOps.fit(p, (width, height), Image.Resampling.LANCZOS) for p in planes]
+        array = values.rounded(np.stack([np.asarray(plane) for plane in fitted], axis=-1))
+    return FittedImage(np.ascontiguousarray(array), note)
 
 
 def as_trained_on(fitted: FittedImage, config: Config, seed: int = 0) -> FittedImage:

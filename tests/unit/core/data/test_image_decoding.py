@@ -1,14 +1,17 @@
 """Images are read exactly, or refused with a sentence."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from deep_png import deep_png
+from PIL import Image, ImageOps
 
 from hvae_core.config import create_component
 from hvae_core.data.decode import Unreadable, cannot_decode, decode_chunks
 from hvae_core.data.image_decoding import Decoding, Refused
+from hvae_core.data.tiff import read_tiff
 from hvae_core.errors import ConfigError, DataError
 from hvae_core.interfaces import ImageValues
 
@@ -111,24 +114,72 @@ def test_any_number_of_channels(tmp_path):
         Decoding(5)(encoded(RGB))
 
 
-def test_16_bits_a_channel_in_png_are_refused():
-    """Pillow gives the upper 8 of them without a word."""
-    import struct
-    import zlib
+FOUR = RNG.integers(0, 65536, (9, 10, 4), dtype=np.uint16)
 
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(
-            ">I", zlib.crc32(name + data)
-        )  # fmt: skip
 
-    rows = b"".join(b"\0" + row.tobytes() for row in DEEP.astype(">u2").reshape(4, 6))
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 4, 16, 2, 0, 0, 0))
-    data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    for values in (ImageValues(), SIXTEEN):
-        with pytest.raises(Refused, match="16 bits a channel in a PNG file"):
-            Decoding(3, values=values)(data)
-    reduced = Decoding(3, reduce_bits=True)(data)
-    np.testing.assert_array_equal(reduced.reshape(4, 6), DEEP.reshape(4, 6) >> 8)
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bits_a_channel_of_png_files_are_read_exactly(channels, interlaced, tmp_path):
+    """Pillow alone gives the upper 8 of them without a word."""
+    array = FOUR[..., :channels]
+    data = deep_png(array, interlaced=interlaced)
+    np.testing.assert_array_equal(Decoding(channels, values=SIXTEEN)(data), array)
+    (tmp_path / "a.png").write_bytes(data)
+    floats = Decoding(channels, values=FLOATS)(tmp_path / "a.png")
+    np.testing.assert_array_equal(floats, array.astype(np.float32))
+    small = Decoding(channels, (4, 5), values=SIXTEEN)(data)
+    assert (small.shape, small.dtype) == ((4, 5, channels), np.uint16)
+    kept = channels if channels % 2 else channels - 1
+    dropped = Decoding(kept, values=SIXTEEN, background="drop")(data)
+    np.testing.assert_array_equal(dropped, array[..., :kept])
+    for values in (ImageValues(), TWELVE):
+        with pytest.raises(Refused, match=r"holds uint16 values from .*; expected uint"):
+            Decoding(channels, values=values)(data)
+    if channels == 3:
+        reduced = Decoding(3, reduce_bits=True)(data)
+        np.testing.assert_array_equal(reduced, array >> 8)
+        turned = deep_png(array, chunks=[(b"eXIf", Image.Exif().tobytes()[6:])])
+        np.testing.assert_array_equal(Decoding(3, values=SIXTEEN)(turned), array)
+        exif = Image.Exif()
+        exif[274] = 6
+        turned = deep_png(array, chunks=[(b"eXIf", exif.tobytes()[6:])])
+        np.testing.assert_array_equal(Decoding(3, values=SIXTEEN)(turned), np.rot90(array, -1))
+
+
+def test_transparent_pixels_of_16_bits_are_laid_on_the_background():
+    image = np.array([[(60000, 0, 9, 0), (60000, 0, 9, 65535), (60000, 0, 9, 13107)]], np.uint16)
+    hidden = deep_png(image[..., :3], chunks=[(b"tRNS", struct.pack(">HHH", 60000, 0, 9))])
+    for data in (deep_png(image), hidden, deep_png(image[..., ::3])):
+        channels = 1 if data == deep_png(image[..., ::3]) else 3
+        with pytest.raises(Refused, match="has transparent pixels"):
+            Decoding(channels, values=SIXTEEN)(data)
+    decoded = Decoding(3, values=SIXTEEN, background="#ff8000")(deep_png(image))[0]
+    np.testing.assert_array_equal(decoded[0], [65535, 128 * 257, 0])
+    np.testing.assert_array_equal(decoded[1], image[0, 1, :3])
+    np.testing.assert_array_equal(decoded[2], np.rint([64428, 128 * 257 * 0.8, 1.8]))
+    grey = Decoding(1, values=SIXTEEN, background="white")(deep_png(image[..., ::3]))
+    np.testing.assert_array_equal(grey.ravel(), [65535, 60000, 64428])
+    laid = Decoding(3, values=SIXTEEN, background="black")(hidden)
+    np.testing.assert_array_equal(laid, np.zeros((1, 3, 3)))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tiff_files_are_turned_as_their_orientation_says(orientation, tmp_path):
+    tag = [(274, "H", 1, orientation, True)]
+    for array, values in ((RGB, ImageValues()), (RGB.astype(np.uint16) * 200, SIXTEEN)):
+        data = tif(array, photometric="rgb", extratags=tag)
+        with Image.open(io.BytesIO(tif(RGB, photometric="rgb", extratags=tag))) as opened:
+            upright = np.asarray(ImageOps.exif_transpose(opened)).astype(np.uint16)
+        expected = upright * (200 if values == SIXTEEN else 1)
+        np.testing.assert_array_equal(Decoding(3, values=values)(data), expected)
+    path = tmp_path / "a.tif"
+    path.write_bytes(tif(GREY, photometric="minisblack", extratags=tag))  # Pillow would map it
+    np.testing.assert_array_equal(Decoding(1)(path), Decoding(1)(path.read_bytes()))
+    grey = Decoding(1)(path)
+    path.write_bytes(tif(np.stack([GREY, GREY]), photometric="minisblack", extratags=tag))
+    stack = read_tiff(path)
+    np.testing.assert_array_equal(stack, [grey, grey])
+    assert isinstance(stack, np.memmap)
 
 
 RED = (255, 0, 0)

@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+from deep_png import deep_png
 from PIL import Image
 
 from hvae_core.data.pixels import as_array, as_batch, common_unit, quantized, unit_of
@@ -133,3 +134,13 @@ def test_pillow_images_of_other_modes():
 def test_what_is_no_image_of_the_model_is_told(item, channels, sentence):
     with pytest.raises(DataError, match=sentence):
         as_batch(as_array(item, channels, "x"), (2, 2, channels), "x")
+
+
+def test_16_bits_a_channel_are_not_halved():
+    deep = np.arange(18, dtype=np.uint16).reshape(2, 3, 3) * 3000
+    data = deep_png(deep)
+    np.testing.assert_array_equal(as_array(data, 3, "x"), deep)
+    with Image.open(io.BytesIO(data)) as opened, pytest.raises(DataError, match="16 bits a chan"):
+        as_array(opened, 3, "x")
+    with pytest.raises(DataError, match="transparent pixels"):
+        as_array(deep_png(np.dstack([deep, deep[..., :1]])), 3, "x")

@@ -109,3 +109,27 @@ def test_transparency_is_laid_on_white_and_deep_files_are_not_clipped(tmp_path):
         Image.fromarray(array).save(tmp_path / "other.tif")
         with pytest.raises(DataError, match=r"other\.tif holds (int|float)32 values from"):
             read_user_image(tmp_path / "other.tif", (2, 2, 3))
+
+
+def test_tiff_files_that_pillow_does_not_know_are_read_as_they_are(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    deep = np.random.default_rng(0).integers(0, 65536, (6, 8, 3), dtype=np.uint16)
+    path = tmp_path / "deep.tif"
+    tifffile.imwrite(path, deep, photometric="rgb")
+    sixteen, floats = ImageValues.of_bits(16), ImageValues("float32", 0, 65535)
+    for values in (sixteen, floats):
+        read = read_user_image(path, (6, 8, 3), values=values)
+        np.testing.assert_array_equal(read.pixels, deep)
+        assert read.pixels.dtype == values.dtype
+    small = read_user_image(path, (3, 4, 3), values=sixteen)
+    assert (small.pixels.shape, small.note) == ((3, 4, 3), "Resized to 4x3.")
+    eight = read_user_image(path, (6, 8, 3))
+    np.testing.assert_array_equal(eight.pixels, deep >> 8)
+    assert eight.note == "Brought from 16 bits to 8."
+    with pytest.raises(DataError, match=r"deep\.tif has 3 channels; expected 5"):
+        read_user_image(path, (6, 8, 5), values=sixteen)
+    with pytest.raises(DataError, match=r"deep\.tif holds uint16 values"):
+        read_user_image(path, (6, 8, 3), values=ImageValues.of_bits(10))
+    tifffile.imwrite(path, np.stack([deep, deep[::-1]]), photometric="rgb")
+    with pytest.raises(DataError, match="is a TIFF file of 2 images"):
+        read_user_image(path, (6, 8, 3), values=sixteen)
