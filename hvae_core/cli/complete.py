@@ -13,6 +13,7 @@ from hvae_core.cli.common import (
     seed_option,
     temperature_option,
 )
+from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     help="Only the first, coarsest latents from the posterior: a number of them, or a fraction "
     "such as 0.5 (else all); from there the draws branch.",
 )  # fmt: skip
+@condition_option
 @click.option("--keep-known", is_flag=True, help="Put the measured pixels back into the draws.")
 @temperature_option
 @seed_option
@@ -79,10 +81,11 @@ def command(
             "Leave out --keep-known.",
         )
     truth = selection.read(model)
+    condition = conditions_of(model, options["condition"], selection, len(truth))
     y, mask = measured(measurement, truth, range(len(truth)), options["seed"])
     drawn = model.posterior_sample(
         y, mask, options["draws"], layers, temperature, options["seed"],
-        keep_known=options["keep_known"], batch_size=options["batch_size"],
+        keep_known=options["keep_known"], batch_size=options["batch_size"], condition=condition,
     )  # fmt: skip
     if kind == "png":
         rows = np.concatenate(_columns(y, drawn, truth, model.image_values), axis=1)

@@ -71,6 +71,15 @@ def sample(
     )[:count]
 
 
+def check_sees_images(model: HierarchicalVAE) -> None:
+    """Refuse to encode whole images with an encoder of measurements and masks."""
+    if model.encoder_shape != model.image_shape:
+        raise BadInputError(
+            "The model's encoder sees measurements of images with their masks, not whole images.",
+            "Complete images with: hvae complete",
+        )
+
+
 def condition_of(model: HierarchicalVAE, image: np.ndarray, seed: int = 0) -> Any:
     """What an image [H, W, C] is conditioned on, which no visitor is asked for.
 
@@ -102,6 +111,7 @@ def reconstruct(
     Raises:
         BadInputError: the image or an argument does not fit the model.
     """
+    check_sees_images(model)
     images = check_images(model, image[None], "The image")
     layers = len(model.latent_shapes)
     latents = check_count(latents, "The number of latents", 0)
@@ -153,6 +163,7 @@ def edit(
     Raises:
         BadInputError: an image or an argument does not fit the model.
     """
+    check_sees_images(model)
     layers = range(len(model.latent_shapes))
     if not set(kept) <= set(layers):
         raise BadInputError(f"The model has the layers 1 to {len(layers)}.")
@@ -195,6 +206,7 @@ def interpolate(
     steps = check_count(steps, "The number of steps", 2)
     if steps > MAX_STEPS:
         raise BadInputError(f"{steps} steps are too many for the page; at most {MAX_STEPS}.")
+    check_sees_images(model)
     condition = condition_of(model, first, seed)
     return model.interpolate(first, second, steps=steps, seed=seed, condition=condition)
 

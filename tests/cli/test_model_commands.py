@@ -219,6 +219,73 @@ def test_images_in_tiles_are_of_one_size(of_any_size, capsys, tmp_path):
     assert "other.png is of 9x9, and" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    """A preset of a labelled model, in which the label changes what is drawn."""
+    label = {"name": "label", "classes": 10, "dropout": 0.1}
+    model = hvae.build({**CONFIG, "model": {**CONFIG["model"], "condition": label}})
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        weight.assign(weight + rng.normal(0, 0.2, weight.shape).astype("f"))
+    return str(model.save(tmp_path_factory.mktemp("zoo") / "labelled"))
+
+
+def arrays(path, name="images"):
+    with np.load(path) as archive:
+        return archive[name]
+
+
+def test_the_condition_of_each_command(conditional, capsys, tmp_path):
+    model, out = hvae.load(conditional), tmp_path / "a.npz"
+    given = ("--condition", "3")
+    run(capsys, "sample", conditional, "-n", 2, *given, "-o", out)
+    np.testing.assert_array_equal(arrays(out), model.sample(2, condition=3))
+    run(capsys, "sample", conditional, "-n", 1, "--condition", "all", "--guidance", 2, "-o", out)
+    every = model.sample(10, condition=list(range(10)), guidance=2.0)
+    np.testing.assert_array_equal(arrays(out), every)
+
+    chosen = ("--count", 3, "--seed", 4)
+    digits = model.config.data.build()
+    images, labels = digits.load("test").batch(range(3)), digits.condition("label", "test").values
+    for words, condition in (((), labels[:3]), (given, 3)):
+        run(capsys, "reconstruct", conditional, *chosen, *words, "-o", out)
+        expected = model.reconstruct(images, seed=4, condition=condition)
+        np.testing.assert_array_equal(arrays(out).reshape(-1, 8, 8, 1)[-3:], expected)
+        measured = ("--measurement", "columns:0.5", "-n", 2)
+        run(capsys, "complete", conditional, *chosen, *measured, *words, "-o", out)
+        y, mask = arrays(out, "measured"), arrays(out, "mask")
+        drawn = model.posterior_sample(y, mask, 2, seed=4, condition=condition)
+        np.testing.assert_array_equal(arrays(out, "draws"), drawn.images)
+
+    run(capsys, "encode", conditional, *chosen, *given, "-o", tmp_path / "z.npz")
+    run(capsys, "decode", conditional, tmp_path / "z.npz", *given, "--seed", 4, "-o", out)
+    np.testing.assert_array_equal(arrays(out), model.reconstruct(images, seed=4, condition=3))
+    run(capsys, "interpolate", conditional, "--steps", 3, *given, "-o", out)
+    assert arrays(out).shape == (3, 8, 8, 1)
+    run(capsys, "counterfactual", conditional, *chosen, *given, "-o", out)
+    other = model.counterfactual(images, 3, own=labels[:3], seed=4)
+    np.testing.assert_array_equal(arrays(out), other)
+    told = json.loads(run(capsys, "evaluate", conditional, "--limit", 8, "--json"))
+    assert told["images"] == 8
+
+
+def test_a_condition_that_does_not_fit_a_command(conditional, preset, capsys):
+    for source, words, sentence in (
+        (conditional, ["sample", "--condition", "10"], "expected a class from 0 to 9"),
+        (conditional, ["complete", "--measurement", "columns:1", "--condition", "x"], "is 'x'"),
+        (preset, ["sample", "--condition", "1"], "the model has no condition"),
+        (preset, ["complete", "--measurement", "columns:1", "--condition", "1"], "no condition"),
+        (preset, ["counterfactual", "--condition", "1"], "the model has no condition"),
+        (preset, ["sample", "--guidance", "2"], "guidance"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main([words[0], source, *words[1:]])
+        captured = capsys.readouterr()
+        assert left.value.code == 2, captured
+        assert sentence in captured.err
+        assert "Traceback" not in captured.err
+
+
 def test_evaluate_a_completion(preset, capsys):
     pytest.importorskip("skimage")
     options = ("--measurement", "columns:0.5", "--draws", 2, "--unadapted", preset, "--limit", 4)

@@ -118,3 +118,18 @@ def test_small_images_are_enlarged(image):
     assert large.shape == (32, 32, 1)
     np.testing.assert_array_equal(large[::4, ::4], image)
     assert actions.grid(np.stack([image] * 3), columns=3, width=100).shape == (32, 100, 1)
+
+
+def test_an_encoder_of_masks_is_told_and_the_prior_is_drawn_from(image):
+    import hvae_core as hvae
+
+    model = {**CONFIG["model"], "input_channels": 2}
+    of_masks = hvae.build({**CONFIG, "model": model, "measurement": "columns:0.5"})
+    assert actions.sample(of_masks, 2).shape == (2, 8, 8, 1)
+    for refused in (
+        lambda: actions.reconstruct(of_masks, image, 1),
+        lambda: actions.edit(of_masks, image, [0]),
+        lambda: actions.interpolate(of_masks, image, image),
+    ):
+        with pytest.raises(BadInputError, match="sees measurements of images with their masks"):
+            refused()

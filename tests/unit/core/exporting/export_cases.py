@@ -98,7 +98,7 @@ def _assert_close(one, other):
     assert (one != other).mean() < 0.01
 
 
-def assert_completes_the_same(exported, model, images):
+def assert_completes_the_same(exported, model, images, condition=None):
     """Images drawn from measurements, of a model whose encoder sees a mask."""
     from hvae_core.inference.programs import Complete, Infer
 
@@ -107,7 +107,8 @@ def assert_completes_the_same(exported, model, images):
     y = np.where(mask[..., None], images, 0)
     for layers in (None, 1):
         drawn, expected = (
-            one.posterior_sample(y, mask, 4, layers, seed=1) for one in (exported, model)
+            one.posterior_sample(y, mask, 4, layers, seed=1, condition=condition)
+            for one in (exported, model)
         )
         _assert_close(drawn.images, expected.images)
     seen = np.concatenate([y, mask[..., None]], axis=-1).astype(np.float32)
@@ -117,10 +118,24 @@ def assert_completes_the_same(exported, model, images):
     for a, b in zip(ours, features, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
     noise = [np.ones((len(y), *shape), np.float32) for shape in model.latent_shapes]
-    means = [
-        one.run(Complete(("mean",)), {"features": features, "noise": noise})["mean"]
-        for one in (exported, model)
-    ]
+    inputs = {"features": features, "noise": noise}
+    if condition is not None:
+        inputs["condition"] = model.condition_values.encode(condition, len(y))
+    means = [one.run(Complete(("mean",)), inputs)["mean"] for one in (exported, model)]
     np.testing.assert_allclose(means[0], means[1], rtol=1e-4, atol=1e-3)
-    bounds = [one.elbo(images, inputs=seen).elbo for one in (exported, model)]
+    bounds = [one.elbo(images, inputs=seen, condition=condition).elbo for one in (exported, model)]
     np.testing.assert_allclose(bounds[0], bounds[1], rtol=1e-4)
+
+
+def assert_conditional_the_same(exported, model, images, condition):
+    """What a model with a label draws of a class, with guidance, and under another class."""
+    assert exported.condition_values == model.condition_values
+    for guidance in (None, 2.0):
+        drawn, expected = (
+            one.sample(len(images), seed=1, condition=condition, guidance=guidance)
+            for one in (exported, model)
+        )
+        _assert_close(drawn, expected)
+    pair = [one.sample(2, seed=1, condition=0) for one in (exported, exported)]
+    np.testing.assert_array_equal(*pair)
+    assert (exported.sample(2, seed=1, condition=1) != pair[0]).any()

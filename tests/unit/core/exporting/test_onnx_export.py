@@ -3,6 +3,7 @@ import pytest
 from export_cases import (
     assert_all_the_same,
     assert_completes_the_same,
+    assert_conditional_the_same,
     assert_native,
     random_model,
 )
@@ -67,11 +68,15 @@ def test_native_values_of_any_shape_go_through_a_graph(tmp_path, dtype, likeliho
     assert_native(load_exported(tmp_path / "out"), model, images)
 
 
-def test_completion_goes_through_a_graph(images, tmp_path):
+def test_completion_with_a_condition_goes_through_a_graph(images, tmp_path):
     """Of two layers of one scale: tracing takes long."""
     small = {"resolutions": [4], "encoder_blocks": 0, "decoder_blocks": 2}
     readout = {"kind": "features"}
-    parts = {"measurement": "columns:0.5,fill=0", "input_channels": 4}
+    label = {"name": "label", "classes": 3, "width": 4, "dropout": 0.1}
+    parts = {"measurement": "columns:0.5,fill=0", "input_channels": 4, "condition": label}
     model = random_model(**parts, readout=readout, **small)
-    model.export(tmp_path / "out", format="onnx")
-    assert_completes_the_same(load_exported(tmp_path / "out"), model, images)
+    report = model.export(tmp_path / "out", format="onnx")
+    assert report["largest_difference"] < 1e-2
+    exported, condition = load_exported(tmp_path / "out"), np.arange(len(images)) % 3
+    assert_completes_the_same(exported, model, images, condition)
+    assert_conditional_the_same(exported, model, images, condition)

@@ -9,6 +9,7 @@ import pytest
 from export_cases import (
     assert_all_the_same,
     assert_completes_the_same,
+    assert_conditional_the_same,
     assert_native,
     assert_the_same,
     random_model,
@@ -60,10 +61,13 @@ def test_native_values_of_any_shape_go_through_a_graph(tmp_path):
     assert_native(load_exported(tmp_path / "out"), model, images)
 
 
-def test_completion_goes_through_a_graph(images, tmp_path):
-    model = random_model(measurement="columns:0.5,fill=0", input_channels=4)
+def test_completion_with_a_condition_goes_through_a_graph(images, tmp_path):
+    label = {"name": "label", "classes": 3, "width": 4, "dropout": 0.1}
+    model = random_model(measurement="columns:0.5,fill=0", input_channels=4, condition=label)
     model.export(tmp_path / "out")
-    assert_completes_the_same(load_exported(tmp_path / "out"), model, images)
+    exported, condition = load_exported(tmp_path / "out"), np.arange(len(images)) % 3
+    assert_completes_the_same(exported, model, images, condition)
+    assert_conditional_the_same(exported, model, images, condition)
 
 
 def test_encoding_fewer_layers_is_a_smaller_program(folder):

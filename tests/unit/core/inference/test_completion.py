@@ -39,12 +39,12 @@ def programs(model, monkeypatch):
 
 
 def test_all_draws_cost_one_pass_of_the_encoder(model, images, known, programs):
-    drawn = model.posterior_sample(images[:2], known, n=16)
-    assert drawn.shape == (16, 2, 8, 8, 1)
+    drawn = model.posterior_sample(images[:2], known, n=64)
+    assert drawn.shape == (64, 2, 8, 8, 1)
     ups = [inputs for program, inputs in programs if isinstance(program, Infer)]
     assert len(ups) == 1
     assert len(ups[0]["images"]) == 2
-    assert sum(len(i["noise"][0]) for p, i in programs if isinstance(p, Complete)) == 32
+    assert sum(len(i["noise"][0]) for p, i in programs if isinstance(p, Complete)) == 128
     assert all(isinstance(p, Infer | Complete) for p, _ in programs)
     np.testing.assert_allclose(drawn.mean, np.asarray(drawn).mean(axis=0), atol=1e-4)
     np.testing.assert_allclose(drawn.std, drawn[:].std(axis=0, ddof=1), atol=1e-3)

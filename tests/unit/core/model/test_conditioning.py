@@ -208,3 +208,17 @@ def test_a_counterfactual_under_its_own_condition_is_the_reconstruction(conditio
     assert (conditional.counterfactual(x, [0, 1], own=own, seed=3) != same).any()
     with pytest.raises(BadInputError, match="condition"):
         conditional.counterfactual(x, 99, own=own)
+
+
+def test_draws_from_a_measurement_are_of_the_condition(conditional):
+    mask = np.array([[True, False], [True, True]])
+    y = np.where(mask[..., None], IMAGES, 0)
+    own = [0, 2, 1]
+    drawn = conditional.posterior_sample(y, mask, n=2, condition=own, seed=3)
+    expected = conditional.reconstruct(y, condition=own, seed=3)
+    assert (drawn[0] == expected).mean() > 0.9
+    other = conditional.posterior_sample(y, mask, n=2, condition=[1, 2, 1], seed=3)
+    np.testing.assert_array_equal(other[:, 1:], drawn[:, 1:])
+    assert (other[:, 0] != drawn[:, 0]).any()
+    with pytest.raises(BadInputError, match="2 classes for 3 images"):
+        conditional.posterior_sample(y, mask, condition=[0, 1])
