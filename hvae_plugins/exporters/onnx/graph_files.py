@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch.overrides import TorchFunctionMode
 
 from hvae_core.inference.programs import Graph
 
@@ -30,7 +31,29 @@ class _Module(torch.nn.Module):
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The outputs in the order of their names."""
-        return tuple(self.function(*tensors).values())
+        with _WithoutIdleCasts():
+            return tuple(self.function(*tensors).values())
+
+
+class _WithoutIdleCasts(TorchFunctionMode):
+    """Leaves out moves of a tensor to where it is, which Keras asks for before each operation.
+
+    Traced, with what is asserted of each, they would be half of the graph's nodes.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.Tensor.to and len(args) == 2 and not kwargs:
+            tensor, to = args
+            if isinstance(to, torch.dtype):
+                idle = to == tensor.dtype
+            else:
+                idle = isinstance(to, str) and torch.device(to) == tensor.device
+            if idle:
+                return tensor
+        return func(*args, **kwargs)
 
 
 def save_graph(graph: Graph, model: Any, path: Path, precision: str) -> list[str]:

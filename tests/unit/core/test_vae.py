@@ -150,6 +150,7 @@ def test_a_file_that_is_no_model_of_ours_is_told(tmp_path):
         hvae.load(tmp_path / "other.keras")
 
 
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="a file says nothing of a backend")
 def test_a_new_process_opens_the_file(model, tmp_path):
     path = model.save(tmp_path / "x.keras")
     code = (
