@@ -232,8 +232,9 @@ def _plain(component: Component, short: bool) -> dict[str, Any] | str:
     return component.to_dict()
 
 
-_b, _f, _a, _c = (
-    component_field(kind, kind != "block") for kind in ("block", "flow", "attention", "condition")
+_b, _f, _a, _c, _p = (
+    component_field(kind, kind != "block")
+    for kind in ("block", "flow", "attention", "condition", "prior")
 )
 _l, _r, _d = (
     component_field(kind, kind == "regularizer")
@@ -245,6 +246,7 @@ Block = Annotated[pydantic.SkipValidation[Component], *_b]
 Flow = Annotated[pydantic.SkipValidation[Component | None], *_f]
 Attention = Annotated[pydantic.SkipValidation[Component | None], *_a]
 Condition = Annotated[pydantic.SkipValidation[Component | None], *_c]
+Prior = Annotated[pydantic.SkipValidation[Component | None], *_p]
 Likelihood = Annotated[pydantic.SkipValidation[Component], *_l]
 Regularizer = Annotated[pydantic.SkipValidation[Component | None], *_r]
 Dataset = Annotated[pydantic.SkipValidation[Component], *_d]

@@ -53,7 +53,15 @@ def check_options(kind: str, options: Any) -> None:
     Raises:
         ValueError: names the option.
     """
-    if kind not in ("block", "flow", "attention", "condition", "likelihood", "regularizer"):
+    if kind not in (
+        "block",
+        "flow",
+        "attention",
+        "condition",
+        "prior",
+        "likelihood",
+        "regularizer",
+    ):
         return
     most = MAX_LIKELIHOOD_OPTION if kind == "likelihood" else MAX_OPTION
     for key, value in options.items() if isinstance(options, Mapping) else ():

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pydantic
 from pydantic import Field, PositiveFloat
 
-from hvae_core.config.component import Attention, Block, Component, Condition, Flow
+from hvae_core.config.component import Attention, Block, Component, Condition, Flow, Prior
 from hvae_core.config.conditioning import ConditioningConfig, check_conditioning, values_of
 from hvae_core.config.limits import Blocks, Channels, MiddleLayers, Side, Size
 from hvae_core.config.per_scale import PerScale, expand
@@ -28,6 +28,7 @@ from hvae_core.config.stages import (
     scale_label,
     size_label,
 )
+from hvae_core.config.top_prior import prior_channels, prior_shape
 from hvae_core.interfaces import ConditionValues
 
 #: the elementwise activations of Keras, which this package does not import
@@ -202,6 +203,10 @@ class ModelConfig(Section):
     condition: Condition = Field(
         None, description="what the images are conditioned on, see data.condition"
     )
+    prior: Prior = Field(
+        None,
+        description="top prior: variables above the latent layers, which their priors read",
+    )
     conditioning: ConditioningConfig = Field(
         default_factory=ConditioningConfig, description="how the condition enters"
     )
@@ -252,6 +257,7 @@ class ModelConfig(Section):
                 f"{self.image_channels}; the encoder sees those first"
             )
         check_conditioning(self.condition, self.conditioning, self.readout.kind)
+        prior_shape(self.prior, self.image_shape)
         widths = {width for s in stages for width in (s.decoder_width, s.skip_width)}
         if self.attention is not None and len(widths) > 1:
             raise ValueError("model.width must be equal at all scales with model.attention")
@@ -306,6 +312,8 @@ class ModelConfig(Section):
     @property
     def pin(self) -> str:
         """Why the weights are those of one size alone, as a clause; empty if they are of any."""
+        if self.prior is not None:
+            return "the variables of model.prior are those of images of this size"
         return pin_of(self.stages, self.top == "zeros", self.no_bias_above)
 
     @property
@@ -411,9 +419,20 @@ class ModelConfig(Section):
 
     @property
     def latent_shapes(self) -> list[tuple[int, int, int]]:
-        """[(h, w, c)] of the latent layers, coarsest first."""
+        """[(h, w, c)] of the latent layers, coarsest first; a top prior's variables before them."""
+        top = prior_shape(self.prior, self.image_shape)
+        return self.block_shapes if top is None else [top, *self.block_shapes]
+
+    @property
+    def block_shapes(self) -> list[tuple[int, int, int]]:
+        """[(h, w, c)] of the decoder blocks' latents, coarsest first."""
         return [
             stage.latent_shape
             for stage in reversed(self.stages)
             for _ in range(stage.decoder_blocks)
         ]
+
+    @property
+    def context_channels(self) -> int:
+        """Channels of what the layers' priors read of the top prior, 0 without one."""
+        return prior_channels(self.prior, self.image_shape)

@@ -14,7 +14,7 @@ Overrides = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 
 #: sections that hold a component, which may be given by its name alone
 COMPONENT_KEYS = (
-    *("block", "flow", "attention", "condition", "likelihood", "regularizer", "data"),
+    *("block", "flow", "attention", "condition", "prior", "likelihood", "regularizer", "data"),
     *("measurement", "optimizer", "schedule"),
 )
 #: sections that a mapping of overrides may spell out: ``{"train": {"steps": 2}}``

@@ -78,7 +78,7 @@ class Config(Section):
     def components(self) -> list[Component]:
         """The components that it names: the model's and the data set, then those of training."""
         model, train = self.model, self.train
-        of_model = (model.block, model.flow, model.attention, model.condition)
+        of_model = (model.block, model.flow, model.attention, model.condition, model.prior)
         chosen = (*of_model, self.likelihood, self.regularizer, self.measurement)
         of_training = (train.optimizer, train.schedule, *train.trackers)
         return [c for c in (*chosen, self.data, *of_training) if c is not None]
@@ -139,6 +139,11 @@ class Config(Section):
                 )
         if self.train.objective == "evidence":
             return
+        if self.model.prior is not None:
+            raise ValueError(
+                "train.objective is partial-posterior, whose second encoder does not reach the "
+                "variables of model.prior; set model.prior to none, or the objective to evidence"
+            )
         if self.measurement is None:
             raise ValueError(
                 "train.objective is partial-posterior, but measurement is none; set it, such as "

@@ -146,7 +146,7 @@ class Complete:
             latents = network.descend(features, noise, depth, embedding)[1]
             return {"latent": [layer.z for layer in latents]}
         stream, latents = network.descend(features, noise, embedding=embedding)
-        parameters = network.readout([layer.z for layer in latents], stream, embedding)
+        parameters = network.read_out([layer.z for layer in latents], stream, embedding)
         results: dict[str, Any] = {
             name: output(network, parameters, inputs)
             for name, output in _IMAGES.items()
@@ -320,8 +320,8 @@ def completion(network: HierarchicalNetwork) -> Graph:
     where the model has one. Outputs: ``images``, ``mean`` and ``latent_l``.
     """
     scales = [
-        TensorSpec(f"features_{place}", (None, *stage.size, stage.width))
-        for place, stage in enumerate(network.options.stages)
+        TensorSpec(f"features_{place}", (None, *shape))
+        for place, shape in enumerate(network.feature_shapes)
     ]
     layers = len(network.latent_shapes)
     more = further_inputs(network, encodes=False)

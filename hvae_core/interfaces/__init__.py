@@ -49,6 +49,7 @@ from hvae_core.interfaces.outputs import (
     Tensor,
     TensorSpec,
 )
+from hvae_core.interfaces.priors import Prior
 from hvae_core.interfaces.training import (
     Optimizer,
     OptimizerSettings,
@@ -91,6 +92,7 @@ __all__ = [
     "Optimizer",
     "OptimizerSettings",
     "PassOutput",
+    "Prior",
     "Progress",
     "Pruned",
     "Regularizer",

@@ -16,6 +16,8 @@ from hvae_core.model.encoder import Transition
 from hvae_core.model.latent import LatentLayer
 from hvae_core.prob.noise import Noise
 
+#: [B, h, w, c] for each scale, finest first; None where the model has no top prior
+Context = Sequence[Tensor] | None
 Visit = Callable[[LatentLayer, Tensor], tuple[Tensor, Tensor | None]]
 
 
@@ -86,7 +88,7 @@ class Decoder(keras.layers.Layer):
             last = max(i for i, stage in enumerate(self.stages) if stage.decoder_blocks)
             self.stages = self.stages[: last + 1]
         self.top = config.top
-        depth = len(config.latent_shapes)
+        depth = len(config.block_shapes)
         self.layers_by_stage: list[list[LatentLayer]] = []
         self.transitions: list[Transition] = []
         built = 0
@@ -191,6 +193,7 @@ class Decoder(keras.layers.Layer):
         depth: int | None = None,
         pruned: Sequence[Pruned] | None = None,
         embedding: Tensor | None = None,
+        context: Context = None,
     ) -> tuple[Tensor, list[LatentOutput]]:
         """The posterior pass.
 
@@ -201,6 +204,7 @@ class Decoder(keras.layers.Layer):
             depth: stop at the latent of this layer, counted from 1; None: pass through all scales.
             pruned: for each latent layer what of it comes from the prior; None: nothing.
             embedding: of the condition [B, width], where the model has one.
+            context: what the priors read of the top prior, where the model has one.
 
         Returns:
             The last scale's stream [B, H, W, width] and the layers' outputs, coarsest first. With
@@ -214,8 +218,10 @@ class Decoder(keras.layers.Layer):
             given = reads.features(x, features[layer.stage.index])
             place = len(outputs)
             further: tuple[Any, ...] = () if pruned is None else (pruned[place],)
-            if embedding is not None:
+            if embedding is not None or context is not None:
                 further = (None if pruned is None else pruned[place], embedding)
+            if context is not None:
+                further = (*further, context[layer.stage.index])
             if place + 1 == depth:
                 outputs.append(layer.latent(x, given, noise[place], *further)[0])
                 return x, None
@@ -232,6 +238,7 @@ class Decoder(keras.layers.Layer):
         latents: Sequence[Tensor],
         attention: Attention | None = None,
         embedding: Tensor | None = None,
+        context: Context = None,
     ) -> list[LayerPosterior]:
         """The posteriors along given latents, whosever they are; coarsest first, as they are."""
         reads = AttentionPass(attention, features)
@@ -240,7 +247,8 @@ class Decoder(keras.layers.Layer):
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             given = reads.features(x, features[layer.stage.index])
             z = latents[len(posteriors)]
-            x, h, posterior = layer.posterior_along(x, given, z, embedding)
+            own = None if context is None else context[layer.stage.index]
+            x, h, posterior = layer.posterior_along(x, given, z, embedding, own)
             posteriors.append(posterior)
             return x, h
 
@@ -256,6 +264,7 @@ class Decoder(keras.layers.Layer):
         are_given: Tensor | None = None,
         embedding: Tensor | None = None,
         guidance: Tensor | float | None = None,
+        context: Context = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The prior pass.
 
@@ -267,6 +276,7 @@ class Decoder(keras.layers.Layer):
             are_given: [L], 1 where a layer's ``noise`` is itself the latent to use, else 0.
             embedding: of the condition [B, width], where the model has one.
             guidance: see `LatentLayer.generate`.
+            context: see `infer`.
 
         Returns:
             The last scale's stream and all latents, coarsest first.
@@ -280,8 +290,9 @@ class Decoder(keras.layers.Layer):
             place = len(latents)
             known = given[place] if place < len(given) else None
             is_given = None if are_given is None else are_given[place]
+            own = None if context is None else context[layer.stage.index]
             x, h, z = layer.generate(
-                x, noise[place], scales[place], known, is_given, embedding, guidance
+                x, noise[place], scales[place], known, is_given, embedding, guidance, own
             )
             latents.append(z)
             return x, h

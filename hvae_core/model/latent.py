@@ -29,7 +29,8 @@ class LatentLayer(keras.layers.Layer):
     as x; with ``model.relative_posterior`` q's mean and log deviation are added to p's (Vahdat &
     Kautz 2020). A condition enters what the three blocks are given, see
     `hvae_core.model.conditioning`; where the prior is to be unconditional, that of the posterior
-    alone.
+    alone. Of a top prior p reads the context too: ``p, h: Block([x, context])`` (Kuzina & Tomczak
+    2024).
 
     Args:
         config: the model's options.
@@ -80,7 +81,10 @@ class LatentLayer(keras.layers.Layer):
         self.posterior = block("posterior", posterior_channels, in_width=width + stage.skip_width)
         # With a head, zeros would pass it no gradient.
         gain = 1.0 if config.latent_heads else 0.0
-        self.prior = block("prior", prior_channels + into_stream, output_gain=gain)
+        self.prior_in_width = width + config.context_channels
+        self.prior = block(
+            "prior", prior_channels + into_stream, in_width=self.prior_in_width, output_gain=gain
+        )
         self.flow = None
         if stage.flow is not None:
             self.flow = stage.flow.build(stage.latent_shape, context, name="flow")
@@ -113,7 +117,7 @@ class LatentLayer(keras.layers.Layer):
         stage = self.stage
         shape = (None, *stage.size, stage.decoder_width)
         self.posterior.build((*shape[:3], stage.decoder_width + stage.skip_width))
-        self.prior.build(shape)
+        self.prior.build((*shape[:3], self.prior_in_width))
         for head in (self.posterior_head, self.prior_head):
             if head is not None:
                 head.build(shape)
@@ -135,9 +139,14 @@ class LatentLayer(keras.layers.Layer):
             self.beta,
         )
 
-    def _prior(self, x: Tensor, embedding: Tensor | None) -> tuple[GaussianParameters, Tensor]:
+    def _prior(
+        self, x: Tensor, embedding: Tensor | None, top: Tensor | None
+    ) -> tuple[GaussianParameters, Tensor]:
         """The prior, and its part in the stream (of no channels where that ends)."""
-        channels = self.prior(enter(self.into_prior, x, embedding))
+        given = enter(self.into_prior, x, embedding)
+        if top is not None:
+            given = ops.concatenate([given, ops.cast(top, given.dtype)], axis=-1)
+        channels = self.prior(given)
         h, channels = channels[..., self.prior_channels :], channels[..., : self.prior_channels]
         if self.prior_head is not None:
             channels = self.prior_head(channels)
@@ -174,6 +183,7 @@ class LatentLayer(keras.layers.Layer):
         noise: Tensor,
         pruned: Pruned | None = None,
         embedding: Tensor | None = None,
+        top: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, LatentOutput]:
         """Draw the latent from the posterior and go on.
 
@@ -183,11 +193,12 @@ class LatentLayer(keras.layers.Layer):
             noise: standard normal [B, H, W, latent width].
             pruned: which channels of the latent come from the prior instead; None: none does.
             embedding: of the condition [B, width], where the model has one.
+            top: what the prior reads of the top prior [B, H, W, c], where the model has one.
 
         Returns:
             The stream after this layer, the prior's part in it, and the rest.
         """
-        output, h = self.latent(x, features, noise, pruned, embedding)
+        output, h = self.latent(x, features, noise, pruned, embedding, top)
         return *self._update(x, h, output.z, embedding), output
 
     def latent(
@@ -197,12 +208,13 @@ class LatentLayer(keras.layers.Layer):
         noise: Tensor,
         pruned: Pruned | None = None,
         embedding: Tensor | None = None,
+        top: Tensor | None = None,
     ) -> tuple[LatentOutput, Tensor]:
         """The latent drawn from the posterior, and the prior's part in the stream; as `infer`.
 
         Posterior, prior and KL are the same whatever is pruned.
         """
-        p, h = self._prior(x, embedding)
+        p, h = self._prior(x, embedding, top)
         q, context = self._posterior(x, features, p, embedding)
         z = gaussian.draw(q, noise)
         if self.flow is None:
@@ -212,17 +224,19 @@ class LatentLayer(keras.layers.Layer):
             start = z
             z, log_det = self.flow.forward(start, context)
             kl = gaussian.flow_kl(q, p, noise, start, z, log_det)
-        if pruned is not None:
-            kept = ops.cast(pruned.kept, z.dtype)
-            drawn = gaussian.draw(p, ops.convert_to_tensor(pruned.noise))
-            z = kept * z + (1.0 - kept) * drawn
-        return LatentOutput(z, kl, log_det, q, p, noise, context), h
+        output = LatentOutput(z, kl, log_det, q, p, noise, context)
+        return output if pruned is None else drawn_anew(output, pruned), h
 
     def posterior_along(
-        self, x: Tensor, features: Tensor, z: Tensor, embedding: Tensor | None = None
+        self,
+        x: Tensor,
+        features: Tensor,
+        z: Tensor,
+        embedding: Tensor | None = None,
+        top: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, LayerPosterior]:
         """The posterior, and the stream when the latent is ``z`` whatever that is; as `infer`."""
-        p, h = self._prior(x, embedding)
+        p, h = self._prior(x, embedding, top)
         posterior = self._posterior(x, features, p, embedding)
         return *self._update(x, h, z, embedding), posterior
 
@@ -235,6 +249,7 @@ class LatentLayer(keras.layers.Layer):
         is_given: Tensor | None = None,
         embedding: Tensor | None = None,
         guidance: Tensor | float | None = None,
+        top: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Draw the latent from the prior, its standard deviation times ``temperature``.
 
@@ -247,11 +262,12 @@ class LatentLayer(keras.layers.Layer):
             embedding: of the condition [B, width], where the model has one.
             guidance: the rows are a batch under its condition and once more under the null one;
                 see `guided`.
+            top: see `infer`.
 
         Returns:
             The stream after this layer, the prior's part in it, and the latent.
         """
-        p, h = self._prior(x, embedding)
+        p, h = self._prior(x, embedding, top)
         if given is None:
             if guidance is not None:
                 p = guided(p, guidance)
@@ -274,3 +290,10 @@ def guided(p: GaussianParameters, guidance: Tensor | float) -> GaussianParameter
         ops.concatenate([moved, moved], axis=0),
         ops.concatenate([log_std[0], log_std[0]], axis=0),
     )
+
+
+def drawn_anew(layer: LatentOutput, pruned: Pruned) -> LatentOutput:
+    """The layer with those channels of its latent that are not kept drawn from its prior."""
+    kept = ops.cast(pruned.kept, layer.z.dtype)
+    drawn = gaussian.draw(layer.prior, ops.convert_to_tensor(pruned.noise))
+    return layer._replace(z=kept * layer.z + (1.0 - kept) * drawn)

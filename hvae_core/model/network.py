@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from hvae_core.config import ModelConfig, Precision, check_precision
@@ -20,9 +22,10 @@ from hvae_core.interfaces import (
     Shape3,
     Tensor,
 )
-from hvae_core.layers import dtype_policy, seeded
+from hvae_core.layers import dtype_policy, factor_between, pool_average, seeded
 from hvae_core.model.decoder import Decoder, as_tensors
 from hvae_core.model.encoder import Encoder
+from hvae_core.model.latent import drawn_anew
 from hvae_core.model.readout import READOUTS
 from hvae_core.model.shapes import hierarchy_shape
 from hvae_core.prob.noise import Noise
@@ -80,6 +83,8 @@ class HierarchicalNetwork(keras.Model):
             )
             condition = options.condition
             self.condition = condition.build(name="condition") if condition else None
+            prior = options.prior
+            self.prior = prior.build(self.image_shape, name="prior") if prior else None
             self.build((None, *self.image_shape))
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
@@ -93,7 +98,15 @@ class HierarchicalNetwork(keras.Model):
             self.attention.build(None)
         if self.condition is not None and self.condition_values is not None:
             self.condition.build((None, *self.condition_values.shape))
+        if self.prior is not None:
+            self.prior.build(shape)
         self.built = True
+
+    @property
+    def feature_shapes(self) -> list[Shape3]:
+        """[h, w, c] of what `bottom_up` gives."""
+        shapes = [(*stage.size, stage.skip_width) for stage in self.options.stages]
+        return shapes if self.prior is None else [*shapes, self.prior.observed_shape]
 
     def infer(
         self,
@@ -118,10 +131,8 @@ class HierarchicalNetwork(keras.Model):
         x = ops.cast(x, "float32")
         embedding = self.embed(condition)
         features = self.bottom_up(x if inputs is None else inputs)
-        stream, layers = self.decoder.infer(
-            features, noise, self.attention, pruned=pruned, embedding=embedding
-        )
-        parameters = self.readout([layer.z for layer in layers], stream, embedding)
+        stream, layers = self.descend(features, noise, None, embedding, pruned)
+        parameters = self.read_out([layer.z for layer in layers], stream, embedding)
         log_likelihood = self.likelihood.log_prob(x, parameters)
         kl = layers[0].kl
         for layer in layers[1:]:
@@ -145,7 +156,8 @@ class HierarchicalNetwork(keras.Model):
     def bottom_up(self, inputs: Tensor) -> list[Tensor]:
         """The encoder's features of what it sees [B, H, W, C'], finest scale first.
 
-        That is images, or images with further channels, which it is given as they are.
+        That is images, or images with further channels, which it is given as they are. Of a model
+        with a top prior there is one more: what that prior's posterior goes by.
         """
         mean, scale = self.options.input_mean, self.options.input_scale
         mean = self.image_values.center if mean is None else mean
@@ -160,12 +172,27 @@ class HierarchicalNetwork(keras.Model):
                 x[..., channels:],
             )
         )
+        observed = [] if self.prior is None else [self.prior.observe(self._shown(image))]
         if (levels := self.options.input_levels) is not None:
             image = ops.floor(image * (levels / 256.0)) * (256.0 / levels)
         image = (image - mean) * (1.0 / scale)
-        return self.encoder(
+        features = self.encoder(
             image if further is None else ops.concatenate([image, further], axis=-1)
         )
+        return [*features, *observed]
+
+    def _shown(self, images: Any) -> Any:
+        """Native values, a tensor or an array, as those of a top prior: 0 black, 1 white."""
+        return (images - self.image_values.low) * (0.5 / self.image_values.half_range)
+
+    def adapt(self, images: Iterable[np.ndarray]) -> None:
+        """Let the top prior, if there is one, take statistics of images; `train` does it.
+
+        Args:
+            images: batches [B, H, W, C] of native values, of the training set.
+        """
+        if self.prior is not None:
+            self.prior.adapt(self._shown(np.asarray(batch, np.float32)) for batch in images)
 
     def posteriors(
         self,
@@ -186,8 +213,7 @@ class HierarchicalNetwork(keras.Model):
         """
         depth = len(self.latent_shapes) if layers is None else layers
         embedding = self.embed(condition)
-        features = self.bottom_up(x)
-        return self.decoder.infer(features, noise, self.attention, depth, pruned, embedding)[1]
+        return self.descend(self.bottom_up(x), noise, depth, embedding, pruned)[1]
 
     def descend(
         self,
@@ -195,6 +221,7 @@ class HierarchicalNetwork(keras.Model):
         noise: Noise | Sequence[Tensor],
         layers: int | None = None,
         embedding: Tensor | None = None,
+        pruned: Sequence[Pruned] | None = None,
     ) -> tuple[Tensor, list[LatentOutput]]:
         """The way down of the posterior pass, from features of `bottom_up`.
 
@@ -203,16 +230,45 @@ class HierarchicalNetwork(keras.Model):
             noise: standard-normal arrays [B, h, w, c], coarsest layer first.
             layers: stop at the latent of this one, counted from 1; None: pass through all scales.
             embedding: of the condition, see `embed`.
+            pruned: see `infer`.
 
         Returns:
-            The last scale's stream and the layers' outputs, coarsest first.
+            The last scale's stream (None where it is not reached) and the layers' outputs, coarsest
+            first.
         """
-        return self.decoder.infer(features, noise, self.attention, layers, None, embedding)
+        if self.prior is None:
+            return self.decoder.infer(features, noise, self.attention, layers, pruned, embedding)
+        noise = as_tensors(noise)
+        top = self.prior.infer(features[-1], noise[0])
+        if pruned is not None:
+            top, pruned = drawn_anew(top, pruned[0]), pruned[1:]
+        if layers == 1:
+            return None, [top]
+        depth = None if layers is None else layers - 1
+        context = self._context(top.z)
+        stream, others = self.decoder.infer(
+            features[:-1], noise[1:], self.attention, depth, pruned, embedding, context
+        )
+        return stream, [top, *others]
+
+    def read_out(
+        self, latents: Sequence[Tensor], stream: Tensor, embedding: Tensor | None = None
+    ) -> Tensor:
+        """The likelihood's parameters [B, H, W, P] of all latents and the last scale's stream."""
+        return self.readout(latents if self.prior is None else latents[1:], stream, embedding)
+
+    def _context(self, z: Tensor) -> list[Tensor]:
+        """What the layers' priors read of the top prior's variables, for each scale."""
+        assert self.prior is not None
+        image = self.prior.context(z)
+        sizes = [stage.size for stage in self.options.stages]
+        return [pool_average(image, factor_between(self.image_shape, size)) for size in sizes]
 
     @property
     def flows(self) -> list[Flow | None]:
         """The latent layers' posterior flows, coarsest layer first."""
-        return [layer.flow for group in self.decoder.layers_by_stage for layer in group]
+        flows = [layer.flow for group in self.decoder.layers_by_stage for layer in group]
+        return flows if self.prior is None else [None, *flows]
 
     def posteriors_along(
         self,
@@ -235,7 +291,13 @@ class HierarchicalNetwork(keras.Model):
                 "The posteriors of a conditional model need the embedding of the condition.",
                 "Give posteriors_along the pass's own: PassOutput.embedding.",
             )
-        return self.decoder.posteriors_along(features, latents, self.attention, embedding)
+        if self.prior is None:
+            return self.decoder.posteriors_along(features, latents, self.attention, embedding)
+        top, *others = latents
+        along = self.decoder.posteriors_along(
+            features[:-1], others, self.attention, embedding, self._context(top)
+        )
+        return [self.prior.posterior_along(features[-1], top), *along]
 
     def generate(
         self,
@@ -261,9 +323,7 @@ class HierarchicalNetwork(keras.Model):
         """
         if guidance is None or self.condition_values is None:
             embedding = self.embed(condition)
-            stream, latents = self.decoder.generate(
-                noise, temperature, given, self.attention, are_given, embedding
-            )
+            stream, latents = self._drawn(noise, temperature, given, are_given, embedding)
             return self.readout(latents, stream, embedding)
         guidance = ops.convert_to_tensor(guidance, "float32")
         # Each row twice: under its condition, and under the null one.
@@ -271,17 +331,46 @@ class HierarchicalNetwork(keras.Model):
         both = ops.concatenate([condition, ops.full_like(condition, null)], axis=0)
         embedding = self.embed(both)
         twice = [ops.concatenate([n, n], axis=0) for n in as_tensors(noise)]
-        stream, latents = self.decoder.generate(
+        stream, latents = self._drawn(
             twice,
             temperature,
             [ops.concatenate([z, z], axis=0) for z in given or ()],
-            self.attention,
             are_given,
             embedding,
             guidance,
         )
         return self.readout(
             [first_half(z) for z in latents], first_half(stream), first_half(embedding)
+        )
+
+    def _drawn(
+        self,
+        noise: Noise | Sequence[Tensor],
+        temperature: Tensor | float,
+        given: Sequence[Tensor] | None,
+        are_given: Tensor | None,
+        embedding: Tensor | None,
+        guidance: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The last scale's stream and the decoder blocks' latents; arguments as of `generate`."""
+        if self.prior is None:
+            return self.decoder.generate(
+                noise, temperature, given, self.attention, are_given, embedding, guidance
+            )
+        noise = as_tensors(noise)
+        scales = ops.broadcast_to(ops.convert_to_tensor(temperature, "float32"), (len(noise),))
+        top = given[0] if given else self.prior.generate(noise[0], scales[0])
+        if not given and are_given is not None:
+            top = ops.where(are_given[0] > 0.5, noise[0], top)
+        return self.decoder.generate(
+            noise[1:],
+            scales[1:],
+            (given or ())[1:],
+            self.attention,
+            None if are_given is None else are_given[1:],
+            embedding,
+            guidance,
+            self._context(top),
         )
 
 

@@ -51,7 +51,7 @@ class LatentReadout(keras.layers.Layer):
         self.upsampling = options.upsampling
         self.last_activation = options.last_activation
         self.width = options.width
-        self.depth = len(config.latent_shapes)
+        self.depth = len(config.block_shapes)
         self.projections = {
             stage.label: convolution(
                 options.width,

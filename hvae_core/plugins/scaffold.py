@@ -25,6 +25,8 @@ ABOUT = {
                   _TRAIN.format("model.attention.name=$name")),
     "condition": ("condition", "classes in an order are embedded as waves of their number",
                   _TRAIN.format("model.condition.name=$name")),
+    "prior": ("top prior", "the layers' priors know an image's mean",
+              _TRAIN.format("model.prior.name=$name")),
     "likelihood": ("likelihood", "each value of a pixel has a probability of its own",
                    _TRAIN.format("likelihood={name: $name, levels: 17}")),
     "regularizer": ("regularizer", "the posteriors' means are kept small",

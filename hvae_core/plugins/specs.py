@@ -31,6 +31,7 @@ KINDS = (
     "flow",
     "attention",
     "condition",
+    "prior",
     "likelihood",
     "regularizer",
     "dataset",
@@ -68,7 +69,10 @@ class ComponentSpec:
             distribution it comes from.
         api_version: the version of this contract that the plugin was written for.
         context_channels: for a flow, ``(options, latent_shape) -> int``: how many extra channels
-            the posterior must emit for it.
+            the posterior must emit for it. For a prior, ``(options, image_shape) -> int``: of what
+            the latent layers' priors read.
+        latent_shape: for a prior, ``(options, image_shape) -> Shape3``: of its variables. It raises
+            ValueError where images of this shape cannot have it.
         enabled: for a flow, ``(options) -> bool``: whether a scale with these options has it.
         inverse_gradient: for a flow, ``(options) -> bool``: whether with these options it has an
             inverse that can be differentiated. None: it has none.
@@ -102,6 +106,7 @@ class ComponentSpec:
     licence: str = ""
     api_version: int = API_VERSION
     context_channels: Callable[[Any, tuple[int, int, int]], int] | None = None
+    latent_shape: Callable[[Any, tuple[int, int, int]], tuple[int, int, int]] | None = None
     enabled: Callable[[Any], bool] | None = None
     inverse_gradient: Callable[[Any], bool] | None = None
     supports: tuple[str, ...] = ()

@@ -59,6 +59,18 @@ class Images:
         """Shape [H, W, C] of an image."""
         return self.source.shape
 
+    def training_images(self, config: Config) -> Iterator[np.ndarray]:
+        """The images to train on [b, H, W, C] in order, not augmented."""
+        size = min(256, len(self.training))
+        batches = Batches(
+            self.source,
+            self.dataset,
+            indices=self.training,
+            batch_size=size,
+            seed=config.train.seed,
+        )
+        return (batches.batch(step).images for step in range(batches.steps_per_epoch))
+
     def training_batches(self, config: Config) -> Batches:
         """The batches to train on.
 

@@ -130,6 +130,8 @@ def train(
         watching = [beginning, *default_callbacks(config, console), *callbacks]
         beginning.building(images)
         model = HierarchicalVAE(config)
+        if weights is None:
+            model.adapt(images.training_images(config))
         start_from(model, weights)
         beginning.built(model)
         skip_start = schedules.skip_start_step(config.train, per_epoch)

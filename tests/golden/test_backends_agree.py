@@ -82,6 +82,16 @@ CASES = {
         "likelihood": "noise-model",
         "data": {"name": "python", "values": {"dtype": "float32", "range": [0, 255]}},
     },
+    "prior": {
+        "model": {
+            "resolutions": [4, 1], "image_channels": 3, "width": 8, "encoder_middle_width": 4,
+            "decoder_middle_width": 4, "latent_width": 4, "encoder_blocks": 0, "decoder_blocks": 1,
+            "prior": {"name": "diffusion-vampprior", "size": 2, "steps": 2, "width": 4,
+                      "blocks": 1, "log_snr_max": 2, "log_snr_min": -2},
+            "readout": {"kind": "features"},
+        },
+        "likelihood": "bernoulli",
+    },
 }  # fmt: skip
 
 

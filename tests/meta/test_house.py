@@ -51,6 +51,8 @@ LONG: dict[str, str] = {
     "hvae_core/interfaces/components.py": "the contracts of a model's parts",
     "hvae_core/evaluation/keras_model.py": "the methods that Keras gives a model",
     "hvae_core/inference/programs.py": "a model's programs, and the graphs of them",
+    "hvae_core/model/decoder.py": "the way down, and its three passes",
+    "hvae_core/model/network.py": "the network's passes: of images, along latents, of the prior",
     "hvae_core/training/step.py": "one update, what a checkpoint keeps of it, and its figures",
     "hvae_core/training/run.py": "a run under way: its updates, records, validation, checkpoints",
     "hvae_core/zoo/pulling.py": "a pull, from what is asked for to the folder in its place",

@@ -37,6 +37,7 @@ CURVES = "unit/plugins/schedules/test_curves.py"
 TRACKED = "unit/plugins/trackers/test_tracked_runs.py"
 CONDITIONED = "unit/core/model/test_conditioning.py"
 EMBEDDED = "unit/plugins/conditions/test_embeddings.py"
+PRIOR = "unit/plugins/priors/test_diffusion_vampprior.py"
 KINDS = "cli/test_third_party_kinds.py"
 MEASURED = "unit/plugins/measurements/test_what_is_measured.py"
 DENSITIES = "unit/plugins/likelihoods/test_densities.py"
@@ -52,6 +53,14 @@ TESTED = {
         "model.conditioning.prior",
     ),
     f"{CONDITIONED}::test_an_encoder_may_see_further_channels": ("model.input_channels",),
+    "unit/core/model/test_top_prior.py::test_its_variables_are_the_first_layer": ("model.prior",),
+    f"{PRIOR}::test_sizes_of_context_and_denoiser_are_as_asked_for": tuple(
+        f"prior.diffusion-vampprior.{option}"
+        for option in ("size", "steps", "width", "blocks", "log_snr_max", "log_snr_min")
+    ),
+    f"{PRIOR}::test_the_denoiser_gives_the_noise_or_what_a_gaussian_guess_leaves": (
+        "prior.diffusion-vampprior.prediction",
+    ),
     f"{EMBEDDED}::test_a_class_is_a_row_of_the_table_and_the_null_class_the_last": (
         "condition.label.classes", "condition.label.width", "condition.label.names",
         "condition.label.dropout",

@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(
     *(f"{__name__}.{part}" for part in ("component", "layer", "block", "flow", "attention")),
     *(f"{__name__}.{part}" for part in ("likelihood", "dataset", "regularizer", "measurement")),
     f"{__name__}.condition",
+    f"{__name__}.prior",
     *(f"{__name__}.{part}" for part in ("optimizer", "schedule", "tracker")),
 )
 
@@ -31,6 +32,7 @@ from hvae_core.plugins.testing.layer import LayerContract  # noqa: E402
 from hvae_core.plugins.testing.likelihood import LikelihoodContract  # noqa: E402
 from hvae_core.plugins.testing.measurement import MeasurementContract  # noqa: E402
 from hvae_core.plugins.testing.optimizer import OptimizerContract  # noqa: E402
+from hvae_core.plugins.testing.prior import PriorContract  # noqa: E402
 from hvae_core.plugins.testing.regularizer import RegularizerContract  # noqa: E402
 from hvae_core.plugins.testing.schedule import ScheduleContract  # noqa: E402
 from hvae_core.plugins.testing.tracker import TrackerContract  # noqa: E402
@@ -46,6 +48,7 @@ __all__ = [
     "LikelihoodContract",
     "MeasurementContract",
     "OptimizerContract",
+    "PriorContract",
     "RegularizerContract",
     "ScheduleContract",
     "TrackerContract",

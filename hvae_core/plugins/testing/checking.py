@@ -31,6 +31,7 @@ CONTRACTS = {
     "likelihood": "LikelihoodContract",
     "measurement": "MeasurementContract",
     "optimizer": "OptimizerContract",
+    "prior": "PriorContract",
     "regularizer": "RegularizerContract",
     "schedule": "ScheduleContract",
     "tracker": "TrackerContract",

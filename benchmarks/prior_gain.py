@@ -1,0 +1,90 @@
+"""What a top prior gains: the same model with and without, equally many updates, several seeds.
+
+    python benchmarks/prior_gain.py --output runs/prior-gain --cifar10 DIR
+
+Trains a small model of the digits and one of 5,000 images of CIFAR-10 with each prior and seed, and
+prints the test images' ELBO and importance-weighted log-likelihood with their standard errors over
+seeds, and training's speed. What is done already is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+from component_gain import settings_of
+from gain import summary
+
+#: of the digits' 8 frequencies half, so that the context is not nearly the image
+SIZES = {"digits": 4, "cifar10": 7}
+FIGURES = {"elbo": "ELBO, nats", "importance_weighted": "importance-weighted, nats"}
+PUBLISHED = "the same, `prediction: noise`"
+
+
+def variants(data: str) -> dict[str, dict]:
+    """The changes of each variant."""
+    chosen = {"name": "diffusion-vampprior", "size": SIZES[data]}
+    return {
+        "none": {},
+        "`diffusion-vampprior`": {"model.prior": chosen},
+        PUBLISHED: {"model.prior": {**chosen, "prediction": "noise"}},
+    }
+
+
+def figures_of(settings: dict, run: Path, limit: int, samples: int) -> dict:
+    """The figures of a run, which is trained first unless they are there."""
+    import hvae
+
+    found = run / "figures.json"
+    if not found.is_file():
+        hvae.train("digits-vdvae", run, overrides=settings, resume=True)
+        figures = hvae.evaluate(str(run), limit=limit, importance_samples=samples)
+        records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+        # The first window holds the compilation.
+        speeds = [r["images_per_second"] for r in records if r["event"] == "step"][1:]
+        figures["images_per_second"] = statistics.median(speeds)
+        found.write_text(json.dumps(figures, indent=2) + "\n")
+    return json.loads(found.read_text())
+
+
+def table(figures: dict[str, list[dict]]) -> Iterator[str]:
+    """A row a variant that has runs."""
+    yield f"| prior | {' | '.join(FIGURES.values())} | bits/dim | images/s |\n|-|-|-|-|-|"
+    for name, found in figures.items():
+        if found:
+            cells = [summary([row[key] for row in found]) for key in FIGURES]
+            cells.append(f"{statistics.fmean(row['bits_per_dim'] for row in found):.3f}")
+            cells.append(f"{statistics.median(row['images_per_second'] for row in found):.0f}")
+            yield f"| {name} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("runs/prior-gain"))
+    parser.add_argument("--cifar10", help="folder with CIFAR-10; downloaded if unset")
+    parser.add_argument("--data", nargs="+", default=["digits", "cifar10"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--images", type=int, default=128, help="of the test split")
+    parser.add_argument("--importance-samples", type=int, default=20)
+    parser.add_argument("--published", action="store_true", help="with `prediction: noise` too")
+    options = parser.parse_args()
+    for data in options.data:
+        chosen = {n: c for n, c in variants(data).items() if options.published or n != PUBLISHED}
+        figures: dict[str, list[dict]] = {name: [] for name in chosen}
+        for seed in range(options.seeds):
+            for place, (name, changes) in enumerate(chosen.items()):
+                settings = settings_of(data, changes, options.steps, seed, options.cifar10)
+                settings |= {"train.report": False, "train.log_steps": 25}
+                run = options.output / f"{data}-{place}-{seed}"
+                images, samples = options.images, options.importance_samples
+                figures[name].append(figures_of(settings, run, images, samples))
+        print(f"{data}: {options.steps} updates, {options.seeds} seeds\n")
+        print("\n".join(table(figures)), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
