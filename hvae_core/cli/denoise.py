@@ -26,8 +26,8 @@ from hvae_core.cli.images import Selection, image_options
     help="Draws for each image, of which the mean is taken.",
 )  # fmt: skip
 @click.option(
-    "--draws", "kept", type=click.IntRange(min=0), default=3, show_default=True,
-    help="Draws that are written too.",
+    "--draws", "kept", type=click.IntRange(min=0),
+    help="Draws that are written too (else 3).",
 )  # fmt: skip
 @seed_option
 @batch_size_option
@@ -46,11 +46,13 @@ def command(
     Its likelihood is the noise-model. The mean of many draws from the posterior is the estimate. A
     grid has a row for each image: noisy, the mean, and single draws. An archive has the arrays
     noisy, mean, std and draws, the last three floating-point numbers in native units; a folder has
-    the means alone. With --tile images keep their own size.
+    the means alone. With --tile images are of any size; they are never resized, which would change
+    their noise.
     """
     import numpy as np
 
     from hvae_core.api import load_runnable
+    from hvae_core.errors import BadInputError
     from hvae_core.images.saving import check_output, save_arrays, save_images
 
     output, number = options["output"], options["number"]
@@ -58,8 +60,18 @@ def command(
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
-    noisy = selection.read(model, whole)
-    kept = 0 if kind == "folder" else min(options["kept"], number)
+    kept = min(3, number) if options["kept"] is None else options["kept"]
+    if kept > number:
+        raise BadInputError(f"--draws is {kept}; it must be at most -n, which is {number}.")
+    noisy = selection.read(model, whole or bool(selection.images))
+    size, wanted = noisy.shape[1:3], model.image_shape[:2]
+    if not whole and size != wanted:
+        raise BadInputError(
+            f"The images are of {size[0]}x{size[1]} and the model's of {wanted[0]}x{wanted[1]}; "
+            "resizing them would change their noise.",
+            "Take images of any size with --tile, or the model at theirs with --size.",
+        )
+    kept = 0 if kind == "folder" else kept
     found = model.denoise(
         noisy,
         number,

@@ -158,5 +158,5 @@ def _table(source: str, figures: dict[str, Any]) -> Any:
         return Group(table, "", layers)
     known = f"images: sha256 {figures['sha256']}"
     if "changed" in figures:
-        known += f", {'not those' if figures['changed'] else 'as'} of when the model was trained"
+        known += f", {'not ' if figures['changed'] else ''}the same as when the model was trained"
     return Group(table, "", layers, "", known)

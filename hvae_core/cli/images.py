@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from hvae_core.vae import HierarchicalVAE
 
 
+#: images of a data set that a command takes unless it is told how many
+COUNT = 8
+
+
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options ``--dataset``, ``--split`` and ``--set``."""
     for option in (
@@ -43,7 +47,7 @@ class Selection:
         dataset: see `chosen_dataset`.
         split: of the data set.
         overrides: see `chosen_dataset`.
-        count: images of the data set.
+        count: images of the data set; None: `COUNT`, or all where there are fewer.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class Selection:
         dataset: str | None,
         split: str,
         overrides: Sequence[str],
-        count: int,
+        count: int | None,
     ) -> None:
         self.images, self.split, self.count = images, split, count
         self._dataset, self._overrides = dataset, overrides
@@ -86,7 +90,10 @@ class Selection:
         chosen = self.open(model.config)
         model.check_images(chosen.shape if not whole else model.image_shape, chosen.values)
         with other_ways("--images FILE"):
-            return dataset_images(chosen, self.split, range(self.count))
+            count = self.count
+            if count is None and self.split in chosen.splits:
+                count = min(COUNT, len(chosen.load(self.split)))
+            return dataset_images(chosen, self.split, range(count or COUNT))
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,7 +108,7 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
         dataset: str | None,
         split: str,
         overrides: tuple[str, ...],
-        count: int,
+        count: int | None,
         **options: Any,
     ) -> Any:
         selection = Selection(images, dataset, split, overrides, count)
@@ -110,8 +117,8 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     decorated: Callable[..., Any] = gathered
     for option in (
         click.option(
-            "--count", type=click.IntRange(min=1), default=8, show_default=True,
-            help="Images of the data set, where no --images are given.",
+            "--count", type=click.IntRange(min=1),
+            help=f"Images of the data set, where no --images are given (else {COUNT}, or all).",
         ),
         dataset_options,
         click.option(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 #: how Pillow reads the upper bytes of the samples, and with which formats we read both
 _BOTH = {"RGB;16B": ("RGB;16B", "RGB;16L"), "RGBA;16B": ("RGBA;16B", "RGBA;16L")}
@@ -44,11 +44,13 @@ def open_image(data: bytes | Path) -> Iterator[Any]:
     Raises:
         OSError: it is damaged, of an unknown format, or not there.
     """
-    with (
-        io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file,
-        Image.open(file) as image,
-    ):
-        yield image
+    with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
+        try:
+            image = Image.open(file)
+        except UnidentifiedImageError:  # whose message names the open file
+            raise UnidentifiedImageError("its format is not known") from None
+        with image:
+            yield image
 
 
 def has_deep_colour(image: Any) -> bool:

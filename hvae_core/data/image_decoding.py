@@ -14,6 +14,7 @@ from PIL import Image, ImageColor, ImageOps
 
 from hvae_core.data import tiff
 from hvae_core.data.exact_pillow import DeepImage, has_deep_colour, open_image, read_deep_png
+from hvae_core.data.held_values import held_values
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageValues
 
@@ -164,17 +165,16 @@ class Decoding:
         exact = self.values.exact(array)
         if exact is not None:
             return exact
-        held = f"{array.dtype} values"
-        if array.dtype.kind in "iuf":
-            held += f" from {array.min():.6g} to {array.max():.6g}"
         hint = "Set data.values to what the images are."
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            hint = "Replace what is not finite, or leave the image out."
         if self.values == UINT8:
             deep = array.dtype == np.uint16
             hint = f"Set data.values.dtype to {'uint16' if deep else 'float32'}, with a likelihood"
             hint += (
                 " for it, or data.reduce_bits=true for the upper 8 bits." if deep else " for it."
             )
-        raise Refused(f"holds {held}; expected {self.values}", hint)
+        raise Refused(f"holds {held_values(array)}; expected {self.values}", hint)
 
     def _fitted(self, array: np.ndarray) -> np.ndarray:
         """Values [H, W, C] of the wanted size; each channel is resampled by itself."""

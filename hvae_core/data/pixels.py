@@ -11,6 +11,7 @@ from PIL import Image
 
 from hvae_core.data.decode import DECODING_ERRORS
 from hvae_core.data.exact_pillow import DeepImage, has_deep_colour, open_image, read_deep_png
+from hvae_core.data.held_values import held_values
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageValues, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
@@ -206,10 +207,7 @@ def native(array: np.ndarray, values: ImageValues, where: str) -> np.ndarray:
         )
     else:
         expected, hint = "finite numbers that float32 holds", "Leave out what is not finite."
-    held = "no numbers"
-    if array.dtype.kind in "iuf":
-        held = f"{array.dtype} values from {array.min():.6g} to {array.max():.6g}"
-    raise DataError(f"{where} holds {held}; expected {expected}.", hint)
+    raise DataError(f"{where} holds {held_values(array)}; expected {expected}.", hint)
 
 
 def quantized(array: np.ndarray, unit: int, where: str) -> np.ndarray:
@@ -240,7 +238,7 @@ def quantized(array: np.ndarray, unit: int, where: str) -> np.ndarray:
     if lossless and (whole.size == 0 or (whole.min() >= 0 and whole.max() <= 255)):
         return whole.astype(np.uint8)
     raise DataError(
-        f"{where} holds {array.dtype} values from {array.min():.6g} to {array.max():.6g}; expected "
+        f"{where} holds {held_values(array)}; expected "
         "uint8 from 0 to 255, or the same values as other numbers: whole, or multiples of 1/255 "
         "up to 1.",
         "Give the pixels as they were before they were standardised; hvae does that itself. More "

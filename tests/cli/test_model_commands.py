@@ -74,6 +74,16 @@ def test_reconstruct_files_and_data(preset, capsys, tmp_path):
     assert (tmp_path / "r.png").is_file()
 
 
+def test_of_a_small_data_set_all_images_are_taken(preset, capsys, tmp_path):
+    np.save(tmp_path / "few.npy", np.full((3, 8, 8), 99, np.uint8))
+    few = ("--dataset", "arrays", "--set", f"data.files.test={tmp_path / 'few.npy'}")
+    out = run(capsys, "reconstruct", preset, *few, "-o", tmp_path / "r.npz", "--json")
+    assert json.loads(out)["images"] == 3
+    with pytest.raises(SystemExit):
+        main(["reconstruct", preset, *few, "--count", "5", "-o", str(tmp_path / "s.npz")])
+    assert "There is no image 3: the split 'test' has 3" in capsys.readouterr().err
+
+
 @pytest.mark.every_backend
 def test_encode_and_decode_are_reconstruct(preset, capsys, tmp_path):
     chosen = ["--count", 3, "--seed", 4]

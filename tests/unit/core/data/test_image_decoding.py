@@ -87,6 +87,10 @@ def test_tiff_files_are_read_exactly(array, values, compression):
     ("array", "told"),
     [
         (RNG.random((6, 4)).astype("f"), "holds float32 values from 0"),
+        (
+            np.where(GREY > 100, GREY, np.nan).astype("f"),
+            "values of which .* are not finite",
+        ),
         (DEEP.astype(np.int32) * 9, "holds int32 values"),
         (GREY.astype(np.int16) - 200, "holds int16 values from -"),
         (GREY[:, :, None].repeat(5, 2), "has 5 channels; expected 1"),

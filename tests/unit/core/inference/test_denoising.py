@@ -116,3 +116,14 @@ def test_the_command(model, capsys, tmp_path):
         np.testing.assert_allclose(found["mean"], expected.mean, atol=1e-6)
         np.testing.assert_allclose(found["draws"], expected.draws, atol=1e-6)
     assert len(list((tmp_path / "a").iterdir())) == 2
+    np.save(tmp_path / "large.npy", np.zeros((1, 8, 12, 1), "f"))
+    large = ["denoise", folder, "--images", str(tmp_path / "large.npy")]
+    for wrong, told in (
+        ([*arguments, "--draws", "5"], "--draws is 5; it must be at most -n, which is 4"),
+        (large, "are of 8x12 and the model's of 8x8; resizing them would change their noise"),
+    ):
+        with pytest.raises(SystemExit) as left:
+            main([*wrong, "-o", str(tmp_path / "b.npz")])
+        assert left.value.code == 2
+        assert told in capsys.readouterr().err
+        assert not (tmp_path / "b.npz").exists()
