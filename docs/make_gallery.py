@@ -17,6 +17,8 @@ FOLDER = Path(__file__).resolve().parent
 IMAGES = FOLDER / "images"
 PAGE = FOLDER / "gallery.md"
 COLUMNS = 12
+#: images of a completion, and the draws of each that are shown and that the mean is of
+COMPLETED, SHOWN, DRAWN = 6, 6, 64
 TEMPERATURES = (1.0, 0.85)
 HEAD = """# Gallery
 
@@ -29,18 +31,47 @@ def draw(name: str, roots: dict[str, str]) -> None:
     from hvae_core.api import load
     from hvae_core.errors import HvaeError
     from hvae_core.images.grids import save_grid
+    from hvae_core.inference.arguments import example_conditions
+    from hvae_core.inference.counterfactual import likeliest
 
     model = load(name)
     scale = max(1, 64 // model.image_shape[0])
-    rows = [model.sample(2 * COLUMNS, temperature=t, seed=0) for t in TEMPERATURES]
+    count = 2 * COLUMNS
+    condition = example_conditions(model, count)
+    rows = [model.sample(count, t, seed=0, condition=condition) for t in TEMPERATURES]
     save_grid(np.concatenate(rows), IMAGES / f"{name}-samples.png", COLUMNS, scale)
     try:
         originals = test_images(model.config, roots)
     except HvaeError as error:
         print(f"{name}: no reconstructions: {error}", file=sys.stderr)
         return
-    rows = [originals, *(model.reconstruct(originals, latents=k) for k in kept(model))]
+    if model.measurement is not None:
+        rows = completion(model, originals[:COMPLETED])
+        save_grid(
+            rows.reshape(-1, *originals.shape[1:]), IMAGES / f"{name}-completion.png",
+            rows.shape[1], scale,
+        )  # fmt: skip
+        return
+    own = None if model.condition_values is None else likeliest(model, originals)
+    rows = [
+        originals,
+        *(model.reconstruct(originals, latents=k, condition=own) for k in kept(model)),
+    ]
     save_grid(np.concatenate(rows), IMAGES / f"{name}-reconstructions.png", COLUMNS, scale)
+
+
+def completion(model: object, truth: np.ndarray) -> np.ndarray:
+    """Rows of pictures [B, k, H, W, C]: measured, draws, mean, standard deviation, truth."""
+    from hvae_core.cli.complete import pictures
+    from hvae_core.data.measuring import measured
+    from hvae_core.inference import PosteriorDraws
+
+    values = model.image_values  # type: ignore[attr-defined]
+    y, mask = measured(model.measurement, truth, range(len(truth)), seed=0)  # type: ignore[attr-defined]
+    drawn = model.posterior_sample(y, mask, DRAWN, seed=0)  # type: ignore[attr-defined]
+    first, *of_all = pictures(y, drawn, truth, values)
+    shown = pictures(y, PosteriorDraws(drawn.images[:SHOWN]), truth, values)[1]
+    return np.concatenate([first, shown, *of_all[1:]], axis=1)
 
 
 def kept(preset_or_model: object) -> tuple[int, ...]:
@@ -75,6 +106,12 @@ def page() -> str:
             f"![samples of {name}](images/{name}-samples.png)\n\n"
             f"Samples, two rows at temperature {warm:g} and two at {cool:g}.\n"
         )
+        if (IMAGES / f"{name}-completion.png").is_file():
+            sections.append(
+                f"![completions of {name}](images/{name}-completion.png)\n\n"
+                f"A row each: what was measured of a test image, {SHOWN} draws, mean and standard "
+                f"deviation of {DRAWN}, the image.\n"
+            )
         if (IMAGES / f"{name}-reconstructions.png").is_file():
             rows = ", ".join(str(k) for k in kept(preset))
             sections.append(

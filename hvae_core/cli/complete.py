@@ -88,7 +88,7 @@ def command(
         keep_known=options["keep_known"], batch_size=options["batch_size"], condition=condition,
     )  # fmt: skip
     if kind == "png":
-        rows = np.concatenate(_columns(y, drawn, truth, model.image_values), axis=1)
+        rows = np.concatenate(pictures(y, drawn, truth, model.image_values), axis=1)
         grid = rows.reshape(-1, *truth.shape[1:])
         save_images([grid], output, columns=rows.shape[1], values=model.image_values)
     else:
@@ -109,8 +109,11 @@ def command(
     emit(payload, options["as_json"], [summary])
 
 
-def _columns(y: Any, drawn: PosteriorDraws, truth: Any, values: Any) -> list[Any]:
-    """The pictures of a row, each [B, k, H, W, C] in native values."""
+def pictures(y: Any, drawn: PosteriorDraws, truth: Any, values: Any) -> list[Any]:
+    """The pictures of a row, each [B, k, H, W, C] in native values.
+
+    That is: measured, draws, mean, standard deviation (white is the image's largest), truth.
+    """
     import numpy as np
 
     largest = drawn.std.max(axis=(1, 2, 3), keepdims=True)

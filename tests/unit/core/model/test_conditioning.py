@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -222,3 +223,29 @@ def test_draws_from_a_measurement_are_of_the_condition(conditional):
     assert (other[:, 0] != drawn[:, 0]).any()
     with pytest.raises(BadInputError, match="2 classes for 3 images"):
         conditional.posterior_sample(y, mask, condition=[0, 1])
+
+
+FLOWS = {
+    "sylvester": {"name": "sylvester", "orthogonal_vectors": 2},
+    "planar": {"name": "planar"},
+    "iaf": {"name": "iaf"},
+    "conv-sylvester": {"name": "conv-sylvester", "channels": 4, "terms": 9},
+}
+
+
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="the flows are proven elsewhere")
+@pytest.mark.parametrize("flow", FLOWS.values(), ids=FLOWS)
+def test_a_flow_sees_the_condition(flow):
+    model = make(condition=LABEL, flow=flow)
+    for weight in model.trainable_variables:
+        if "condition" in weight.path:
+            weight.assign(10 * weight)
+    x = ops.convert_to_tensor(np.repeat(IMAGES[:1], 3, axis=0).astype("f"))
+    noise = [ops.convert_to_tensor(np.ones((3, *s), "f")) for s in model.latent_shapes]
+    labels = ops.convert_to_tensor(np.array([1, 2, 1], np.int32))
+    first = model.posteriors(x, noise, condition=labels)[0]
+    for part in (first.context, first.log_det, first.z, first.kl):
+        found = ops.convert_to_numpy(part)
+        np.testing.assert_allclose(found[0], found[2], rtol=1e-5)
+        assert np.abs(found[0] - found[1]).max() > 1e-4
+        assert np.isfinite(found).all()

@@ -185,9 +185,14 @@ def test_updates_change_the_second_encoder_alone_and_go_on_from_a_checkpoint(mak
         np.testing.assert_array_equal(array, other.weights()[name], err_msg=name)
 
 
-@pytest.mark.parametrize(
-    "flow", [{"name": "sylvester", "orthogonal_vectors": 2}, {"name": "planar"}], ids=str
-)
+INVERTED = {
+    "sylvester": {"name": "sylvester", "orthogonal_vectors": 2},
+    "planar": {"name": "planar"},
+    "conv-sylvester": {"name": "conv-sylvester", "channels": 4, "terms": 9},
+}
+
+
+@pytest.mark.parametrize("flow", INVERTED.values(), ids=INVERTED)
 def test_with_a_flow_it_is_0_where_all_is_known(make_model, images, flow):
     from hvae_core.prob.noise import Noise, draw_normal
 
