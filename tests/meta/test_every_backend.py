@@ -59,6 +59,8 @@ RUN_ONCE = {
     "unit/core/training/test_loop.py": "when a run records, saves, validates and stops",
     "unit/core/training/test_memory.py": "estimates; PyTorch alone tells what a graph keeps",
     "unit/core/training/test_partial_posterior.py": "a toy and refusals; the update is marked",
+    "unit/core/training/test_conditional_run.py": "what batches hold is NumPy's; steps are resumed "
+    "on each backend in test_loop.py",
     "unit/core/training/test_run.py": "a stand-in of NumPy makes the updates",
     "unit/core/training/test_schedules.py": "schedules are numbers",
     "unit/core/zoo/test_shipped_presets.py": "the recorded figures of the presets",
