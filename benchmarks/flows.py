@@ -19,6 +19,8 @@ from comparison import Subject, config_file, configuration, parser, print_condit
 FLOWS = {
     "none": "none",
     "sylvester": {"name": "sylvester", "flows": 4, "orthogonal_vectors": 8},
+    "planar": {"name": "planar", "flows": 4},
+    "iaf": {"name": "iaf", "flows": 4},
     "conv-sylvester": {"name": "conv-sylvester", "channels": 32, "levels": 2},
 }
 

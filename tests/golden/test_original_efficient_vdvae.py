@@ -221,3 +221,44 @@ def test_the_density_of_wide_parameters_and_edges(folder):
     found = model.likelihood.log_prob(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))
     expected = recorded["loss.nats_per_image"]
     np.testing.assert_allclose(-ops.convert_to_numpy(found), expected, rtol=5e-6)
+
+
+def test_an_update_is_the_original_s_adamax_and_average(folder):
+    """From its moments after six updates: eight numbers of each tensor, and averages of some."""
+    import keras
+
+    from hvae_core.config import TrainConfig
+    from hvae_core.training.optimizer import Updater
+
+    values = arrays_of(folder, "raw").config.train
+    kept = {"optimizer", "epsilon", "beta_1", "beta_2", "weight_decay", "ema_decay", "ema_warmup"}
+    config = TrainConfig(**values.model_dump(include=kept))
+    recorded = read_tensors(folder / "update.safetensors")
+    weight = keras.Variable(recorded["raw"], dtype="float32", name="numbers")
+    updater = Updater(config, [weight])
+    assert config.optimizer.name == "adamax"
+    moments = dict(zip(("exp_avg", "exp_inf"), updater.optimizer.variables[2:], strict=True))
+    for name, variable in moments.items():
+        variable.assign(recorded[name])
+    updater.optimizer.iterations.assign(6)
+    places = recorded["ema.place"]
+    average = np.zeros_like(recorded["raw"])
+    average[places] = recorded["ema.before"]
+    updater.averages[0].assign(average)
+    gradient = ops.convert_to_tensor(recorded["gradient"])
+    rate = ops.convert_to_tensor(recorded["learning_rate"][0])
+    updater.apply([gradient], 6, rate, True)
+
+    found = ops.convert_to_numpy(weight.value)
+    # Keras adds epsilon to the largest gradient so far, the original before it is compared. So
+    # they part where that is a few epsilons, by as much of the step as epsilon is of it.
+    largest = ops.convert_to_numpy(moments["exp_inf"].value)
+    step = np.abs(found - recorded["raw"])
+    off = np.abs(found - recorded["after"])
+    assert (off <= 1e-6 + 2e-8 / largest * step).all()
+    assert (off > 2e-6).mean() < 0.02
+    assert step.max() > 5e-4
+    averages = ops.convert_to_numpy(updater.averages[0].value)[places]
+    near = off[places] < 1e-6
+    assert near.mean() > 0.9
+    np.testing.assert_allclose(averages[near], recorded["ema.after"][near], atol=2e-6)
