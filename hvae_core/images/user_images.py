@@ -72,7 +72,7 @@ def read_user_image(
             side_by_side = 1 if channels in (1, 3) else channels
             height = shape[0] or image.height
             width = shape[1] or max(1, image.width // side_by_side)
-            if channels == 1 and image.mode in MODES[values.dtype]:
+            if channels == 1 and values != UINT8 and image.mode in MODES["float32"]:
                 return _native(image, (width, height), values, name)
             if channels not in (1, 3):
                 return _side_by_side(image, (height, width, channels), values, name)
