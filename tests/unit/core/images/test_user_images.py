@@ -57,7 +57,7 @@ def test_files_of_16_bits_and_of_floating_point_numbers_are_read_as_they_are(tmp
     np.testing.assert_array_equal(read.pixels[..., 0], deep)
     assert (read.pixels.dtype, read.note) == (np.uint16, "")
     Image.fromarray(deep + np.float32(0.5)).save(tmp_path / "halves.tif")
-    with pytest.raises(DataError, match="holds float32 .* expected whole numbers from 0 to 4095"):
+    with pytest.raises(DataError, match=r"holds float32 .* expected whole numbers from 0 to 4095"):
         read_user_image(tmp_path / "halves.tif", (8, 8, 1), values=twelve)
     smaller = read_user_image(tmp_path / "deep.png", (4, 4, 1), values=twelve)
     assert smaller.note == "Resized to 4x4."
