@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,14 @@ from hvae_core.interfaces import Batch
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
 
-#: images that the two are compared on
+#: images that the two are compared on at most, and how many values they have in all
 COUNT = 64
+VALUES = COUNT * 64 * 64 * 3
+
+
+def count_of(live: Engine) -> int:
+    """How many images are compared: fewer of large ones, which take memory at once."""
+    return max(1, min(COUNT, VALUES // math.prod(live.image_shape)))
 
 
 def compare(config: Config, live: Engine, exported: Engine) -> dict[str, Any]:
@@ -59,8 +66,9 @@ def _images(config: Config, live: Engine) -> tuple[Batch, str]:
         if live.encoder_shape != live.image_shape:
             return _drawn(live)
         conditions = open_conditions(live.condition_values, dataset, split, len(source))
+        count = count_of(live)
         batches = evaluation_batches(
-            source, dataset, batch_size=COUNT, seed=0, limit=COUNT, conditions=conditions
+            source, dataset, batch_size=count, seed=0, limit=count, conditions=conditions
         )
         return next(batches), f"{config.data.name}, {split}"
     except HvaeError:
@@ -68,13 +76,13 @@ def _images(config: Config, live: Engine) -> tuple[Batch, str]:
 
 
 def _drawn(live: Engine) -> tuple[Batch, str]:
-    values = live.condition_values
+    values, count = live.condition_values, count_of(live)
     condition: Any = None
     if values is not None and values.form == "class":
-        condition = [place % values.size for place in range(COUNT)]
+        condition = [place % values.size for place in range(count)]
     elif values is not None:
         condition = np.zeros(values.size)
-    images = sample(live, COUNT, seed=0, condition=condition)
+    images = sample(live, count, seed=0, condition=condition)
     inputs = None
     if live.encoder_shape != live.image_shape:
         more = live.encoder_shape[-1] - live.image_shape[-1]
