@@ -10,3 +10,4 @@ pytestmark = pytest.mark.every_backend
 class TestDiffusionVampPrior(PriorContract):
     spec = "prior.diffusion-vampprior"
     image_shapes = ((2, 4, 3),)
+    configs = ({"size": 2, "steps": 2, "width": 4, "blocks": 1},)

@@ -39,6 +39,8 @@ RUN_ONCE = {
     "meta/test_public_names.py": "names",
     "unit/core/config/test_loading.py": "configurations; Keras names the activations",
     "unit/core/config/test_three_ways.py": "configurations",
+    "unit/core/model/test_top_prior.py": "golden/test_backends_agree.py has a prior's numbers",
+    "unit/plugins/priors/test_diffusion_vampprior.py": "its contract is kept on each backend",
     "unit/core/plugins/test_version_1.py": "who is built with what; the numbers are of others",
     "unit/core/explore/test_actions.py": "the page calls the model's own methods",
     "unit/core/explore/test_uploads.py": "the page's files",

@@ -70,6 +70,20 @@ def test_completion_with_a_condition_goes_through_a_graph(images, tmp_path):
     assert_conditional_the_same(exported, model, images, condition)
 
 
+def test_a_top_prior_is_exported_with_its_bound_and_its_draws(images, tmp_path):
+    prior = {"name": "diffusion-vampprior", "size": 2, "steps": 1, "width": 4, "blocks": 1}
+    small = {"resolutions": [4], "encoder_blocks": 0, "decoder_blocks": 1}
+    model = random_model(prior=prior, readout={"kind": "features"}, **small)
+    model.export(tmp_path / "out")
+    exported = load_exported(tmp_path / "out")
+    ours, theirs = exported.elbo(images, seed=3), model.elbo(images, seed=3)
+    np.testing.assert_allclose(ours.kl_per_layer, theirs.kl_per_layer, rtol=1e-4, atol=1e-4)
+    drawn, expected = (one.sample(4, [0.5, 0.7], 1) for one in (exported, model))
+    assert (drawn != expected).mean() < 0.01
+    weights = (one.log_likelihood(images, 2) for one in (exported, model))
+    np.testing.assert_allclose(*weights, rtol=1e-4)
+
+
 def test_encoding_fewer_layers_is_a_smaller_program(folder):
     from hvae_core.exported.openvino_runtime import part
 

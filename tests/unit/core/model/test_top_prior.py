@@ -13,8 +13,6 @@ from hvae_core.interfaces import GaussianParameters, LatentOutput, LayerPosterio
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 from hvae_plugins.priors.diffusion_vampprior import layer
 
-pytestmark = pytest.mark.every_backend
-
 DIFFUSION = {"name": "diffusion-vampprior", "size": 2, "steps": 2, "width": 4, "blocks": 1,
              "log_snr_max": 4.0, "log_snr_min": -4.0}  # fmt: skip
 #: one layer, and 81 images in all

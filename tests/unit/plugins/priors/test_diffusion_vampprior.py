@@ -15,8 +15,6 @@ from hvae_core.prob.elbo import log_ratio
 from hvae_plugins.priors.diffusion_vampprior.cosine_transform import CosineTransform
 from hvae_plugins.priors.diffusion_vampprior.diffusion import Diffusion
 
-pytestmark = pytest.mark.every_backend
-
 IMAGES = np.random.default_rng(0).uniform(size=(64, 6, 4, 2)).astype("f")
 
 
