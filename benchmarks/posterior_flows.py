@@ -22,7 +22,6 @@ from hvae_core.config import load_config
 from hvae_core.vae import HierarchicalVAE
 from hvae_core.weights import assign, model_arrays, weight_names
 from hvae_core.weights.parameter_groups import is_chosen
-from hvae_core.zoo import read_preset
 from hvae_core.zoo.finding import find_configuration
 
 START = "digits-vdvae"
@@ -44,7 +43,6 @@ FIGURES = {
 
 def start(flow: str | None, seed: int, updates: int) -> HierarchicalVAE:
     """The trained model with a new flow, which is the identity; all but the posterior is frozen."""
-    preset = read_preset(Path(find_configuration(START)).parent)
     known = None if flow is None else load_config(find_configuration(flow)).model.flow
     config = load_config(
         find_configuration(START),
@@ -62,16 +60,20 @@ def start(flow: str | None, seed: int, updates: int) -> HierarchicalVAE:
         },
     )
     model = HierarchicalVAE(config)
-    arrays = {**model_arrays(model), **model_arrays(hvae.load(preset.folder))}
-    stem = model_arrays(model)["encoder.stem.kernel"] * 0
-    stem[:, :, :1] = arrays["encoder.stem.kernel"]
-    assign(model, {**arrays, "encoder.stem.kernel": stem})
+    arrays = model_arrays(model)
+    arrays["encoder.stem.kernel"] *= 0  # it begins by not looking at the mask
+    for name, array in model_arrays(hvae.load(START)).items():
+        # A flow's posterior has further channels, its context, and the stem one for the mask.
+        arrays[name][tuple(slice(size) for size in array.shape)] = array
+    assign(model, arrays)
     for name, weight in weight_names(model).items():
         weight.trainable = is_chosen(name, TRAINED)
     return model
 
 
-def measured(folder: Path, flow: str | None, seed: int, updates: int) -> dict[str, Any]:
+def measured(
+    folder: Path, flow: str | None, seed: int, updates: int, limit: int | None
+) -> dict[str, Any]:
     """The figures of a run with each number of lines; it is trained unless they are there."""
     found = folder / "figures.json"
     if not found.is_file():
@@ -79,7 +81,9 @@ def measured(folder: Path, flow: str | None, seed: int, updates: int) -> dict[st
             hvae.train(start(flow, seed, updates), folder)
         model = hvae.load(folder)
         figures = {
-            share: hvae.evaluate(model, measurement=f"columns:{lines},fill=0", seed=seed)
+            share: hvae.evaluate(
+                model, measurement=f"columns:{lines},fill=0", seed=seed, limit=limit
+            )
             for share, lines in LINES.items()
         }
         found.write_text(json.dumps(figures, indent=2) + "\n")
@@ -94,16 +98,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/posterior-flows"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--updates", type=int, default=600)
+    parser.add_argument("--limit", type=int, help="only the first so many test images")
     options = parser.parse_args()
     # Seeds first, so that a table of fewer seeds can be had earlier.
     figures: dict[str, list[dict[str, Any]]] = {title: [] for title in FLOWS}
     for seed in options.seeds:
         for title, flow in FLOWS.items():
             folder = options.output / f"{title.strip('`').lower()}-{seed}"
-            figures[title].append(measured(folder, flow, seed, options.updates))
+            figures[title].append(measured(folder, flow, seed, options.updates, options.limit))
     print(f"{options.updates} updates, {len(options.seeds)} seeds\n")
     print("| known | posterior | " + " | ".join(label for label, _ in FIGURES.values()) + " |")
-    print("|-|" * (len(FIGURES) + 2))
+    print("|" + "-|" * (len(FIGURES) + 2))
     for share in LINES:
         for title, runs in figures.items():
             cells = [summary([f * run[share][k] for run in runs]) for k, (_, f) in FIGURES.items()]
