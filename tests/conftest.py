@@ -18,9 +18,21 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def runs_all() -> bool:
+    """Whether what is run once is run here."""
+    return os.environ.get("KERAS_BACKEND", "torch") == "torch" or "HVAE_TEST_ALL" in os.environ
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Do not read files of which no test would be left: that takes each worker ten seconds."""
+    if runs_all() or collection_path.suffix != ".py":
+        return None
+    return True if "every_backend" not in collection_path.read_text(encoding="utf-8") else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out, with a backend other than PyTorch, what is run once; not if all is asked for."""
-    if os.environ.get("KERAS_BACKEND", "torch") == "torch" or os.environ.get("HVAE_TEST_ALL"):
+    if runs_all():
         return
     once = [item for item in items if not item.get_closest_marker("every_backend")]
     if once:

@@ -63,3 +63,8 @@ class TestConvSylvester(FlowContract):
     ]  # fmt: skip
     log_det_tolerance = 1e-4
     inverse_tolerance = 1e-4
+
+    @pytest.mark.compiled
+    def test_log_det_is_the_jacobian_s(self, config, case):
+        """As one program: TensorFlow takes long for its many rows operation by operation."""
+        super().test_log_det_is_the_jacobian_s(config, case)

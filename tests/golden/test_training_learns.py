@@ -1,7 +1,11 @@
-"""Training raises the ELBO of real CIFAR-10 images, on whichever backend the tests run."""
+"""Training raises the ELBO of real CIFAR-10 images.
+
+On every backend of a cut of them; of the whole set on PyTorch alone.
+"""
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -49,11 +53,12 @@ def trained_and_fresh(root: Path, steps: int) -> tuple[float, float, float]:
     return before, float(out.elbo.mean()), float(out.bits_per_dim.mean())
 
 
-def test_the_elbo_of_unseen_fixture_images_rises(repeated_fixtures):
-    before, after, _ = trained_and_fresh(repeated_fixtures / "cifar10", steps=40)
+def test_the_elbo_of_unseen_fixture_images_rises(fixtures_folder):
+    before, after, _ = trained_and_fresh(fixtures_folder / "cifar10", steps=20)
     assert after > before + 0.05 * abs(before)
 
 
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="the cut is on every backend")
 def test_the_elbo_of_cifar10_rises(shared_folder):
     folder = shared_folder / "data" / "cifar10"
     if not folder.is_dir():
