@@ -87,22 +87,46 @@ def curve(
     return np.stack(found)
 
 
+def decibels(of_images: np.ndarray) -> np.ndarray:
+    """The PSNR of the mean squared error of images [..., B], some of which may be exact."""
+    return -10.0 * np.log10(np.mean(10.0 ** (-of_images / 10.0), axis=-1))
+
+
+def resampled(of_images: np.ndarray) -> np.ndarray:
+    """`decibels` of a thousand samples of as many images, for standard errors."""
+    count = of_images.shape[-1]
+    return decibels(of_images[..., np.random.default_rng(0).integers(0, count, (1000, count))])
+
+
 def plot(curves: dict[str, np.ndarray], path: Path) -> None:
-    """Mean PSNR with the standard error over images."""
+    """PSNR with the standard error over images."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(5.2, 3.4), dpi=150)
     for way, of_images in curves.items():
-        error = of_images.std(axis=1, ddof=1) / np.sqrt(of_images.shape[1])
         axes.errorbar(
-            np.arange(1, MOST + 1), of_images.mean(axis=1), error, fmt=WAYS[way], ms=4, capsize=2,
-            label=way,
+            np.arange(1, MOST + 1), decibels(of_images), resampled(of_images).std(axis=-1),
+            fmt=WAYS[way], ms=4, capsize=2, label=way,
         )  # fmt: skip
+    axes.set_xticks(range(1, MOST + 1))
     axes.set(xlabel="measured columns of 8", ylabel="PSNR of the draws' mean (dB)")
     axes.legend(title="the next column by", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path)
+
+
+def table(curves: dict[str, np.ndarray]) -> str:
+    """The same in numbers, and what the information gain gains, with its standard error."""
+    lines = ["| lines | " + " | ".join(WAYS) + " | gain over random |", "|-|-|-|-|-|"]
+    for count in range(MOST):
+        found = {way: of_images[count] for way, of_images in curves.items()}
+        cells = " | ".join(f"{decibels(found[way]):.2f}" for way in WAYS)
+        one, other = found["information gain"], found["random"]
+        error = (resampled(one) - resampled(other)).std()
+        gain = decibels(one) - decibels(other)
+        lines.append(f"| {count + 1} | {cells} | {gain:.2f} ± {error:.2f} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -122,12 +146,7 @@ def main() -> None:
     (options.work / "curves.json").write_text(
         json.dumps({way: found.tolist() for way, found in curves.items()}) + "\n"
     )
-    print("| lines | " + " | ".join(WAYS) + " | gain over random |\n|-|-|-|-|-|")
-    for count in range(MOST):
-        cells = " | ".join(f"{curves[way][count].mean():.2f}" for way in WAYS)
-        gain = curves["information gain"][count] - curves["random"][count]
-        error = gain.std(ddof=1) / np.sqrt(len(gain))
-        print(f"| {count + 1} | {cells} | {gain.mean():.2f} ± {error:.2f} |")
+    print(table(curves))
     plot(curves, options.output / "adaptive-lines.png")
 
 
