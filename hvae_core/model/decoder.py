@@ -217,16 +217,14 @@ class Decoder(keras.layers.Layer):
         def visit(layer: LatentLayer, x: Tensor) -> tuple[Tensor, Tensor | None]:
             given = reads.features(x, features[layer.stage.index])
             place = len(outputs)
-            further: tuple[Any, ...] = () if pruned is None else (pruned[place],)
-            if embedding is not None or context is not None:
-                further = (None if pruned is None else pruned[place], embedding)
-            if context is not None:
-                further = (*further, context[layer.stage.index])
+            kept = None if pruned is None else pruned[place]
+            own = None if context is None else context[layer.stage.index]
+            arguments = (x, given, noise[place], kept, embedding, own)
             if place + 1 == depth:
-                outputs.append(layer.latent(x, given, noise[place], *further)[0])
+                outputs.append(layer.latent(*arguments)[0])
                 return x, None
             infer = rematerialised(layer.infer) if self.remat else layer.infer
-            x, h, output = infer(x, given, noise[place], *further)
+            x, h, output = infer(*arguments)
             outputs.append(output)
             return x, h
 

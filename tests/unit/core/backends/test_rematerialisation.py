@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from hvae_core.backends.compiling import Program, value_and_grad
+from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.prob.noise import Noise
 
 pytestmark = pytest.mark.every_backend
@@ -40,6 +41,35 @@ def test_the_bound_and_its_gradient_are_the_same(changes, make_model, images):
     again = gradients(make_model(model=changes, train={"remat": True}), images, noise)
     for got, wanted in zip(again, expected, strict=True):
         np.testing.assert_allclose(got, wanted, atol=2e-5 * max(1, np.abs(wanted).max()))
+
+
+class Scaled(keras.layers.Layer):
+    """Takes and gives what may be missing, as a latent layer without a condition does."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight((3,), "ones", name="scale")
+
+    def pair(self, x, missing, factor):
+        assert missing is None
+        return None, ops.tanh(self.scale * x) * factor
+
+
+def test_arguments_and_results_may_be_none():
+    layer = Scaled()
+    layer.build((None, 3))
+    x, factor = (ops.convert_to_tensor(np.full((2, 3), n, "float32")) for n in (0.3, 2.0))
+
+    def gradient(function):
+        def loss():
+            none, found = function(x, None, factor)
+            assert none is None
+            return ops.sum(found), ()
+
+        return ops.convert_to_numpy(value_and_grad(loss, layer.trainable_variables)[2][0])
+
+    expected = gradient(layer.pair)
+    assert np.abs(expected).min() > 0
+    np.testing.assert_allclose(gradient(rematerialised(layer.pair)), expected, rtol=1e-6)
 
 
 @pytest.mark.skipif(keras.config.backend() != "torch", reason="counts what autograd keeps")
