@@ -82,24 +82,15 @@ class Decoding:
         try:
             with open_image(data) as opened:
                 if not (_is_tiff(data) and _exceeds_pillow(opened)):
-                    halved = self.values == UINT8 and self.reduce_bits
-                    if not halved and (deep := read_deep_png(opened, data)) is not None:
-                        return self._fitted(self._deep(deep))
-                    self._check_bits(opened)
+                    if not (self.values == UINT8 and self.reduce_bits):
+                        if (deep := read_deep_png(opened, data)) is not None:
+                            return self._fitted(self._deep(deep))
+                        _check_bits(opened)
                     return self._picture(opened)
         except Image.UnidentifiedImageError:
             if not _is_tiff(data):
                 raise
         return self._fitted(self._exact(_read_tiff(data)))
-
-    def _check_bits(self, image: Any) -> None:
-        """Refuse 16 bits a channel of which Pillow gives the upper 8."""
-        if has_deep_colour(image) and not (self.values == UINT8 and self.reduce_bits):
-            raise Refused(
-                f"has 16 bits a channel in a {image.format} file, which are read of PNG and TIFF "
-                "files alone",
-                "Save it as PNG or TIFF, or all images as one .npy file for the data set arrays.",
-            )
 
     def _deep(self, image: DeepImage) -> np.ndarray:
         """What a PNG file of 16 bits a channel holds."""
@@ -248,6 +239,16 @@ def _read_tiff(data: bytes | Path) -> np.ndarray:
             "Save its images one by one, or read it with the data set arrays.",
         )
     return np.array(images[0])
+
+
+def _check_bits(image: Any) -> None:
+    """Refuse 16 bits a channel of which Pillow gives the upper 8."""
+    if has_deep_colour(image):
+        raise Refused(
+            f"has 16 bits a channel in a {image.format} file, which are read of PNG and TIFF "
+            "files alone",
+            "Save it as PNG or TIFF, or all images as one .npy file for the data set arrays.",
+        )
 
 
 def _transparent() -> Refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -11,10 +11,11 @@ import pydantic
 
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.batches import split_validation
+from hvae_core.data.decode import Unreadable
 from hvae_core.data.files import DatasetOptions
 from hvae_core.data.fingerprints import as_keys, image_digests
 from hvae_core.data.held_out import hold_out
-from hvae_core.interfaces import ImageValues
+from hvae_core.interfaces import ConditionColumn, ImageValues
 
 
 class SplitOptions(DatasetOptions):
@@ -55,6 +56,8 @@ class Splits:
         self._list_own = own
         self._open_images = open_images
         self._opened: dict[str, np.ndarray] = {}
+        #: what opening the images of its own splits left out, by split
+        self.left_out: dict[str, Unreadable] = {}
 
     @functools.cached_property
     def own(self) -> tuple[str, ...]:
@@ -98,6 +101,26 @@ class Splits:
             return None
         train, test = self._divided
         return train if split == "train" else test
+
+    def column(self, column: ConditionColumn, split: str) -> ConditionColumn:
+        """What is said of the images of a split.
+
+        Args:
+            column: of all images of `stored_in`, those that are left out among them.
+            split: the split.
+        """
+        values, stored = column.values, self.stored_in(split)
+        self.images(stored)  # tells which are left out
+        if stored in self.left_out:
+            values = np.delete(values, self.left_out[stored].numbers, axis=0)
+        rows = self.rows(split)
+        return ConditionColumn(values if rows is None else values[rows], column.names)
+
+    def left_out_notes(self) -> Iterator[str]:
+        """A sentence for each split of which images are left out."""
+        for split, left_out in self.left_out.items():
+            if left_out.found:
+                yield left_out.note(split, len(self.images(split)) + len(left_out.found))
 
     def note(self, thing: str) -> tuple[str, ...]:
         """A sentence on what is held out, where anything is.

@@ -15,6 +15,7 @@ SUFFIXES = frozenset({".tif", ".tiff"})
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: tifffile's letters for the axes of an image
 _IMAGE_AXES = "YX"
+_CHANNEL_AXES = "SC"
 _ORIENTATION = 274
 #: what brings an image upright, by the tag: whether rows and columns are exchanged first, and then
 #: the axes of [N, H, W, C] that are reversed
@@ -27,7 +28,6 @@ _TURNS = {
     7: (True, (1, 2)),
     8: (True, (1,)),
 }
-_CHANNEL_AXES = "SC"
 
 
 def read_tiff(file: Path | bytes) -> np.ndarray:

@@ -67,8 +67,6 @@ class Hub(OwnImages):
         super().__init__(options)
         self.options = options
         self._splits = Splits(options, lambda: options.splits or self._published, self._decoded)
-        self._left_out: dict[str, str] = {}
-        self._gone: dict[str, list[int]] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -138,12 +136,10 @@ class Hub(OwnImages):
             self.values.dtype,
             left_out,
         )
-        if left_out is not None and left_out.found:
-            total = len(images) + len(left_out.found)
-            self._left_out[split] = left_out.note(split, total)
-            self._gone[split] = left_out.numbers
         if not len(images):
             raise DataError(f"No {split} image of {options.repository} is readable.")
+        if left_out is not None:
+            self._splits.left_out[split] = left_out
         return images
 
     def keys(self, split: str) -> list[str] | None:
@@ -153,19 +149,16 @@ class Hub(OwnImages):
     def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
         """See `Dataset.condition`: a column of classes, or columns of numbers."""
         wanted = [name] if isinstance(name, str) else list(name)
-        stored, part = self._splits.stored_in(split), self._splits.rows(split)
+        stored = self._splits.stored_in(split)
         place = f"split {stored!r} of {self.options.repository}"
         rows = self._rows(stored)
         with _library(self.options.repository):
             cells, classes = columns_of(rows, wanted, place)
-        column = column_of_cells(cells, name, classes, f"the {place}")
-        self._splits.images(stored)  # tells which were left out
-        values = np.delete(column.values, self._gone.get(stored, []), axis=0)
-        return ConditionColumn(values if part is None else values[part], column.names)
+        return self._splits.column(column_of_cells(cells, name, classes, f"the {place}"), split)
 
     def notes(self) -> tuple[str, ...]:
         """See `Dataset.notes`: the images that are held out, and those that were left out."""
-        return (*self._splits.note("split"), *self._left_out.values())
+        return (*self._splits.note("split"), *self._splits.left_out_notes())
 
     def _theirs(self, split: str) -> str:
         return self.options.splits.get(split, split)

@@ -50,7 +50,6 @@ class Parquet(FileDataset):
         self.values = options.values.image_values()
         self.invariance = Invariance(mirrored=options.flip)
         self._splits = Splits(options, lambda: self.files, self._decoded)
-        self._left_out: dict[str, Unreadable] = {}
 
     @functools.cached_property
     def files(self) -> dict[str, list[Path]]:
@@ -132,7 +131,7 @@ class Parquet(FileDataset):
         )
         if not len(images):
             raise DataError(f"None of the {split} images in {options.root} is readable.")
-        self._left_out[split] = left_out
+        self._splits.left_out[split] = left_out
         return images
 
     def keys(self, split: str) -> list[str] | None:
@@ -151,20 +150,13 @@ class Parquet(FileDataset):
         if others:
             found.append(f"Files whose names say no split are left out: {_listed(others)}.")
         found += self._splits.note("file")
-        for split, left_out in self._left_out.items():
-            if left_out.found:
-                total = len(self._splits.images(split)) + len(left_out.found)
-                found.append(left_out.note(split, total))
-        return tuple(found)
+        return (*found, *self._splits.left_out_notes())
 
     def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
         """See `Dataset.condition`: a column of classes, or columns of numbers."""
         self.check_split(split)
-        stored, rows = self._splits.stored_in(split), self._splits.rows(split)
-        column = parquet.condition_column(self.files[stored], name)
-        self._splits.images(stored)
-        values = np.delete(column.values, self._left_out[stored].numbers, axis=0)
-        return ConditionColumn(values if rows is None else values[rows], column.names)
+        files = self.files[self._splits.stored_in(split)]
+        return self._splits.column(parquet.condition_column(files, name), split)
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""
