@@ -130,8 +130,6 @@ def train(
         watching = [beginning, *default_callbacks(config, console), *callbacks]
         beginning.building(images)
         model = HierarchicalVAE(config)
-        if weights is None:
-            model.adapt(images.training_images(config))
         start_from(model, weights)
         beginning.built(model)
         skip_start = schedules.skip_start_step(config.train, per_epoch)
@@ -143,6 +141,7 @@ def train(
             run.note(f"Going on from step {run.step}.")
         elif weights is None:
             check_needs_no_start(config)
+            model.adapt(images.training_images(config))
         if len(set(in_each_process(run.step))) > 1:
             raise TrainingError(
                 f"The processes that train together see different checkpoints in {output}.",
