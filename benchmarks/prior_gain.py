@@ -10,13 +10,12 @@ seeds, and training's speed. What is done already is not done again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 from component_gain import settings_of
-from gain import summary
+from gain import measure, summary
 
 #: of the digits' 8 frequencies half, so that the context is not nearly the image
 SIZES = {"digits": 4, "cifar10": 7}
@@ -32,22 +31,6 @@ def variants(data: str) -> dict[str, dict]:
         "`diffusion-vampprior`": {"model.prior": chosen},
         PUBLISHED: {"model.prior": {**chosen, "prediction": "noise"}},
     }
-
-
-def figures_of(settings: dict, run: Path, limit: int, samples: int) -> dict:
-    """The figures of a run, which is trained first unless they are there."""
-    import hvae
-
-    found = run / "figures.json"
-    if not found.is_file():
-        hvae.train("digits-vdvae", run, overrides=settings, resume=True)
-        figures = hvae.evaluate(str(run), limit=limit, importance_samples=samples)
-        records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-        # The first window holds the compilation.
-        speeds = [r["images_per_second"] for r in records if r["event"] == "step"][1:]
-        figures["images_per_second"] = statistics.median(speeds)
-        found.write_text(json.dumps(figures, indent=2) + "\n")
-    return json.loads(found.read_text())
 
 
 def table(figures: dict[str, list[dict]]) -> Iterator[str]:
@@ -72,6 +55,8 @@ def main() -> None:
     parser.add_argument("--importance-samples", type=int, default=20)
     parser.add_argument("--published", action="store_true", help="with `prediction: noise` too")
     options = parser.parse_args()
+    evaluation = ["--limit", str(options.images)]
+    evaluation += ["--importance-samples", str(options.importance_samples)]
     for data in options.data:
         chosen = {n: c for n, c in variants(data).items() if options.published or n != PUBLISHED}
         figures: dict[str, list[dict]] = {name: [] for name in chosen}
@@ -80,8 +65,7 @@ def main() -> None:
                 settings = settings_of(data, changes, options.steps, seed, options.cifar10)
                 settings |= {"train.report": False, "train.log_steps": 25}
                 run = options.output / f"{data}-{place}-{seed}"
-                images, samples = options.images, options.importance_samples
-                figures[name].append(figures_of(settings, run, images, samples))
+                figures[name].append(measure("digits-vdvae", settings, run, evaluation))
         print(f"{data}: {options.steps} updates, {options.seeds} seeds\n")
         print("\n".join(table(figures)), end="\n\n", flush=True)
 

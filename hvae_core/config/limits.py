@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from hvae_core.plugins.specs import MODEL_KINDS
+
 #: pixels a side
 MAX_SIDE = 16_384
 MAX_CHANNELS = 65_536
@@ -53,15 +55,7 @@ def check_options(kind: str, options: Any) -> None:
     Raises:
         ValueError: names the option.
     """
-    if kind not in (
-        "block",
-        "flow",
-        "attention",
-        "condition",
-        "prior",
-        "likelihood",
-        "regularizer",
-    ):
+    if kind not in MODEL_KINDS:
         return
     most = MAX_LIKELIHOOD_OPTION if kind == "likelihood" else MAX_OPTION
     for key, value in options.items() if isinstance(options, Mapping) else ():

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 API_VERSION = 2
 #: what is understood
 API_VERSIONS = (1, 2)
-KINDS = (
+#: kinds of what builds a part of a model or of its loss
+MODEL_KINDS = (
     "block",
     "flow",
     "attention",
@@ -34,6 +35,9 @@ KINDS = (
     "prior",
     "likelihood",
     "regularizer",
+)
+KINDS = (
+    *MODEL_KINDS,
     "dataset",
     "measurement",
     "optimizer",
