@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import urllib.parse
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("gradio")
 playwright = pytest.importorskip("playwright.sync_api")
+#: imported by the worker that runs the tests alone: it takes seconds
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs gradio")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 FLAGS = [

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-pytest.importorskip("gradio")
+#: imported by the worker that runs the tests alone: it takes seconds
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs gradio")
 
 #: serves the page; what it may not do is told in stderr, where all of its log is
 SERVE = """

@@ -1,6 +1,7 @@
 """Every declared dependency is imported by the product, or has a reason."""
 
 import ast
+import functools
 import re
 import tomllib
 from pathlib import Path
@@ -39,7 +40,9 @@ def requirements():
             yield name
 
 
+@functools.cache
 def imported():
+    """The modules that are imported anywhere: read once by the worker that needs them."""
     found = set()
     places = ("hvae_core", "hvae_plugins", "tests", "docs")
     for path in (path for place in places for path in (ROOT / place).rglob("*.py")):
@@ -51,18 +54,15 @@ def imported():
     return found
 
 
-IMPORTED = imported()
-
-
 @pytest.mark.parametrize("name", sorted(set(requirements())))
 def test_a_dependency_is_imported(name):
     module = MODULES.get(name, name.replace("-", "_"))
-    assert (module in IMPORTED) != (name in INDIRECT), name
+    assert (module in imported()) != (name in INDIRECT), name
 
 
 def test_the_light_dependencies_are_all_that_the_core_imports_without_an_extra():
     names = {MODULES.get(n, n) for n in map(_name, PROJECT["dependencies"])}
-    assert {"safetensors", "pluggy", "click", "rich", "pydantic"} <= names & IMPORTED
+    assert {"safetensors", "pluggy", "click", "rich", "pydantic"} <= names & imported()
 
 
 def _name(text):

@@ -1,13 +1,23 @@
 """The page's layout, and how it tells of errors."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 
 from hvae_core.cli.main import main
 from hvae_core.errors import HvaeError
 
-gr = pytest.importorskip("gradio")
+#: imported by the worker that runs the tests alone: it takes seconds
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs gradio")
+
+
+@pytest.fixture
+def error():
+    """What the page shows as a message."""
+    import gradio
+
+    return gradio.Error
 
 
 @pytest.fixture(scope="module")
@@ -33,27 +43,27 @@ def test_it_is_no_programming_interface_and_tells_nobody(page):
     assert not page.analytics_enabled
 
 
-def test_errors_are_messages(caplog):
+def test_errors_are_messages(caplog, error):
     from hvae_core.explore.widgets import shown
 
-    def fail(error):
-        raise error
+    def fail(exception):
+        raise exception
 
-    with pytest.raises(gr.Error, match=r"One sentence\. A hint\.") as caught:
+    with pytest.raises(error, match=r"One sentence\. A hint\.") as caught:
         shown(fail)(HvaeError("One sentence.", "A hint."))
     assert not caught.value.print_exception
     assert not caplog.records
-    with pytest.raises(gr.Error, match=r"This failed \(ZeroDivisionError\)"):
+    with pytest.raises(error, match=r"This failed \(ZeroDivisionError\)"):
         shown(fail)(ZeroDivisionError())
     assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("values", [["none"], [["x"]], [{}], [], [7, 8]])
-def test_what_fits_no_field_is_refused(page, values):
+def test_what_fits_no_field_is_refused(page, values, error):
     import asyncio
 
     function = next(f for f in page.fns.values() if f.api_name == "choose")
-    with pytest.raises(gr.Error) as caught:
+    with pytest.raises(error) as caught:
         asyncio.run(page.preprocess_data(function, values, None))
     assert not caught.value.print_exception
 

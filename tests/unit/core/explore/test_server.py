@@ -10,12 +10,14 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("gradio")
+#: imported by the worker that runs the tests alone: it takes seconds
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs gradio")
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

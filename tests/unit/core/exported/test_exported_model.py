@@ -14,8 +14,6 @@ from hvae_core.inference.programs import Generate, Infer, graphs
 from hvae_core.interfaces import Exporter
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 
-pytestmark = pytest.mark.every_backend
-
 MODEL = {
     "resolutions": [4, 1],
     "image_channels": 1,

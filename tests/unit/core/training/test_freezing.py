@@ -18,6 +18,8 @@ TRAIN = {
     "warmup_steps": 0, "schedule": "constant", "weight_decay": 0.0, "optimizer": "adam",
     "ema_decay": 0.9,
 }  # fmt: skip
+#: JAX compiles an update for each choice of what is trained
+SMALL = {"resolutions": [8, 1], "encoder_blocks": 1, "decoder_blocks": 1}
 FREEZE = ["decoder.*.prior", "readout"]
 
 
@@ -27,7 +29,7 @@ def is_frozen(name):
 
 def updated(make_model, images, updates=2, **options):
     """The step after some updates, and the weights before."""
-    model = make_model(train={**TRAIN, **options})
+    model = make_model(model=SMALL, train={**TRAIN, **options})
     before = model_arrays(model)
     step = build_step(model, model.config.train)
     for number in range(updates):
