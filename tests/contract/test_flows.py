@@ -55,7 +55,7 @@ class TestIaf(FlowContract):
 class TestConvSylvester(FlowContract):
     spec = conv_sylvester.hvae_component()
     latent_shapes = ((4, 4, 2),)
-    configs = [  # noqa: RUF012 - as a third party writes it
+    configs = [
         {"channels": 4, "split_first": True, "levels": 2, "terms": 9},
         {
             "channels": 12, "levels": 1, "repeats": 2, "spectral_norm": False,

@@ -87,7 +87,7 @@ def test_fit_trains_the_bound(make_model, images):
     start = model.evaluate(images, verbose=0, return_dict=True)
     history = model.fit(
         images,
-        epochs=2,
+        epochs=6,
         batch_size=2,
         shuffle=False,
         verbose=0,
@@ -98,7 +98,7 @@ def test_fit_trains_the_bound(make_model, images):
     assert set(history) == figures | {f"val_{name}" for name in figures}
     assert history["loss"][-1] < history["loss"][0]
     end = model.evaluate(images, verbose=0, return_dict=True)
-    assert end["loss"] < start["loss"] - 0.02
+    assert end["loss"] < start["loss"] - 0.05
     assert end == model.evaluate(images, verbose=0, return_dict=True)
     np.testing.assert_allclose(end["loss"], -end["elbo"] / 64, rtol=1e-5)
     np.testing.assert_allclose(end["loss"] / np.log(2), end["bits_per_dim"], rtol=1e-5)
@@ -106,7 +106,7 @@ def test_fit_trains_the_bound(make_model, images):
     np.testing.assert_allclose(end["elbo"], model.elbo(images).elbo.mean(), rtol=0.1)
     after = weights(model)
     assert all((after[name] != value).any() for name, value in before.items())
-    assert len(sampled) == 2
+    assert len(sampled) == 6
 
 
 def test_frozen_layers_stay_in_fit(make_model, images):
