@@ -24,6 +24,8 @@ COMPUTING = (
 FACADES = ("hvae", "hvae_core", "hvae_core.training")
 
 COMMANDS = "the commands' texts, files and exit codes"
+FLOWS = "golden/ has the numbers and gradients of flows, and those of models with them"
+ATTENTION = "golden/test_backends_agree.py has the numbers and gradients of a model with it"
 CHOICE = "which components are found and how they are named"
 #: file: what its tests, or those that are not marked, show whatever the backend
 RUN_ONCE = {
@@ -38,6 +40,8 @@ RUN_ONCE = {
     "meta/test_public_names.py": "names",
     "unit/core/config/test_loading.py": "configurations; Keras names the activations",
     "unit/core/config/test_three_ways.py": "configurations",
+    "unit/core/model/test_attention_in_hierarchy.py": ATTENTION,
+    "unit/core/model/test_flows_in_hierarchy.py": FLOWS,
     "unit/core/model/test_top_prior.py": "golden/test_backends_agree.py has a prior's numbers",
     "unit/plugins/priors/test_diffusion_vampprior.py": "its contract is kept on each backend",
     "unit/core/plugins/test_version_1.py": "who is built with what; the numbers are of others",
@@ -66,10 +70,16 @@ RUN_ONCE = {
     "unit/core/training/test_run.py": "a stand-in of NumPy makes the updates",
     "unit/core/training/test_schedules.py": "schedules are numbers",
     "unit/core/zoo/test_shipped_presets.py": "the recorded figures of the presets",
+    "unit/plugins/attention/test_davi.py": ATTENTION,
+    "unit/plugins/flows/test_conv_sylvester.py": FLOWS,
+    "unit/plugins/flows/test_flow_densities.py": FLOWS,
+    "unit/plugins/flows/test_flow_options.py": FLOWS,
+    "unit/plugins/flows/test_sylvester.py": FLOWS,
     "unit/plugins/importers/test_efficient_vdvae.py": "files and names; PyTorch writes the files",
     "unit/plugins/importers/test_openai_vdvae.py": "names and shapes; the goldens have the numbers",
     "unit/plugins/importers/test_zea.py": "names and shapes; the goldens have the numbers",
     "unit/plugins/optimizers/test_keras_optimizers.py": "options are Keras's on every backend",
+    "unit/plugins/regularizers/test_cr_vae.py": "a step with it is taken on every backend",
     "unit/plugins/schedules/test_curves.py": "schedules are numbers",
     "unit/plugins/trackers/test_tracked_runs.py": "trackers take numbers",
 }

@@ -12,8 +12,6 @@ from hvae_core.errors import ConfigError
 from hvae_core.training.step import build_step
 from hvae_core.weights import weight_names
 
-pytestmark = pytest.mark.every_backend
-
 DAVI = {"name": "davi", "query_width": 4, "queries": 2}
 EMPTY = {"resolutions": [8, 4, 2, 1], "encoder_blocks": 0, "decoder_blocks": [1, 0, 2, 1]}
 

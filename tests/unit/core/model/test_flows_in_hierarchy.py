@@ -15,8 +15,6 @@ from hvae_core.evaluation import evaluate
 from hvae_core.prob import gaussian
 from hvae_core.prob.elbo import log_ratio
 
-pytestmark = pytest.mark.every_backend
-
 # The tiny model has layers of scales 1, 4, 8, 8, coarsest first.
 FLOWS = {
     "sylvester": {"name": "sylvester", "flows": [0, 2, 1], "orthogonal_vectors": [0, 3, 2]},

@@ -12,8 +12,6 @@ from hvae_plugins.attention.davi import layer as davi_layer
 from hvae_plugins.attention.davi import sources as davi_sources
 from hvae_plugins.attention.davi.sources import Sources, Stack, attention_weights, weighted_sum
 
-pytestmark = pytest.mark.every_backend
-
 MODEL = {
     "resolutions": [8, 4, 2, 1],
     "width": 8,

@@ -22,8 +22,6 @@ from hvae_plugins.flows.conv_sylvester.exponential import (
 )
 from hvae_plugins.flows.conv_sylvester.flow import ConvSylvester, count_levels, hidden_channels
 
-pytestmark = pytest.mark.every_backend
-
 
 def flow_of(shape, context=0, **options):
     flow = ConvSylvester(ConvSylvesterConfig(**options), shape, context, name="flow")

@@ -9,8 +9,6 @@ import hvae_core as hvae
 from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.plugins.testing.autodiff import jacobian_of
 
-pytestmark = pytest.mark.every_backend
-
 FLOWS = {
     "orthogonal": ("flow.sylvester", {"flows": 2, "orthogonal_vectors": 2}),
     "householder": ("flow.sylvester", {"variant": "householder", "flows": 2, "reflections": 2}),
@@ -103,6 +101,7 @@ def train_hard(flow, context, target, steps, rate):
     update.sync()
 
 
+@pytest.mark.every_backend
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "steps"),

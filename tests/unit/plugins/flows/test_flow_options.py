@@ -9,8 +9,6 @@ from hvae_core.errors import ConfigError
 from hvae_plugins.flows.conv_sylvester import steps
 from hvae_plugins.flows.conv_sylvester.exponential import quick_norm_bound
 
-pytestmark = pytest.mark.every_backend
-
 SHAPE = (4, 4, 4)
 
 

@@ -12,8 +12,6 @@ from hvae_plugins.flows.householder import reflect
 from hvae_plugins.flows.sylvester import SylvesterConfig
 from hvae_plugins.flows.sylvester.layer import Sylvester, bjorck, orthonormal_columns
 
-pytestmark = pytest.mark.every_backend
-
 VARIANTS = ["orthogonal", "householder", "triangular"]
 
 

@@ -17,8 +17,6 @@ from hvae_core.interfaces import (
 from hvae_core.prob.noise import Noise, draw_normal
 from hvae_core.vae import HierarchicalVAE
 
-pytestmark = pytest.mark.every_backend
-
 MODEL = {
     "resolutions": [4, 2, 1],
     "image_channels": 1,
