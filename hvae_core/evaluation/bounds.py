@@ -19,6 +19,7 @@ from hvae_core.inference.rows import (
     join_batches,
     latent_noise,
 )
+from hvae_core.interfaces import Batch
 from hvae_core.prob.elbo import bits_per_dim
 
 
@@ -108,15 +109,39 @@ def log_likelihood(
     """
     images = check_batch(engine, x, condition, inputs)
     draws = check_count(importance_samples, "importance_samples")
-    program = Infer(("log_weight",))
+    program = Infer(("log_weight",), from_features=True)
+    if not engine.gives(program):
+        program = Infer(("log_weight",))
     # A running log-sum-exp in float64: memory does not grow with K.
     total = np.full(len(images), -math.inf)
     for rows, valid in batch_rows(len(images), batch_size):
-        kept = rows[:valid]
-        for draw in range(draws):
+        # Fewer images than a batch takes: the rest of it are further draws.
+        together = min(max(1, batch_size // len(rows)), draws)
+        given = _repeated(images[rows].named(), together)
+        if program.from_features:
+            given["features"] = _repeated(_features(engine, images[rows]), together)
+        for start in range(0, draws, together):
+            numbers = np.minimum(np.arange(start, start + together), draws - 1)
             # Each draw has image indices of its own, so that no two share their noise.
-            normal = latent_noise(engine, first + rows + draw * DRAW_STRIDE, seed)
-            out = engine.run(program, {**images[rows].named(), "noise": normal})
-            weights = out["log_weight"][:valid]
-            total[kept] = np.logaddexp(total[kept], weights.astype(np.float64))
+            indices = first + rows + numbers[:, None] * DRAW_STRIDE
+            normal = latent_noise(engine, indices.ravel(), seed)
+            out = engine.run(program, {**given, "noise": normal})
+            weights = out["log_weight"].reshape(together, len(rows))[: draws - start, :valid]
+            kept = rows[:valid]
+            for weight in weights.astype(np.float64):
+                total[kept] = np.logaddexp(total[kept], weight)
     return (total - math.log(draws)).astype(np.float32)
+
+
+def _features(engine: Engine, images: Batch) -> list[np.ndarray]:
+    """The encoder's, which are the same for all draws of an image."""
+    return engine.run(Infer(("features",)), {**images.named(), "noise": []})["features"]
+
+
+def _repeated(arrays: Any, times: int) -> Any:
+    """Arrays [B, ...], by name or in a list, as [times * B, ...]."""
+    if isinstance(arrays, dict):
+        return {name: _repeated(array, times) for name, array in arrays.items()}
+    if isinstance(arrays, list):
+        return [_repeated(array, times) for array in arrays]
+    return arrays if times == 1 else np.concatenate([arrays] * times)

@@ -189,7 +189,7 @@ def evaluate(
         bounds = np.concatenate(
             [
                 log_likelihood(
-                    engine, batch, importance_samples, seed, len(batch), index * batch_size
+                    engine, batch, importance_samples, seed, batch_size, index * batch_size
                 )
                 for index, batch in enumerate(batches())
             ]

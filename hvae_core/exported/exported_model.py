@@ -100,7 +100,7 @@ class ExportedModel(Verbs):
         """Whether the files have the outputs that the program needs."""
         if isinstance(program, Complete):
             return "completion" in self.manifest["graphs"]
-        if isinstance(program, Infer) and program.prunes:
+        if isinstance(program, Infer) and (program.prunes or program.from_features):
             return False
         return isinstance(program, Generate) or not self._missing(self._parts(program))
 

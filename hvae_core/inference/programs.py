@@ -72,11 +72,13 @@ class Infer:
         prunes: channels of the latents are replaced by draws from the prior. Further inputs:
             ``kept``, [c] a layer, 1 where a channel is the posterior's; ``prior_noise`` as
             ``noise``.
+        from_features: the encoder's pass is left out, its output ``features`` being an input.
     """
 
     outputs: tuple[str, ...]
     layers: int | None = None
     prunes: bool = False
+    from_features: bool = False
 
     @property
     def purpose(self) -> str:
@@ -96,12 +98,14 @@ class Infer:
         pruned = None
         if self.prunes:
             pruned = list(map(Pruned, inputs["kept"], inputs["prior_noise"]))
-        if set(self.outputs) <= LAYERED.keys():
+        if set(self.outputs) <= LAYERED.keys() and not self.from_features:
             given = inputs["images"] if seen is None else seen
             condition = inputs.get("condition")
             latents = network.posteriors(given, noise, self.layers, condition, pruned)
             return {name: [LAYERED[name](layer) for layer in latents] for name in self.outputs}
-        out = network.infer(inputs["images"], noise, seen, inputs.get("condition"), pruned)
+        features = list(inputs["features"]) if self.from_features else None
+        condition = inputs.get("condition")
+        out = network.infer(inputs["images"], noise, seen, condition, pruned, features)
         results: dict[str, Any] = {}
         for name in self.outputs:
             if name in LAYERED:

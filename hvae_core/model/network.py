@@ -115,6 +115,7 @@ class HierarchicalNetwork(keras.Model):
         inputs: Tensor | None = None,
         condition: Tensor | None = None,
         pruned: Sequence[Pruned] | None = None,
+        features: Sequence[Tensor] | None = None,
     ) -> PassOutput:
         """The posterior pass.
 
@@ -124,13 +125,15 @@ class HierarchicalNetwork(keras.Model):
             inputs: [B, H, W, C'], which the encoder sees; None: the images.
             condition: [B, ...], see `ConditionValues`; the bound is then that of p(x | condition).
             pruned: for each layer what of its latent comes from the prior; None: nothing.
+            features: what `bottom_up` gave; None: it is called.
 
         Raises:
             BadInputError: the model has a condition and none is given, or the reverse.
         """
         x = ops.cast(x, "float32")
         embedding = self.embed(condition)
-        features = self.bottom_up(x if inputs is None else inputs)
+        if features is None:
+            features = self.bottom_up(x if inputs is None else inputs)
         stream, layers = self.descend(features, noise, None, embedding, pruned)
         parameters = self.read_out([layer.z for layer in layers], stream, embedding)
         log_likelihood = self.likelihood.log_prob(x, parameters)

@@ -7,6 +7,9 @@ import hvae_core as hvae
 from hvae_core.data import ArraySource
 from hvae_core.errors import BadInputError
 from hvae_core.evaluation import elbo, evaluate_batches, log_likelihood
+from hvae_core.evaluation.verbs import Verbs
+from hvae_core.inference.programs import Infer
+from hvae_core.inference.rows import DRAW_STRIDE, latent_noise
 from hvae_core.interfaces import Dataset, DatasetInfo
 from hvae_core.prob.noise import draw_normal, split_layers
 
@@ -99,6 +102,47 @@ def test_more_importance_samples_tighten_the_bound(model, images):
     bound = elbo(model, many, seed=9, batch_size=120).elbo
     error = math.sqrt((one.var() + bound.var()) / len(many))
     assert abs(one.mean() - bound.mean()) < 4 * error
+
+
+class Counted(Verbs):
+    """A model whose programs are counted; ``has_features``: it runs those that begin with them."""
+
+    def __init__(self, model, has_features=True):
+        self.model, self.has_features, self.rows = model, has_features, {}
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    def gives(self, program):
+        return self.has_features or not program.from_features
+
+    def run(self, program, inputs):
+        rows = len(inputs["images"])
+        self.rows[program] = self.rows.get(program, 0) + rows
+        return self.model.run(program, inputs)
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_all_draws_of_an_image_cost_one_pass_of_the_encoder(model, images, count):
+    shared, apart = Counted(model), Counted(model, has_features=False)
+    found, expected = (
+        log_likelihood(engine, images[:count], 5, batch_size=7) for engine in (shared, apart)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    weights = np.stack([
+        model.run(
+            Infer(("log_weight",)),
+            {"images": images[:count], "noise": latent_noise(model, index, 0)},
+        )["log_weight"]
+        for index in (np.arange(count) + k * DRAW_STRIDE for k in range(5))
+    ]).astype("d")  # fmt: skip
+    np.testing.assert_allclose(found, np.logaddexp.reduce(weights) - math.log(5), rtol=1e-5)
+    assert shared.rows[Infer(("features",))] == count
+    # As many draws at a time as fill a batch.
+    together = min(7 // count, 5)
+    assert shared.rows[Infer(("log_weight",), from_features=True)] == (
+        count * together * math.ceil(5 / together)
+    )
 
 
 def test_every_image_weighs_the_same_whatever_the_batches(model, images):
