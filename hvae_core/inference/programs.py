@@ -103,9 +103,9 @@ class Infer:
             condition = inputs.get("condition")
             latents = network.posteriors(given, noise, self.layers, condition, pruned)
             return {name: [LAYERED[name](layer) for layer in latents] for name in self.outputs}
-        features = list(inputs["features"]) if self.from_features else None
+        shared = list(inputs["features"]) if self.from_features else None
         condition = inputs.get("condition")
-        out = network.infer(inputs["images"], noise, seen, condition, pruned, features)
+        out = network.infer(inputs["images"], noise, seen, condition, pruned, shared)
         results: dict[str, Any] = {}
         for name in self.outputs:
             if name in LAYERED:

@@ -115,7 +115,7 @@ class HierarchicalNetwork(keras.Model):
         inputs: Tensor | None = None,
         condition: Tensor | None = None,
         pruned: Sequence[Pruned] | None = None,
-        features: Sequence[Tensor] | None = None,
+        features: list[Tensor] | None = None,
     ) -> PassOutput:
         """The posterior pass.
 
