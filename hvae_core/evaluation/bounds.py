@@ -19,7 +19,6 @@ from hvae_core.inference.rows import (
     join_batches,
     latent_noise,
 )
-from hvae_core.interfaces import Batch
 from hvae_core.prob.elbo import bits_per_dim
 
 
@@ -117,9 +116,12 @@ def log_likelihood(
     for rows, valid in batch_rows(len(images), batch_size):
         # Fewer images than a batch takes: the rest of it are further draws.
         together = min(max(1, batch_size // len(rows)), draws)
-        given = _repeated(images[rows].named(), together)
+        places = np.tile(np.arange(len(rows)), together)
+        given = images[rows[places]].named()
         if program.from_features:
-            given["features"] = _repeated(_features(engine, images[rows]), together)
+            seen = {**images[rows].named(), "noise": []}
+            features = engine.run(Infer(("features",)), seen)["features"]
+            given["features"] = [scale[places] for scale in features]
         for start in range(0, draws, together):
             numbers = np.minimum(np.arange(start, start + together), draws - 1)
             # Each draw has image indices of its own, so that no two share their noise.
@@ -131,17 +133,3 @@ def log_likelihood(
             for weight in weights.astype(np.float64):
                 total[kept] = np.logaddexp(total[kept], weight)
     return (total - math.log(draws)).astype(np.float32)
-
-
-def _features(engine: Engine, images: Batch) -> list[np.ndarray]:
-    """The encoder's, which are the same for all draws of an image."""
-    return engine.run(Infer(("features",)), {**images.named(), "noise": []})["features"]
-
-
-def _repeated(arrays: Any, times: int) -> Any:
-    """Arrays [B, ...], by name or in a list, as [times * B, ...]."""
-    if isinstance(arrays, dict):
-        return {name: _repeated(array, times) for name, array in arrays.items()}
-    if isinstance(arrays, list):
-        return [_repeated(array, times) for array in arrays]
-    return arrays if times == 1 else np.concatenate([arrays] * times)

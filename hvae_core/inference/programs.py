@@ -94,17 +94,15 @@ class Infer:
         if self.outputs == ("features",):
             features = network.bottom_up(inputs["images"] if seen is None else seen)
             return {"features": [ops.cast(scale, "float32") for scale in features]}
-        noise = list(inputs["noise"])
+        noise, condition = list(inputs["noise"]), inputs.get("condition")
         pruned = None
         if self.prunes:
             pruned = list(map(Pruned, inputs["kept"], inputs["prior_noise"]))
         if set(self.outputs) <= LAYERED.keys() and not self.from_features:
             given = inputs["images"] if seen is None else seen
-            condition = inputs.get("condition")
             latents = network.posteriors(given, noise, self.layers, condition, pruned)
             return {name: [LAYERED[name](layer) for layer in latents] for name in self.outputs}
         shared = list(inputs["features"]) if self.from_features else None
-        condition = inputs.get("condition")
         out = network.infer(inputs["images"], noise, seen, condition, pruned, shared)
         results: dict[str, Any] = {}
         for name in self.outputs:
