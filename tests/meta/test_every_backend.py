@@ -24,7 +24,7 @@ COMPUTING = (
 FACADES = ("hvae", "hvae_core", "hvae_core.training")
 
 COMMANDS = "the commands' texts, files and exit codes"
-FLOWS = "golden/ has the numbers and gradients of flows, and those of models with them"
+FLOWS = "golden/ has the numbers and gradients of flows, and the numbers of models with them"
 ATTENTION = "golden/test_backends_agree.py has the numbers and gradients of a model with it"
 CHOICE = "which components are found and how they are named"
 #: file: what its tests, or those that are not marked, show whatever the backend
