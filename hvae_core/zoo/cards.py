@@ -230,9 +230,10 @@ def _training(preset: Preset) -> str:
         f", updates with a norm of {train.skip_norm:g} or more skipped" if train.skip_norm else ""
     )
     clip = f", gradients clipped to {train.clip_norm:g}" if train.clip_norm else ""
-    start, anew = "", f"hvae train {preset.name}"
-    if train.objective != "evidence":
-        start, anew = f"objective {train.objective}, ", f"{anew} --weights TRAINED"
+    start = f"objective {train.objective}, " if train.objective != "evidence" else ""
+    anew = f"hvae train {preset.name}"
+    if start or train.freeze:  # what is kept or frozen has to be there
+        anew = f"{anew} --weights TRAINED"
     text = (
         f"{start}{train.optimizer.name}, learning rate {train.learning_rate:g} "
         f"({train.schedule.name}), "

@@ -46,6 +46,15 @@ def test_the_card_says_how_weights_were_trained_that_had_another_recipe(
         assert ("In a hurry.\n\n`hvae train hurried` trains it anew: adamax," in card) == bool(how)
 
 
+def test_the_card_of_frozen_weights_says_that_there_is_a_start(zoo: Path, tmp_path: Path) -> None:
+    found = Publication.of(find_preset("trained"))
+    config = parse_config({**found.config.to_dict(), "train": {"freeze": ["encoder"]}})
+    info = {**found.info, "name": "kept", "trained": {"how": "In a hurry."}}
+    push(Publication(config, found.weights, info), tmp_path / "kept")
+    card = (tmp_path / "kept" / "README.md").read_text()
+    assert "`hvae train kept --weights TRAINED` trains it anew" in card
+
+
 @pytest.mark.parametrize(
     ("data", "published"),
     [
