@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = [pytest.mark.every_backend, pytest.mark.compiled]
+pytestmark = pytest.mark.every_backend
 
 EXPECTED = Path(__file__).parent.parent / "fixtures" / "agreement.json"
 CASES = {
@@ -143,7 +143,7 @@ def figures(case: str) -> dict:
             model.variables,
             compile=True,
         )
-        norms = [float(ops.sqrt(ops.sum(ops.square(g)))) for g in program()]
+        norms = [float(np.linalg.norm(ops.convert_to_numpy(g))) for g in program()]
     return {
         "elbo": (log_likelihood - kl.sum(-1)).tolist(),
         "kl_per_layer": kl.tolist(),
@@ -153,7 +153,11 @@ def figures(case: str) -> dict:
     }
 
 
-@pytest.mark.parametrize("case", CASES)
+#: one as a program on TensorFlow, where tracing takes ten times as long as computing
+ALL = [pytest.param(c, marks=[pytest.mark.compiled] * (c == "features")) for c in CASES]
+
+
+@pytest.mark.parametrize("case", ALL)
 def test_this_backend_gives_the_recorded_numbers(case):
     expected = json.loads(EXPECTED.read_text())[case]
     actual = figures(case)

@@ -42,6 +42,7 @@ RUN_ONCE = {
     "unit/core/config/test_three_ways.py": "configurations",
     "unit/core/model/test_attention_in_hierarchy.py": ATTENTION,
     "unit/core/model/test_flows_in_hierarchy.py": FLOWS,
+    "unit/core/model/test_model_options.py": "shapes and places; golden/ has the options' numbers",
     "unit/core/model/test_top_prior.py": "golden/test_backends_agree.py has a prior's numbers",
     "unit/plugins/priors/test_diffusion_vampprior.py": "its contract is kept on each backend",
     "unit/core/plugins/test_version_1.py": "who is built with what; the numbers are of others",

@@ -87,7 +87,7 @@ def test_fit_trains_the_bound(make_model, images):
     start = model.evaluate(images, verbose=0, return_dict=True)
     history = model.fit(
         images,
-        epochs=6,
+        epochs=4,
         batch_size=2,
         shuffle=False,
         verbose=0,
@@ -106,7 +106,7 @@ def test_fit_trains_the_bound(make_model, images):
     np.testing.assert_allclose(end["elbo"], model.elbo(images).elbo.mean(), rtol=0.1)
     after = weights(model)
     assert all((after[name] != value).any() for name, value in before.items())
-    assert len(sampled) == 6
+    assert len(sampled) == 4
 
 
 def test_frozen_layers_stay_in_fit(make_model, images):

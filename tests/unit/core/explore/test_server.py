@@ -18,6 +18,16 @@ from PIL import Image
 
 #: imported by the worker that runs the tests alone: it takes seconds
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs gradio")
+#: what the next page does before and after it serves
+NEXT = """
+import signal
+from hvae_core.explore.server import upload_folder
+
+with upload_folder() as uploads:
+    (uploads / "a.png").write_bytes(b"private")
+    print("kept", flush=True)
+    signal.pause()
+"""
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -100,9 +110,12 @@ def test_only_uploads_are_read_and_they_do_not_stay(tmp_path):
     (left,) = (tmp_path / "tmp").glob("hvae-explore-*")
     assert any(path.is_file() for path in (left / "uploads").rglob("*"))
 
-    with served(tmp_path / "tmp") as (address, process):
+    with subprocess.Popen(
+        [sys.executable, "-c", NEXT], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "kept\n"
         assert not left.exists()
-        upload(address, b"private")
         process.terminate()
         assert process.wait(30) == 128 + signal.SIGTERM
     assert list((tmp_path / "tmp").glob("hvae-explore-*")) == []

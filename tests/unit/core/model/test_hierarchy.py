@@ -98,23 +98,14 @@ OPTIONS = [
     {"decoder_blocks": [0, 2, 1]},
     {"no_bias_above": 0},
 ]
-#: each option again, several in a model: what takes long to compile is compiled four times
-TOGETHER = [
-    {**OPTIONS[5], **OPTIONS[0], **OPTIONS[7], **OPTIONS[9]},
-    {**OPTIONS[1], **OPTIONS[3], **OPTIONS[4], **OPTIONS[10]},
-    OPTIONS[2],
-    {**OPTIONS[6], **OPTIONS[8], **OPTIONS[11]},
-]
-
-
-def test_every_option_is_in_one_of_the_four_models():
-    alone = [item for changes in OPTIONS for item in changes.items()]
-    assert all(any(item in changes.items() for changes in TOGETHER) for item in alone)
+#: elsewhere those whose numbers and gradients golden/test_backends_agree.py has not, in one model:
+#: compiling takes long
+NOT_IN_GOLDENS = {**OPTIONS[4], **OPTIONS[6], **OPTIONS[10]}
 
 
 @pytest.mark.parametrize(
     "changes",
-    OPTIONS if keras.config.backend() == "torch" else TOGETHER,
+    OPTIONS if keras.config.backend() == "torch" else [NOT_IN_GOLDENS],
     ids=lambda changes: "-".join(changes),
 )
 def test_every_option_builds_runs_and_passes_gradients(make_model, images, changes):
@@ -176,6 +167,7 @@ def test_initial_weights_follow_the_original(make_model):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="shapes are counted")
 def test_the_original_s_cifar10_architecture_has_its_parameter_count():
     """39,145,700: the original's 1,393 tensors counted from its own build."""
     config = Config.model_validate(

@@ -14,8 +14,6 @@ from hvae_core.layers import convolution
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 from hvae_core.prob.noise import Noise, draw_normal
 
-pytestmark = pytest.mark.every_backend
-
 
 def shapes(model):
     """Shapes of the weights by path, without the model's name."""
@@ -69,6 +67,7 @@ def test_the_stem_folds_patches_of_the_image_s_channels(make_model):
     assert shapes(make_model())["encoder/stem/kernel"] == (3, 3, 1, 8)
 
 
+@pytest.mark.every_backend
 def test_pixels_are_standardised_as_asked_for(make_model, images, monkeypatch):
     model = make_model(model={"input_mean": 100.0, "input_scale": 50.0})
     seen, call = [], type(model.encoder).call
@@ -153,6 +152,7 @@ def test_activations(make_model, images):
     assert all(f.min() > 0 for f in features(smooth, images)[1:])
 
 
+@pytest.mark.every_backend
 def test_a_leaky_relu_has_the_slope_that_is_asked_for(make_model, images):
     changes = {"block_activation": "leaky_relu", "pool_activation": "leaky_relu"}
     for more, slope in (({}, 0.2), ({"leaky_relu_slope": 0.1}, 0.1)):
@@ -175,6 +175,7 @@ def test_channels_change_by_a_projection_or_by_padding(make_model):
     assert not [path for path in shapes(padded) if "transitions" in path]
 
 
+@pytest.mark.every_backend
 def test_group_norm_has_eight_groups_in_every_block(make_model):
     wide = {"width": 16, "encoder_middle_width": 16, "decoder_middle_width": 16}
     model = make_model(
@@ -225,6 +226,7 @@ def test_streams_start_from_learned_biases(make_model, changes, sides):
     }
 
 
+@pytest.mark.every_backend
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -255,6 +257,7 @@ def test_the_readout_s_blocks_and_widths(make_model):
     }  # fmt: skip
 
 
+@pytest.mark.every_backend
 def test_latents_are_upsampled_by_repetition_or_bilinearly(make_model):
     readout = {"width": 8, "middle_width": 4, "blocks": 0}
     x = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
@@ -267,6 +270,7 @@ def test_latents_are_upsampled_by_repetition_or_bilinearly(make_model):
     np.testing.assert_allclose(steps["bilinear"], 0.5, atol=1e-6)
 
 
+@pytest.mark.every_backend
 def test_densities_are_float32_in_a_network_of_bfloat16(make_model, forward, images):
     model = make_model(train={"steps": 1, "precision": "mixed_bfloat16"})
     out, _ = forward(model, images)
@@ -350,6 +354,7 @@ def test_the_readout_s_last_convolution_reads_the_blocks_or_their_activation(mak
         )
 
 
+@pytest.mark.every_backend
 def test_bilinear_upsampling_is_direct_or_in_steps(make_model):
     """From 4 x 4 to 32 x 32 the two are different maps."""
     x = np.random.default_rng(0).normal(size=(1, 4, 4, 1)).astype(np.float32)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from hvae_core.backends.compiling import Program, compiled, value_and_grad
 from hvae_core.prob import logistic_mixture
 
 pytestmark = pytest.mark.every_backend
@@ -14,6 +15,26 @@ def random_parameters(channels, mixtures, batch=1, side=1, seed=0, spread=1.0):
     rng = np.random.default_rng(seed)
     count = logistic_mixture.parameter_count(mixtures, channels)
     return rng.normal(0, spread, (batch, side, side, count)).astype(np.float32)
+
+
+def log_prob_of(x, parameters, mixtures, levels):
+    """In one program: JAX would compile each operation."""
+
+    def program(x, parameters):
+        mixture = logistic_mixture.split(parameters, mixtures, x.shape[-1])
+        return logistic_mixture.log_prob(x, mixture, levels)
+
+    given = map(ops.convert_to_tensor, (x, parameters))
+    return ops.convert_to_numpy(compiled(program, [])(*given))
+
+
+def draw(parameters, uniform, mixtures=10, channels=3):
+    def program(parameters, uniform):
+        mixture = logistic_mixture.split(parameters, mixtures, channels)
+        return logistic_mixture.sample(mixture, uniform)
+
+    given = (ops.convert_to_tensor(array.astype(np.float32)) for array in (parameters, uniform))
+    return ops.convert_to_numpy(compiled(program, [])(*given))
 
 
 def grid(levels):
@@ -26,9 +47,7 @@ def test_mass_over_all_values_is_one(channels, levels):
     values = np.array(list(itertools.product(grid(levels), repeat=channels)), np.float32)
     x = values.reshape(-1, 1, 1, channels)
     parameters = np.repeat(random_parameters(channels, 3), len(x), axis=0)
-    mixture = logistic_mixture.split(ops.convert_to_tensor(parameters), 3, channels)
-    log_prob = logistic_mixture.log_prob(ops.convert_to_tensor(x), mixture, levels)
-    total = np.exp(ops.convert_to_numpy(log_prob).astype(np.float64)).sum()
+    total = np.exp(log_prob_of(x, parameters, 3, levels).astype(np.float64)).sum()
     assert total == pytest.approx(1.0, abs=2e-5)
 
 
@@ -38,25 +57,17 @@ def test_samples_follow_the_density():
     parameters = random_parameters(1, mixtures, seed=3)
     rng = np.random.default_rng(0)
     uniform = rng.uniform(size=(draws, 1, 1, mixtures + 1)).astype(np.float32)
-    many = ops.convert_to_tensor(np.repeat(parameters, draws, axis=0))
-    drawn = logistic_mixture.sample(
-        logistic_mixture.split(many, mixtures, 1), ops.convert_to_tensor(uniform)
-    )
-    index = np.round((ops.convert_to_numpy(drawn).ravel() + 1) * (levels - 1) / 2).astype(int)
+    drawn = draw(np.repeat(parameters, draws, axis=0), uniform, mixtures, 1)
+    index = np.round((drawn.ravel() + 1) * (levels - 1) / 2).astype(int)
     counts = np.bincount(index, minlength=levels)
-    x = ops.convert_to_tensor(grid(levels).astype(np.float32).reshape(-1, 1, 1, 1))
-    mixture = logistic_mixture.split(
-        ops.convert_to_tensor(np.repeat(parameters, levels, axis=0)), mixtures, 1
-    )
-    log_prob = logistic_mixture.log_prob(x, mixture, levels)
-    expected = draws * np.exp(ops.convert_to_numpy(log_prob).ravel())
+    x = grid(levels).astype(np.float32).reshape(-1, 1, 1, 1)
+    log_prob = log_prob_of(x, np.repeat(parameters, levels, axis=0), mixtures, levels)
+    expected = draws * np.exp(log_prob.ravel())
     chi_square = ((counts - expected) ** 2 / expected).sum()
     assert chi_square < 26.1  # 8 degrees of freedom, p = 0.001
 
 
 def test_extreme_parameters_give_finite_values_and_gradients():
-    from hvae_core.backends.compiling import value_and_grad
-
     parameters = random_parameters(3, 4, side=3, spread=30.0)
     variable = keras.Variable(parameters)
     x = ops.convert_to_tensor(
@@ -67,7 +78,9 @@ def test_extreme_parameters_give_finite_values_and_gradients():
         mixture = logistic_mixture.split(ops.convert_to_tensor(variable), 4, 3)
         return -ops.sum(logistic_mixture.log_prob(x, mixture, 256)), ()
 
-    value, _, (gradient,) = value_and_grad(loss, [variable])
+    value, _, (gradient,) = Program(
+        lambda: value_and_grad(loss, [variable]), [variable], compile=True
+    )()
     assert np.isfinite(float(value))
     assert np.isfinite(ops.convert_to_numpy(gradient)).all()
 
@@ -78,9 +91,7 @@ def test_against_the_original(shared_folder, case, mixtures):
     from safetensors.numpy import load_file
 
     tensors = load_file(shared_folder / "goldens" / "vdvae" / "dmol" / "dmol.safetensors")
-    mixture = logistic_mixture.split(ops.convert_to_tensor(tensors[f"{case}.params"]), mixtures, 3)
-    target = ops.convert_to_tensor(tensors[f"{case}.target_f32"])
-    log_prob = ops.convert_to_numpy(logistic_mixture.log_prob(target, mixture, 256))
+    log_prob = log_prob_of(tensors[f"{case}.target_f32"], tensors[f"{case}.params"], mixtures, 256)
     per_image = -log_prob.mean(axis=(1, 2)) / 3
     np.testing.assert_allclose(per_image, tensors[f"{case}.nll_per_image_per_dim_f64"], atol=5e-5)
     # Per pixel, float32 cancels near the small-mass threshold; the median does not see it.
@@ -103,10 +114,3 @@ def test_the_sampler_against_the_original(shared_folder):
         and np.abs(draw(tensors[f"{name}.params"], uniform) - expected).max() < 1e-2
     )
     np.testing.assert_allclose(draw(tensors[f"{case}.params"], uniform), expected, atol=2e-5)
-
-
-def draw(parameters, uniform):
-    mixture = logistic_mixture.split(ops.convert_to_tensor(parameters), 10, 3)
-    return ops.convert_to_numpy(
-        logistic_mixture.sample(mixture, ops.convert_to_tensor(uniform.astype(np.float32)))
-    )

@@ -60,16 +60,3 @@ def test_a_damaged_image_names_file_and_row(fixtures_folder, tmp_path, cache):
     with pytest.raises(DataError, match=r"Row 2 of .*test-00000-of-00001.parquet is no readable"):
         open_cifar(tmp_path).load("test")
     assert list((cache / "data" / "decoded").iterdir()) == []
-
-
-@pytest.mark.slow
-@pytest.mark.needs_shared
-def test_the_whole_set(shared_folder):
-    root = shared_folder / "data" / "cifar10"
-    if not root.is_dir():
-        pytest.skip("no CIFAR-10 here")
-    dataset = open_cifar(root)
-    train, test = dataset.load("train"), dataset.load("test")
-    assert {"train": len(train), "test": len(test)} == dict(dataset.info.sizes)
-    means = train.images.mean((0, 1, 2))
-    np.testing.assert_allclose(means, [125.307, 122.950, 113.865], atol=0.01)

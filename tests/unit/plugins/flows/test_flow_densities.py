@@ -106,7 +106,7 @@ def train_hard(flow, context, target, steps, rate):
 @pytest.mark.parametrize(
     ("name", "steps"),
     # Each takes long and is run once: where an update is quick, or where nothing is compiled.
-    [("orthogonal", 3000), ("one conv", 3000)]
+    [("orthogonal", 3000), ("one conv", 1500)]
     if keras.config.backend() == "jax"
     else [("conv", 50)]
     if keras.config.backend() == "torch"

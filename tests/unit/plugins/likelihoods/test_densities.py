@@ -6,6 +6,7 @@ from keras import ops
 from scipy import stats
 from scipy.special import expit, log_ndtr, logsumexp, ndtr, ndtri
 
+from hvae_core.backends.compiling import compiled
 from hvae_core.config import create_component
 from hvae_core.errors import ConfigError
 from hvae_core.interfaces import UINT8, ImageValues
@@ -31,8 +32,9 @@ def numbers(likelihood, seed=0, rows=3):
 
 
 def log_prob(likelihood, x, parameters):
-    found = likelihood.log_prob(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))
-    return ops.convert_to_numpy(found)
+    """In one program: JAX would compile each operation."""
+    program = compiled(likelihood.log_prob, [])
+    return ops.convert_to_numpy(program(*map(ops.convert_to_tensor, (x, parameters))))
 
 
 def smoothed(raw):
