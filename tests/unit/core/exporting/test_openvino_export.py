@@ -29,7 +29,7 @@ pytestmark = [
 FLOWS = {
     "sylvester": {"name": "sylvester", "flows": [1, 1], "orthogonal_vectors": 2},
     "conv-sylvester": {
-        "name": "conv-sylvester", "scales": [True, False], "channels": 4, "terms": 9,
+        "name": "conv-sylvester", "scales": [True, False], "channels": 4, "terms": 9, "levels": 1,
     },
 }  # fmt: skip
 
