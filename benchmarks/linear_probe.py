@@ -11,9 +11,7 @@ once; latents are the means of the posteriors (`model.encode(x, sample=False)`).
 """
 
 import argparse
-import gzip
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,25 +21,9 @@ from sklearn.preprocessing import StandardScaler
 
 import hvae
 from hvae.config import create_component
-from hvae.errors import DataError
 
 #: of the ridge regression, to choose among
 PENALTIES = np.logspace(0, 5, 11)
-
-
-def read_labels(path: Path) -> np.ndarray:
-    """The labels of an idx1 file: uint8 [N].
-
-    Raises:
-        DataError: there is no such file, or it is none.
-    """
-    try:
-        data = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from None
-    if data[:4] != bytes([0, 0, 8, 1]) or len(data) - 8 != int.from_bytes(data[4:8], "big"):
-        raise DataError(f"{path} is no idx file of labels.")
-    return np.frombuffer(data, np.uint8, offset=8)
 
 
 def accuracies(
@@ -78,14 +60,13 @@ def main() -> None:
     dataset = create_component("dataset", data).build()
     model = hvae.load(options.preset)
     images, labels = [], []
-    for split, name, count in (
-        ("train", "train", options.labels * options.draws),
-        ("test", "t10k", options.test_images),
+    for split, count in (
+        ("train", options.labels * options.draws),
+        ("test", options.test_images),
     ):
         rng = np.random.default_rng(0)
         images.append(dataset.transform(dataset.load(split).batch(np.arange(count)), rng, False))
-        path = Path(options.root) / f"{name}-labels-idx1-ubyte.gz"
-        labels.append(read_labels(path)[:count])
+        labels.append(np.asarray(dataset.condition("label", split).values[:count]))
     latents = [model.encode(x, sample=False, batch_size=100) for x in images]
     maps = [model.features(x, batch_size=100) for x in images]
 
