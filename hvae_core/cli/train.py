@@ -178,7 +178,7 @@ def _dry_run(config: Any, as_json: bool) -> None:
         "training_images": len(images.training),
         "validation_images": len(images.validation),
         "steps_per_epoch": per_epoch,
-        "steps": total,
+        **({"steps": total} if total is not None else {"minutes": config.train.minutes}),
         "state_bytes": memory.state,
         "activation_bytes_estimate": memory.activations,
     }

@@ -57,6 +57,9 @@ class TrainConfig(Section):
     accumulate: PositiveInt = Field(1, description="micro-batches a batch is divided into")
     epochs: PositiveInt | None = Field(None, description="passes over the training images")
     steps: PositiveInt | None = Field(None, description="updates; give this or epochs")
+    minutes: PositiveFloat | None = Field(
+        None, description="or the time to train for, which the schedules then follow"
+    )
     validation_fraction: float = Field(
         0.1, ge=0, lt=1, description="part of the training split held out for validation"
     )
@@ -214,8 +217,14 @@ class TrainConfig(Section):
                 f"train.accumulate is {self.accumulate}, which does not divide "
                 f"train.batch_size ({self.batch_size})"
             )
-        if self.epochs is not None and self.steps is not None:
-            raise ValueError("train.epochs and train.steps are both given; set one of them to null")
+        lengths = [
+            f"train.{name}" for name in ("epochs", "steps", "minutes") if getattr(self, name)
+        ]
+        if len(lengths) > 1:
+            both, others = ("both", "one") if len(lengths) == 2 else ("all", "two")
+            raise ValueError(
+                f"{' and '.join(lengths)} are {both} given; set {others} of them to null"
+            )
         if self.warmup_steps is not None and self.warmup_epochs is not None:
             raise ValueError(
                 "train.warmup_steps and train.warmup_epochs are both given; set one of them to null"

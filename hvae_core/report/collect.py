@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hvae_core.config import Config
 from hvae_core.errors import BadInputError, HvaeError
 from hvae_core.runs.checkpoints import read_state
+from hvae_core.runs.clock import ended_at, read_times
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.run_folder import RunFolder, is_run_folder
 
@@ -28,6 +29,7 @@ class RunFacts:
         steps: the records of logged updates, in order.
         epochs: the records of epochs, in order.
         sessions: when it was started and gone on with, on what.
+        times: seconds over at the beginning of each update, where ``train.minutes`` is given.
         state: the newest checkpoint's counters; empty where there is none.
         dataset: the configuration's data set, where it is open already.
     """
@@ -38,6 +40,7 @@ class RunFacts:
     epochs: list[Record]
     sessions: list[Record]
     state: Record
+    times: list[float] = dataclasses.field(default_factory=list)
     dataset: Dataset | None = None
 
     @property
@@ -63,8 +66,10 @@ class RunFacts:
 
     @property
     def total_steps(self) -> int | None:
-        """Updates asked for; None while nothing tells how many an epoch has."""
+        """Updates asked for; None while nothing tells how many they are."""
         train = self.config.train
+        if train.minutes is not None:
+            return ended_at(self.times, train.minutes)
         if train.steps is not None:
             return train.steps
         whole = [r for r in self.epochs if r.get("epoch")]
@@ -112,6 +117,7 @@ def collect(run: str | Path) -> RunFacts:
         epochs=[record for record in records if record["event"] == "epoch"],
         sessions=MetricsFile(folder.sessions_path).read(),
         state=_newest_state(folder),
+        times=_times(folder),
     )
 
 
@@ -141,6 +147,13 @@ def _newest_state(folder: RunFolder) -> Record:
         except HvaeError:  # it may just be going, or be damaged: an older one will do
             continue
     return {}
+
+
+def _times(folder: RunFolder) -> list[float]:
+    try:
+        return read_times(folder.clock_path)
+    except HvaeError:
+        return []
 
 
 def held_out(facts: RunFacts) -> list[int]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.jsonl"
 SESSIONS_FILE = "sessions.jsonl"
+CLOCK_FILE = "clock.txt"
 VALIDATION_FILE = "validation.json"
 LOCK_FILE = ".lock"
 _FOLDERS = ("checkpoints", "samples")
@@ -32,6 +33,7 @@ CHANGEABLE = frozenset(
         "summary",
         "train.epochs",
         "train.steps",
+        "train.minutes",
         "train.patience",
         "train.max_skipped_steps",
         "train.max_nonfinite_steps",
@@ -81,6 +83,11 @@ class RunFolder:
     def sessions_path(self) -> Path:
         """One line for each time the run was started or gone on with."""
         return self.path / SESSIONS_FILE
+
+    @property
+    def clock_path(self) -> Path:
+        """When each update began, in seconds of training, where ``train.minutes`` is given."""
+        return self.path / CLOCK_FILE
 
     def checkpoints(self, keep: int = 3) -> Checkpoints:
         """The checkpoints."""

@@ -20,12 +20,15 @@ class Run(Protocol):
     output: Path
     model: HierarchicalVAE
     steps_per_epoch: int
-    total_steps: int
     is_main: bool  # False in all but the first of several processes, which must write nothing
 
     @property
     def step(self) -> int:
         """Updates made."""
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the whole run; where time decides, an estimate that is exact at the end."""
 
     @property
     def epoch(self) -> int:

@@ -69,6 +69,7 @@ class ProgressDisplay(Callback):
         self._bar.update(
             self._task,
             completed=run.step,
+            total=run.total_steps,
             epoch=run.epoch,
             figures=self.text({**figures, "images_per_second": speed}),
         )

@@ -19,6 +19,7 @@ from hvae_core.data.given import PYTHON
 from hvae_core.errors import TrainingError
 from hvae_core.interfaces import Batch
 from hvae_core.runs.checkpoints import Checkpoint
+from hvae_core.runs.clock import Clock
 from hvae_core.runs.metrics import MetricsFile, in_unit, unit_key
 from hvae_core.runs.run_folder import RunFolder
 from hvae_core.runs.state import TrainResult, TrainState
@@ -96,7 +97,10 @@ class TrainingRun:
         self.model, self.train_step = model, train_step
         self.batches = images.training_batches(config)
         self.steps_per_epoch = self.batches.steps_per_epoch
-        self.total_steps = schedules.total_steps(config.train, self.steps_per_epoch)
+        self._total = schedules.total_steps(config.train, self.steps_per_epoch)
+        self._warmup = schedules.warmup_steps(config.train, self.steps_per_epoch)
+        minutes = config.train.minutes
+        self._time = None if minutes is None else Clock(minutes, folder.clock_path)
         self._pending: collections.deque[Mapping[str, Any]] = collections.deque()
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
         self._saved_step: int | None = None
@@ -110,6 +114,22 @@ class TrainingRun:
     def epoch(self) -> int:
         """The epoch of the last update, from 1."""
         return max(0, self.state.step - 1) // self.steps_per_epoch + 1
+
+    @property
+    def total_steps(self) -> int:
+        """Updates of the whole run; where time decides, an estimate that is exact at the end."""
+        if self._time is not None:
+            return self._time.updates(self.state.step, self.steps_per_epoch)
+        assert self._total is not None
+        return self._total
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of an update, by its number."""
+        timed = self._time is not None and step >= self._warmup
+        part = self._time.part(step, self._warmup) if self._time and timed else None
+        return schedules.learning_rate(
+            self.config.train, step, self.steps_per_epoch, self.total_steps, part
+        )
 
     def note(self, text: str) -> None:
         """Tell the user something."""
@@ -126,7 +146,10 @@ class TrainingRun:
 
         Raises:
             WeightsError: all checkpoints are damaged, or they are another model's.
+            BadInputError: the file of the run's times is damaged.
         """
+        if self._time is not None:
+            self._time.resume()
         newest = self.checkpoints.load_newest()
         if newest is None:
             if self.is_main:
@@ -153,22 +176,26 @@ class TrainingRun:
             InterruptedRun: it was asked to stop; the last update is in a checkpoint.
         """
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
+        if self._time is not None:
+            self._time.begin(self.state.step, self.state.elapsed)
         stopped = False
         with ExitStack() as stack:
             for callback in self.callbacks:
                 callback.start(self)
                 stack.callback(callback.close, self)
-            batches = prefetch(self.batches, self.state.step, self.total_steps)
+            batches = prefetch(self.batches, self.state.step, self._total)
             stack.callback(batches.close)
             every = self.config.train.log_steps if process_count() > 1 else 1
             try:
                 for step, batch in interruption.watch(batches, any_process, every):
                     if stopped := self._has_stalled():  # before the resumed run's first update
                         break
+                    if step >= self.total_steps:
+                        break
                     self._update(step, batch)
                     if self._ends_epoch():
                         stopped = self._end_epoch()
-                        if stopped:
+                        if stopped or self.state.step >= self.total_steps:
                             break
                     self._checkpoint_if_due()
             except InterruptedRun:
@@ -196,9 +223,7 @@ class TrainingRun:
         figures = self.train_step(
             batch,
             step=step,
-            learning_rate=schedules.learning_rate(
-                train, step, self.steps_per_epoch, self.total_steps
-            ),
+            learning_rate=self.learning_rate(step),
             beta=schedules.beta(train, step, self.steps_per_epoch),
         )
         self.state.step = step + 1
@@ -274,9 +299,7 @@ class TrainingRun:
             "step": self.state.step,
             "epoch": self.epoch,
             "images": self.state.images,
-            "learning_rate": schedules.learning_rate(
-                train, last, self.steps_per_epoch, self.total_steps
-            ),
+            "learning_rate": self.learning_rate(last),
             "beta": schedules.beta(train, last, self.steps_per_epoch),
             **figures,
         }

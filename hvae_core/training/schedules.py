@@ -1,4 +1,4 @@
-"""Learning rate, beta and length of a run, as pure functions of the update's number.
+"""Learning rate, beta and length of a run, as pure functions of the update's number or time.
 
 Updates are counted from 0, and nothing here has a state, so a resumed run follows the same curves.
 """
@@ -10,20 +10,24 @@ from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Progress, Schedule
 
 
-def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:
+def total_steps(config: TrainConfig, steps_per_epoch: int) -> int | None:
     """The number of updates that ``train.epochs`` or ``train.steps`` asks for.
 
+    None where ``train.minutes`` is given: `hvae_core.runs.clock.Clock` then tells the end.
+
     Raises:
-        ConfigError: neither is given, or the schedule cannot follow the options.
+        ConfigError: none of them is given, or the schedule cannot follow the options.
     """
     _schedule(config)
     if config.steps is not None:
         return config.steps
     if config.epochs is not None:
         return config.epochs * steps_per_epoch
+    if config.minutes is not None:
+        return None
     raise ConfigError(
         "train.epochs is not given: nothing says how long to train.",
-        "Set train.epochs, or train.steps for a number of updates.",
+        "Set train.epochs, train.steps for a number of updates, or train.minutes.",
     )
 
 
@@ -35,7 +39,9 @@ def warmup_steps(config: TrainConfig, steps_per_epoch: int) -> int:
     return round(epochs * steps_per_epoch)
 
 
-def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, total: int) -> float:
+def learning_rate(
+    config: TrainConfig, step: int, steps_per_epoch: int, total: int, part: float | None = None
+) -> float:
     """The learning rate of update ``step``.
 
     During the warm-up of W updates it is ``step / W`` of the full rate, so the first update is
@@ -46,12 +52,14 @@ def learning_rate(config: TrainConfig, step: int, steps_per_epoch: int, total: i
         step: number of the update, from 0.
         steps_per_epoch: updates in an epoch.
         total: updates of the whole run.
+        part: the part of the time after the warm-up that is over, where time decides.
     """
     warmup = warmup_steps(config, steps_per_epoch)
     if step < warmup:
         return config.learning_rate * step / warmup
     done, steps = step - warmup, max(1, total - warmup)
-    return _schedule(config).rate(Progress(min(1.0, done / steps), done, steps, warmup))
+    fraction = min(1.0, done / steps) if part is None else part
+    return _schedule(config).rate(Progress(fraction, done, steps, warmup))
 
 
 def _schedule(config: TrainConfig) -> Schedule:

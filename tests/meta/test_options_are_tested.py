@@ -188,6 +188,9 @@ TESTED = {
     ),
     f"{STEP}::test_accumulated_micro_batches_equal_the_whole_batch": ("train.accumulate",),
     f"{SCHEDULES}::test_total_steps_come_from_epochs_or_steps": ("train.epochs", "train.steps"),
+    f"{RUN}::test_a_run_of_so_many_minutes_ends_in_time_and_its_schedule_with_it": (
+        "train.minutes",
+    ),
     f"{LOOP}::test_a_run_leaves_what_it_promises": (
         "data", "train.validation_fraction", "train.validation_images", "train.log_steps",
     ),

@@ -75,7 +75,7 @@ OTHERS = [
     ("save_dir", "--output", "by default runs/NAME-TIME"),
     ("config", "hvae train FILE", "the command line wins, unknown keys are errors"),
     ("cr_vae", "regularizer", "off where none is named"),
-    ("epochs", "train.epochs", "or train.steps; one of the two"),
+    ("epochs", "train.epochs", "or train.steps, train.minutes; one of them"),
     ("cyclic_beta", "train.beta_cycles", "more than 0 of them"),
 ]
 #: the port's option and value, and how ours is said

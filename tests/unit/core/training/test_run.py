@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import types
 
 import numpy as np
@@ -173,6 +174,60 @@ def test_a_run_killed_at_any_update_resumes_to_the_same_records_and_state(
     assert result.metrics == unbroken[1].metrics
     assert records(tmp_path) == records(unbroken[0])
     assert state_of(tmp_path) == state_of(unbroken[0])
+
+
+class Ticking(Step):
+    """Takes three seconds an update, on the hand of a clock."""
+
+    seconds = 0.0
+
+    def __call__(self, batch, **options):
+        Ticking.seconds += 3.0
+        return super().__call__(batch, **options)
+
+
+def make_timed(folder, monkeypatch, callbacks=(), **options):
+    monkeypatch.setitem(globals(), "Step", Ticking)
+    given = {"steps": None, "minutes": 0.5, "final_learning_rate": 0.01, "keep_checkpoints": 9}
+    run = make(folder, callbacks, **{**given, **options})
+    run._time._now = lambda: Ticking.seconds
+    return run
+
+
+def test_a_run_of_so_many_minutes_ends_in_time_and_its_schedule_with_it(tmp_path, monkeypatch):
+    seen = []
+
+    class See(Callback):
+        def update(self, run, figures):
+            seen.append(run.total_steps)
+
+    result = go_on(make_timed(tmp_path, monkeypatch, [See()], schedule="linear"))
+    assert result.steps == 10  # of three seconds each
+    assert set(seen) == {10}
+    rows = [row for row in records(tmp_path) if row["event"] == "step"]
+    # 0.1 at the end of the warm-up, after 6 of 30 seconds, and 0.01 after 30
+    expected = [0.1 - 0.09 * (3 * (row["step"] - 1) - 6) / 24 for row in rows]
+    np.testing.assert_allclose([row["learning_rate"] for row in rows], expected)
+    assert (tmp_path / "clock.txt").read_text().split()[-1] == "30.0"
+    again = go_on(make_timed(tmp_path, monkeypatch, schedule="linear"))
+    assert again.steps == 10
+    more = go_on(make_timed(tmp_path, monkeypatch, schedule="linear", minutes=1.0))
+    assert more.steps == 20
+
+
+def test_its_updates_are_made_again_at_the_times_that_they_had(tmp_path, monkeypatch):
+    go_on(make_timed(tmp_path, monkeypatch))
+    before, end = records(tmp_path), state_of(tmp_path)
+    for newer in (tmp_path / "checkpoints").glob("step-*"):
+        if newer.name != "step-00000004":
+            shutil.rmtree(newer)
+    (tmp_path / "metrics.jsonl").write_text(
+        "".join((tmp_path / "metrics.jsonl").read_text().splitlines(keepends=True)[:1])
+    )
+    monkeypatch.setattr(Ticking, "seconds", 1e6)
+    go_on(make_timed(tmp_path, monkeypatch))
+    assert records(tmp_path) == before
+    assert state_of(tmp_path) == end
 
 
 def test_an_interruption_is_met_between_two_updates_and_kept(unbroken, tmp_path):

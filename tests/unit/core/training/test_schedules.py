@@ -17,6 +17,7 @@ def rate(step, per_epoch=10, total=110, **options):
 def test_total_steps_come_from_epochs_or_steps():
     assert schedules.total_steps(TrainConfig(epochs=3), 7) == 21
     assert schedules.total_steps(TrainConfig(steps=5), 7) == 5
+    assert schedules.total_steps(TrainConfig(minutes=5), 7) is None
     with pytest.raises(ConfigError, match=r"train\.epochs"):
         schedules.total_steps(TrainConfig(), 7)
 
