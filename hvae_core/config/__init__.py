@@ -17,7 +17,7 @@ from hvae_core.config.loading import (
 )
 from hvae_core.config.model import ModelConfig, ReadoutConfig
 from hvae_core.config.overrides import Overrides, apply_overrides
-from hvae_core.config.per_scale import PerScale, at_scale, single
+from hvae_core.config.per_scale import PerScale, at_scale, expand, single
 from hvae_core.config.root import Config
 from hvae_core.config.schema import config_schema
 from hvae_core.config.stages import StageConfig
@@ -42,6 +42,7 @@ __all__ = [
     "config_schema",
     "create_component",
     "dump_yaml",
+    "expand",
     "flatten",
     "load_config",
     "parse_config",

@@ -17,6 +17,7 @@ from hvae_core.config.component import (
 )
 from hvae_core.config.model import ModelConfig
 from hvae_core.config.older_formats import FORMAT, upgraded
+from hvae_core.config.per_scale import expand
 from hvae_core.config.section import Section
 from hvae_core.config.sizes import check_size
 from hvae_core.config.stages import StageConfig
@@ -100,6 +101,7 @@ class Config(Section):
     @pydantic.model_validator(mode="after")
     def _check(self) -> Config:
         check_size(self.model)
+        expand(self.train.remat, len(self.model.stages), "train.remat")
         self._check_values()
         if self.data.condition is not None and self.model.condition is None:
             raise ValueError(

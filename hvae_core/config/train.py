@@ -8,6 +8,7 @@ import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from hvae_core.config.component import Optimizer, Schedule, Tracker
+from hvae_core.config.per_scale import PerScale
 from hvae_core.config.section import Section
 from hvae_core.errors import ConfigError, did_you_mean
 from hvae_core.interfaces import OptimizerSettings, ScheduleSettings
@@ -163,7 +164,9 @@ class TrainConfig(Section):
         description="of the network in training; densities are float32 always, and so is a model "
         "that is loaded to be used",
     )
-    remat: bool = Field(False, description="recompute blocks in the backward pass")
+    remat: PerScale[bool] = Field(
+        False, description="recompute blocks in the backward pass, for less memory"
+    )
     compile: bool = Field(True, description="compile the training step")
     devices: list[NonNegativeInt] | None = Field(
         None, description="indices of the devices; unset: all on JAX, the first elsewhere"

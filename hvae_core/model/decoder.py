@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from hvae_core.backends.rematerialisation import rematerialised
-from hvae_core.config import ModelConfig, StageConfig
+from hvae_core.config import ModelConfig, PerScale, StageConfig, expand
 from hvae_core.interfaces import Attention, LatentOutput, LayerPosterior, Pruned, Tensor
 from hvae_core.layers import factor_between, upsample_nearest
 from hvae_core.model.encoder import Transition
@@ -69,7 +69,7 @@ class Decoder(keras.layers.Layer):
 
     Args:
         config: the model's options.
-        remat: compute latent layers again in the backward pass.
+        remat: compute latent layers again in the backward pass: all, or those of each scale.
         ends_at_last_latent: nothing reads the stream past the last latent layer.
         name: the layer's name.
     """
@@ -77,12 +77,12 @@ class Decoder(keras.layers.Layer):
     def __init__(
         self,
         config: ModelConfig,
-        remat: bool = False,
+        remat: PerScale[bool] = False,
         ends_at_last_latent: bool = False,
         name: str = "decoder",
     ) -> None:
         super().__init__(name=name)
-        self.remat = remat
+        self.remat = tuple(expand(remat, len(config.stages), "remat"))
         self.stages = tuple(reversed(config.stages))
         if ends_at_last_latent:
             last = max(i for i, stage in enumerate(self.stages) if stage.decoder_blocks)
@@ -223,7 +223,8 @@ class Decoder(keras.layers.Layer):
             if place + 1 == depth:
                 outputs.append(layer.latent(*arguments)[0])
                 return x, None
-            infer = rematerialised(layer.infer) if self.remat else layer.infer
+            again = self.remat[layer.stage.index]
+            infer = rematerialised(layer.infer) if again else layer.infer
             x, h, output = infer(*arguments)
             outputs.append(output)
             return x, h

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from hvae_core.backends.rematerialisation import rematerialised
-from hvae_core.config import ModelConfig
+from hvae_core.config import ModelConfig, PerScale, expand
 from hvae_core.interfaces import Tensor
 from hvae_core.layers import (
     Factor,
@@ -63,13 +63,15 @@ class Encoder(keras.layers.Layer):
 
     Args:
         config: the model's options.
-        remat: compute blocks again in the backward pass.
+        remat: compute blocks again in the backward pass: all, or those of each scale.
         name: the layer's name.
     """
 
-    def __init__(self, config: ModelConfig, remat: bool = False, name: str = "encoder") -> None:
+    def __init__(
+        self, config: ModelConfig, remat: PerScale[bool] = False, name: str = "encoder"
+    ) -> None:
         super().__init__(name=name)
-        self.remat = remat
+        self.remat = tuple(expand(remat, len(config.stages), "remat"))
         self.stages = config.stages
         self.stem = convolution(
             self.stages[0].width,
@@ -155,7 +157,7 @@ class Encoder(keras.layers.Layer):
                 if self.averages and not self.pools_first:
                     h = pool_average(h, factor)
             blocks = self.blocks[stage.index]
-            if self.remat:
+            if self.remat[stage.index]:
                 blocks = [rematerialised(block) for block in blocks]
             taken_after = len(blocks) - stage.pooling_block
             for block in blocks[:taken_after]:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from hvae_core.config import ModelConfig, Precision, check_precision
+from hvae_core.config import ModelConfig, PerScale, Precision, check_precision, expand
 from hvae_core.errors import BadInputError
 from hvae_core.interfaces import (
     Flow,
@@ -41,7 +41,8 @@ class HierarchicalNetwork(keras.Model):
         options: the architecture.
         likelihood: p(x | parameters).
         precision: what the network computes in; densities are float32 always.
-        remat: compute blocks again in the backward pass, for less memory.
+        remat: compute blocks again in the backward pass, for less memory: all, or those of each
+            scale, finest first.
         seed: of the initial weights.
         name: the network's name; not part of the names in weights files.
 
@@ -55,7 +56,7 @@ class HierarchicalNetwork(keras.Model):
         likelihood: Likelihood,
         *,
         precision: Precision = "float32",
-        remat: bool = False,
+        remat: PerScale[bool] = False,
         seed: int = 0,
         name: str = "hvae",
     ) -> None:
@@ -75,7 +76,8 @@ class HierarchicalNetwork(keras.Model):
             readout = READOUTS[options.readout.kind]
             self.encoder = Encoder(options, remat)
             self.decoder = Decoder(options, remat, ends_at_last_latent=readout.reads_latents)
-            self.readout = readout(options, likelihood.parameters, remat)
+            finest = expand(remat, len(options.stages), "remat")[0]
+            self.readout = readout(options, likelihood.parameters, finest)
             # Last, so that the others' initial weights are those of a model without them.
             attention = options.attention
             self.attention = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from hvae_core.config import Config
+from hvae_core.config import Config, expand
 
 #: arrays of the weights' size that an optimizer keeps which does not say: Adam's two moments
 _MOMENTS = 2
@@ -45,21 +45,29 @@ def estimate_memory(
     moments = _MOMENTS if counted is None else counted(options, settings)
     copies = 2 + moments + (train.ema_decay > 0)
     width = 2 if train.precision == "mixed_bfloat16" else 4
-    values = exact = 0
+    remat = expand(train.remat, len(model.stages), "train.remat")
+    values = exact = again = 0
     for stage in model.stages:
         positions = stage.positions
         up, down = stage.encoder_middle_layers, stage.decoder_middle_layers
         stream, middle = stage.decoder_width, stage.decoder_middle_width
-        encoder = stage.encoder_blocks * _block(stage.width, stage.encoder_middle_width, up)
+        block = _block(stage.width, stage.encoder_middle_width, up)
         prior = (1 + stage.residual_blocks) * _block(stream, middle, down)
         posterior = _block(stream + stage.skip_width, middle, down)
-        decoder = stage.decoder_blocks * (prior + posterior + 2 * stream)
-        values += positions * (encoder + decoder)
+        latent = prior + posterior + 2 * stream
+        if remat[stage.index]:  # what enters is kept, and one at a time computed again
+            again = max(again, positions * max(block, latent))
+            block, latent = stage.width, stream
+        values += positions * (stage.encoder_blocks * block + stage.decoder_blocks * latent)
         exact += positions * stage.decoder_blocks * _LATENT * stage.latent_width
     readout = model.readout
     if readout.kind == "latents":
         positions = model.stages[0].positions
-        values += positions * readout.blocks * _block(readout.width, readout.middle_width)
+        block = _block(readout.width, readout.middle_width)
+        if remat[0]:
+            again, block = max(again, positions * block), readout.width
+        values += positions * readout.blocks * block
+    values += again
     height, breadth, _ = model.image_shape
     exact += height * breadth * _LIKELIHOOD * likelihood_parameters
     rows = math.ceil(train.batch_size / train.accumulate)

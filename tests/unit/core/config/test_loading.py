@@ -64,6 +64,13 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         ({"train": {"trackers": "wandb"}}, "train.trackers is 'wandb'; expected a list"),
         ({"train": {"batch_size": 10, "accumulate": 3}}, "does not divide train.batch_size"),
         ({"train": {"epochs": 1, "steps": 1}}, "both given; set one of them to null"),
+        ({"train": {"epochs": 1, "minutes": 1}}, "train.epochs and train.minutes are both given"),
+        (
+            {"train": {"epochs": 1, "steps": 1, "minutes": 1}},
+            "train.epochs and train.steps and train.minutes are all given; set two of them to null",
+        ),
+        ({"train": {"minutes": 0}}, "train.minutes is 0; expected greater than 0"),
+        ({"train": {"remat": [True]}}, "train.remat has 1 values but there are"),
         ({"train": {"report": "maybe"}}, "train.report is 'maybe'; expected true or false"),
         ({"train": {"report": []}}, r"train.report is \[\]; expected true or false"),
         ({"train": {"optimizer": None}}, "train.optimizer: an optimizer is needed here"),

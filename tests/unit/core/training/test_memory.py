@@ -40,12 +40,29 @@ def test_micro_batches_and_half_precision_keep_less():
     assert whole / 2 < estimate(precision="mixed_bfloat16").activations < 0.7 * whole
 
 
+def test_rematerialised_scales_keep_what_enters_a_block():
+    none, coarse, finest, all_three = (
+        estimate(remat=remat).activations
+        for remat in (False, [False, True, True], [True, False, False], True)
+    )
+    assert none > coarse > finest > all_three
+    # the largest block, which is computed again, is one of the finest scale
+    assert all_three < 0.6 * none
+
+
 @pytest.mark.skipif(keras.config.backend() != "torch", reason="PyTorch tells what its graph keeps")
-@pytest.mark.parametrize("readout", ["latents", "features"])
-def test_the_estimate_is_near_what_a_graph_keeps(readout):
+@pytest.mark.parametrize(
+    ("readout", "train"),
+    [
+        ("latents", {}), ("features", {}), ("latents", {"precision": "mixed_bfloat16"}),
+        ("features", {"precision": "mixed_bfloat16"}),
+    ],
+)  # fmt: skip
+def test_the_estimate_is_near_what_a_graph_keeps(readout, train):
     import torch
 
     values = {**CONFIG, "model": {**CONFIG["model"], "readout": {"kind": readout}}}
+    values["train"] = {**CONFIG["train"], **train}
     config = parse_config(values)
     model = HierarchicalVAE(config)
     weights = {v.value.untyped_storage().data_ptr() for v in model.variables}
