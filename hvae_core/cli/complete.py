@@ -64,12 +64,7 @@ def command(
     from hvae_core.inference.arguments import check_temperature
 
     output = options["output"]
-    kind = check_output(output)
-    if kind == "folder":
-        raise BadInputError(
-            f"The output {output} is neither a .png nor an .npz.",
-            "Name one such as completed.png or completed.npz.",
-        )
+    kind = check_output(output, folder=False)
     temperature = float(check_temperature(options["temperature"]))
     layers = _layers(options["layers"])
     model = load_runnable(source)

@@ -27,7 +27,7 @@ condition_option = click.option(
 )
 
 
-def read_condition(values: ConditionValues | None, text: str) -> Any:
+def read_condition(values: ConditionValues | None, text: str, option: str = "--condition") -> Any:
     """What ``text`` says, as ``condition=`` takes it; whether it fits is checked by `encode`.
 
     Raises:
@@ -35,7 +35,7 @@ def read_condition(values: ConditionValues | None, text: str) -> Any:
     """
     if values is None:
         raise BadInputError(
-            f"--condition {text} is given, but the model has no condition.",
+            f"{option} {text} is given, but the model has no condition.",
             "Leave it out, or take a model that was trained with model.condition.",
         )
     if values.form == "class":
@@ -48,7 +48,7 @@ def read_condition(values: ConditionValues | None, text: str) -> Any:
         return [float(part) for part in parts]
     except ValueError:
         raise BadInputError(
-            f"--condition {text} holds no numbers; expected {values.describe()}.",
+            f"{option} {text} holds no numbers; expected {values.describe()}.",
             "Write them like 1.5,2 or name=1.5,other=2.",
         ) from None
 
@@ -91,6 +91,7 @@ def conditions_of(
     given: str | None,
     selection: Selection,
     count: int,
+    option: str = "--condition",
 ) -> np.ndarray | None:
     """The condition of each image of a command; None of a model that has none.
 
@@ -99,6 +100,7 @@ def conditions_of(
         given: what ``--condition`` says; None: the data set's.
         selection: the images, of which the user's own files say nothing of their condition.
         count: images in all.
+        option: what it is given by, for messages.
 
     Raises:
         BadInputError: it does not fit, or is not known.
@@ -110,16 +112,16 @@ def conditions_of(
 
     values = model.condition_values
     if given is not None:
-        condition = read_condition(values, given)
+        condition = read_condition(values, given, option)
         assert values is not None
-        return values.decode(values.encode(condition, count, "--condition"))
+        return values.decode(values.encode(condition, count, option))
     if values is None:
         return None
     if selection.images:
         raise BadInputError(
             f"The model is conditional, and your images do not say theirs; expected "
             f"{values.describe()}.",
-            "Give it with --condition.",
+            f"Give it with {option}.",
         )
     chosen, split = selection.open(model.config), selection.split
     conditions = open_conditions(values, chosen, split, len(chosen.load(split)))

@@ -57,7 +57,7 @@ def command(
     if selection.images and own is None and values.form == "class":
         known = likeliest(model, originals, seed)
     else:
-        known = conditions_of(model, own, selection, len(originals))
+        known = conditions_of(model, own, selection, len(originals), "--own")
     drawn = [model.counterfactual(originals, c, own=known, seed=seed) for c in asked]
     batches = [originals, *drawn] if kind == "png" else drawn
     save_images(batches, output, columns=len(originals), values=model.image_values)

@@ -55,6 +55,12 @@ def command(
         click.echo(note, err=True)
     for warning in _warnings(figures, dataset is None and not overrides):
         click.echo(warning, err=True)
+    if model.measurement is not None and options.get("measurement") is None:
+        click.echo(
+            "The encoder saw measurements of the images. --measurement tells how well it completes "
+            "them.",
+            err=True,
+        )
     table = _table if options.get("measurement") is None else _completion_table
     emit(figures, as_json, None if as_json else table(source, figures))
 
@@ -130,6 +136,8 @@ def _table(source: str, figures: dict[str, Any]) -> Any:
     from rich.table import Table
 
     title = f"{source} on {figures['dataset']}, {figures['split']}, {figures['images']} images"
+    if "bound_on" in figures:
+        title += f": bounds on {figures['bound_on']}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("figure")
     table.add_column("value", justify="right")

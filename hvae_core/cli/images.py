@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hvae_core.errors import DataError, DownloadError
+from hvae_core.errors import BadInputError, DataError, DownloadError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,13 +86,24 @@ class Selection:
             HvaeError: see `read_images`, `chosen_dataset` and `dataset_images`.
         """
         if self.images:
+            if self.count is not None:
+                raise BadInputError(
+                    f"--count is {self.count}, but it is for images of a data set, and --images "
+                    "are given.",
+                    "Leave one of them out.",
+                )
             return read_images(self.images, model, whole)
         chosen = self.open(model.config)
         model.check_images(chosen.shape if not whole else model.image_shape, chosen.values)
         with other_ways("--images FILE"):
             count = self.count
-            if count is None and self.split in chosen.splits:
-                count = min(COUNT, len(chosen.load(self.split)))
+            if self.split in chosen.splits:
+                there = len(chosen.load(self.split))
+                if count is not None and count > there:
+                    raise BadInputError(
+                        f"--count is {count}; the split {self.split!r} has {there} images."
+                    )
+                count = min(COUNT, there) if count is None else count
             return dataset_images(chosen, self.split, range(count or COUNT))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -46,20 +47,25 @@ def as_size(size: int | tuple[int, int]) -> int | tuple[int, int]:
 
 
 def check_options(kind: str, options: Any) -> None:
-    """Refuse a whole number that is too large among the options of a model's component.
+    """Refuse a number that is not finite, and a whole one too large for a model's component.
 
     Args:
-        kind: the component's; those that build no part of a model may have any.
+        kind: the component's; those that build no part of a model may have any whole numbers.
         options: as they are given.
 
     Raises:
         ValueError: names the option.
     """
+    given = options if isinstance(options, Mapping) else {}
+    for key, value in given.items():
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+            raise ValueError(f"the option {key!r} is {value}; expected finite numbers")
     if kind not in MODEL_KINDS:
         return
     most = MAX_LIKELIHOOD_OPTION if kind == "likelihood" else MAX_OPTION
-    for key, value in options.items() if isinstance(options, Mapping) else ():
-        values: Iterable[Any] = value if isinstance(value, list) else [value]
+    for key, value in given.items():
+        values = value if isinstance(value, list) else [value]
         large = [v for v in values if isinstance(v, int) and abs(v) > most]
         if large and not str(key).endswith("seed"):
             shown = _number(large[0])

@@ -10,6 +10,7 @@ from hvae_core.plugins import manager
 
 #: the measurement that a list of them is
 SEQUENCE = "sequence"
+EXAMPLE = "columns:0.25"
 
 
 def spelt_out(kind: str, text: str) -> dict[str, Any]:
@@ -25,9 +26,18 @@ def spelt_out(kind: str, text: str) -> dict[str, Any]:
     if len(parts) > 1:
         return {"name": SEQUENCE, "measurements": [spelt_out(kind, part) for part in parts]}
     word, *pairs = text.split(",")
+    if not word.strip():
+        raise ConfigError(
+            f"{text!r} names no {kind}, or a + has nothing beside it.",
+            f"Write NAME, NAME:VALUE or NAME,OPTION=VALUE, such as {EXAMPLE}.",
+        )
     name, colon, value = _divided(kind, word.strip())
     options: dict[str, Any] = {"name": name}
     if colon:
+        if not value.strip():
+            raise ConfigError(
+                f"{word.strip()!r} is not of the form NAME:VALUE.", f"Write it like {EXAMPLE}."
+            )
         option = manager().get(kind, name).short_option
         if not option:
             raise ConfigError(
@@ -43,6 +53,8 @@ def spelt_out(kind: str, text: str) -> dict[str, Any]:
                 f"{text!r} has {pair!r}, which is not of the form OPTION=VALUE.",
                 f"Write it like {name},OPTION=VALUE.",
             )
+        if key.strip() in options:
+            raise ConfigError(f"{text!r} gives {key.strip()} twice.", "Give it once.")
         options[key.strip()] = yaml_files.parse_yaml(given, f"The value of {key}", ConfigError)
     return options
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hvae_core.errors import BadInputError
 from hvae_core.evaluation.evaluate import check_split, evaluate_batches
 from hvae_core.evaluation.image_metrics import check_ssim, coverage, psnr, ranks, ssim
 from hvae_core.evaluation.verbs import Verbs
@@ -55,6 +56,20 @@ class _Figures:
         return {**figures, **(coverage(places, LEVELS) if places.size else {})}
 
 
+def _check_unadapted(unadapted: Verbs, model: Verbs) -> None:
+    """Refuse a baseline of other images.
+
+    Raises:
+        BadInputError: says which.
+    """
+    of, wanted = (f"{list(one.image_shape)} in {one.image_values}" for one in (unadapted, model))
+    if of != wanted:
+        raise BadInputError(
+            f"The unadapted model is of images {of}, the model of {wanted}.",
+            "Give the model that it was before its encoder saw measurements.",
+        )
+
+
 def evaluate_completion(
     model: Verbs,
     dataset: Dataset,
@@ -96,7 +111,7 @@ def evaluate_completion(
         ``seconds``.
 
     Raises:
-        BadInputError: there is no such split.
+        BadInputError: there is no such split, or the unadapted model is of other images.
         ConfigError: the images do not fit the model.
         MissingDependencyError: scikit-image is not installed.
     """
@@ -106,9 +121,10 @@ def evaluate_completion(
 
     check_ssim()
     check_split(dataset, split)
-    for one in [model] if unadapted is None else [model, unadapted]:
-        check_image_values(dataset.values, one.image_values)
-        check_image_shape(dataset.shape, one.image_shape)
+    check_image_values(dataset.values, model.image_values)
+    check_image_shape(dataset.shape, model.image_shape)
+    if unadapted is not None:
+        _check_unadapted(unadapted, model)
     started = time.perf_counter()
     values = model.image_values
     own, filled, other = (_Figures(values) for _ in range(3))

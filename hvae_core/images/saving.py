@@ -23,11 +23,15 @@ _LEFTOVER = re.compile(r"\.images\.[0-9a-f]+\.tmp")
 OutputKind = Literal["png", "npz", "folder"]
 
 
-def check_output(path: str | os.PathLike[str]) -> OutputKind:
+def check_output(path: str | os.PathLike[str], folder: bool = True) -> OutputKind:
     """What ``path`` asks for, checked before anything is computed.
 
     ``.png`` is a grid, ``.npz`` an archive, a name without a suffix (or an existing empty folder)
     a folder of single images.
+
+    Args:
+        path: where the images are to go.
+        folder: whether a folder will do.
 
     Raises:
         BadInputError: another suffix, a folder that is not empty, or a place that cannot be
@@ -36,6 +40,11 @@ def check_output(path: str | os.PathLike[str]) -> OutputKind:
     target = Path(path)
     suffix = target.suffix.lower()
     kind: OutputKind
+    if not folder and (target.is_dir() or suffix not in (".png", ".npz")):
+        what = "is a folder" if target.is_dir() else "is neither a .png nor an .npz"
+        raise BadInputError(
+            f"The output {target} {what}.", "Name one such as images.png or images.npz."
+        )
     if target.is_dir():
         kind = "folder"
         if any(not _LEFTOVER.fullmatch(path.name) for path in target.iterdir()):

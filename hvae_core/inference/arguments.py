@@ -178,11 +178,12 @@ def check_inputs(engine: Engine, inputs: Any, count: int) -> np.ndarray | None:
     return array
 
 
-def check_guidance(engine: Engine, guidance: Any) -> float | None:
+def check_guidance(engine: Engine, guidance: Any, condition: Any) -> float | None:
     """How far priors are moved from the null condition's; None where they are not.
 
     Raises:
-        BadInputError: no finite number of at least 0, or the model has no null condition.
+        BadInputError: no finite number of at least 0, the model has no null condition, or no
+            ``condition`` is given to move to.
     """
     if guidance is None:
         return None
@@ -197,6 +198,11 @@ def check_guidance(engine: Engine, guidance: Any) -> float | None:
         raise BadInputError(
             "guidance is given, but the model has no null condition to move away from.",
             "Leave it out, or train a conditional model with model.condition.dropout=0.1.",
+        )
+    if condition is None:
+        raise BadInputError(
+            "guidance is given, but no condition, which it moves the prior to.",
+            f"Give one as well, {values.describe()}, or leave guidance out.",
         )
     return number
 

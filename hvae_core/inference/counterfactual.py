@@ -57,6 +57,8 @@ def counterfactual(
     check_condition(engine, condition, len(images))
     if own is None:
         own = likeliest(engine, images, seed, batch_size, inputs)
+    else:
+        check_condition(engine, own, len(images), "own")
     latents = encode(engine, images, seed=seed, batch_size=batch_size, condition=own, inputs=inputs)
     return decode(engine, latents, seed=seed, batch_size=batch_size, condition=condition)
 

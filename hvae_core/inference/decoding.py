@@ -68,7 +68,7 @@ def decode(
     check_seed(seed)
     given = check_noise(engine, noise, count)
     encoded = check_condition(engine, condition, count)
-    strength = check_guidance(engine, guidance)
+    strength = check_guidance(engine, guidance, condition)
     results = []
     for rows, valid in batch_rows(count, batch_size):
         part = [None if layer is None else layer[rows] for layer in z]

@@ -45,7 +45,7 @@ def sample_batches(
     scale = check_temperature(temperature, len(engine.latent_shapes))
     given = check_noise(engine, noise, n)
     encoded = check_condition(engine, condition, n)
-    strength = check_guidance(engine, guidance)
+    strength = check_guidance(engine, guidance, condition)
     size = check_count(DEFAULT_BATCH_SIZE if batch_size is None else batch_size, "batch_size")
 
     program = Generate(("images",))

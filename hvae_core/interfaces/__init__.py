@@ -37,7 +37,7 @@ from hvae_core.interfaces.formats import (
     Mode,
     Runtime,
 )
-from hvae_core.interfaces.measurements import Measured, Measurement
+from hvae_core.interfaces.measurements import Measured, Measurement, check_measured
 from hvae_core.interfaces.outputs import (
     FlowOutput,
     GaussianParameters,
@@ -104,4 +104,5 @@ __all__ = [
     "Tensor",
     "TensorSpec",
     "Tracker",
+    "check_measured",
 ]

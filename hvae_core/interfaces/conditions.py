@@ -109,8 +109,12 @@ class ConditionValues:
         raise BadInputError(
             f"{name} is {given!r}; expected a class from 0 to {self.size - 1}"
             + (f" or its name, such as {self.names[0]!r}." if self.names else "."),
-            did_you_mean(given, self.names) if isinstance(given, str) and self.names else "",
+            did_you_mean(given, self.names) if self._is_misspelt(given) else "",
         )
+
+    def _is_misspelt(self, given: Any) -> bool:
+        """Whether it may be meant for a name: a number is none."""
+        return isinstance(given, str) and bool(self.names) and not given.lstrip("+-").isdigit()
 
     def _encode_numbers(self, given: Any, count: int, name: str) -> np.ndarray:
         if given is None:

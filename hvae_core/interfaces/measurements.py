@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from hvae_core.errors import BadInputError
 
 
 class Measured(NamedTuple):
@@ -17,6 +20,25 @@ class Measured(NamedTuple):
 
     y: np.ndarray
     mask: np.ndarray
+
+
+def check_measured(x: np.ndarray, rng: np.random.Generator, shape: Sequence[int]) -> None:
+    """Refuse to measure what is no image of this shape [H, W, C], or without a generator.
+
+    Raises:
+        BadInputError: names the argument.
+    """
+    found = getattr(x, "shape", None)
+    if found != tuple(shape):
+        given = f"has shape {list(found)}" if found is not None else f"is a {type(x).__name__}"
+        raise BadInputError(
+            f"The image to measure {given}; expected an array {list(shape)} of native values.",
+            "Measure one image at a time.",
+        )
+    if not isinstance(rng, np.random.Generator):
+        raise BadInputError(
+            f"rng is {rng!r}; expected a NumPy generator.", "Give numpy.random.default_rng(seed)."
+        )
 
 
 class Measurement(abc.ABC):
@@ -40,4 +62,7 @@ class Measurement(abc.ABC):
         Args:
             x: native values [H, W, C]; it is not changed.
             rng: of this image.
+
+        Raises:
+            BadInputError: see `check_measured`.
         """

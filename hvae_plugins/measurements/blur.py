@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pydantic
 
-from hvae_core.interfaces import ImageValues, Measured, Measurement, Shape3
+from hvae_core.interfaces import ImageValues, Measured, Measurement, Shape3, check_measured
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -32,11 +32,12 @@ class Blur(Measurement):
     exact = False
 
     def __init__(self, options: BlurOptions, image_shape: Shape3, values: ImageValues) -> None:
-        self.values = values
+        self.shape, self.values = image_shape, values
         self.matrices = [_matrix(side, options.sigma) for side in image_shape[:2]]
 
     def measure(self, x: np.ndarray, rng: np.random.Generator) -> Measured:
         """See `Measurement.measure`."""
+        check_measured(x, rng, self.shape)
         down, across = self.matrices
         blurred = np.einsum("ij,jkc,lk->ilc", down, x.astype(np.float64), across, optimize=True)
         return Measured(self.values.rounded(blurred), np.ones(x.shape[:2], bool))

@@ -19,9 +19,11 @@ def _check(value: Any) -> int | float:
         raise ValueError(f"{value!r} is no number of lines, such as 4, and no fraction of them")
     if isinstance(value, int):
         if value < 1:
-            raise ValueError("a number of lines is 1 or more")
+            raise ValueError(f"it is {value}; a number of lines is 1 or more")
     elif not 0 < value <= 1:
-        raise ValueError("a fraction is above 0 and at most 1; a number of lines is whole")
+        raise ValueError(
+            f"it is {value}; a fraction is above 0 and at most 1, a number of lines is whole"
+        )
     return value
 
 
@@ -57,7 +59,8 @@ class Columns(Masking):
         values: what the images' numbers are.
 
     Raises:
-        ConfigError: a line that is asked for lies outside the image, or more lines than it has.
+        ConfigError: a line that is asked for lies outside the image, or more lines than it has, or
+            least is above known.
     """
 
     def __init__(self, options: ColumnsOptions, image_shape: Shape3, values: ImageValues) -> None:
@@ -73,6 +76,13 @@ class Columns(Masking):
                     f"{options.direction}.",
                     "Give at most so many, or a fraction such as 0.25.",
                 )
+        if options.least is not None:
+            least, most = (known_count(n, self.total) for n in (options.least, options.known))
+            if least > most:
+                raise ConfigError(
+                    f"The measurement's least is {options.least}, above known, {options.known}.",
+                    "Give the smaller number as least.",
+                )
         for line in options.lines or ():
             if line >= self.total:
                 raise ConfigError(
@@ -85,8 +95,7 @@ class Columns(Masking):
         options = self.options
         count = known_count(options.known, self.total)
         if options.least is not None:
-            least = min(known_count(options.least, self.total), count)
-            count = int(rng.integers(least, count + 1))
+            count = int(rng.integers(known_count(options.least, self.total), count + 1))
         if options.lines is not None:
             chosen = np.array(options.lines)
         elif options.order == "equispaced":

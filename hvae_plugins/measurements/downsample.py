@@ -6,7 +6,7 @@ import numpy as np
 import pydantic
 
 from hvae_core.errors import ConfigError
-from hvae_core.interfaces import ImageValues, Measured, Measurement, Shape3
+from hvae_core.interfaces import ImageValues, Measured, Measurement, Shape3, check_measured
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -36,7 +36,7 @@ class Downsample(Measurement):
     def __init__(
         self, options: DownsampleOptions, image_shape: Shape3, values: ImageValues
     ) -> None:
-        self.factor, self.values = options.factor, values
+        self.factor, self.shape, self.values = options.factor, image_shape, values
         if any(side % self.factor for side in image_shape[:2]):
             raise ConfigError(
                 f"The measurement's factor is {self.factor}, which does not divide images of "
@@ -46,6 +46,7 @@ class Downsample(Measurement):
 
     def measure(self, x: np.ndarray, rng: np.random.Generator) -> Measured:
         """See `Measurement.measure`."""
+        check_measured(x, rng, self.shape)
         height, width, channels = x.shape
         factor = self.factor
         squares = x.reshape(height // factor, factor, width // factor, factor, channels)

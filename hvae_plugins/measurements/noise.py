@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pydantic
 
-from hvae_core.interfaces import ImageValues, Measured, Measurement, Shape3
+from hvae_core.interfaces import ImageValues, Measured, Measurement, Shape3, check_measured
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -18,7 +18,10 @@ class NoiseOptions(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     std: float = pydantic.Field(
-        0.1, ge=0, description="of Gaussian noise: its standard deviation, in ranges of the values"
+        0.1,
+        ge=0,
+        le=1e6,
+        description="of Gaussian noise: its standard deviation, in ranges of the values",
     )
     distribution: Literal["gaussian", "poisson"] = pydantic.Field(
         "gaussian", description="of the noise"
@@ -40,10 +43,11 @@ class NoiseMeasurement(Measurement):
     exact = False
 
     def __init__(self, options: NoiseOptions, image_shape: Shape3, values: ImageValues) -> None:
-        self.options, self.values = options, values
+        self.options, self.shape, self.values = options, image_shape, values
 
     def measure(self, x: np.ndarray, rng: np.random.Generator) -> Measured:
         """See `Measurement.measure`."""
+        check_measured(x, rng, self.shape)
         low, extent = self.values.low, self.values.high - self.values.low
         parts = (x.astype(np.float64) - low) / extent
         if self.options.distribution == "poisson":

@@ -8,7 +8,7 @@ import numpy as np
 import pydantic
 
 from hvae_core.config.component import Component, component_field
-from hvae_core.interfaces import ImageValues, Measured, Measurement, Shape3
+from hvae_core.interfaces import ImageValues, Measured, Measurement, Shape3, check_measured
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -39,6 +39,7 @@ class Sequence(Measurement):
     """
 
     def __init__(self, options: Any, image_shape: Shape3, values: ImageValues) -> None:
+        self.shape = image_shape
         self.parts: list[Measurement] = [
             part.build(image_shape, values) for part in options.measurements
         ]
@@ -48,7 +49,8 @@ class Sequence(Measurement):
 
     def measure(self, x: np.ndarray, rng: np.random.Generator) -> Measured:
         """See `Measurement.measure`."""
-        y, mask = x, np.ones(x.shape[:2], bool)
+        check_measured(x, rng, self.shape)
+        y, mask = x, np.ones(self.shape[:2], bool)
         for part in self.parts:
             found, known = part.measure(y, rng)
             y = np.where(mask[..., None], found, y)

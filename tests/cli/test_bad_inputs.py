@@ -210,6 +210,23 @@ CASES = {
     "a folder for a completion": (
         nothing, "complete ./tiny --measurement blur:1 -o some", "neither a .png nor an .npz",
     ),
+    "a folder with a picture's name": (
+        lambda place: (place / "is.png").mkdir(), "complete ./tiny --measurement blur:1 -o is.png",
+        "is.png is a folder",
+    ),
+    "a fill that is no value": (
+        nothing, "complete ./tiny --measurement columns:2,fill=300", "fill is 300; the images'",
+    ),
+    "a fill that is no number, in training": (
+        nothing, "train ./tiny --set measurement=columns:2,fill=.nan -o x", "'fill' is nan",
+    ),
+    "more images than there are": (
+        nothing, "complete ./tiny --measurement blur:1 --count 9999", "--count is 9999; the split",
+    ),
+    "a count of one's own images": (
+        nothing, "complete ./tiny --measurement blur:1 --images fine.png --count 2",
+        "--count is 2, but it is for images of a data set",
+    ),
     "draws of no measurement": (
         nothing, "evaluate ./tiny --draws 4", "--draws needs --measurement",
     ),

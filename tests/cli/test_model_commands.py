@@ -277,6 +277,7 @@ def test_the_condition_of_each_command(conditional, capsys, tmp_path):
     np.testing.assert_array_equal(arrays(out), other)
     told = json.loads(run(capsys, "evaluate", conditional, "--limit", 8, "--json"))
     assert told["images"] == 8
+    assert "bounds on log p(x | condition)" in run(capsys, "evaluate", conditional, "--limit", 8)
 
 
 def test_a_condition_that_does_not_fit_a_command(conditional, preset, capsys):
@@ -287,6 +288,7 @@ def test_a_condition_that_does_not_fit_a_command(conditional, preset, capsys):
         (preset, ["complete", "--measurement", "columns:1", "--condition", "1"], "no condition"),
         (preset, ["counterfactual", "--condition", "1"], "the model has no condition"),
         (preset, ["sample", "--guidance", "2"], "guidance"),
+        (conditional, ["counterfactual", "--condition", "1", "--own", "12"], "--own is '12'"),
     ):
         with pytest.raises(SystemExit) as left:
             main([words[0], source, *words[1:]])

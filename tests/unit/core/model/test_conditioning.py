@@ -97,6 +97,8 @@ def test_guidance_goes_from_the_null_condition_to_the_condition_and_beyond(condi
     assert further > step > 0.02
     with pytest.raises(BadInputError, match="guidance is -1"):
         conditional.sample(3, condition=1, guidance=-1)
+    with pytest.raises(BadInputError, match="guidance is given, but no condition"):
+        conditional.sample(3, guidance=2.0)
 
 
 def test_an_encoder_may_see_further_channels(without):

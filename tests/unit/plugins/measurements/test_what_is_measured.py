@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hvae_core.config import create_component
-from hvae_core.errors import ConfigError
+from hvae_core.errors import BadInputError, ConfigError
 from hvae_core.interfaces import UINT8, ImageValues
 
 SHAPE = (12, 8, 1)
@@ -113,9 +113,32 @@ def test_a_sequence_leaves_what_is_unknown_alone():
         ("columns:9", "known is 9; the images have 8 columns"),
         ("columns,lines=[8]", "lines name 8; the images have 8 columns, from 0 to 7"),
         ("mask:1.0", "less than 1"),
-        ("columns:0.5+", "measurement"),
+        ("columns:0.5+", "'' names no measurement"),
+        ("", "'' names no measurement"),
+        ("columns:", "'columns:' is not of the form NAME:VALUE"),
+        ("columns:2,known=3", "gives known twice"),
+        ("columns:2,least=5", "least is 5, above known, 2"),
+        ("columns:0.5,fill=.nan", "the option 'fill' is nan; expected finite numbers"),
+        ("columns:0.5,fill=300", "fill is 300; the images' values are 0 to 255"),
+        ("mask:0.5,fill=-5", "fill is -5; the images' values are 0 to 255"),
+        ("noise:.inf", "the option 'std' is inf; expected finite numbers"),
+        ("noise:1e308", "std"),
+        ("blur:.nan", "the option 'sigma' is nan; expected finite numbers"),
     ],
 )
 def test_an_impossible_one_is_refused(chosen, sentence):
     with pytest.raises(ConfigError, match=f"(?s){sentence}"):
         measure(chosen)
+
+
+@pytest.mark.parametrize(
+    "chosen", ["columns:0.5", "mask:0.5", "downsample:2", "blur:1", "noise:0.1", "blur:1+noise:0.1"]
+)
+def test_what_is_no_image_or_no_generator_is_refused(chosen):
+    image, rng = np.zeros(SHAPE, np.uint8), np.random.default_rng(0)
+    measurement = create_component("measurement", chosen).build(SHAPE, UINT8)
+    for wrong in (image[..., 0], image[None], image[:8], image.tolist()):
+        with pytest.raises(BadInputError, match=r"The image to measure .*expected.*\[12, 8, 1\]"):
+            measurement.measure(wrong, rng)
+    with pytest.raises(BadInputError, match="rng is 0; expected a NumPy generator"):
+        measurement.measure(image, 0)
