@@ -15,7 +15,7 @@ from pathlib import Path
 import hvae_core.zoo.pulling, hvae_core.zoo.pruning
 import pulling_faults as faults
 
-figures = [(held, tried, wrong) for _, held, tried, wrong in faults.figures(20)]
+figures = [(held, tried, wrong) for _, held, tried, wrong in faults.figures(30)]
 
 # What a server has sent is not asked for again.
 with tempfile.TemporaryDirectory() as folder, faults.HostileServer({}) as server:
