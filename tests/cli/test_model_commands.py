@@ -81,7 +81,7 @@ def test_of_a_small_data_set_all_images_are_taken(preset, capsys, tmp_path):
     assert json.loads(out)["images"] == 3
     with pytest.raises(SystemExit):
         main(["reconstruct", preset, *few, "--count", "5", "-o", str(tmp_path / "s.npz")])
-    assert "There is no image 3: the split 'test' has 3" in capsys.readouterr().err
+    assert "--count is 5; the split 'test' has 3 images" in capsys.readouterr().err
 
 
 @pytest.mark.every_backend
