@@ -9,7 +9,7 @@ import click
 
 from hvae_core.cli.common import emit, json_option
 from hvae_core.cli.zoo_transfer import pull_command, push_command
-from hvae_core.zoo.finding import TASKS
+from hvae_core.zoo.finding import TASKS, best_first
 
 
 @click.group()
@@ -39,7 +39,10 @@ command.add_command(push_command)
 def list_command(
     pattern: str, weights: bool | None, data: str | None, task: Any, as_json: bool
 ) -> None:
-    """List the presets whose name matches PATTERN, such as 'cifar10*'; those with weights first."""
+    """List the presets whose name matches PATTERN, such as 'cifar10*'.
+
+    Those with weights are first, by data set, the best of each before the others.
+    """
     from hvae_core.errors import PresetError, did_you_mean
     from hvae_core.zoo import list_presets, preset_summary
 
@@ -49,7 +52,7 @@ def list_command(
             summaries.append(preset_summary(name))
         except PresetError as error:  # one damaged preset must not hide the others
             summaries.append({"name": name, "summary": str(error), "weights": "damaged"})
-    summaries.sort(key=lambda summary: summary["weights"] in ("none", "damaged"))
+    summaries.sort(key=best_first)
     if data is not None and not summaries:
         known = {preset_summary(name)["data"] for name in list_presets(task="train")}
         if data not in known:

@@ -62,6 +62,24 @@ def test_list(zoo: Path) -> None:
     assert lines[2].endswith("none: train")
 
 
+def test_the_best_of_each_data_set_is_listed_first(zoo: Path) -> None:
+    weights = {"a": np.ones((2, 3), np.float32)}
+    others = {**CONFIG, "data": {"name": "cifar10"}}
+    nats: dict[str, Any] = {"nats": {"value": -90.5, "unit": "nats", "how": "ELBO"}}
+    for name, config, figures in (
+        ("better", CONFIG, {"bits_per_dim": 3.0}),
+        ("a-worse", CONFIG, {"bits_per_dim": 4.0}),
+        ("unmeasured", CONFIG, {}),
+        ("b-far", others, {"nats": -99.0}),
+        ("c-near", others, nats),
+    ):
+        write_preset(zoo / name, config, lambda path: write_tensors(weights, path), figures=figures)
+    listed = [preset["name"] for preset in json.loads(run("list", "--json"))]
+    assert listed == [
+        "c-near", "b-far", "better", "trained", "a-worse", "unmeasured", "untrained",
+    ]  # fmt: skip
+
+
 def test_list_as_json(zoo: Path) -> None:
     listed = json.loads(run("list", "un*", "--json"))
     assert [preset["name"] for preset in listed] == ["untrained"]
