@@ -20,6 +20,8 @@ from worker import MARK, PLAIN
 WORKER = Path(__file__).with_name("worker.py")
 #: relative difference of the two implementations' ELBO, in float32
 TOLERANCE = 1e-3
+#: what each measurement is by
+CLOCKS = ("seconds", "cpu_seconds")
 
 
 def parser(description: str, batch: int, steps: int, rounds: int) -> argparse.ArgumentParser:
@@ -86,7 +88,7 @@ class Subject:
         raise SystemExit(f"{self.name}: the process ended with {self._process.wait()}")
 
     def run(self, steps: int) -> dict[str, Any]:
-        """Run so many steps: ``seconds``, and ``peak`` memory so far in MiB."""
+        """Run so many steps: ``seconds``, ``cpu_seconds``, and ``peak`` memory so far in MiB."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{steps}\n")
         self._process.stdin.flush()
@@ -128,12 +130,15 @@ def check_parameters(subjects: Sequence[Subject]) -> int:
     return next(iter(counts.values()))
 
 
-def compare(task: str, arguments: argparse.Namespace) -> None:
-    """Time hvae on each backend against the plain model, in turn, and print the table.
+def compare(task: str, parse: argparse.ArgumentParser) -> None:
+    """Time hvae on each backend against the plain model, in turn, and print the figures.
 
     A round measures the plain model and a backend one after the other, in the other order in the
-    next round, so that a change of the machine's speed meets both.
+    next round, so that a change of the machine's speed meets both. Each is measured by the clock
+    and by the processor time of its threads, which other work on the machine lengthens less.
     """
+    parse.add_argument("--json", action="store_true", help="print the figures as JSON")
+    arguments = parse.parse_args()
     with config_file(configuration(arguments)) as path, ExitStack() as stack:
         difference = check_agreement(path)
         subjects = []
@@ -142,37 +147,71 @@ def compare(task: str, arguments: argparse.Namespace) -> None:
             stack.callback(subjects[-1].close)
         count = check_parameters(subjects)
         plain, others = subjects[0], subjects[1:]
-        seconds: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-        ratios: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-        peaks: dict[str, float] = {}
+        taken: dict[str, list[dict[str, Any]]] = {subject.name: [] for subject in subjects}
+        ratios: dict[str, dict[str, list[float]]] = {
+            other.name: {clock: [] for clock in CLOCKS} for other in others
+        }
         for number in range(arguments.rounds):
             for other in others:
                 pair = (plain, other) if number % 2 == 0 else (other, plain)
-                taken = {}
-                for subject in pair:
-                    result = subject.run(arguments.steps)
-                    taken[subject.name] = result["seconds"]
-                    seconds[subject.name].append(result["seconds"])
-                    peaks[subject.name] = result["peak"]
-                ratios[other.name].append(taken[PLAIN] / taken[other.name])
+                results = {subject.name: subject.run(arguments.steps) for subject in pair}
+                for name, result in results.items():
+                    taken[name].append(result)
+                for clock, found in ratios[other.name].items():
+                    found.append(results[PLAIN][clock] / results[other.name][clock])
     images = arguments.batch * arguments.steps
-    rows = []
-    for subject in subjects:
-        values = ratios[subject.name]
-        rows.append(
-            [
-                label(subject.name),
-                f"{images / statistics.median(seconds[subject.name]):.1f}",
-                f"{statistics.median(values):.2f}" if values else "1",
-                f"{min(values):.2f} to {max(values):.2f}" if values else "",
-                f"{subject.start['first_seconds']:.1f}",
-                f"{peaks[subject.name]:.0f}",
-            ]
-        )
-    head = ["", "images/s", "ratio to plain", "spread", "first step, s", "peak RSS, MiB"]
+    figures = {
+        subject.name: {
+            "images_per_second": images / _median(taken[subject.name], "seconds"),
+            "images_per_cpu_second": images / _median(taken[subject.name], "cpu_seconds"),
+            "ratios": ratios.get(subject.name),
+            "first_step_seconds": subject.start["first_seconds"],
+            "peak_mib": taken[subject.name][-1]["peak"],
+        }
+        for subject in subjects
+    }
+    noise = {clock: spread(taken[PLAIN], clock) for clock in CLOCKS}
+    if arguments.json:
+        told = conditions(arguments, subjects, count)
+        found = {"task": task, **told, "figures": figures, "noise": noise}
+        print(json.dumps({**found, "elbo_difference": difference}, indent=2))
+        return
+    rows = [
+        [
+            label(name),
+            f"{of['images_per_second']:.1f}",
+            *(cell for clock in CLOCKS for cell in _ratio(of["ratios"], clock)),
+            f"{of['first_step_seconds']:.1f}",
+            f"{of['peak_mib']:.0f}",
+        ]
+        for name, of in figures.items()
+    ]
+    head = ["", "images/s", "ratio to plain", "spread", "by CPU time", "spread", "first step, s",
+            "peak RSS, MiB"]  # fmt: skip
     print_table(head, rows)
     print_conditions(arguments, subjects, count)
-    print(f"Largest relative difference of the two models' ELBO: {difference:.1e}.")
+    print(
+        f"Largest relative difference of the two models' ELBO: {difference:.1e}. Of the plain "
+        f"model's measurements the longest was {noise['seconds']:.2f} times the shortest by the "
+        f"clock, {noise['cpu_seconds']:.2f} times by CPU time."
+    )
+
+
+def _median(results: Sequence[dict[str, Any]], clock: str) -> float:
+    return statistics.median(result[clock] for result in results)
+
+
+def spread(results: Sequence[dict[str, Any]], clock: str) -> float:
+    """The longest of some measurements of the same in shortest ones: how noisy the machine was."""
+    found = [result[clock] for result in results]
+    return max(found) / min(found)
+
+
+def _ratio(ratios: dict[str, list[float]] | None, clock: str) -> tuple[str, str]:
+    if ratios is None:
+        return "1", ""
+    values = ratios[clock]
+    return f"{statistics.median(values):.2f}", f"{min(values):.2f} to {max(values):.2f}"
 
 
 def label(name: str) -> str:
@@ -188,18 +227,34 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print(f"| {' | '.join(cells)} |")
 
 
-def print_conditions(
+def conditions(
     arguments: argparse.Namespace, subjects: Sequence[Subject], parameters: int
-) -> None:
+) -> dict[str, Any]:
     """What was measured, on what."""
     versions: dict[str, str] = {"python": platform.python_version()}
     for subject in subjects:
         versions |= subject.start["versions"]
-    model = arguments.preset or f"width {arguments.size}"
+    return {
+        "model": arguments.preset or f"width {arguments.size}",
+        "precision": arguments.precision,
+        "parameters": parameters,
+        "batch": arguments.batch,
+        "rounds": arguments.rounds,
+        "steps": arguments.steps,
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "versions": versions,
+    }
+
+
+def print_conditions(
+    arguments: argparse.Namespace, subjects: Sequence[Subject], parameters: int
+) -> None:
+    """The same in words."""
+    told = conditions(arguments, subjects, parameters)
     print(
-        f"\n{model}, {arguments.precision}, {parameters:,} parameters, batches of "
-        f"{arguments.batch}, "
-        f"{arguments.rounds} rounds of {arguments.steps} steps, {os.cpu_count()} CPU cores, "
-        f"{platform.machine()}."
+        f"\n{told['model']}, {told['precision']}, {parameters:,} parameters, batches of "
+        f"{told['batch']}, {told['rounds']} rounds of {told['steps']} steps, {told['cores']} CPU "
+        f"cores, {told['machine']}."
     )
-    print(", ".join(f"{name} {number}" for name, number in versions.items()) + ".")
+    print(", ".join(f"{name} {number}" for name, number in told["versions"].items()) + ".")

@@ -7,4 +7,4 @@ called, with all that belongs to it: NumPy draws an image's noise from the seed 
 from comparison import compare, parser
 
 if __name__ == "__main__":
-    compare("elbo", parser(__doc__.splitlines()[0], batch=16, steps=3, rounds=5).parse_args())
+    compare("elbo", parser(__doc__.splitlines()[0], batch=16, steps=3, rounds=5))

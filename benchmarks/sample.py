@@ -7,4 +7,4 @@ is called, with all that belongs to it: NumPy draws an image's noise from the se
 from comparison import compare, parser
 
 if __name__ == "__main__":
-    compare("sample", parser(__doc__.splitlines()[0], batch=16, steps=3, rounds=5).parse_args())
+    compare("sample", parser(__doc__.splitlines()[0], batch=16, steps=3, rounds=5))

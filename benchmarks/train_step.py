@@ -6,4 +6,4 @@
 from comparison import compare, parser
 
 if __name__ == "__main__":
-    compare("train", parser(__doc__.splitlines()[0], batch=16, steps=2, rounds=5).parse_args())
+    compare("train", parser(__doc__.splitlines()[0], batch=16, steps=2, rounds=5))

@@ -156,9 +156,10 @@ def main() -> None:
         imported=before["now"],
     )
     for line in sys.stdin:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         run(int(line))
-        answer(seconds=time.perf_counter() - start, peak=memory()["peak"])
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        answer(seconds=seconds, cpu_seconds=cpu, peak=memory()["peak"])
 
 
 if __name__ == "__main__":
