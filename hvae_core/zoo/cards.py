@@ -18,6 +18,8 @@ _BIBTEX = """```bibtex
   author = {{The hvae developers}}
 }
 ```"""
+#: the Hub's name of what a model without an input does
+_TASK = "unconditional-image-generation"
 _FIGURE_NAMES = {
     "bits_per_dim": "bits/dim",
     "nats": "nats",
@@ -68,12 +70,32 @@ def hub_card(preset: Preset) -> str:
         "license": licence if known else "other",
         **({} if known else {"license_name": preset.licence}),
         "library_name": "hvae",
-        "pipeline_tag": "unconditional-image-generation",
+        "pipeline_tag": _TASK,
         "tags": ["hvae", "keras", "variational-autoencoder", "hierarchical-vae"],
+        **_model_index(preset),
     }
     from hvae_core.files.yaml_files import dump_yaml
 
     return f"---\n{dump_yaml(head, inline=None)}---\n\n{model_card(preset)}"
+
+
+def _model_index(preset: Preset) -> dict[str, Any]:
+    """The figures as the Hub's ``model-index`` has them, which it shows beside the card."""
+    metrics = []
+    for name, figure in preset.figures.items():
+        known = figure if isinstance(figure, Mapping) else {"value": figure}
+        value = known.get("value")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            label, how = _FIGURE_NAMES.get(name, name), str(known.get("how", ""))
+            metrics.append(
+                {"type": name, "value": value, "name": f"{label} ({how})" if how else label}
+            )
+    if not metrics:
+        return {}
+    data = preset.config.data
+    dataset = {"type": data.name, "name": data.spec.summary or data.name}
+    result = {"task": {"type": _TASK}, "dataset": dataset, "metrics": metrics}
+    return {"model-index": [{"name": preset.name, "results": [result]}]}
 
 
 def _section(title: str, body: str) -> str:

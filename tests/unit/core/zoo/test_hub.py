@@ -202,6 +202,11 @@ def test_there_and_back(hub: Hub, zoo: Path, home: Path) -> None:
         "Cite me.",
     ):
         assert part in card
+    from huggingface_hub import ModelCard
+
+    (result,) = ModelCard(card).data.eval_results
+    assert (result.metric_type, result.metric_value) == ("bits_per_dim", 3.25)
+    assert (result.dataset_type, result.task_type) == ("digits", "unconditional-image-generation")
 
     code, said = run(hub, zoo, home, *push_it, "--licence", "CC-BY-4.0")
     assert code == 2
