@@ -4,7 +4,7 @@ import json
 
 import keras
 import numpy as np
-from tiny import merged, run_as_written
+from tiny import merged
 
 from hvae_core.training.step import build_step
 from hvae_core.vae import HierarchicalVAE
@@ -14,16 +14,17 @@ def figures() -> dict[str, list[float]]:
     """Numbers of models in which is every layer that knows of channels or dtypes."""
     wide = {"encoder_middle_width": 8, "decoder_middle_width": 8}
     out = {"width": 8, "middle_width": 8, "blocks": 1, "upsampling": "bilinear"}
-    models = {"plain": {}}
-    if keras.config.backend() == "torch":
-        models["rich"] = {
+    models = {
+        "plain": {},
+        "rich": {
             "flow": "conv-sylvester", "attention": "davi", "norm": "group", "conv": "depthwise5",
             "resolutions": [8, 4, 2], **wide, "readout": out,
-        }  # fmt: skip
-        models["other"] = {
+        },
+        "other": {
             "flow": {"name": "sylvester", "orthogonal_vectors": 2}, "patch_size": 2,
             "resolutions": [4, 2, 1], "readout": {"kind": "features"},
-        }  # fmt: skip
+        },
+    }  # fmt: skip
     return {name: _of_one(model) for name, model in models.items()}
 
 
@@ -51,7 +52,6 @@ def _of_one(model) -> list[float]:
 
 
 if __name__ == "__main__":
-    run_as_written()
     assert keras.config.image_data_format() == "channels_first"
     assert keras.config.floatx() == keras.config.dtype_policy().name == "float16"
     print(json.dumps(figures()))

@@ -18,19 +18,6 @@ TINY = {
 }
 
 
-def run_as_written():
-    """On TensorFlow, run what is a program operation by operation, as `conftest.py` does.
-
-    It takes ten seconds to trace a tiny model's update and half a second to run it as written.
-    """
-    import keras
-
-    if keras.config.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.run_functions_eagerly(True)
-
-
 def merged(changes):
     from hvae_core.config import Config
 
