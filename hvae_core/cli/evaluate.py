@@ -46,6 +46,7 @@ def command(
     """Measure a model on the images of a split (by default all of its data set's test split)."""
     from hvae_core.api import evaluate, load_runnable
 
+    _choose_backend(source)
     options = _of_completion(options)
     model = load_runnable(source)
     chosen = chosen_dataset(model.config, dataset, overrides)
@@ -63,6 +64,25 @@ def command(
         )
     table = _table if options.get("measurement") is None else _completion_table
     emit(figures, as_json, None if as_json else table(source, figures))
+
+
+def _choose_backend(source: str) -> None:
+    """Evaluate with OpenVINO where that is quickest, and say so; not with others' components."""
+    from hvae_core.backends.selection import quickest_to_evaluate, select_backend
+    from hvae_core.errors import HvaeError
+    from hvae_core.exported import is_export_folder
+    from hvae_core.zoo.finding import find_configuration
+
+    quickest = quickest_to_evaluate()
+    if quickest is None or is_export_folder(source):
+        return
+    try:
+        foreign = find_configuration(source).foreign_plugins()
+    except HvaeError:  # which loading the model will tell
+        return
+    if not foreign:
+        select_backend(quickest)
+        click.echo("Evaluating with OpenVINO; --backend chooses another.", err=True)
 
 
 def _of_completion(options: dict[str, Any]) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def best_first(summary: Mapping[str, Any]) -> tuple[Any, ...]:
     one last.
     """
     bits, nats = summary.get("bits_per_dim"), summary.get("nats")
-    bound = math.inf if bits is None and nats is None else -nats if bits is None else bits
+    bound = bits if bits is not None else -nats if nats is not None else math.inf
     without = summary["weights"] in ("none", "damaged")
     return without, summary.get("data", ""), bound, summary["name"]
 

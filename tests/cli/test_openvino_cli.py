@@ -1,11 +1,15 @@
 """Commands on a machine whose only backend is OpenVINO."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import hvae_core as hvae
+from hvae_core.backends import selection
 from hvae_core.cli.main import main
 from hvae_core.errors import BackendError
 
@@ -60,6 +64,22 @@ def test_a_preset_is_exported_and_all_commands_take_the_export(preset, capsys, t
     figures = json.loads(run(capsys, "evaluate", out, "--limit", 20, "--json"))
     assert figures["images"] == 20
     run(capsys, "sample", out, "-n", 5, "--mode", "throughput", "-o", tmp_path / "t.png")
+
+
+@pytest.mark.skipif(
+    any(map(os.path.exists, selection.ACCELERATORS)), reason="an accelerator is quicker"
+)
+def test_evaluate_takes_openvino_where_nothing_is_chosen(preset, capsys):
+    environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    words = ["evaluate", str(preset), "--limit", "4", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "hvae_core.cli.main", *words],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("Evaluating with OpenVINO; --backend chooses another.")
+    expected = json.loads(run(capsys, *words))
+    assert json.loads(done.stdout)["elbo"] == pytest.approx(expected["elbo"], rel=1e-6)
 
 
 def test_the_mode_is_of_exported_models(preset, capsys, tmp_path):
