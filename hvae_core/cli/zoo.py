@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
 from hvae_core.cli.common import emit, json_option
 from hvae_core.cli.zoo_transfer import pull_command, push_command
-from hvae_core.zoo.finding import TASKS, best_first
+from hvae_core.zoo.finding import TASKS
 
 
 @click.group()
@@ -52,7 +53,7 @@ def list_command(
             summaries.append(preset_summary(name))
         except PresetError as error:  # one damaged preset must not hide the others
             summaries.append({"name": name, "summary": str(error), "weights": "damaged"})
-    summaries.sort(key=best_first)
+    summaries.sort(key=_best_first)
     if data is not None and not summaries:
         known = {preset_summary(name)["data"] for name in list_presets(task="train")}
         if data not in known:
@@ -142,6 +143,18 @@ def prune_command(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     done = "would go" if dry_run else "removed"
     lines.append(f"{total:,} bytes {done}" if gone else "Nothing to remove.")
     emit({"dry_run": dry_run, "removed": [i.to_dict() for i in gone]}, as_json, lines)
+
+
+def _best_first(summary: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The place of a preset in a listing: a key to sort summaries by.
+
+    Those with weights are first, by data set; of each, those with the best bound, and those without
+    one last.
+    """
+    bits, nats = summary.get("bits_per_dim"), summary.get("nats")
+    bound = bits if bits is not None else -nats if nats is not None else math.inf
+    without = summary["weights"] in ("none", "damaged")
+    return without, summary.get("data", ""), bound, summary["name"]
 
 
 def _table(summaries: Iterable[dict[str, Any]]) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -133,18 +131,6 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
         "licence": preset.licence,
         "folder": str(preset.folder),
     }
-
-
-def best_first(summary: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The place of a preset in a listing: a key to sort summaries by.
-
-    Those with weights are first, by data set; of each, those with the best bound, and those without
-    one last.
-    """
-    bits, nats = summary.get("bits_per_dim"), summary.get("nats")
-    bound = bits if bits is not None else -nats if nats is not None else math.inf
-    without = summary["weights"] in ("none", "damaged")
-    return without, summary.get("data", ""), bound, summary["name"]
 
 
 def preset_tasks(name: str | Path | Preset) -> list[Task]:
