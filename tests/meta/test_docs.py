@@ -1,4 +1,6 @@
 import importlib.util
+import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,11 @@ def test_every_page_is_in_the_list_of_pages_and_in_the_menu_of_the_site():
             name = page.relative_to(docs).as_posix()
             assert f"]({name})" in listed, f"docs/README.md does not list {name}"
             assert name.rpartition(".")[0] in menu, f"docs/index.md does not list {name}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_headings_go_down_one_level_at_a_time(page):
+    """The site's build refuses a page where they do not."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", text, flags=re.M)]
+    assert all(after <= before + 1 for before, after in itertools.pairwise([0, *levels]))
