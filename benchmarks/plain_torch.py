@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hvae_core.config import Config, ModelConfig, StageConfig
+from hvae_core.interfaces import UINT8
 
 
 def conv(inputs: int, outputs: int, kernel: int, gain: float = 1.0, stride: int = 1) -> nn.Conv2d:
@@ -294,7 +295,9 @@ class PlainVDVAE(nn.Module):
         self.options, self.channels = m, m.image_channels
         self.is_mixed = config.train.precision == "mixed_bfloat16"
         self.mixtures = config.likelihood.options.mixtures
-        self.levels = config.likelihood.options.levels
+        self.levels = config.likelihood.options.levels or UINT8.levels
+        self.mean = UINT8.center if m.input_mean is None else m.input_mean
+        self.scale = UINT8.half_range if m.input_scale is None else m.input_scale
         per_pixel = self.mixtures * (1 + (3 if self.channels > 1 else 2) * self.channels)
         self.encoder, self.decoder = Encoder(m), Decoder(m)
         kind = LatentReadout if m.readout.kind == "latents" else FeatureReadout
@@ -310,7 +313,7 @@ class PlainVDVAE(nn.Module):
 
     def elbo(self, images: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """Images [B, C, H, W] of 0 to 255 -> the bound [B] in nats."""
-        x = (images.float() - self.options.input_mean) / self.options.input_scale
+        x = (images.float() - self.mean) / self.scale
         with self.precision(x.device):
             stream, latents, kls = self.decoder(noise, self.encoder(x))
         level = torch.floor(images.float() * (self.levels / 256.0))
@@ -365,7 +368,7 @@ class PlainVDVAE(nn.Module):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] of 0 to 255 -> images uint8 drawn from all of their latents."""
-        x = (images.float() - self.options.input_mean) / self.options.input_scale
+        x = (images.float() - self.mean) / self.scale
         noise = self.noise(len(images), images.device)
         with self.precision(x.device):
             stream, latents, _ = self.decoder(noise, self.encoder(x))
