@@ -125,8 +125,9 @@ class TrainingRun:
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of an update, by its number."""
-        timed = self._time is not None and step >= self._warmup
-        part = self._time.part(step, self._warmup) if self._time and timed else None
+        part = None
+        if self._time is not None and step >= self._warmup:
+            part = self._time.part(step, self._warmup)
         return schedules.learning_rate(
             self.config.train, step, self.steps_per_epoch, self.total_steps, part
         )

@@ -9,6 +9,7 @@ from typing import Any
 from hvae_core.config import Component, Config, StageConfig
 from hvae_core.data.given import PYTHON, described
 from hvae_core.importing import formats_that_describe
+from hvae_core.zoo.finding import figure_value
 from hvae_core.zoo.preset import SAMPLES_FILE, Preset, how_to_get, train_command
 from hvae_core.zoo.training_images import KEY, data_record
 
@@ -83,13 +84,11 @@ def _model_index(preset: Preset) -> dict[str, Any]:
     """The figures as the Hub's ``model-index`` has them, which it shows beside the card."""
     metrics = []
     for name, figure in preset.figures.items():
-        known = figure if isinstance(figure, Mapping) else {"value": figure}
-        value = known.get("value")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            label, how = _FIGURE_NAMES.get(name, name), str(known.get("how", ""))
-            metrics.append(
-                {"type": name, "value": value, "name": f"{label} ({how})" if how else label}
-            )
+        label, value = _FIGURE_NAMES.get(name, name), figure_value(figure)
+        how = figure.get("how") if isinstance(figure, Mapping) else None
+        if value is not None:
+            named = f"{label} ({how})" if how else label
+            metrics.append({"type": name, "value": value, "name": named})
     if not metrics:
         return {}
     data = preset.config.data
