@@ -3,7 +3,7 @@
 Each runs in a fresh process. The packages alone take memory too, so what building and training
 the model adds is told apart. On a GPU this is the host's memory alone.
 
-    python benchmarks/memory.py --rematerialisation --preset cifar10-vdvae --backends torch
+    python benchmarks/memory.py --rematerialisation --preset openai-cifar10 --backends torch
 
 compares each backend with itself, without and with ``train.remat``: memory and time.
 """

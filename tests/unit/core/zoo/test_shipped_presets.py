@@ -47,7 +47,7 @@ def test_the_card_s_figure_is_what_an_evaluation_gives(folder: Path) -> None:
 
 
 def test_the_full_cifar10_model_has_the_published_layers() -> None:
-    model = read_preset(Path(hvae_zoo.__file__).parent / "cifar10-vdvae").config.model
+    model = read_preset(Path(hvae_zoo.__file__).parent / "openai-cifar10").config.model
     assert len(model.latent_shapes) == 43
     assert sum(stage.encoder_blocks for stage in model.stages) == 33
     assert sum(h * w * c for h, w, c in model.latent_shapes) == 412_432
