@@ -426,13 +426,14 @@ class Trainer:
         kernels = [p for name, p in model.named_parameters() if name.endswith(".weight")]
         others = [p for name, p in model.named_parameters() if not name.endswith(".weight")]
         # Adamax has no decoupled decay of its own: see `step`.
-        self.decayed = kernels if options.optimizer == "adamax" else []
-        decay = 0.0 if options.optimizer == "adamax" else options.weight_decay
+        optimizer = options.optimizer.name
+        self.decayed = kernels if optimizer == "adamax" else []
+        decay = 0.0 if optimizer == "adamax" else options.weight_decay
         groups = [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0}]
         betas = (options.beta_1, options.beta_2)
-        if options.optimizer == "adamax":
+        if optimizer == "adamax":
             return torch.optim.Adamax(groups, options.learning_rate, betas, options.epsilon)
-        if options.optimizer == "adamw":
+        if optimizer == "adamw":
             return torch.optim.AdamW(groups, options.learning_rate, betas, options.epsilon)
         return torch.optim.SGD(groups, options.learning_rate, options.beta_1)
 

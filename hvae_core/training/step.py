@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from hvae_core.backends.allocation import keep_freed_memory
 from hvae_core.backends.compiling import (
     Program,
     compiled,
@@ -53,6 +54,8 @@ def build_step(
     Raises:
         ConfigError: ``freeze`` or a group names no weight, or nothing is left to train.
     """
+    if keras.config.backend() == "torch":
+        keep_freed_memory()
     freeze(network, config.freeze, config.objective)
     objective: Objective | PartialPosterior
     if config.objective == "partial-posterior":

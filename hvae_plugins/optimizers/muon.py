@@ -11,10 +11,26 @@ from __future__ import annotations
 import functools
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from hvae_plugins.optimizers.keras_optimizers import KerasOptimizer
 from hvae_plugins.optimizers.options import MuonOptions
+
+
+def assign_all(variables: Sequence[Any], values: Any) -> None:
+    """Give each variable its part of ``values`` [N, ...], on PyTorch in one call."""
+    import keras
+
+    parts = keras.ops.unstack(values)
+    if keras.config.backend() == "torch":
+        import torch
+
+        with torch.no_grad():
+            torch._foreach_copy_([variable.value for variable in variables], list(parts))
+        return
+    for variable, value in zip(variables, parts, strict=True):
+        variable.assign(value)
 
 
 @functools.cache
@@ -31,18 +47,54 @@ def with_kernels_as_matrices(base: Any) -> type:
                 return True
             return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
-        def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-            """The orthogonal matrix nearest to ``x``, about."""
-            shape = tuple(x.shape)
-            matrix = ops.reshape(x, (math.prod(shape[:-1]), shape[-1]))
-            return ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), shape)
+        def _backend_update_step(
+            self, grads: Any, trainable_variables: Any, learning_rate: Any
+        ) -> None:
+            """All weights at once: Keras's numbers in a hundredth of its operations."""
+            alike: dict[Any, list[tuple[Any, ...]]] = {}
+            for gradient, variable in zip(grads, trainable_variables, strict=True):
+                index = self._get_variable_index(variable)
+                momentum, velocity = self.momentums[index], self.adam_velocities[index]
+                key = str(variable.dtype), tuple(variable.shape), velocity is None
+                alike.setdefault(key, []).append((gradient, variable, momentum, velocity))
+            for (_, _, is_kernel), some in alike.items():
+                gradients, variables, momenta, velocities = zip(*some, strict=True)
+                gradient, momentum = ops.stack(gradients), ops.stack(momenta)
+                if is_kernel:
+                    momentum, change = self._orthogonal(gradient, momentum)
+                    change = learning_rate * change
+                else:
+                    rate = learning_rate * self.adam_lr_ratio
+                    velocity = ops.stack(velocities)
+                    momentum, velocity, change = self._adam(gradient, momentum, velocity, rate)
+                    assign_all(velocities, velocity)
+                assign_all(momenta, momentum)
+                assign_all(variables, ops.stack(variables) - change)
 
-        def lr_adjust(self, x: Any) -> Any:
-            """``x`` with the root mean square ``rms_rate`` times the learning rate."""
-            if self.rms_rate is None:
-                return x
-            side = max(math.prod(x.shape[:-1]), x.shape[-1])
-            return x * (self.rms_rate * math.sqrt(side))
+        def _orthogonal(self, gradient: Any, momentum: Any) -> tuple[Any, Any]:
+            """The momentum and the step of kernels of one shape [N, ..., in, out]."""
+            momentum = momentum + (gradient + momentum * (self.momentum - 1))
+            used = gradient + self.momentum * momentum if self.nesterov else momentum
+            count, *shape = used.shape
+            sides = math.prod(shape[:-1]), shape[-1]
+            matrices = ops.reshape(used, (count, *sides))
+            step = self.zeropower_via_newtonschulz5(matrices, self.ns_steps)
+            if self.rms_rate is not None:  # Keras's lr_adjust, of the matrix
+                step = step * (self.rms_rate * math.sqrt(max(sides)))
+            return momentum, ops.reshape(step, used.shape)
+
+        def _adam(
+            self, gradient: Any, m: Any, v: Any, learning_rate: Any
+        ) -> tuple[Any, Any, Any]:
+            """The momentum, the velocity and the step of other weights, as Keras has them."""
+            dtype = gradient.dtype
+            step = ops.cast(self.iterations + 1, dtype)
+            rate = ops.cast(learning_rate, dtype)
+            rate = rate * ops.sqrt(1 - ops.power(ops.cast(self.adam_beta_2, dtype), step))
+            rate = rate / (1 - ops.power(ops.cast(self.adam_beta_1, dtype), step))
+            m = m + (gradient - m) * (1 - self.adam_beta_1)
+            v = v + (ops.square(gradient) - v) * (1 - self.adam_beta_2)
+            return m, v, m * rate / (ops.sqrt(v) + self.epsilon)
 
     return Muon
 

@@ -7,7 +7,8 @@ from keras import ops
 
 from hvae_core.weights import read_tensors
 from hvae_plugins.flows.conv_sylvester.convolutions import AutoregressiveNetwork
-from hvae_plugins.flows.conv_sylvester.exponential import convolve, exponential
+from hvae_core.layers import convolve
+from hvae_plugins.flows.conv_sylvester.exponential import exponential
 from hvae_plugins.flows.conv_sylvester.steps import (
     ActNorm,
     SylvesterStep,

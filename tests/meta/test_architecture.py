@@ -38,7 +38,7 @@ def test_the_core_names_no_plugin(path):
 
 def is_light(path):
     parts = path.relative_to(ROOT).parts
-    heavy = ("layers.py", "vae.py", "openvino_runtime.py", "onnx_runtime.py")
+    heavy = ("vae.py", "openvino_runtime.py", "onnx_runtime.py")
     inside = len(parts) == 2 or parts[1] in KERAS_FREE
     return inside and parts[-1] not in heavy and "testing" not in parts
 

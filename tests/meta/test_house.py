@@ -38,7 +38,7 @@ HOUSE = (
     "interfaces",
     "errors",
 )
-LOOSE = {"__init__", "api", "vae", "layers", "errors"}
+LOOSE = {"__init__", "api", "vae", "errors"}
 #: arrows that run upwards, with the reason; at most one
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from hvae_core.interfaces import Block, BlockShape, Tensor
-from hvae_core.layers import ScaledUniform, convolution
+from hvae_core.layers import DepthwiseConvolution, convolution
 from hvae_plugins.blocks.bottleneck import BottleneckConfig
 
 GROUPS = 8
@@ -37,13 +37,7 @@ class Bottleneck(Block, keras.layers.Layer):
         spatial: list[keras.layers.Layer]
         if depthwise and shape.resolution >= DEPTHWISE_FROM:
             spatial = [
-                keras.layers.DepthwiseConv2D(
-                    DEPTHWISE_KERNEL,
-                    padding="same",
-                    data_format="channels_last",
-                    depthwise_initializer=ScaledUniform(depthwise=True),
-                    name=f"conv{i}",
-                )
+                DepthwiseConvolution(DEPTHWISE_KERNEL, name=f"conv{i}")
                 for i in ((2,) if options.conv == "depthwise5-once" else inner)
             ]
         else:

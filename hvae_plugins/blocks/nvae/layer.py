@@ -7,7 +7,7 @@ from keras import ops
 
 from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Block, BlockShape, Tensor
-from hvae_core.layers import ScaledUniform, convolution
+from hvae_core.layers import DepthwiseConvolution, convolution
 from hvae_plugins.blocks.nvae import NvaeConfig
 
 #: fewest hidden channels of the squeeze-and-excitation
@@ -46,12 +46,8 @@ class NvaeCell(Block, keras.layers.Layer):
             inner = round(shape.in_width * options.expansion)
         self.convolutions = [
             convolution(inner, 1, name="expand"),
-            keras.layers.DepthwiseConv2D(
-                1 if shape.resolution <= 2 else options.kernel_size,
-                padding="same",
-                data_format="channels_last",
-                depthwise_initializer=ScaledUniform(depthwise=True),
-                name="depthwise",
+            DepthwiseConvolution(
+                1 if shape.resolution <= 2 else options.kernel_size, name="depthwise"
             ),
             convolution(shape.out_width, 1, name="project", gain=shape.output_gain),
         ]

@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from hvae_core.interfaces import Tensor
-from hvae_core.layers import ScaledUniform
-from hvae_plugins.flows.conv_sylvester.exponential import bounded, convolve, quick_norm_bound
+from hvae_core.layers import ScaledUniform, convolve
+from hvae_plugins.flows.conv_sylvester.exponential import bounded, quick_norm_bound
 
 
 def autoregressive_mask(size: int, inputs: int, outputs: int, strict: bool) -> np.ndarray:
@@ -83,7 +83,7 @@ class Convolution(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """[B, H, W, inputs] -> [B, H, W, outputs]."""
-        return convolve(inputs, self.used_kernel()) + self.bias
+        return convolve(inputs, self.used_kernel(), self.bias)
 
 
 class AutoregressiveNetwork(keras.layers.Layer):
@@ -159,6 +159,6 @@ class AutoregressiveNetwork(keras.layers.Layer):
         hidden = ops.relu(self.second(ops.relu(hidden)))
         # One convolution for the four heads.
         bias = ops.concatenate([ops.convert_to_tensor(head.bias) for head in self.heads])
-        parts = convolve(hidden, self.heads_kernel()) + bias
+        parts = convolve(hidden, self.heads_kernel(), bias)
         t1, s1, t2, s2 = ops.split(parts, 4, axis=-1)
         return t1, ops.tanh(s1), t2, 0.5 * ops.tanh(s2)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from keras import ops
 
 from hvae_core.interfaces import Tensor
+from hvae_core.layers import convolve
 
 #: the operator norm that `bounded` allows
 NORM = 0.9
@@ -95,16 +96,6 @@ def bounded(
     # As the larger of both by a rectifier: a maximum would lose float64 on PyTorch.
     norm = most + ops.relu(bound(kernel) - most)
     return kernel * (most / norm)
-
-
-def convolve(x: Tensor, kernel: Tensor) -> Tensor:
-    """Zero-padded convolution of x [B, H, W, in] with ``kernel`` [h, w, in, out]."""
-    if kernel.shape[0] == kernel.shape[1] == 1:
-        _, height, width, channels = x.shape
-        outputs = kernel.shape[-1]
-        rows = ops.reshape(x, (-1, channels)) @ ops.reshape(kernel, (channels, outputs))
-        return ops.reshape(rows, (-1, height, width, outputs))
-    return ops.conv(x, kernel, padding="same", data_format="channels_last")
 
 
 def exponential(x: Tensor, kernel: Tensor, terms: int) -> Tensor:

@@ -217,6 +217,49 @@ def test_muon_makes_the_steps_of_kernels_orthogonal_and_leaves_the_rest_to_adam(
     np.testing.assert_allclose(np.abs(steps[1]), rate, rtol=1e-3)
 
 
+@pytest.mark.every_backend
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_muon_makes_keras_s_updates_many_at_a_time(nesterov):
+    from hvae_plugins.optimizers.muon import with_kernels_as_matrices
+
+    ours = with_kernels_as_matrices(keras.optimizers.Muon)
+
+    class OneByOne(ours):
+        """Keras's own way, with kernels as matrices."""
+
+        def zeropower_via_newtonschulz5(self, x, steps):
+            matrix = keras.ops.reshape(x, (-1, x.shape[-1]))
+            return keras.ops.reshape(super().zeropower_via_newtonschulz5(matrix, steps), x.shape)
+
+        def lr_adjust(self, x):
+            return x * 0.2 * max(np.prod(x.shape[:-1]), x.shape[-1]) ** 0.5
+
+        def _backend_update_step(self, grads, trainable_variables, learning_rate):
+            for gradient, variable in zip(grads, trainable_variables, strict=True):
+                self.update_step(gradient, variable, learning_rate)
+
+    found = []
+    for kind in (ours, OneByOne):
+        rng = np.random.default_rng(0)
+        with keras.name_scope("layer"):
+            weights = [
+                keras.Variable(rng.normal(size=shape).astype("f"), name=name)
+                for name, shape in (
+                    ("kernel", (3, 3, 2, 4)), ("bias", (4,)), ("kernel", (18, 4)),
+                    ("kernel", (4, 6)), ("gain", (3,)), ("kernel", (1, 1, 4, 6)),
+                )
+            ]  # fmt: skip
+        optimizer = kind(0.01, weight_decay=0.1, adam_weight_decay=0.1, nesterov=nesterov)
+        optimizer.build(weights)
+        for _ in range(3):
+            gradients = [rng.normal(size=weight.shape).astype("f") for weight in weights]
+            optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], weights)
+        state = [*weights, *(v for v in optimizer.variables if v.dtype == "float32")]
+        found.append([keras.ops.convert_to_numpy(v) for v in state])
+    for ours_, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours_, theirs, rtol=2e-5, atol=2e-6)
+
+
 def test_muon_s_excluded_layers_are_adam_s():
     problem = Problem({"name": "muon", "exclude_layers": ["layer/"]})
     assert all(v is not None for v in problem.updater.optimizer.adam_velocities)

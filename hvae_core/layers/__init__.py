@@ -1,0 +1,35 @@
+"""Layers and operations that the hierarchy and its plugins share."""
+
+from hvae_core.layers.convolutions import (
+    Convolution,
+    DepthwiseConvolution,
+    ScaledUniform,
+    convolution,
+)
+from hvae_core.layers.images import (
+    Factor,
+    convolve,
+    factor_between,
+    pool_average,
+    resize_channels,
+    unpatch,
+    upsample_nearest,
+)
+from hvae_core.layers.precision import density_dtype, dtype_policy, seeded
+
+__all__ = [
+    "Convolution",
+    "DepthwiseConvolution",
+    "Factor",
+    "ScaledUniform",
+    "convolution",
+    "convolve",
+    "density_dtype",
+    "dtype_policy",
+    "factor_between",
+    "pool_average",
+    "resize_channels",
+    "seeded",
+    "unpatch",
+    "upsample_nearest",
+]
