@@ -1,19 +1,22 @@
 """Which devices a run computes on, and how its batches lie on them. Imports Keras on use.
 
-Several devices train one model on one global batch (JAX): every device holds all weights and an
-equal share of the rows, and what is compiled over them is the program of one device with the rows
-divided, so the gradient that is measured, clipped or skipped is that of the global batch.
+Several devices train one model on one global batch: every device holds all weights and an equal
+share of the rows. On JAX what is compiled over them is the program of one device with the rows
+divided; on PyTorch each device has a process of its own, and the gradients' mean crosses between
+them. Either way the gradient that is measured, clipped or skipped is that of the global batch.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hvae_core.backends.processes import divides_rows, process_count, process_index
 from hvae_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,8 +29,9 @@ def use_devices(config: TrainConfig) -> Iterator[None]:
     """Inside, models are made and batches computed on the devices that ``config`` names.
 
     Args:
-        config: ``devices`` are indices of this process's devices; None is all of them on JAX, the
-            first elsewhere. ``batch_size`` is that of all devices together.
+        config: ``devices`` are indices of this process's devices; None is all of them on JAX, with
+            several processes on PyTorch the one of this process's place on its machine, else the
+            first. ``batch_size`` is that of all devices together.
 
     Raises:
         ConfigError: there is no such device, the backend cannot use several, or they do not divide
@@ -50,15 +54,43 @@ def use_devices(config: TrainConfig) -> Iterator[None]:
             distribution = _data_parallel([local[index] for index in chosen], config)
             if distribution is not None:
                 stack.enter_context(distribution.scope())
-        elif indices is not None:
-            if len(chosen) > 1:
-                raise ConfigError(
-                    f"train.devices names {len(chosen)} devices, but {backend} trains on one; "
-                    "several need JAX.",
-                    "Choose it with: hvae --backend jax",
-                )
-            stack.enter_context(keras.device(local[chosen[0]]))
+            yield
+            return
+        if indices is not None and len(chosen) > 1:
+            raise ConfigError(
+                f"train.devices names {len(chosen)} devices, but {backend} trains on one in each "
+                "process; several need JAX, or a process each on PyTorch.",
+                "Choose JAX with: hvae --backend jax; or start the processes with torchrun.",
+            )
+        if divides_rows():
+            _check_division(config, process_count(), "processes")
+            if indices is None:
+                chosen = [_place_on_machine() % len(local)]
+        elif indices is None:
+            yield
+            return
+        stack.enter_context(keras.device(local[chosen[0]]))
         yield
+
+
+def _place_on_machine() -> int:
+    """Which of its machine's processes this is, as torchrun tells; else the process's number."""
+    return int(os.environ.get("LOCAL_RANK", process_index()))
+
+
+def _check_division(config: TrainConfig, count: int, what: str) -> None:
+    """Refuse a batch that the devices or processes do not divide.
+
+    Raises:
+        ConfigError: this is one.
+    """
+    batch_size, parts = config.batch_size, config.accumulate
+    if batch_size % (parts * count):
+        by = f" in {parts} parts (train.accumulate)" if parts > 1 else ""
+        raise ConfigError(
+            f"train.batch_size is {batch_size}, which {count} {what} do not divide{by}.",
+            f"Set it to a multiple of {parts * count}, or set train.devices.",
+        )
 
 
 def local_devices() -> list[Any]:
@@ -105,13 +137,7 @@ def _data_parallel(local: list[Any], config: TrainConfig) -> Any:
             f"train.compile is false, which takes one device; there are {len(devices)}.",
             "Name one with train.devices, or leave train.compile on.",
         )
-    batch_size, parts = config.batch_size, config.accumulate
-    if batch_size % (parts * len(devices)):
-        by = f" in {parts} parts (train.accumulate)" if parts > 1 else ""
-        raise ConfigError(
-            f"train.batch_size is {batch_size}, which {len(devices)} devices do not divide{by}.",
-            f"Set it to a multiple of {parts * len(devices)}, or set train.devices.",
-        )
+    _check_division(config, len(devices), "devices")
     return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
 

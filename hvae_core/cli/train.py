@@ -35,7 +35,8 @@ from hvae_core.cli.images import other_ways
 )  # fmt: skip
 @click.option(
     "--coordinator", envvar="HVAE_COORDINATOR", metavar="HOST:PORT",
-    help="Of several processes: where the first one listens, or auto under SLURM or Open MPI.",
+    help="Of several processes: where the first one listens, or auto under SLURM or Open MPI "
+    "(JAX) or torchrun (PyTorch; also without this option).",
 )  # fmt: skip
 @click.option(
     "--processes", envvar="HVAE_PROCESSES", type=click.IntRange(min=1),
@@ -128,22 +129,24 @@ def _join(coordinator: str | None, processes: int | None, index: int | None) -> 
     Raises:
         BadInputError: something is missing.
     """
-    from hvae_core.backends.selection import select_backend
+    from hvae_core.backends.processes import join_processes, torchrun_started_several
+    from hvae_core.backends.selection import select_backend, select_training_backend
     from hvae_core.errors import BadInputError
 
     if coordinator is None:
         if processes is not None or index is not None:
             raise BadInputError(
                 "--processes and --process-index need --coordinator.",
-                "Give the first process's HOST:PORT, or auto under SLURM or Open MPI.",
+                "Give the first process's HOST:PORT, or auto under a launcher.",
             )
-        return False
+        if not torchrun_started_several() or select_training_backend() != "torch":
+            return False
+        join_processes()
+        return True
     automatic = coordinator == "auto"
     if not automatic and (processes is None or index is None):
         raise BadInputError("--coordinator HOST:PORT needs --processes and --process-index.")
     select_backend()
-    from hvae_core.backends.processes import join_processes
-
     join_processes(None if automatic else coordinator, processes, index)
     return True
 

@@ -1,12 +1,12 @@
 """Layers and operations that the hierarchy and its plugins share."""
 
-from hvae_core.layers.convolutions import (
+from hvae_core.layers.convolution import (
     Convolution,
     DepthwiseConvolution,
     ScaledUniform,
     convolution,
 )
-from hvae_core.layers.images import (
+from hvae_core.layers.spatial import (
     Factor,
     convolve,
     factor_between,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from hvae_core.backends.processes import mean_over_processes
 from hvae_core.interfaces import Batch, LatentOutput, Regularizer, Tensor
 from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.prob.noise import Noise
@@ -111,7 +112,7 @@ def balance(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
         scaled: k_i is divided by the number of the latent's elements, as in both papers' code, so
             that layers of equal nats an element weigh the same at any scale.
     """
-    mean = ops.stack([ops.mean(layer.kl) for layer in layers])
+    (mean,) = mean_over_processes([ops.stack([ops.mean(layer.kl) for layer in layers])])
     if scaled:
         sizes = [math.prod(layer.z.shape[1:]) for layer in layers]
         mean = mean / ops.convert_to_tensor(sizes, dtype=mean.dtype)

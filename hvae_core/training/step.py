@@ -21,7 +21,7 @@ from hvae_core.backends.compiling import (
     value_and_grad,
 )
 from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded_normal
-from hvae_core.backends.processes import process_count
+from hvae_core.backends.processes import mean_over_processes, own_rows, process_count
 from hvae_core.config import TrainConfig
 from hvae_core.errors import ConfigError, WeightsError
 from hvae_core.inference.rows import pad_rows
@@ -158,6 +158,9 @@ class TrainStep:
         if count > 1:
             total = [gradient / count for gradient in total]
             figures = {key: value / count for key, value in figures.items()}
+        names = list(figures)
+        shared = mean_over_processes([*total, *(figures[name] for name in names)])
+        total, figures = shared[: len(total)], dict(zip(names, shared[len(total) :], strict=True))
         finite = ops.isfinite(figures["loss"])
         norm, applied = self.updater.apply(total, step, learning_rate, finite)
         figures["gradient_norm"] = norm
@@ -204,9 +207,11 @@ class TrainStep:
         batch = Batch.of(batch)
         arrays = batch.named()
         arrays["images"] = self.network.image_values.to_tensor_dtype(batch.images)
+        # of each micro-batch, and of each of its copies
+        own = partial(own_rows, groups=self.config.accumulate * self.copies)
         return self._program(
-            {name: shard(array) for name, array in arrays.items()},
-            self._draw(len(batch), step) if noise is None else shard(noise),
+            {name: shard(own(array)) for name, array in arrays.items()},
+            own(self._draw(len(batch), step)) if noise is None else shard(own(noise)),
             replicate(step, "int32"),
             replicate(learning_rate, "float32"),
             replicate(beta, "float32"),

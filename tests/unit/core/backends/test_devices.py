@@ -19,8 +19,10 @@ from hvae_core.errors import BackendError, ConfigError, TrainingError
 
 pytestmark = pytest.mark.every_backend
 
-on_jax = pytest.mark.skipif(keras.config.backend() != "jax", reason="several devices need JAX")
-elsewhere = pytest.mark.skipif(keras.config.backend() == "jax", reason="JAX uses several devices")
+BACKEND = keras.config.backend()
+on_jax = pytest.mark.skipif(BACKEND != "jax", reason="one process has several devices on JAX")
+on_torch = pytest.mark.skipif(BACKEND != "torch", reason="of PyTorch's processes")
+elsewhere = pytest.mark.skipif(BACKEND == "jax", reason="JAX uses several devices")
 
 
 def test_a_device_that_is_not_there_is_named():
@@ -49,11 +51,15 @@ def test_one_device_is_chosen_and_left():
 def test_several_devices_are_refused_and_jax_is_named(monkeypatch):
     monkeypatch.setattr("hvae_core.backends.devices.local_devices", lambda: ["cpu:0", "cpu:0"])
     with (
-        pytest.raises(ConfigError, match=r"trains on one; several need JAX"),
+        pytest.raises(ConfigError, match=r"trains on one in each process"),
         use_devices(TrainConfig(devices=[0, 1])),
     ):
         pass
-    with pytest.raises(BackendError, match="on JAX alone"):
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the others join")
+def test_processes_do_not_join_on_tensorflow():
+    with pytest.raises(BackendError, match="on JAX and on PyTorch, not on tensorflow"):
         join_processes("127.0.0.1:1", 2, 0)
 
 
@@ -111,7 +117,7 @@ train(parse_config(config), Path(output), resume=True)
 """
 
 
-def start(output, devices=1, join=None):
+def start(output, devices=1, join=None, config=CONFIG):
     flags = (
         f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
         " --xla_backend_optimization_level=0"
@@ -120,11 +126,23 @@ def start(output, devices=1, join=None):
         " --xla_cpu_collective_timeout_seconds=300"
     )
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, json.dumps([CONFIG, str(output), join])],
+        [sys.executable, "-c", SCRIPT, json.dumps([config, str(output), join])],
         env={**os.environ, "XLA_FLAGS": flags},
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def free_address():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def wait_for(started):
+    for name, process in started.items():
+        _, message = process.communicate(timeout=300)
+        assert process.returncode == 0, f"{name}: {message}"
 
 
 def records(output):
@@ -155,22 +173,91 @@ def test_two_devices_and_two_processes_train_like_one(tmp_path):
     assert 0 < sum(skipped) < len(skipped)
     shutil.copytree(tmp_path / "one", tmp_path / "processes")
     shutil.rmtree(tmp_path / "processes" / "checkpoints" / "step-00000004")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = free_address()
     started = {
         "two devices": start(tmp_path / "two", devices=2),
         "process 0": start(tmp_path / "processes", join=[address, 2, 0]),
         "process 1": start(tmp_path / "processes", join=[address, 2, 1]),
     }
-    for name, process in started.items():
-        _, message = process.communicate(timeout=300)
-        assert process.returncode == 0, f"{name}: {message}"
+    wait_for(started)
     assert_the_same(one, records(tmp_path / "two"))
     assert_the_same(one, records(tmp_path / "processes"))
     sessions = (tmp_path / "processes" / "sessions.jsonl").read_text().splitlines()
     starts = [(session["step"], session["processes"]) for session in map(json.loads, sessions)]
     assert starts == [(0, 1), (2, 2)]
+
+
+#: what looks at the batch as a whole: balanced rates, copies of the images
+BALANCED = {
+    **{key: value for key, value in CONFIG.items() if key != "measurement"},
+    "model": {
+        **CONFIG["model"], "condition": None, "input_channels": None, "resolutions": [8, 4],
+        "encoder_blocks": [1, 1], "decoder_blocks": [1, 1],
+    },
+    "regularizer": "cr-vae",
+    "train": {
+        **CONFIG["train"], "batch_size": 128, "kl_balancing_steps": 3, "skip_norm": 0.0,
+        "accumulate": 1,
+    },
+}  # fmt: skip
+
+
+@on_torch
+@pytest.mark.slow
+@pytest.mark.parametrize("config", [CONFIG, BALANCED], ids=["measured", "balanced"])
+def test_two_processes_train_like_one_on_pytorch(config, tmp_path):
+    """From the start, and from the middle of the run of one process."""
+    pytest.importorskip("sklearn")
+    from hvae_core.config import parse_config
+    from hvae_core.training import train
+
+    train(parse_config(config), tmp_path / "one")
+    one = records(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "resumed")
+    shutil.rmtree(tmp_path / "resumed" / "checkpoints" / "step-00000004")
+    for name in ("two", "resumed"):
+        address = free_address()
+        started = {
+            f"{name}, process {index}": start(
+                tmp_path / name, join=[address, 2, index], config=config
+            )
+            for index in range(2)
+        }
+        wait_for(started)
+        assert_the_same(one, records(tmp_path / name))
+    sessions = (tmp_path / "resumed" / "sessions.jsonl").read_text().splitlines()
+    starts = [(session["step"], session["processes"]) for session in map(json.loads, sessions)]
+    assert starts == [(0, 1), (2, 2)]
+
+
+@on_torch
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_processes_divide_each_part_of_a_batch(groups, monkeypatch):
+    from hvae_core.backends import processes
+
+    rows = np.arange(48).reshape(16, 3)
+    assert processes.own_rows(rows, groups) is rows
+    monkeypatch.setattr(processes, "divides_rows", lambda: True)
+    monkeypatch.setattr(processes, "process_count", lambda: 2)
+    shares = []
+    for index in range(2):
+        monkeypatch.setattr(processes, "process_index", lambda index=index: index)
+        shares.append(processes.own_rows(rows, groups).reshape(groups, -1, 3))
+    np.testing.assert_array_equal(np.concatenate(shares, axis=1).reshape(16, 3), rows)
+    assert [len(share[0]) for share in shares] == [8 // groups, 8 // groups]
+
+
+@on_torch
+def test_processes_have_to_divide_the_batch(monkeypatch):
+    from hvae_core.backends import devices
+
+    monkeypatch.setattr(devices, "divides_rows", lambda: True)
+    monkeypatch.setattr(devices, "process_count", lambda: 3)
+    with (
+        pytest.raises(ConfigError, match="batch_size is 32, which 3 processes do not divide"),
+        use_devices(TrainConfig(batch_size=32)),
+    ):
+        pass
 
 
 @on_jax

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from hvae_core.interfaces import Tensor
-from hvae_core.layers.images import convolve
+from hvae_core.layers.spatial import convolve
 
 
 class ScaledUniform(keras.initializers.VarianceScaling):

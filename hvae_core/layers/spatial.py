@@ -78,7 +78,7 @@ def _product(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
 
         out = torch.addmm(ops.convert_to_tensor(bias), rows, matrix)
     else:
-        out = ops.matmul(rows, matrix)
+        out = rows @ matrix  # Keras's matmul loses float64 on PyTorch
         out = out if bias is None else out + bias
     return ops.reshape(out, (-1, height, width, outputs))
 
