@@ -6,6 +6,7 @@ from hvae_core.layers.convolution import (
     ScaledUniform,
     convolution,
 )
+from hvae_core.layers.precision import density_dtype, dtype_policy, seeded
 from hvae_core.layers.spatial import (
     Factor,
     convolve,
@@ -15,7 +16,6 @@ from hvae_core.layers.spatial import (
     unpatch,
     upsample_nearest,
 )
-from hvae_core.layers.precision import density_dtype, dtype_policy, seeded
 
 __all__ = [
     "Convolution",

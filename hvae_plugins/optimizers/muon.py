@@ -18,6 +18,13 @@ from hvae_plugins.optimizers.keras_optimizers import KerasOptimizer
 from hvae_plugins.optimizers.options import MuonOptions
 
 
+def stack(variables: Sequence[Any]) -> Any:
+    """The values of variables of one shape, [N, ...]."""
+    from keras import ops
+
+    return ops.stack([variable.value for variable in variables])
+
+
 def assign_all(variables: Sequence[Any], values: Any) -> None:
     """Give each variable its part of ``values`` [N, ...], on PyTorch in one call."""
     import keras
@@ -59,17 +66,17 @@ def with_kernels_as_matrices(base: Any) -> type:
                 alike.setdefault(key, []).append((gradient, variable, momentum, velocity))
             for (_, _, is_kernel), some in alike.items():
                 gradients, variables, momenta, velocities = zip(*some, strict=True)
-                gradient, momentum = ops.stack(gradients), ops.stack(momenta)
+                gradient, momentum = ops.stack(gradients), stack(momenta)
                 if is_kernel:
                     momentum, change = self._orthogonal(gradient, momentum)
                     change = learning_rate * change
                 else:
                     rate = learning_rate * self.adam_lr_ratio
-                    velocity = ops.stack(velocities)
+                    velocity = stack(velocities)
                     momentum, velocity, change = self._adam(gradient, momentum, velocity, rate)
                     assign_all(velocities, velocity)
                 assign_all(momenta, momentum)
-                assign_all(variables, ops.stack(variables) - change)
+                assign_all(variables, stack(variables) - change)
 
         def _orthogonal(self, gradient: Any, momentum: Any) -> tuple[Any, Any]:
             """The momentum and the step of kernels of one shape [N, ..., in, out]."""
@@ -83,9 +90,7 @@ def with_kernels_as_matrices(base: Any) -> type:
                 step = step * (self.rms_rate * math.sqrt(max(sides)))
             return momentum, ops.reshape(step, used.shape)
 
-        def _adam(
-            self, gradient: Any, m: Any, v: Any, learning_rate: Any
-        ) -> tuple[Any, Any, Any]:
+        def _adam(self, gradient: Any, m: Any, v: Any, learning_rate: Any) -> tuple[Any, Any, Any]:
             """The momentum, the velocity and the step of other weights, as Keras has them."""
             dtype = gradient.dtype
             step = ops.cast(self.iterations + 1, dtype)

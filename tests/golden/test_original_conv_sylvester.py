@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from hvae_core.layers import convolve
 from hvae_core.weights import read_tensors
 from hvae_plugins.flows.conv_sylvester.convolutions import AutoregressiveNetwork
-from hvae_core.layers import convolve
 from hvae_plugins.flows.conv_sylvester.exponential import exponential
 from hvae_plugins.flows.conv_sylvester.steps import (
     ActNorm,

@@ -44,7 +44,7 @@ class NvaeCell(Block, keras.layers.Layer):
         inner = shape.middle_width
         if options.expansion is not None:
             inner = round(shape.in_width * options.expansion)
-        self.convolutions = [
+        self.convolutions: list[keras.layers.Layer] = [
             convolution(inner, 1, name="expand"),
             DepthwiseConvolution(
                 1 if shape.resolution <= 2 else options.kernel_size, name="depthwise"
