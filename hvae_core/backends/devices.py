@@ -9,14 +9,13 @@ them. Either way the gradient that is measured, clipped or skipped is that of th
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hvae_core.backends.processes import divides_rows, process_count, process_index
+from hvae_core.backends.processes import divides_rows, place_on_machine, process_count
 from hvae_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,17 +64,12 @@ def use_devices(config: TrainConfig) -> Iterator[None]:
         if divides_rows():
             _check_division(config, process_count(), "processes")
             if indices is None:
-                chosen = [_place_on_machine() % len(local)]
+                chosen = [place_on_machine() % len(local)]
         elif indices is None:
             yield
             return
         stack.enter_context(keras.device(local[chosen[0]]))
         yield
-
-
-def _place_on_machine() -> int:
-    """Which of its machine's processes this is, as torchrun tells; else the process's number."""
-    return int(os.environ.get("LOCAL_RANK", process_index()))
 
 
 def _check_division(config: TrainConfig, count: int, what: str) -> None:
@@ -89,7 +83,7 @@ def _check_division(config: TrainConfig, count: int, what: str) -> None:
         by = f" in {parts} parts (train.accumulate)" if parts > 1 else ""
         raise ConfigError(
             f"train.batch_size is {batch_size}, which {count} {what} do not divide{by}.",
-            f"Set it to a multiple of {parts * count}, or set train.devices.",
+            f"Set it to a multiple of {parts * count}, or choose fewer {what}.",
         )
 
 

@@ -70,6 +70,8 @@ def _join_torch(coordinator: str | None, processes: int | None, index: int | Non
             world_size=-1 if processes is None else processes,
             rank=-1 if index is None else index,
         )
+    if torch.cuda.is_available():  # what crosses between processes lies on a device of its own
+        torch.cuda.set_device(place_on_machine() % torch.cuda.device_count())
     atexit.register(_leave_torch)
 
 
@@ -84,6 +86,11 @@ def torchrun_started_several() -> bool:
     """Whether torchrun started this process as one of several."""
     started = "TORCHELASTIC_RUN_ID" in os.environ
     return started and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def place_on_machine() -> int:
+    """Which of its machine's processes this is, as torchrun tells; else the process's number."""
+    return int(os.environ.get("LOCAL_RANK", process_index()))
 
 
 def process_index() -> int:
