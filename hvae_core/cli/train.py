@@ -158,10 +158,11 @@ def _dry_run(config: Any, as_json: bool) -> None:
     from hvae_core.training.feeding import open_images
     from hvae_core.training.memory import estimate_memory
     from hvae_core.training.optimizer import check_groups
-    from hvae_core.training.step import freeze
+    from hvae_core.training.step import check_compiling, freeze
     from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights.parameter_groups import name_of
 
+    check_compiling(config.train)
     images = open_images(config)
     check_against_shape(config, images.shape)
     per_epoch = images.training_batches(config).steps_per_epoch

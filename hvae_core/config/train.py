@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic_core import PydanticCustomError
 
 from hvae_core.config.component import Optimizer, Schedule, Tracker
 from hvae_core.config.per_scale import PerScale
@@ -167,7 +168,11 @@ class TrainConfig(Section):
     remat: PerScale[bool] = Field(
         False, description="recompute blocks in the backward pass, for less memory"
     )
-    compile: bool = Field(True, description="compile the training step")
+    compile: bool | Literal["inductor"] = Field(
+        True,
+        description="compile the training step; PyTorch runs it as it is, and compiles it with "
+        "inductor, which needs a C++ compiler and minutes",
+    )
     devices: list[NonNegativeInt] | None = Field(
         None, description="indices of the devices; unset: all on JAX, the first elsewhere"
     )
@@ -187,6 +192,16 @@ class TrainConfig(Section):
         default=[], description="where the figures go beside metrics.jsonl; must be installed"
     )
     report: bool = Field(True, description="write report.html at the end, see hvae report")
+
+    @pydantic.field_validator("compile", mode="wrap")
+    @classmethod
+    def _how(cls, value: Any, validate: Any) -> Any:
+        try:
+            return validate(value)
+        except pydantic.ValidationError:
+            raise PydanticCustomError(
+                "compile", "Input should be true, false or 'inductor'"
+            ) from None
 
     @pydantic.field_validator("freeze", mode="before")
     @classmethod

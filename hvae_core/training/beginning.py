@@ -71,7 +71,8 @@ class Beginning(Callback):
     def start(self, run: Run) -> None:
         """See `Callback.start`."""
         self._begun = time.monotonic()
-        if run.config.train.compile and compiles_programs():
+        how = run.config.train.compile
+        if how == "inductor" or (how and compiles_programs()):
             self.say("Compiling the training step, which takes minutes for a deep model.")
         else:
             self.say("Making the first update, which takes longer than those that follow.")

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from hvae_core.backends.allocation import keep_freed_memory
+from hvae_core.backends.capturing import CapturedGradient
 from hvae_core.backends.compiling import (
     Program,
     compiled,
@@ -52,10 +53,12 @@ def build_step(
             ``train.skip_start_step``, or the first of all, as nothing here knows of epochs.
 
     Raises:
-        ConfigError: ``freeze`` or a group names no weight, or nothing is left to train.
+        ConfigError: ``freeze`` or a group names no weight, or nothing is left to train;
+            ``compile`` is ``inductor`` where there is none.
     """
     if keras.config.backend() == "torch":
         keep_freed_memory()
+    check_compiling(config)
     freeze(network, config.freeze, config.objective)
     objective: Objective | PartialPosterior
     if config.objective == "partial-posterior":
@@ -70,6 +73,26 @@ def build_step(
     joins = config.optimizer.spec.elementwise and compiles_programs()
     updater = Updater(config, network.trainable_variables, skip_start, joins)
     return TrainStep(network, objective, updater, config)
+
+
+def check_compiling(config: TrainConfig) -> None:
+    """Refuse ``compile: inductor`` where there is none.
+
+    Raises:
+        ConfigError: the backend is not PyTorch, or several processes train together.
+    """
+    if config.compile != "inductor":
+        return
+    backend = keras.config.backend()
+    if backend != "torch":
+        raise ConfigError(
+            f"train.compile is inductor, which is PyTorch's; the backend is {backend}.",
+            "Set it to true, or choose PyTorch with: hvae --backend torch",
+        )
+    if process_count() > 1:
+        raise ConfigError(
+            "train.compile is inductor, which takes one process.", "Set train.compile to true."
+        )
 
 
 def freeze(
@@ -115,7 +138,10 @@ class TrainStep:
         self._fixed = [v for v in network.variables if not v.trainable] + objective.variables
         self._divergences: Callable[..., Tensor] | None = None
         self._are_joined = False
-        self._program = Program(self._step, self._variables, config.compile)
+        self._gradients: Callable[..., tuple[Tensor, Any, list[Tensor]]] = self._differentiate
+        if config.compile == "inductor":
+            self._gradients = CapturedGradient(self._loss, updater.trained, self._fixed)
+        self._program = Program(self._step, self._variables, bool(config.compile))
 
     @property
     def _variables(self) -> list[keras.Variable]:
@@ -130,6 +156,9 @@ class TrainStep:
         with standing_in([*values, *others]):
             loss: Loss = self.objective(Batch(**batch), drawn, beta, balanced)
         return loss.total, loss.terms
+
+    def _differentiate(self, *args: Any) -> tuple[Tensor, Any, list[Tensor]]:
+        return value_and_grad(partial(self._loss, *args), self.updater.trained, self._fixed)
 
     def _step(
         self,
@@ -146,8 +175,7 @@ class TrainStep:
         for part in range(count):
             own = {name: self._micro_batch(rows, part) for name, rows in batch.items()}
             drawn = self._micro_batch(noise, part)
-            loss_of = partial(self._loss, own, drawn, beta, balanced)
-            loss, terms, gradients = value_and_grad(loss_of, self.updater.trained, self._fixed)
+            loss, terms, gradients = self._gradients(own, drawn, beta, balanced)
             if total is None:
                 total, figures = list(gradients), {"loss": loss, **terms}
             else:

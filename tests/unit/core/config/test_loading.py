@@ -71,6 +71,10 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         ),
         ({"train": {"minutes": 0}}, "train.minutes is 0; expected greater than 0"),
         ({"train": {"remat": [True]}}, "train.remat has 1 values but there are"),
+        (
+            {"train": {"compile": "fast"}},
+            "train.compile is 'fast'; expected true, false or 'inductor'",
+        ),
         ({"train": {"report": "maybe"}}, "train.report is 'maybe'; expected true or false"),
         ({"train": {"report": []}}, r"train.report is \[\]; expected true or false"),
         ({"train": {"optimizer": None}}, "train.optimizer: an optimizer is needed here"),

@@ -1,8 +1,10 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from hvae_core.config import Config
+from hvae_core.errors import ConfigError
 from hvae_core.training.step import build_step
 from hvae_core.vae import HierarchicalVAE
 
@@ -76,6 +78,22 @@ def test_compiled_equals_eager(images):
     ]
     for key in figures[0]:
         np.testing.assert_allclose(figures[0][key], figures[1][key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="PyTorch is compiled by choice")
+def test_a_captured_step_equals_the_step_as_it_is(images, monkeypatch):
+    monkeypatch.setattr("hvae_core.backends.capturing.with_inductor", lambda graph: graph)
+    options = {"accumulate": 2, "kl_balancing_steps": 2, "ema_decay": 0.9}
+    figures = [run(make(compile=how, **options)[1], images, 3) for how in ("inductor", True)]
+    for captured, plain in zip(*figures, strict=True):
+        for key, value in plain.items():
+            np.testing.assert_allclose(captured[key], value, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="PyTorch has it")
+def test_inductor_is_pytorch_s():
+    with pytest.raises(ConfigError, match=r"train\.compile is inductor, which is PyTorch's"):
+        make(SMALLEST, compile="inductor")
 
 
 def test_accumulated_micro_batches_equal_the_whole_batch(images):
