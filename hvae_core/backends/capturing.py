@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from hvae_core.backends.compiling import value_and_grad
 from hvae_core.errors import BackendError, ConfigError
 from hvae_core.interfaces import Tensor
 
@@ -86,20 +87,13 @@ class CapturedGradient:
     def _pure(self, values: list[Any], others: list[Any], args: Any) -> Any:
         import torch
 
-        with torch.enable_grad():
-            leaves = [value.detach().requires_grad_() for value in values]
-            mapping = [
-                *zip(self.trainable, leaves, strict=True),
-                *zip(self.others, others, strict=True),
-            ]
-            with keras.StatelessScope(state_mapping=mapping):
-                loss, aux = self.function(*args)
-            raw = torch.autograd.grad(loss, leaves, allow_unused=True)
-        gradients = [
-            torch.zeros_like(value) if gradient is None else gradient
-            for value, gradient in zip(values, raw, strict=True)
+        leaves = [value.detach().requires_grad_() for value in values]
+        mapping = [
+            *zip(self.trainable, leaves, strict=True),
+            *zip(self.others, others, strict=True),
         ]
-        return loss.detach(), keras.tree.map_structure(lambda x: x.detach(), aux), gradients
+        with torch.enable_grad(), keras.StatelessScope(state_mapping=mapping):
+            return value_and_grad(lambda: self.function(*args), self.trainable)
 
 
 def with_inductor(graph: Any) -> Callable[..., Any]:

@@ -48,27 +48,23 @@ def use_devices(config: TrainConfig) -> Iterator[None]:
             )
     if not chosen or len(set(chosen)) < len(chosen):
         raise ConfigError(f"train.devices is {chosen}; expected different devices, at least one.")
+    if backend != "jax" and indices is not None and len(chosen) > 1:
+        raise ConfigError(
+            f"train.devices names {len(chosen)} devices, but {backend} trains on one in each "
+            "process; several need JAX, or a process each on PyTorch.",
+            "Choose JAX with: hvae --backend jax; or start the processes with torchrun.",
+        )
     with ExitStack() as stack:
         if backend == "jax":
             distribution = _data_parallel([local[index] for index in chosen], config)
             if distribution is not None:
                 stack.enter_context(distribution.scope())
-            yield
-            return
-        if indices is not None and len(chosen) > 1:
-            raise ConfigError(
-                f"train.devices names {len(chosen)} devices, but {backend} trains on one in each "
-                "process; several need JAX, or a process each on PyTorch.",
-                "Choose JAX with: hvae --backend jax; or start the processes with torchrun.",
-            )
-        if divides_rows():
+        elif divides_rows():
             _check_division(config, process_count(), "processes")
-            if indices is None:
-                chosen = [place_on_machine() % len(local)]
-        elif indices is None:
-            yield
-            return
-        stack.enter_context(keras.device(local[chosen[0]]))
+            place = place_on_machine() % len(local) if indices is None else chosen[0]
+            stack.enter_context(keras.device(local[place]))
+        elif indices is not None:
+            stack.enter_context(keras.device(local[chosen[0]]))
         yield
 
 

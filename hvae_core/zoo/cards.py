@@ -245,7 +245,9 @@ def _training(preset: Preset) -> str:
     how, images = trained.pop("how", None), data_record(preset)
     trained.pop(KEY, None)
     length = f"{train.steps:,} steps" if train.steps else f"{train.epochs} epochs"
-    if not train.steps and not train.epochs:
+    if train.minutes:
+        length = f"{train.minutes:g} minutes"
+    elif not train.steps and not train.epochs:
         length = "no set length"
     skip = (
         f", updates with a norm of {train.skip_norm:g} or more skipped" if train.skip_norm else ""

@@ -56,6 +56,24 @@ def test_the_card_of_frozen_weights_says_that_there_is_a_start(zoo: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("length", "words"),
+    [
+        ({"minutes": 90}, "90 minutes"),
+        ({"steps": 1200}, "1,200 steps"),
+        ({"epochs": 3}, "3 epochs"),
+    ],
+)
+def test_the_card_says_how_long_the_recipe_trains(
+    zoo: Path, tmp_path: Path, length: dict[str, int], words: str
+) -> None:
+    found = Publication.of(find_preset("trained"))
+    train = {"epochs": None, "steps": None, "minutes": None, **length}
+    config = parse_config({**found.config.to_dict(), "train": train})
+    push(Publication(config, found.weights, {**found.info, "name": "long"}), tmp_path / "long")
+    assert f", {words}, " in (tmp_path / "long" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
     ("data", "published"),
     [
         ({"name": "cifar10", "root": "/home/me/cifar"}, None),
