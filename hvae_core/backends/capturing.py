@@ -100,7 +100,7 @@ def with_inductor(graph: Any) -> Callable[..., Any]:
     """A recorded graph, compiled by Inductor at its first call.
 
     Raises:
-        BackendError: there is no C++ compiler.
+        BackendError: there is no C++ compiler, or Inductor fails in another way.
     """
     import torch
     from torch._inductor.exc import InvalidCxxCompiler
@@ -112,9 +112,12 @@ def with_inductor(graph: Any) -> Callable[..., Any]:
             return compiled(*inputs)
         except (InvalidCxxCompiler, torch._dynamo.exc.BackendCompilerFailed) as error:
             reason = str(error).strip().splitlines()[0]
+            cause = getattr(error, "inner_exception", error)
+            compiler = "Install a C++ compiler such as g++, or set"
             raise BackendError(
                 f"Inductor could not compile the training step: {reason}",
-                "Install a C++ compiler such as g++, or set train.compile to true.",
+                f"{compiler if isinstance(cause, InvalidCxxCompiler) else 'Set'} "
+                "train.compile to true.",
             ) from error
 
     return call

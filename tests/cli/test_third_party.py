@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,11 @@ SETTINGS = [
     "train.report=false",
 ]  # fmt: skip
 
+# Not find_spec: before Python 3.12 setuptools takes a look for pip as a sign that pip runs, and fails
+# to import from then on, also for PyTorch's Inductor.
+INSTALLED = {distribution.name for distribution in distributions()}
 pytestmark = pytest.mark.skipif(
-    not (find_spec("pip") and find_spec("setuptools")), reason="pip and setuptools are needed"
+    not {"pip", "setuptools"} <= INSTALLED, reason="pip and setuptools are needed"
 )
 
 

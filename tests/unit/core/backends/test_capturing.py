@@ -101,7 +101,21 @@ def test_without_a_compiler_it_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
     cpp_builder.cpp_compiler_search.cache_clear()
     try:
-        with pytest.raises(BackendError, match="Inductor could not compile"):
+        with pytest.raises(BackendError, match="Inductor could not compile") as told:
             gradient_of(Line(), compile_graph=None)(batch(3), torch.tensor(1.0))
     finally:
         cpp_builder.cpp_compiler_search.cache_clear()
+    assert "C++ compiler" in told.value.hint
+
+
+def test_another_failure_of_inductor_does_not_blame_the_compiler(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    from torch._inductor import graph
+
+    def fail(*_):
+        raise AssertionError("broken")
+
+    monkeypatch.setattr(graph.GraphLowering, "codegen", fail)
+    with pytest.raises(BackendError, match="could not compile .*broken") as told:
+        gradient_of(Line(), compile_graph=None)(batch(4), torch.tensor(1.0))
+    assert told.value.hint == "Set train.compile to true."
