@@ -1,99 +1,160 @@
-"""A loss and its gradients as one flat graph of PyTorch's operations, compiled by Inductor."""
+"""A function of tensors as one flat graph of PyTorch's operations, replayed or compiled.
+
+Recorded once for each shape of the arguments; Python and Keras take no part in later calls. The
+operations are those that ran before, one after the other, so that the numbers keep their bits.
+"""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
-from hvae_core.backends.compiling import value_and_grad
-from hvae_core.errors import BackendError, ConfigError
-from hvae_core.interfaces import Tensor
+from hvae_core.errors import BackendError, HvaeError
+
+_log = logging.getLogger(__name__)
 
 #: operations whose numbers a captured graph would not draw anew, by the start of their names
 RANDOM = ("bernoulli", "multinomial", "normal", "rand", "native_dropout", "uniform")
 
 
-class CapturedGradient:
-    """The value of a function of tensors, what else it returns, and its gradient by variables.
+class NotCapturedError(Exception):
+    """A function cannot be recorded; its text says what the function does, as a verb phrase."""
 
-    Its operations are recorded once for each shape of the arguments, way back included, and
-    compiled: Python and Keras take no part in later calls.
+
+class Captured:
+    """A function of tensors whose recorded operations take its place.
 
     Args:
-        function: pure in its arguments and variables; returns a scalar and a pytree of tensors. It
-            must neither draw numbers nor look at those of a tensor.
-        trainable: the variables to differentiate by; one it does not use gets zeros.
-        others: further variables it reads.
-        compile_graph: makes a callable of a recorded graph; None: Inductor.
+        function: of the variables' values and of the tuple of arguments, a pytree of tensors;
+            returns such a pytree. Pure: recorded numbers do not change.
+        variables: those that it reads.
+        compile_graph: makes a callable of a recorded graph.
     """
 
     def __init__(
         self,
-        function: Callable[..., tuple[Tensor, Any]],
-        trainable: Sequence[keras.Variable],
-        others: Sequence[keras.Variable] = (),
-        compile_graph: Callable[[Any], Callable[..., Any]] | None = None,
+        function: Callable[[list[Any], Any], Any],
+        variables: Sequence[keras.Variable],
+        compile_graph: Callable[[Any], Callable[..., Any]],
     ) -> None:
-        self.function = function
-        self.trainable, self.others = list(trainable), list(others)
-        self._compile = compile_graph or with_inductor
+        self._function, self._variables = function, list(variables)
+        self._compile = compile_graph
         self._programs: dict[Any, Callable[..., Any]] = {}
 
-    def __call__(self, *args: Any) -> tuple[Tensor, Any, list[Tensor]]:
-        """Run it.
+    def __call__(self, *args: Any) -> Any:
+        """Run it, recorded first if these shapes are new.
 
         Raises:
-            ConfigError: the function cannot be captured.
-            BackendError: there is no compiler.
+            NotCapturedError: it looks at the numbers of a tensor, or draws some.
         """
         import torch
 
-        inputs = (
-            [variable.value.detach() for variable in self.trainable],
-            [variable.value.detach() for variable in self.others],
-            args,
-        )
-        key = tuple((leaf.shape, leaf.dtype) for leaf in keras.tree.flatten(args))
+        inputs = ([variable.value.detach() for variable in self._variables], args)
+        key = shapes_of(args)
         with torch.no_grad():
             if key not in self._programs:
-                self._programs[key] = self._compile(self._captured(*inputs))
-            loss, aux, gradients = self._programs[key](*inputs)
-        return loss, aux, list(gradients)
+                self._programs[key] = self._compile(self._recorded(*inputs))
+            return self._programs[key](*inputs)
 
-    def _captured(self, *inputs: Any) -> Any:
+    def _recorded(self, *inputs: Any) -> Any:
         """The operations as a graph."""
         from torch._subclasses.fake_tensor import DataDependentOutputException
         from torch.fx.experimental.proxy_tensor import make_fx
         from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-        def pure(values: list[Any], others: list[Any], args: Any) -> Any:
-            return self._pure(values, others, args)  # a method's own argument would be counted
+        def function(values: list[Any], args: Any) -> Any:
+            return self._function(values, args)  # a method's own argument would be counted
 
         try:
             # numbers are not computed here, so that a look at one is an error
-            graph = make_fx(pure, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+            graph = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
         except (DataDependentOutputException, GuardOnDataDependentSymNode) as error:
-            raise _refusal("looks at the numbers of a tensor") from error
+            raise NotCapturedError("looks at the numbers of a tensor") from error
         graph.graph.eliminate_dead_code()
         names = [getattr(node.target, "__name__", "") for node in graph.graph.nodes]
         drawn = next((name for name in names if name.startswith(RANDOM)), None)
         if drawn is not None:
-            raise _refusal(f"draws random numbers of its own ({drawn})")
+            raise NotCapturedError(f"draws random numbers of its own ({drawn})")
+        _without_detaching(graph)
         graph.recompile()
         return graph
 
-    def _pure(self, values: list[Any], others: list[Any], args: Any) -> Any:
-        import torch
 
-        leaves = [value.detach().requires_grad_() for value in values]
-        mapping = [
-            *zip(self.trainable, leaves, strict=True),
-            *zip(self.others, others, strict=True),
-        ]
-        with torch.enable_grad(), keras.StatelessScope(state_mapping=mapping):
-            return value_and_grad(lambda: self.function(*args), self.trainable)
+class CapturedLater:
+    """A function run as it is, until it has been called so often that recording it pays.
+
+    Its replay takes over if it gives what the function gives; what cannot be recorded goes on as it
+    is.
+
+    Args:
+        as_it_is: the function; a pytree of tensors, arrays and plain values gives one of tensors.
+        captured: the same function.
+        calls: of one shape of the arguments, before they are recorded.
+    """
+
+    def __init__(
+        self, as_it_is: Callable[..., Any], captured: Callable[..., Any], calls: int
+    ) -> None:
+        self._as_it_is, self._captured, self._calls = as_it_is, captured, calls
+        self._counts: dict[Any, int] = {}
+        self._replayed: dict[Any, bool] = {}
+        self._recording = threading.Lock()
+
+    def __call__(self, *args: Any) -> Any:
+        """Run it."""
+        key = shapes_of(args)
+        if key is None:
+            return self._run(args)
+        if key in self._replayed:
+            return self._captured(*_as_tensors(args)) if self._replayed[key] else self._run(args)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if self._counts[key] <= self._calls or not self._recording.acquire(blocking=False):
+            return self._run(args)
+        try:
+            out = self._run(args)
+            self._replayed[key] = self._is_the_same(args, out)
+        finally:
+            self._recording.release()
+        return out
+
+    def _run(self, args: Any) -> Any:
+        return self._as_it_is(*args)
+
+    def _is_the_same(self, args: Any, out: Any) -> bool:
+        """Whether the function can be recorded and then gives ``out``."""
+        try:
+            found = self._captured(*_as_tensors(args))
+        # whatever a component does that cannot be recorded, it works as it is
+        except (HvaeError, NotCapturedError, RuntimeError, TypeError, ValueError) as error:
+            _log.debug("not recorded: %s", error)
+            return False
+        pairs = zip(keras.tree.flatten(out), keras.tree.flatten(found), strict=True)
+        return all(_agree(wanted, given) for wanted, given in pairs)
+
+
+def shapes_of(args: Any) -> Any:
+    """What a recorded graph depends on: shapes and types of arrays, and plain values.
+
+    None if there is something else among the arguments.
+    """
+    import torch
+
+    found: list[Any] = [repr(keras.tree.map_structure(lambda leaf: None, args))]
+    for leaf in keras.tree.flatten(args):
+        if isinstance(leaf, torch.Tensor | np.ndarray):
+            device = leaf.device if isinstance(leaf, torch.Tensor) else None
+            found.append((tuple(leaf.shape), leaf.dtype, device))
+        elif leaf is None or isinstance(leaf, bool | int | float | str):
+            found.append((type(leaf), leaf))
+        else:
+            return None
+    return tuple(found)
 
 
 def with_inductor(graph: Any) -> Callable[..., Any]:
@@ -123,9 +184,33 @@ def with_inductor(graph: Any) -> Callable[..., Any]:
     return call
 
 
-def _refusal(what: str) -> ConfigError:
-    return ConfigError(
-        f"train.compile is inductor, but a component of this model {what}, which a captured graph "
-        "cannot.",
-        "Set train.compile to true.",
+def _without_detaching(graph: Any) -> None:
+    """Nothing is differentiated in a replay, so that a detached tensor is the tensor."""
+    import torch
+
+    for node in graph.graph.nodes:
+        if node.target is torch.ops.aten.detach.default:
+            node.replace_all_uses_with(node.args[0])
+            graph.graph.erase_node(node)
+
+
+def _as_tensors(args: Any) -> Any:
+    """Arrays as tensors: a recorded graph would keep their numbers."""
+    return keras.tree.map_structure(
+        lambda leaf: ops.convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf, args
     )
+
+
+def _agree(wanted: Any, found: Any) -> bool:
+    """Whether a replayed result is what it replaces, to what sums in another order may change."""
+    import torch
+
+    if not isinstance(wanted, torch.Tensor) or not isinstance(found, torch.Tensor):
+        return wanted is found or (isinstance(wanted, bool | int | float) and wanted == found)
+    if wanted.shape != found.shape or wanted.dtype != found.dtype:
+        return False
+    if not wanted.is_floating_point() or not wanted.numel():
+        return torch.equal(wanted, found)
+    finite = wanted[wanted.isfinite()].abs()
+    largest = float(finite.max()) if len(finite) else 0.0
+    return torch.allclose(wanted, found, rtol=1e-3, atol=1e-3 * largest, equal_nan=True)

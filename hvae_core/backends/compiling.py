@@ -13,9 +13,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from hvae_core.backends.capturing import Captured, CapturedLater, NotCapturedError, with_inductor
 from hvae_core.backends.compilation_cache import keep_compiled_programs
 from hvae_core.backends.devices import replicated, shard_batches
+from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Tensor
+
+#: calls of one shape from which recording a program on PyTorch, some seconds of a core, pays
+CALLS_BEFORE_RECORDING = 50
 
 
 def compiles_programs() -> bool:
@@ -27,8 +32,9 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
     """``function`` of tensors as one compiled program, without gradients.
 
     JAX: jitted, with the variables' values as arguments, so that new weights need no new program.
-    TensorFlow: a ``tf.function``. PyTorch: eager, without gradients. OpenVINO: one compiled model,
-    which gives NumPy arrays. Compiled once for each shape of the arguments.
+    TensorFlow: a ``tf.function``. PyTorch: eager, without gradients; called often with arguments of
+    one shape, its recorded operations. OpenVINO: one compiled model, which gives NumPy arrays.
+    Compiled once for each shape of the arguments.
 
     Args:
         function: pure in its arguments and in ``variables``; returns a pytree of tensors.
@@ -56,7 +62,13 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
     if backend == "torch":
         import torch
 
-        return torch.no_grad()(function)
+        def recorded(values: list[Any], args: Any) -> Any:
+            mapping = list(zip(variables, values, strict=True))
+            with keras.StatelessScope(state_mapping=mapping):
+                return function(*args)
+
+        captured = Captured(recorded, variables, lambda graph: graph)
+        return CapturedLater(torch.no_grad()(function), captured, CALLS_BEFORE_RECORDING)
     from hvae_core.backends.openvino.tracing import Traced
 
     return Traced(function, variables)
@@ -109,6 +121,62 @@ def value_and_grad(
         lambda x: x.detach() if isinstance(x, torch.Tensor) else x, aux
     )
     return loss.detach(), detached, gradients
+
+
+def captured_gradient(
+    function: Callable[..., tuple[Tensor, Any]],
+    trainable: Sequence[keras.Variable],
+    others: Sequence[keras.Variable] = (),
+    *,
+    inductor: bool = False,
+) -> Callable[..., tuple[Tensor, Any, list[Tensor]]]:
+    """`value_and_grad` of a function of tensors on PyTorch, its operations recorded once.
+
+    Way back included. Replayed after `CALLS_BEFORE_RECORDING` calls as they were recorded, if they
+    can be.
+
+    Args:
+        function: pure in its arguments and variables; returns a scalar and a pytree of tensors.
+        trainable: the variables to differentiate by; one it does not use gets zeros.
+        others: further variables it reads.
+        inductor: compiled by Inductor, and from the first call. The function must neither draw
+            numbers nor look at those of a tensor, and its calls raise:
+
+    Raises:
+        ConfigError: the function cannot be captured.
+        BackendError: there is no compiler.
+    """
+
+    def as_it_is(*args: Any) -> tuple[Tensor, Any, list[Tensor]]:
+        return value_and_grad(lambda: function(*args), trainable, others)
+
+    def recorded(values: list[Any], args: Any) -> tuple[Tensor, Any, list[Tensor]]:
+        import torch
+
+        leaves = [value.detach().requires_grad_() for value in values[: len(trainable)]]
+        mapping = list(
+            zip([*trainable, *others], [*leaves, *values[len(trainable) :]], strict=True)
+        )
+        with torch.enable_grad(), keras.StatelessScope(state_mapping=mapping):
+            return value_and_grad(lambda: function(*args), trainable)
+
+    variables = [*trainable, *others]
+    if not inductor:
+        captured = Captured(recorded, variables, lambda graph: graph)
+        return CapturedLater(as_it_is, captured, CALLS_BEFORE_RECORDING)
+    compiled_graph = Captured(recorded, variables, with_inductor)
+
+    def call(*args: Any) -> tuple[Tensor, Any, list[Tensor]]:
+        try:
+            return compiled_graph(*args)
+        except NotCapturedError as error:
+            raise ConfigError(
+                f"train.compile is inductor, but a component of this model {error}, which a "
+                "captured graph cannot.",
+                "Set train.compile to true.",
+            ) from error
+
+    return call
 
 
 _STAND_INS: ContextVar[tuple[tuple[keras.Variable, Tensor], ...]] = ContextVar(

@@ -12,9 +12,9 @@ import numpy as np
 from keras import ops
 
 from hvae_core.backends.allocation import keep_freed_memory
-from hvae_core.backends.capturing import CapturedGradient
 from hvae_core.backends.compiling import (
     Program,
+    captured_gradient,
     compiled,
     compiles_programs,
     snapshot,
@@ -139,8 +139,12 @@ class TrainStep:
         self._divergences: Callable[..., Tensor] | None = None
         self._are_joined = False
         self._gradients: Callable[..., tuple[Tensor, Any, list[Tensor]]] = self._differentiate
-        if config.compile == "inductor":
-            self._gradients = CapturedGradient(self._loss, updater.trained, self._fixed)
+        # processes exchange figures within the loss, which a recorded graph would not
+        if keras.config.backend() == "torch" and config.compile and process_count() == 1:
+            inductor = config.compile == "inductor"
+            self._gradients = captured_gradient(
+                self._loss, updater.trained, self._fixed, inductor=inductor
+            )
         self._program = Program(self._step, self._variables, bool(config.compile))
 
     @property

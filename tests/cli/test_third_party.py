@@ -22,8 +22,8 @@ SETTINGS = [
     "train.report=false",
 ]  # fmt: skip
 
-# Not find_spec: before Python 3.12 setuptools takes a look for pip as a sign that pip runs, and fails
-# to import from then on, also for PyTorch's Inductor.
+# Not find_spec: before Python 3.12 setuptools takes a look for pip as a sign that pip runs, and
+# fails to import from then on, also for PyTorch's Inductor.
 INSTALLED = {distribution.name for distribution in distributions()}
 pytestmark = pytest.mark.skipif(
     not {"pip", "setuptools"} <= INSTALLED, reason="pip and setuptools are needed"

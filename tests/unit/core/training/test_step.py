@@ -80,14 +80,18 @@ def test_compiled_equals_eager(images):
         np.testing.assert_allclose(figures[0][key], figures[1][key], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.skipif(keras.config.backend() != "torch", reason="PyTorch is compiled by choice")
-def test_a_captured_step_equals_the_step_as_it_is(images, monkeypatch):
-    monkeypatch.setattr("hvae_core.backends.capturing.with_inductor", lambda graph: graph)
-    options = {"accumulate": 2, "kl_balancing_steps": 2, "ema_decay": 0.9}
-    figures = [run(make(compile=how, **options)[1], images, 3) for how in ("inductor", True)]
-    for captured, plain in zip(*figures, strict=True):
-        for key, value in plain.items():
-            np.testing.assert_allclose(captured[key], value, rtol=1e-5, atol=1e-7)
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="others compile")
+@pytest.mark.parametrize("remat", [False, True])
+def test_a_replayed_step_has_the_bits_of_the_step_as_it_is(remat, images, monkeypatch):
+    monkeypatch.setattr("hvae_core.backends.compiling.CALLS_BEFORE_RECORDING", 3)
+    options = {"accumulate": 2, "kl_balancing_steps": 2, "ema_decay": 0.9, "remat": remat}
+    found = []
+    for compiles in (True, False):
+        model, step = make(compile=compiles, **options)
+        found.append((run(step, images, 4), weights(model, step)))
+        if compiles:
+            assert list(step._gradients._replayed.values()) == [True]
+    np.testing.assert_equal(found[0], found[1])
 
 
 @pytest.mark.skipif(keras.config.backend() == "torch", reason="PyTorch has it")
