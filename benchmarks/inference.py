@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from comparison import check_agreement, config_file, configuration, parser, print_table
-from worker import MARK, PLAIN, answer
+from worker import MARK, PLAIN, WARM_UP, answer
 
 TASKS = ("sample", "reconstruct")
 EXPORTS = ("openvino-float32", "openvino-float16", "openvino-int8", "onnx-float32")
@@ -51,7 +51,9 @@ def hvae_runner(name: str, config: Any, exports: Path) -> Callable[[str, np.ndar
         modes = {m: load_exported(exports / name, m) for m in ("latency", "throughput")}
     else:
         import hvae_core as hvae
+        from hvae_core.backends import compiling
 
+        compiling.CALLS_BEFORE_RECORDING = 1
         model = hvae.build(config, backend=name)
 
     def run(task: str, images: np.ndarray) -> Any:
@@ -137,7 +139,7 @@ def measure(
     """The rows of a table: each of the others in turn with the plain model."""
     steps = max(1, arguments.steps * (1 if batch > 1 else 8))
     for subject in (plain, *others):
-        subject.run(task, batch, 1)
+        subject.run(task, batch, WARM_UP)
     seconds: dict[str, list[float]] = {subject.name: [] for subject in (plain, *others)}
     ratios: dict[str, list[float]] = {subject.name: [] for subject in others}
     for number in range(arguments.rounds):

@@ -12,6 +12,9 @@ from hvae_core.errors import BackendError, did_you_mean
 BACKENDS = ("jax", "torch", "tensorflow", "openvino")
 #: what shows that a machine has one that another backend may use: NVIDIA's, AMD's, a TPU
 ACCELERATORS = ("/dev/nvidia0", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
+#: turns of a loop in which a thread of PyTorch's waits awake for the others; GNU OpenMP's own
+#: 300,000 keep a core from a thread that has none, where other programs run too
+TURNS_AWAKE = 10_000
 
 
 def installed_backends() -> list[str]:
@@ -28,7 +31,9 @@ def active_backend() -> str | None:
 def select_backend(name: str | None = None) -> str:
     """Fix the backend of this process: ``name``, else ``KERAS_BACKEND``, else the first installed.
 
-    Where Keras is imported already and neither is given, its backend stays.
+    Where Keras is imported already and neither is given, its backend stays. PyTorch's threads on a
+    processor wait for each other as ``GOMP_SPINCOUNT`` or ``OMP_WAIT_POLICY`` say; where neither is
+    set, briefly, which other programs on its cores slow down far less.
 
     Raises:
         BackendError: it is unknown or not installed, none is, or Keras already runs on another.
@@ -55,6 +60,9 @@ def select_backend(name: str | None = None) -> str:
             f"Choose the backend before Keras is imported: KERAS_BACKEND={wanted}",
         )
     os.environ["KERAS_BACKEND"] = wanted
+    if wanted == "torch" and "OMP_WAIT_POLICY" not in os.environ:
+        # read when PyTorch is imported; without effect on another OpenMP than GNU's
+        os.environ.setdefault("GOMP_SPINCOUNT", str(TURNS_AWAKE))
     return wanted
 
 
