@@ -5,6 +5,7 @@ Everything else is written once, in Keras operations on Keras variables.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -238,9 +239,13 @@ class Program:
                     out = function(*args)
                 return out, [scope.get_current_value(variable) for variable in self._variables]
 
-            self._call = (
-                jax.jit(pure, donate_argnums=0, out_shardings=replicated()) if compile else pure
+            jitted = jax.jit(
+                pure,
+                donate_argnums=0,
+                out_shardings=replicated(),
+                compiler_options=_options_of_training(),
             )
+            self._call = jitted if compile else pure
         elif backend == "tensorflow" and compile:
             import tensorflow as tf
 
@@ -265,6 +270,19 @@ class Program:
             for variable, value in zip(self._variables, self._values, strict=True):
                 variable.assign(value)
             self._values = None
+
+
+def _options_of_training() -> dict[str, int] | None:
+    """What XLA is told of an update.
+
+    On a CPU, LLVM's level 1 compiles it a sixth sooner than the default 3 and makes it no slower;
+    the convolutions are a library's. The user's own ``XLA_FLAGS`` come first.
+    """
+    import jax
+
+    level = "xla_backend_optimization_level"
+    on_cpu = jax.default_backend() == "cpu"
+    return {level: 1} if on_cpu and level not in os.environ.get("XLA_FLAGS", "") else None
 
 
 def runs_on_accelerator() -> bool:
