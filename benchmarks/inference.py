@@ -51,10 +51,11 @@ def hvae_runner(name: str, config: Any, exports: Path) -> Callable[[str, np.ndar
         modes = {m: load_exported(exports / name, m) for m in ("latency", "throughput")}
     else:
         import hvae_core as hvae
+
+        model = hvae.build(config, backend=name)
         from hvae_core.backends import compiling
 
         compiling.CALLS_BEFORE_RECORDING = 1
-        model = hvae.build(config, backend=name)
 
     def run(task: str, images: np.ndarray) -> Any:
         rows = len(images)

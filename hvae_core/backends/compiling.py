@@ -275,7 +275,7 @@ class Program:
 def _options_of_training() -> dict[str, int] | None:
     """What XLA is told of an update.
 
-    On a CPU, LLVM's level 1 compiles it a sixth sooner than the default 3 and makes it no slower;
+    On a CPU, LLVM's level 1 compiles it an eighth sooner than the default 3 and makes it no slower;
     the convolutions are a library's. The user's own ``XLA_FLAGS`` come first.
     """
     import jax
