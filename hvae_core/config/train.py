@@ -170,8 +170,8 @@ class TrainConfig(Section):
     )
     compile: bool | Literal["inductor"] = Field(
         True,
-        description="compile the training step; PyTorch replays its operations, recorded after some "
-        "updates, and compiles them with inductor, which needs a C++ compiler and minutes",
+        description="compile the training step; PyTorch replays its operations, recorded after "
+        "some updates, and compiles them with inductor, which needs a C++ compiler and minutes",
     )
     devices: list[NonNegativeInt] | None = Field(
         None, description="indices of the devices; unset: all on JAX, the first elsewhere"

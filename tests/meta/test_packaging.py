@@ -10,7 +10,7 @@ from hvae_core.zoo import read_preset
 ROOT = Path(__file__).resolve().parents[2]
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 #: larger weights are pulled, from the sources that preset.yaml names or a clone of the repository
-LARGEST = 20_000_000
+LARGEST = 10_000_000
 WEIGHTS = sorted((ROOT / "zoo").glob("*/model.safetensors"))
 
 

@@ -43,7 +43,11 @@ def test_it_must_be_installed_and_an_accelerator_is_quicker(machine, tmp_path):
 )
 @pytest.mark.parametrize(
     ("given", "turns"),
-    [({}, selection.TURNS_AWAKE), ({"GOMP_SPINCOUNT": "7"}, 7), ({"OMP_WAIT_POLICY": "passive"}, 0)],
+    [
+        ({}, selection.TURNS_AWAKE),
+        ({"GOMP_SPINCOUNT": "7"}, 7),
+        ({"OMP_WAIT_POLICY": "passive"}, 0),
+    ],
 )
 def test_pytorch_s_threads_wait_briefly_if_nothing_else_is_said(given, turns):
     own = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
