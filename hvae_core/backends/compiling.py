@@ -68,8 +68,7 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
             with keras.StatelessScope(state_mapping=mapping):
                 return function(*args)
 
-        captured = Captured(recorded, variables, lambda graph: graph)
-        return CapturedLater(torch.no_grad()(function), captured, CALLS_BEFORE_RECORDING)
+        return _replayed_later(torch.no_grad()(function), recorded, variables)
     from hvae_core.backends.openvino.tracing import Traced
 
     return Traced(function, variables)
@@ -140,12 +139,9 @@ def captured_gradient(
         function: pure in its arguments and variables; returns a scalar and a pytree of tensors.
         trainable: the variables to differentiate by; one it does not use gets zeros.
         others: further variables it reads.
-        inductor: compiled by Inductor, and from the first call. The function must neither draw
-            numbers nor look at those of a tensor, and its calls raise:
-
-    Raises:
-        ConfigError: the function cannot be captured.
-        BackendError: there is no compiler.
+        inductor: compiled by Inductor, and from the first call. A call then raises a `ConfigError`
+            if the function cannot be recorded, as it draws numbers or looks at those of a tensor,
+            and a `BackendError` if there is no compiler.
     """
 
     def as_it_is(*args: Any) -> tuple[Tensor, Any, list[Tensor]]:
@@ -163,8 +159,7 @@ def captured_gradient(
 
     variables = [*trainable, *others]
     if not inductor:
-        captured = Captured(recorded, variables, lambda graph: graph)
-        return CapturedLater(as_it_is, captured, CALLS_BEFORE_RECORDING)
+        return _replayed_later(as_it_is, recorded, variables)
     compiled_graph = Captured(recorded, variables, with_inductor)
 
     def call(*args: Any) -> tuple[Tensor, Any, list[Tensor]]:
@@ -178,6 +173,16 @@ def captured_gradient(
             ) from error
 
     return call
+
+
+def _replayed_later(
+    as_it_is: Callable[..., Any],
+    recorded: Callable[[list[Any], Any], Any],
+    variables: Sequence[keras.Variable],
+) -> CapturedLater:
+    """A function of tensors, and from the record of its operations once it is called often."""
+    captured = Captured(recorded, variables, lambda graph: graph)
+    return CapturedLater(as_it_is, captured, CALLS_BEFORE_RECORDING)
 
 
 _STAND_INS: ContextVar[tuple[tuple[keras.Variable, Tensor], ...]] = ContextVar(
