@@ -53,9 +53,9 @@ def hvae_runner(name: str, config: Any, exports: Path) -> Callable[[str, np.ndar
         import hvae_core as hvae
 
         model = hvae.build(config, backend=name)
-        from hvae_core.backends import compiling
+        from hvae_core.backends import capturing
 
-        compiling.CALLS_BEFORE_RECORDING = 1
+        capturing.CALLS_BEFORE_RECORDING = 1
 
     def run(task: str, images: np.ndarray) -> Any:
         rows = len(images)

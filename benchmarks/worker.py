@@ -69,11 +69,11 @@ def hvae_subject(task: str, config: Any, images: np.ndarray) -> tuple[Run, int]:
     """The same of hvae, on the active backend."""
     from keras import ops
 
-    from hvae_core.backends import compiling
+    from hvae_core.backends import capturing
     from hvae_core.training.step import build_step
     from hvae_core.vae import HierarchicalVAE
 
-    compiling.CALLS_BEFORE_RECORDING = 1
+    capturing.CALLS_BEFORE_RECORDING = 1
     model, rows, done = HierarchicalVAE(config), len(images), 0
     step = build_step(model, config.train) if task == "train" else None
 

@@ -19,6 +19,8 @@ from hvae_core.errors import BackendError
 
 _log = logging.getLogger(__name__)
 
+#: calls of one shape from which recording a function, some seconds of a core, pays
+CALLS_BEFORE_RECORDING = 50
 #: operations whose numbers a captured graph would not draw anew, by the start of their names
 RANDOM = ("bernoulli", "multinomial", "normal", "rand", "native_dropout", "uniform")
 
@@ -135,6 +137,22 @@ class CapturedLater:
             return False
         pairs = zip(keras.tree.flatten(out), keras.tree.flatten(found), strict=True)
         return all(_agree(wanted, given) for wanted, given in pairs)
+
+
+def replayed_later(
+    as_it_is: Callable[..., Any],
+    function: Callable[[list[Any], Any], Any],
+    variables: Sequence[keras.Variable],
+) -> CapturedLater:
+    """A function of tensors, and from the record of its operations once it is called often.
+
+    Args:
+        as_it_is: the function, of its arguments.
+        function: the same, of the variables' values and the tuple of arguments, see `Captured`.
+        variables: those that it reads.
+    """
+    captured = Captured(function, variables, lambda graph: graph)
+    return CapturedLater(as_it_is, captured, CALLS_BEFORE_RECORDING)
 
 
 def shapes_of(args: Any) -> Any:

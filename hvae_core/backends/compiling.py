@@ -14,14 +14,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from hvae_core.backends.capturing import Captured, CapturedLater, NotCapturedError, with_inductor
+from hvae_core.backends.capturing import replayed_later
 from hvae_core.backends.compilation_cache import keep_compiled_programs
 from hvae_core.backends.devices import replicated, shard_batches
-from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Tensor
-
-#: calls of one shape from which recording a program on PyTorch, some seconds of a core, pays
-CALLS_BEFORE_RECORDING = 50
 
 
 def compiles_programs() -> bool:
@@ -68,7 +64,7 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any]) -> Callable
             with keras.StatelessScope(state_mapping=mapping):
                 return function(*args)
 
-        return _replayed_later(torch.no_grad()(function), recorded, variables)
+        return replayed_later(torch.no_grad()(function), recorded, variables)
     from hvae_core.backends.openvino.tracing import Traced
 
     return Traced(function, variables)
@@ -121,68 +117,6 @@ def value_and_grad(
         lambda x: x.detach() if isinstance(x, torch.Tensor) else x, aux
     )
     return loss.detach(), detached, gradients
-
-
-def captured_gradient(
-    function: Callable[..., tuple[Tensor, Any]],
-    trainable: Sequence[keras.Variable],
-    others: Sequence[keras.Variable] = (),
-    *,
-    inductor: bool = False,
-) -> Callable[..., tuple[Tensor, Any, list[Tensor]]]:
-    """`value_and_grad` of a function of tensors on PyTorch, its operations recorded once.
-
-    Way back included. Replayed after `CALLS_BEFORE_RECORDING` calls as they were recorded, if they
-    can be.
-
-    Args:
-        function: pure in its arguments and variables; returns a scalar and a pytree of tensors.
-        trainable: the variables to differentiate by; one it does not use gets zeros.
-        others: further variables it reads.
-        inductor: compiled by Inductor, and from the first call. A call then raises a `ConfigError`
-            if the function cannot be recorded, as it draws numbers or looks at those of a tensor,
-            and a `BackendError` if there is no compiler.
-    """
-
-    def as_it_is(*args: Any) -> tuple[Tensor, Any, list[Tensor]]:
-        return value_and_grad(lambda: function(*args), trainable, others)
-
-    def recorded(values: list[Any], args: Any) -> tuple[Tensor, Any, list[Tensor]]:
-        import torch
-
-        leaves = [value.detach().requires_grad_() for value in values[: len(trainable)]]
-        mapping = list(
-            zip([*trainable, *others], [*leaves, *values[len(trainable) :]], strict=True)
-        )
-        with torch.enable_grad(), keras.StatelessScope(state_mapping=mapping):
-            return value_and_grad(lambda: function(*args), trainable)
-
-    variables = [*trainable, *others]
-    if not inductor:
-        return _replayed_later(as_it_is, recorded, variables)
-    compiled_graph = Captured(recorded, variables, with_inductor)
-
-    def call(*args: Any) -> tuple[Tensor, Any, list[Tensor]]:
-        try:
-            return compiled_graph(*args)
-        except NotCapturedError as error:
-            raise ConfigError(
-                f"train.compile is inductor, but a component of this model {error}, which a "
-                "captured graph cannot.",
-                "Set train.compile to true.",
-            ) from error
-
-    return call
-
-
-def _replayed_later(
-    as_it_is: Callable[..., Any],
-    recorded: Callable[[list[Any], Any], Any],
-    variables: Sequence[keras.Variable],
-) -> CapturedLater:
-    """A function of tensors, and from the record of its operations once it is called often."""
-    captured = Captured(recorded, variables, lambda graph: graph)
-    return CapturedLater(as_it_is, captured, CALLS_BEFORE_RECORDING)
 
 
 _STAND_INS: ContextVar[tuple[tuple[keras.Variable, Tensor], ...]] = ContextVar(

@@ -12,9 +12,9 @@ import numpy as np
 from keras import ops
 
 from hvae_core.backends.allocation import keep_freed_memory
+from hvae_core.backends.captured_gradient import captured_gradient
 from hvae_core.backends.compiling import (
     Program,
-    captured_gradient,
     compiled,
     compiles_programs,
     snapshot,

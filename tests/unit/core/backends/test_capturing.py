@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from hvae_core.backends import capturing, compiling
+from hvae_core.backends.captured_gradient import captured_gradient
 from hvae_core.errors import BackendError, ConfigError
 
 torch = pytest.importorskip("torch")
@@ -31,7 +32,7 @@ class Line:
 
 
 def gradient_of(line, **options):
-    return compiling.captured_gradient(line, line.trained, [line.shift], **options)
+    return captured_gradient(line, line.trained, [line.shift], **options)
 
 
 def batch(rows):
@@ -50,7 +51,7 @@ def assert_as_without(line, captured, rows):
 @pytest.fixture
 def graphs(monkeypatch):
     """The graphs that are recorded, which is done at the second call."""
-    monkeypatch.setattr(compiling, "CALLS_BEFORE_RECORDING", 1)
+    monkeypatch.setattr(capturing, "CALLS_BEFORE_RECORDING", 1)
     found = []
     recorded = capturing.Captured._recorded
 
@@ -104,7 +105,7 @@ def test_nothing_is_recorded_for_a_few_calls(monkeypatch):
     monkeypatch.setattr(capturing.Captured, "_recorded", None)
     line = Line()
     captured = gradient_of(line)
-    for _ in range(compiling.CALLS_BEFORE_RECORDING):
+    for _ in range(capturing.CALLS_BEFORE_RECORDING):
         assert_as_without(line, captured, 1)
 
 

@@ -83,7 +83,7 @@ def test_compiled_equals_eager(images):
 @pytest.mark.skipif(keras.config.backend() != "torch", reason="others compile")
 @pytest.mark.parametrize("remat", [False, True])
 def test_a_replayed_step_has_the_bits_of_the_step_as_it_is(remat, images, monkeypatch):
-    monkeypatch.setattr("hvae_core.backends.compiling.CALLS_BEFORE_RECORDING", 3)
+    monkeypatch.setattr("hvae_core.backends.capturing.CALLS_BEFORE_RECORDING", 3)
     options = {"accumulate": 2, "kl_balancing_steps": 2, "ema_decay": 0.9, "remat": remat}
     found = []
     for compiles in (True, False):
