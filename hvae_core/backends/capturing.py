@@ -55,10 +55,13 @@ class Captured:
         Raises:
             NotCapturedError: it looks at the numbers of a tensor, or draws some.
         """
+        return self.run(shapes_of(args), args)
+
+    def run(self, key: Any, args: Any) -> Any:
+        """As a call, where `shapes_of` the arguments is known."""
         import torch
 
         inputs = ([variable.value.detach() for variable in self._variables], args)
-        key = shapes_of(args)
         with torch.no_grad():
             if key not in self._programs:
                 self._programs[key] = self._compile(self._recorded(*inputs))
@@ -70,12 +73,10 @@ class Captured:
         from torch.fx.experimental.proxy_tensor import make_fx
         from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-        def function(values: list[Any], args: Any) -> Any:
-            return self._function(values, args)  # a method's own argument would be counted
-
         try:
             # numbers are not computed here, so that a look at one is an error
-            graph = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+            record = make_fx(self._function, tracing_mode="fake", _allow_non_fake_inputs=True)
+            graph = record(*inputs)
         except (DataDependentOutputException, GuardOnDataDependentSymNode) as error:
             raise NotCapturedError("looks at the numbers of a tensor") from error
         graph.graph.eliminate_dead_code()
@@ -100,9 +101,7 @@ class CapturedLater:
         calls: of one shape of the arguments, before they are recorded.
     """
 
-    def __init__(
-        self, as_it_is: Callable[..., Any], captured: Callable[..., Any], calls: int
-    ) -> None:
+    def __init__(self, as_it_is: Callable[..., Any], captured: Captured, calls: int) -> None:
         self._as_it_is, self._captured, self._calls = as_it_is, captured, calls
         self._counts: dict[Any, int] = {}
         self._replayed: dict[Any, bool] = {}
@@ -111,32 +110,27 @@ class CapturedLater:
     def __call__(self, *args: Any) -> Any:
         """Run it."""
         key = shapes_of(args)
-        if key is None:
-            return self._run(args)
-        if key in self._replayed:
-            return self._captured(*_as_tensors(args)) if self._replayed[key] else self._run(args)
-        self._counts[key] = self._counts.get(key, 0) + 1
-        if self._counts[key] <= self._calls or not self._recording.acquire(blocking=False):
-            return self._run(args)
-        try:
-            out = self._run(args)
-            self._replayed[key] = self._is_the_same(args, out)
-        finally:
-            self._recording.release()
+        if self._replayed.get(key):
+            return self._captured.run(key, _as_tensors(args))
+        out = self._as_it_is(*args)
+        if key is not None and key not in self._replayed:
+            self._count(key, args, out)
         return out
 
-    def _run(self, args: Any) -> Any:
-        return self._as_it_is(*args)
-
-    def _is_the_same(self, args: Any, out: Any) -> bool:
-        """Whether the function can be recorded and then gives ``out``."""
+    def _count(self, key: Any, args: Any, out: Any) -> None:
+        """A call that gave ``out``; after so many, whether a replay gives it."""
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if self._counts[key] <= self._calls or not self._recording.acquire(blocking=False):
+            return
         try:
-            found = self._captured(*_as_tensors(args))
+            found = keras.tree.flatten(self._captured.run(key, _as_tensors(args)))
+            pairs = zip(keras.tree.flatten(out), found, strict=True)
+            self._replayed[key] = all(_agree(wanted, given) for wanted, given in pairs)
         except Exception as error:  # whatever a component does, it has just worked as it is
             _log.debug("not recorded: %s", error)
-            return False
-        pairs = zip(keras.tree.flatten(out), keras.tree.flatten(found), strict=True)
-        return all(_agree(wanted, given) for wanted, given in pairs)
+            self._replayed[key] = False
+        finally:
+            self._recording.release()
 
 
 def replayed_later(

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 
 from hvae_core.backends.allocation import keep_freed_memory
-from hvae_core.backends.captured_gradient import captured_gradient
 from hvae_core.backends.compiling import (
     Program,
     compiled,
     compiles_programs,
     snapshot,
     standing_in,
-    value_and_grad,
 )
 from hvae_core.backends.devices import constrain_rows, replicate, shard, sharded_normal
+from hvae_core.backends.gradients import gradient_of
 from hvae_core.backends.processes import mean_over_processes, own_rows, process_count
 from hvae_core.config import TrainConfig
 from hvae_core.errors import ConfigError, WeightsError
@@ -114,6 +113,14 @@ def freeze(
         raise ConfigError("train.freeze names all weights; nothing is left to train.")
 
 
+def _recording(config: TrainConfig) -> Literal["replay", "inductor"] | None:
+    """Whether PyTorch records the gradient, see `gradient_of`."""
+    # processes exchange figures within the loss, which a recorded graph would not
+    if keras.config.backend() != "torch" or not config.compile or process_count() > 1:
+        return None
+    return "inductor" if config.compile == "inductor" else "replay"
+
+
 class TrainStep:
     """One update of a model, compiled.
 
@@ -138,13 +145,9 @@ class TrainStep:
         self._fixed = [v for v in network.variables if not v.trainable] + objective.variables
         self._divergences: Callable[..., Tensor] | None = None
         self._are_joined = False
-        self._gradients: Callable[..., tuple[Tensor, Any, list[Tensor]]] = self._differentiate
-        # processes exchange figures within the loss, which a recorded graph would not
-        if keras.config.backend() == "torch" and config.compile and process_count() == 1:
-            inductor = config.compile == "inductor"
-            self._gradients = captured_gradient(
-                self._loss, updater.trained, self._fixed, inductor=inductor
-            )
+        self._gradients = gradient_of(
+            self._loss, updater.trained, self._fixed, record=_recording(config)
+        )
         self._program = Program(self._step, self._variables, bool(config.compile))
 
     @property
@@ -160,9 +163,6 @@ class TrainStep:
         with standing_in([*values, *others]):
             loss: Loss = self.objective(Batch(**batch), drawn, beta, balanced)
         return loss.total, loss.terms
-
-    def _differentiate(self, *args: Any) -> tuple[Tensor, Any, list[Tensor]]:
-        return value_and_grad(partial(self._loss, *args), self.updater.trained, self._fixed)
 
     def _step(
         self,

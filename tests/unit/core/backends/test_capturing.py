@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from hvae_core.backends import capturing, compiling
-from hvae_core.backends.captured_gradient import captured_gradient
+from hvae_core.backends.gradients import gradient_of
 from hvae_core.errors import BackendError, ConfigError
 
 torch = pytest.importorskip("torch")
@@ -31,8 +31,8 @@ class Line:
         return scale * ops.mean(error**2), {"error": ops.mean(error, axis=0)}
 
 
-def gradient_of(line, **options):
-    return captured_gradient(line, line.trained, [line.shift], **options)
+def recorded_gradient(line, how="replay"):
+    return gradient_of(line, line.trained, [line.shift], record=how)
 
 
 def batch(rows):
@@ -63,14 +63,14 @@ def graphs(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("how", ["replayed", "inductor"])
+@pytest.mark.parametrize("how", ["replay", "inductor"])
 def test_it_gives_what_is_computed_without(how, graphs, monkeypatch, tmp_path):
     """Also after the variables have changed, those that are not trained too."""
     if how == "inductor" and shutil.which("g++") is None:
         pytest.skip("there is no C++ compiler")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     line = Line()
-    captured = gradient_of(line, inductor=how == "inductor")
+    captured = recorded_gradient(line, how)
     for _ in range(4):
         assert_as_without(line, captured, 5)
         for variable in (*line.trained, line.shift):
@@ -80,7 +80,7 @@ def test_it_gives_what_is_computed_without(how, graphs, monkeypatch, tmp_path):
 
 def test_a_replay_runs_neither_python_nor_keras(graphs):
     line = Line()
-    captured = gradient_of(line)
+    captured = recorded_gradient(line)
     for _ in range(3):
         assert_as_without(line, captured, 5)
     line.trained[0].assign(line.trained[0] + 1)
@@ -95,7 +95,7 @@ def test_a_replay_runs_neither_python_nor_keras(graphs):
 
 def test_a_graph_belongs_to_the_shapes_of_its_arguments(graphs):
     line = Line()
-    captured = gradient_of(line)
+    captured = recorded_gradient(line)
     for rows in (5, 5, 2, 2, 5, 2):
         assert_as_without(line, captured, rows)
     assert len(graphs) == 2
@@ -104,7 +104,7 @@ def test_a_graph_belongs_to_the_shapes_of_its_arguments(graphs):
 def test_nothing_is_recorded_for_a_few_calls(monkeypatch):
     monkeypatch.setattr(capturing.Captured, "_recorded", None)
     line = Line()
-    captured = gradient_of(line)
+    captured = recorded_gradient(line)
     for _ in range(capturing.CALLS_BEFORE_RECORDING):
         assert_as_without(line, captured, 1)
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_captured_is_told():
 
     for kind, words in ((Looking, "looks at the numbers"), (Drawing, "draws random numbers")):
         with pytest.raises(ConfigError, match=f"train.compile is inductor, but .* {words}"):
-            gradient_of(kind(), inductor=True)(batch(2), torch.tensor(1.0))
+            recorded_gradient(kind(), "inductor")(batch(2), torch.tensor(1.0))
 
 
 def test_without_a_compiler_it_says_what_to_do(monkeypatch, tmp_path):
@@ -176,7 +176,7 @@ def test_without_a_compiler_it_says_what_to_do(monkeypatch, tmp_path):
     cpp_builder.cpp_compiler_search.cache_clear()
     try:
         with pytest.raises(BackendError, match="Inductor could not compile") as told:
-            gradient_of(Line(), inductor=True)(batch(3), torch.tensor(1.0))
+            recorded_gradient(Line(), "inductor")(batch(3), torch.tensor(1.0))
     finally:
         cpp_builder.cpp_compiler_search.cache_clear()
     assert "C++ compiler" in told.value.hint
@@ -191,5 +191,5 @@ def test_another_failure_of_inductor_does_not_blame_the_compiler(monkeypatch, tm
 
     monkeypatch.setattr(graph.GraphLowering, "codegen", fail)
     with pytest.raises(BackendError, match=r"could not compile .*broken") as told:
-        gradient_of(Line(), inductor=True)(batch(4), torch.tensor(1.0))
+        recorded_gradient(Line(), "inductor")(batch(4), torch.tensor(1.0))
     assert told.value.hint == "Set train.compile to true."

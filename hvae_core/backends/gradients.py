@@ -1,9 +1,9 @@
-"""The gradient of a function of tensors, recorded: PyTorch's training step."""
+"""The gradient of a function of tensors, as a training step takes it: recorded on PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -18,28 +18,31 @@ from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Tensor
 
 
-def captured_gradient(
+def gradient_of(
     function: Callable[..., tuple[Tensor, Any]],
     trainable: Sequence[keras.Variable],
     others: Sequence[keras.Variable] = (),
     *,
-    inductor: bool = False,
+    record: Literal["replay", "inductor"] | None = None,
 ) -> Callable[..., tuple[Tensor, Any, list[Tensor]]]:
-    """`value_and_grad` of a function of tensors on PyTorch, its operations recorded once.
-
-    Way back included. Replayed as they were recorded, after 50 calls and if they can be.
+    """`value_and_grad` of a function of tensors, as a function of these.
 
     Args:
         function: pure in its arguments and variables; returns a scalar and a pytree of tensors.
         trainable: the variables to differentiate by; one it does not use gets zeros.
         others: further variables it reads.
-        inductor: compiled by Inductor, and from the first call. A call then raises a `ConfigError`
-            if the function cannot be recorded, as it draws numbers or looks at those of a tensor,
-            and a `BackendError` if there is no compiler.
+        record: on PyTorch, its operations are recorded once, way back included. ``replay``: and
+            replayed, after `capturing.CALLS_BEFORE_RECORDING` calls and if they can be.
+            ``inductor``: and compiled by Inductor, at the first call. A call then raises a
+            `ConfigError` if the function cannot be recorded, as it draws numbers or looks at those
+            of a tensor, and a `BackendError` if there is no compiler.
     """
 
     def as_it_is(*args: Any) -> tuple[Tensor, Any, list[Tensor]]:
         return value_and_grad(lambda: function(*args), trainable, others)
+
+    if record is None:
+        return as_it_is
 
     def recorded(values: list[Any], args: Any) -> tuple[Tensor, Any, list[Tensor]]:
         import torch
@@ -52,7 +55,7 @@ def captured_gradient(
             return value_and_grad(lambda: function(*args), trainable)
 
     variables = [*trainable, *others]
-    if not inductor:
+    if record == "replay":
         return replayed_later(as_it_is, recorded, variables)
     compiled_graph = Captured(recorded, variables, with_inductor)
 
