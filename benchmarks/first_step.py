@@ -90,31 +90,31 @@ def measure(config: Any, joined: bool, batch: int, steps: int) -> dict[str, Any]
 
 
 class _Stages:
-    """A jitted function whose first call is taken apart."""
+    """A program of JAX's whose first call is taken apart."""
 
-    def __init__(self, jitted: Any) -> None:
-        self._jitted, self._compiled = jitted, None
+    def __init__(self, program: Any) -> None:
+        self._program, self._plan = program, None
         self.seconds: dict[str, list[float]] = {}
         self.operations = 0
 
     def __call__(self, *args: Any) -> Any:
         import jax
 
-        if self._compiled is None:
-            times = [(time.process_time(), time.perf_counter())]
-            lowered = self._jitted.lower(*args)
-            times.append((time.process_time(), time.perf_counter()))
-            self.operations = lowered.as_text().count(" = ")
-            times.append((time.process_time(), time.perf_counter()))
-            self._compiled = lowered.compile()
-            times.append((time.process_time(), time.perf_counter()))
-            result = jax.block_until_ready(self._compiled(*args))
-            times.append((time.process_time(), time.perf_counter()))
-            for name, index in (("trace", 0), ("compile", 2), ("first", 3)):
-                pair = zip(times[index], times[index + 1], strict=True)
-                self.seconds[name] = [end - start for start, end in pair]
-            return result
-        return self._compiled(*args)
+        if self._plan is not None:
+            return self._plan(*args)
+        times = [(time.process_time(), time.perf_counter())]
+        self._plan = self._program.plan(*args)
+        times.append((time.process_time(), time.perf_counter()))
+        self._plan.compile()
+        times.append((time.process_time(), time.perf_counter()))
+        result = jax.block_until_ready(self._plan(*args))
+        times.append((time.process_time(), time.perf_counter()))
+        for index, name in enumerate(("trace", "compile", "first")):
+            pair = zip(times[index], times[index + 1], strict=True)
+            self.seconds[name] = [end - start for start, end in pair]
+        programs = self._plan.programs.values()
+        self.operations = sum(str(program.jaxpr).count(" = ") for program in programs)
+        return result
 
 
 def main() -> None:

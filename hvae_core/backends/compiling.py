@@ -17,6 +17,7 @@ from keras import ops
 from hvae_core.backends.capturing import replayed_later
 from hvae_core.backends.compilation_cache import keep_compiled_programs
 from hvae_core.backends.devices import replicated, shard_batches
+from hvae_core.backends.pieces import InPieces
 from hvae_core.interfaces import Tensor
 
 
@@ -178,13 +179,17 @@ class Program:
                     out = function(*args)
                 return out, [scope.get_current_value(variable) for variable in self._variables]
 
-            jitted = jax.jit(
-                pure,
-                donate_argnums=0,
-                out_shardings=replicated(),
-                compiler_options=_options_of_training(),
-            )
-            self._call = jitted if compile else pure
+            if not compile:
+                self._call = pure
+            elif jax.default_backend() == "cpu" and replicated() is None:
+                self._call = InPieces(pure, _options_of_training())
+            else:
+                self._call = jax.jit(
+                    pure,
+                    donate_argnums=0,
+                    out_shardings=replicated(),
+                    compiler_options=_options_of_training(),
+                )
         elif backend == "tensorflow" and compile:
             import tensorflow as tf
 

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from hvae_core.backends.compiling import snapshot
+from hvae_core.backends.pieces import parts
 from hvae_core.interfaces import Tensor
 
 
@@ -56,7 +57,7 @@ def split_vector(vector: Tensor, sizes: Sequence[int]) -> list[Tensor]:
     # XLA would fuse each part into whatever reads it, and compile equal operations anew for each
     # place in the vector: two to three times as long in all. It does not fuse through a choice,
     # though both are the same; barriers it takes out before it fuses.
-    return list(jax.lax.cond(vector[0] < 0, split, split, vector))
+    return list(parts(lambda given: jax.lax.cond(given[0] < 0, split, split, given))(vector))
 
 
 def average_into(

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from hvae_core.backends.pieces import piece
 from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig, PerScale, StageConfig, expand
 from hvae_core.interfaces import Attention, LatentOutput, LayerPosterior, Pruned, Tensor
@@ -225,7 +226,7 @@ class Decoder(keras.layers.Layer):
                 return x, None
             again = self.remat[layer.stage.index]
             infer = rematerialised(layer.infer) if again else layer.infer
-            x, h, output = infer(*arguments)
+            x, h, output = piece(infer)(*arguments)
             outputs.append(output)
             return x, h
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from hvae_core.backends.pieces import piece
 from hvae_core.backends.rematerialisation import rematerialised
 from hvae_core.config import ModelConfig, PerScale, expand
 from hvae_core.interfaces import Tensor
@@ -159,6 +160,7 @@ class Encoder(keras.layers.Layer):
             blocks = self.blocks[stage.index]
             if self.remat[stage.index]:
                 blocks = [rematerialised(block) for block in blocks]
+            blocks = [piece(block) for block in blocks]
             taken_after = len(blocks) - stage.pooling_block
             for block in blocks[:taken_after]:
                 h = block(h)
