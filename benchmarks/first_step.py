@@ -45,6 +45,7 @@ def measure(config: Any, joined: bool, batch: int, steps: int) -> dict[str, Any]
     """Seconds of this process's time and of the clock, on the active backend."""
     import keras
 
+    from hvae_core.backends.pieces import InPieces
     from hvae_core.training.objective import Objective
     from hvae_core.training.optimizer import Updater
     from hvae_core.training.step import TrainStep
@@ -68,7 +69,7 @@ def measure(config: Any, joined: bool, batch: int, steps: int) -> dict[str, Any]
     arguments: dict[str, Any] = {"learning_rate": 1e-3, "beta": 1.0}
     backend = keras.config.backend()
     operations = 0
-    if backend == "jax":
+    if isinstance(call, InPieces):
         step._program._call = stages = _Stages(call)
         step(images, step=0, **arguments)
         seconds |= stages.seconds
@@ -90,7 +91,7 @@ def measure(config: Any, joined: bool, batch: int, steps: int) -> dict[str, Any]
 
 
 class _Stages:
-    """A program of JAX's whose first call is taken apart."""
+    """A program in pieces whose first call is taken apart."""
 
     def __init__(self, program: Any) -> None:
         self._program, self._plan = program, None

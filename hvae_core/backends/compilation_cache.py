@@ -16,7 +16,7 @@ from pathlib import Path
 from hvae_core.files.places import cache_folder
 
 #: programs that compile faster than this, in seconds, are not kept
-LEAST_SECONDS = 0.5
+LEAST_SECONDS = 0.1
 #: bytes; beyond them JAX drops the programs that were not used for the longest time
 MOST_BYTES = 4 << 30
 
