@@ -16,6 +16,7 @@ from hvae_core.layers.spatial import (
     unpatch,
     upsample_nearest,
 )
+from hvae_core.layers.splitting import split_channels, unstack
 
 __all__ = [
     "Convolution",
@@ -30,6 +31,8 @@ __all__ = [
     "pool_average",
     "resize_channels",
     "seeded",
+    "split_channels",
     "unpatch",
+    "unstack",
     "upsample_nearest",
 ]

@@ -65,7 +65,7 @@ def convolve(
     convolved = (ops.depthwise_conv if depthwise else ops.conv)(
         x, kernel, strides=(down, across), padding=padding, data_format="channels_last"
     )
-    return convolved if bias is None else convolved + bias
+    return _shifted(convolved, bias)
 
 
 def _product(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
@@ -78,9 +78,19 @@ def _product(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
 
         out = torch.addmm(ops.convert_to_tensor(bias), rows, matrix)
     else:
-        out = rows @ matrix  # Keras's matmul loses float64 on PyTorch
-        out = out if bias is None else out + bias
+        out = _shifted(rows @ matrix, bias)  # Keras's matmul loses float64 on PyTorch
     return ops.reshape(out, (-1, height, width, outputs))
+
+
+def _shifted(x: Tensor, bias: Tensor | None) -> Tensor:
+    """``x`` [..., C] with a bias [C]; TensorFlow's own sum is one with what comes before it."""
+    if bias is None:
+        return x
+    if keras.config.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.nn.bias_add(x, ops.convert_to_tensor(bias))
+    return x + bias
 
 
 def _channels_first(x: Any) -> Any:

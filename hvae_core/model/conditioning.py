@@ -9,6 +9,7 @@ from keras import ops
 
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Tensor
+from hvae_core.layers import split_channels
 
 
 class ConditionEntry(keras.layers.Layer):
@@ -39,7 +40,7 @@ class ConditionEntry(keras.layers.Layer):
         entered = ops.reshape(entered, (-1, 1, 1, entered.shape[-1]))
         if not self.film:
             return x + entered
-        scale, shift = entered[..., : self.channels], entered[..., self.channels :]
+        scale, shift = split_channels(entered, [self.channels, self.channels])
         return x * (1.0 + scale) + shift
 
 

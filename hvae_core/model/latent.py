@@ -15,7 +15,7 @@ from hvae_core.interfaces import (
     Pruned,
     Tensor,
 )
-from hvae_core.layers import convolution
+from hvae_core.layers import convolution, split_channels
 from hvae_core.model.conditioning import condition_entry, enter
 from hvae_core.model.shapes import block_shape, build_block
 from hvae_core.prob import gaussian
@@ -131,13 +131,8 @@ class LatentLayer(keras.layers.Layer):
             if entry is not None:
                 entry.build()
 
-    def _gaussian(self, channels: Tensor) -> GaussianParameters:
-        return gaussian.parameters(
-            channels[..., : self.width],
-            channels[..., self.width : 2 * self.width],
-            self.parametrisation,
-            self.beta,
-        )
+    def _gaussian(self, mean: Tensor, width: Tensor) -> GaussianParameters:
+        return gaussian.parameters(mean, width, self.parametrisation, self.beta)
 
     def _prior(
         self, x: Tensor, embedding: Tensor | None, top: Tensor | None
@@ -147,10 +142,13 @@ class LatentLayer(keras.layers.Layer):
         if top is not None:
             given = ops.concatenate([given, ops.cast(top, given.dtype)], axis=-1)
         channels = self.prior(given)
-        h, channels = channels[..., self.prior_channels :], channels[..., : self.prior_channels]
-        if self.prior_head is not None:
-            channels = self.prior_head(channels)
-        return self._gaussian(channels), h
+        rest = channels.shape[-1] - self.prior_channels
+        if self.prior_head is None:
+            *own, h = split_channels(channels, [self.width, self.width, rest])
+        else:
+            channels, h = split_channels(channels, [self.prior_channels, rest])
+            own = split_channels(self.prior_head(channels), [self.width, self.width])
+        return self._gaussian(*own), h
 
     def _posterior(
         self, x: Tensor, features: Tensor, p: GaussianParameters, embedding: Tensor | None
@@ -159,11 +157,12 @@ class LatentLayer(keras.layers.Layer):
         channels = self.posterior(given)
         if self.posterior_head is not None:
             channels = self.posterior_head(channels)
-        context = channels[..., 2 * self.width :]
-        q = self._gaussian(channels)
+        rest = channels.shape[-1] - 2 * self.width
+        *own, context = split_channels(channels, [self.width, self.width, rest])
+        q = self._gaussian(*own)
         if self.is_relative:
             q = GaussianParameters(p.mean + q.mean, p.log_std + q.log_std)
-        return LayerPosterior(q, context if context.shape[-1] else None)
+        return LayerPosterior(q, context if rest else None)
 
     def _update(
         self, x: Tensor, h: Tensor, z: Tensor, embedding: Tensor | None

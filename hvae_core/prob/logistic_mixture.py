@@ -15,6 +15,7 @@ from typing import NamedTuple
 from keras import ops
 
 from hvae_core.interfaces import Tensor
+from hvae_core.layers import split_channels, unstack
 from hvae_core.prob import gaussian
 
 LOG_SCALE_FLOOR = -7.0
@@ -63,20 +64,20 @@ def split(
         beta: ln 2 with smoothing and 1 without if None.
     """
     parameters = ops.cast(parameters, "float32")
-    logits, rest = parameters[..., :mixtures], parameters[..., mixtures:]
+    logits, rest = split_channels(parameters, [mixtures, parameters.shape[-1] - mixtures])
     leading = ops.shape(parameters)[:-1]
     has_pairs = coupling and channels > 1
     pairs = None
     if has_pairs and channels != 3:
         own = 2 * mixtures * channels
         count = channels * (channels - 1) // 2
-        pairs = ops.reshape(rest[..., own:], (*leading, count, mixtures))
-        rest = rest[..., :own]
+        rest, pairs = split_channels(rest, [own, count * mixtures])
+        pairs = ops.reshape(pairs, (*leading, count, mixtures))
     per_channel = 3 if has_pairs and channels == 3 else 2
     rest = ops.reshape(rest, (*leading, channels, per_channel * mixtures))
-    if per_channel == 3:
-        pairs = rest[..., 2 * mixtures :]
-    log_scales = rest[..., mixtures : 2 * mixtures]
+    means, log_scales, *others = split_channels(rest, [mixtures] * per_channel)
+    if others:
+        (pairs,) = others
     if gradient_smoothing:
         beta = math.log(2.0) if beta is None else beta
         log_scales = gaussian.log_softplus(beta * log_scales) - math.log(beta)
@@ -84,7 +85,7 @@ def split(
     if not gradient_smoothing and beta not in (None, 1.0):
         log_scales = beta * log_scales
     coefficients = None if pairs is None else ops.tanh(pairs)
-    return MixtureParameters(logits, rest[..., :mixtures], log_scales, coefficients)
+    return MixtureParameters(logits, means, log_scales, coefficients)
 
 
 def slot(before: int, channel: int) -> int:
@@ -96,13 +97,12 @@ def coupled_means(mixture: MixtureParameters, x: Tensor) -> Tensor:
     """The means given the channels before each: x [B,H,W,C] in [-1,1] -> [B,H,W,C,M]."""
     if mixture.coefficients is None:
         return mixture.means
-    means = []
-    for channel in range(mixture.means.shape[-2]):
-        mean = mixture.means[..., channel, :]
+    means = unstack(mixture.means, axis=-2)
+    coefficients = unstack(mixture.coefficients, axis=-2)
+    for channel in range(len(means)):
         for before in range(channel):
-            coefficient = mixture.coefficients[..., slot(before, channel), :]
-            mean = mean + coefficient * x[..., before : before + 1]
-        means.append(mean)
+            value = x[..., before : before + 1]
+            means[channel] = means[channel] + coefficients[slot(before, channel)] * value
     return ops.stack(means, axis=-2)
 
 
