@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from hvae_core.backends.cuda_graphs import launched_at_once
 from hvae_core.errors import BackendError
 
 _log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def replayed_later(
         function: the same, of the variables' values and the tuple of arguments, see `Captured`.
         variables: those that it reads.
     """
-    captured = Captured(function, variables, lambda graph: graph)
+    captured = Captured(function, variables, launched_at_once)
     return CapturedLater(as_it_is, captured, CALLS_BEFORE_RECORDING)
 
 

@@ -42,6 +42,7 @@ RUN_ONCE = {
     "meta/test_public_names.py": "names",
     "unit/core/backends/test_allocation.py": "memory of arrays, whatever computes",
     "unit/core/backends/test_capturing.py": "graphs are PyTorch's",
+    "unit/core/backends/test_cuda_graphs.py": "graphs are PyTorch's",
     "unit/core/backends/test_selection.py": "which backend is chosen, before any is there",
     "unit/core/config/test_loading.py": "configurations; Keras names the activations",
     "unit/core/config/test_three_ways.py": "configurations",
