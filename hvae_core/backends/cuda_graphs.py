@@ -25,8 +25,8 @@ _ONE_AT_A_TIME = threading.Lock()
 def launched_at_once(function: Callable[..., Any]) -> Callable[..., Any]:
     """A recorded function, as a CUDA graph from the first call on where that can be.
 
-    Elsewhere, with tensors of a processor among the arguments, with ``HVAE_CUDA_GRAPHS=0``, or where
-    an operation cannot be captured, it is the function itself.
+    Elsewhere it is the function itself: with tensors of a processor among the arguments, with
+    ``HVAE_CUDA_GRAPHS=0``, or where an operation cannot be captured.
 
     Args:
         function: of pytrees of tensors and plain values, always the same shapes and values; gives
