@@ -44,6 +44,10 @@ def parser(description: str, batch: int, steps: int, rounds: int) -> argparse.Ar
     parse.add_argument(
         "--precision", choices=["float32", "mixed_bfloat16"], default="float32", help="of networks"
     )
+    parse.add_argument(
+        "--set", dest="options", action="append", default=[], metavar="KEY=VALUE",
+        help="an option of the configuration, such as train.compile=inductor",
+    )  # fmt: skip
     return parse
 
 
@@ -58,6 +62,7 @@ def configuration(arguments: argparse.Namespace) -> Any:
         "train.kl_balancing_steps=0",
         f"train.batch_size={arguments.batch}",
         f"train.precision={arguments.precision}",
+        *arguments.options,
     ]
     if arguments.preset:
         return load_config(find_configuration(arguments.preset), overrides)
