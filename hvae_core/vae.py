@@ -165,6 +165,10 @@ class HierarchicalVAE(Verbs, KerasModel):
         """See `hvae_core.inference.engine.Engine.is_eager`."""
         return self._engine.is_eager
 
+    def draw(self, *args: Any) -> list[Any]:
+        """See `hvae_core.inference.engine.Engine.draw`."""
+        return self._engine.draw(*args)
+
     def before_compiling(self, tell: Callable[[InferenceProgram], None] | None) -> None:
         """Have ``tell`` called with each program before it is compiled, which may take minutes."""
         self._engine.before_compiling = tell

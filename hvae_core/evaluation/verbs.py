@@ -29,6 +29,7 @@ from hvae_core.inference.programs import InferenceProgram
 from hvae_core.interfaces import UINT8, ConditionValues, ImageValues, Measurement, Shape3
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
+from hvae_core.prob.noise import draw
 
 
 class Verbs:
@@ -59,6 +60,12 @@ class Verbs:
     def gives(self, program: InferenceProgram) -> bool:
         """See `Engine.gives`."""
         return True
+
+    def draw(
+        self, stream: int, shapes: Sequence[Shape3], indices: Sequence[int] | np.ndarray, seed: int
+    ) -> list[Any]:
+        """See `Engine.draw`."""
+        return draw(stream, shapes, indices, seed)
 
     def at_size(self, height: int, width: int) -> Verbs:
         """A model of the same weights for images of another size.

@@ -25,8 +25,8 @@ from hvae_core.inference.arguments import (
 )
 from hvae_core.inference.counterfactual import likeliest
 from hvae_core.inference.programs import Infer
-from hvae_core.inference.rows import latent_noise
 from hvae_core.interfaces import UINT8, ImageValues
+from hvae_core.prob.noise import NORMAL, draw
 
 if TYPE_CHECKING:
     from hvae_core.vae import HierarchicalVAE
@@ -117,7 +117,7 @@ def reconstruct(
     latents = check_count(latents, "The number of latents", 0)
     if latents > layers:
         raise BadInputError(f"The model has {layers} latents, not {latents}.")
-    noise = latent_noise(model, [0], seed)
+    noise = draw(NORMAL, model.latent_shapes, [0], seed)
 
     program = Infer(("standardised", "kl_per_layer", "log_likelihood"))
     condition = condition_of(model, image, seed)

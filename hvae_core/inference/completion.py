@@ -195,7 +195,7 @@ def _complete(
         means = engine.run(Complete(("mean",)), inputs)["mean"]
         return engine.image_values.rounded(means)
     uniform = pixel_noise(engine, numbers, seed)
-    inputs["pixels"] = uniform if pixels == "sample" else np.full_like(uniform, 0.5)
+    inputs["pixels"] = uniform if pixels == "sample" else np.full(uniform.shape, 0.5, np.float32)
     images = engine.run(Complete(("images",)), inputs)["images"]
     return np.asarray(images).astype(engine.image_values.dtype)
 

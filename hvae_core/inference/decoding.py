@@ -116,7 +116,7 @@ def decode_rows(
     if uniform is None:
         means = engine.run(Generate(("mean",)), inputs)["mean"]
         return engine.image_values.rounded(means)
-    inputs["pixels"] = uniform if pixels == "sample" else np.full_like(uniform, 0.5)
+    inputs["pixels"] = uniform if pixels == "sample" else np.full(uniform.shape, 0.5, np.float32)
     images = engine.run(Generate(("images",)), inputs)["images"]
     return images.astype(engine.image_values.dtype)
 

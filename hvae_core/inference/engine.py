@@ -5,13 +5,14 @@ A verb (sample, reconstruct, ...) is written once, against `Engine.run`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from hvae_core.inference.programs import InferenceProgram
 from hvae_core.interfaces import ConditionValues, ImageValues, Shape3
+from hvae_core.prob.noise import draw
 
 if TYPE_CHECKING:
     from hvae_core.model.network import HierarchicalNetwork
@@ -60,6 +61,11 @@ class Engine(Protocol):
 
     def gives(self, program: InferenceProgram) -> bool:
         """Whether it can run the program: an export of an older hvae may lack outputs."""
+
+    def draw(
+        self, stream: int, shapes: Sequence[Shape3], indices: Sequence[int] | np.ndarray, seed: int
+    ) -> list[Any]:
+        """Numbers that images own, as `run` takes them: see `hvae_core.prob.noise.draw`."""
 
 
 class LiveEngine:
@@ -115,6 +121,14 @@ class LiveEngine:
     def gives(self, program: InferenceProgram) -> bool:
         """See `Engine.gives`: all programs."""
         return True
+
+    def draw(
+        self, stream: int, shapes: Sequence[Shape3], indices: Sequence[int] | np.ndarray, seed: int
+    ) -> list[Any]:
+        """See `Engine.draw`: on the device, where that is no processor."""
+        from hvae_core.backends.device_noise import draw_on_device, draws_on_device
+
+        return (draw_on_device if draws_on_device() else draw)(stream, shapes, indices, seed)
 
 
 def with_images_as_tensors(inputs: Arrays, values: ImageValues) -> dict[str, Any]:

@@ -1,22 +1,17 @@
-"""The noise of a rectangle of an image, the same numbers as in the whole image's noise.
-
-An image's numbers follow one another from one generator, layer by layer, row by row. Its state is
-noted every few rows, so that any rectangle can be drawn again without the rest being kept.
-"""
+"""The noise of a rectangle of an image, the same numbers as in the whole image's noise."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
 from hvae_core.interfaces import Shape3
-from hvae_core.prob.noise import generator_of
-
-#: rows between two states that are noted
-_ROWS = 16
+from hvae_core.prob.noise import normal_part, uniform_part
 
 
 class Rectangles(Protocol):
@@ -54,31 +49,17 @@ class DrawnRectangles:
     def __init__(
         self, shapes: Sequence[Shape3], image: int, seed: int, uniform: bool = False
     ) -> None:
-        self._shapes, self._uniform = shapes, uniform
-        self._generator = generator_of(seed, image, uniform)
-        #: of each layer, the generator's state before row 0, 16, 32 ...
-        self._states: list[list[Any]] = []
-        for shape in shapes:
-            states = []
-            for row in range(0, shape[0], _ROWS):
-                states.append(self._generator.bit_generator.state)
-                self._rows(shape, min(_ROWS, shape[0] - row))
-            self._states.append(states)
+        self._shapes = shapes
+        self._draw = partial(uniform_part if uniform else normal_part, seed, image)
+        sizes = [math.prod(shape) for shape in shapes]
+        #: the place of each layer's first number
+        self._starts = list(itertools.accumulate(sizes, initial=0))
 
     def part(self, layer: int, where: tuple[slice, slice]) -> np.ndarray:
         """See `Rectangles.part`."""
-        shape, (rows, columns) = self._shapes[layer], where
-        first = rows.start // _ROWS
-        self._generator.bit_generator.state = self._states[layer][first]
-        parts = []
-        for row in range(first * _ROWS, rows.stop, _ROWS):
-            drawn = self._rows(shape, min(_ROWS, shape[0] - row))
-            parts.append(drawn[max(0, rows.start - row) : rows.stop - row, columns])
-        return np.concatenate(parts)
-
-    def _rows(self, shape: Shape3, rows: int) -> np.ndarray:
-        """The next rows [rows, w, c]."""
-        flat = np.empty(rows * math.prod(shape[1:]), np.float32)
-        draw = self._generator.random if self._uniform else self._generator.standard_normal
-        draw(dtype=np.float32, out=flat)
-        return flat.reshape(rows, *shape[1:])
+        _, width, channels = self._shapes[layer]
+        rows, columns = where
+        place = self._starts[layer]
+        row = width * channels
+        drawn = self._draw(place + rows.start * row, place + rows.stop * row)
+        return drawn.reshape(-1, width, channels)[:, columns]

@@ -12,7 +12,8 @@ import numpy as np
 
 from hvae_core.inference.arguments import check_count, check_seed
 from hvae_core.inference.engine import Engine
-from hvae_core.prob.noise import draw_normal, draw_uniform, split_layers
+from hvae_core.interfaces import Tensor
+from hvae_core.prob.noise import NORMAL, UNIFORM
 
 DEFAULT_BATCH_SIZE = 32
 #: more images than any sequence has: where the numbers of the next draw's noise begin
@@ -40,8 +41,10 @@ def pad_rows(array: np.ndarray, size: int) -> np.ndarray:
 
 def latent_noise(
     engine: Engine, indices: Sequence[int] | np.ndarray, seed: int, layers: int | None = None
-) -> list[np.ndarray]:
-    """Standard-normal noise of the images at ``indices``: arrays [B, h, w, c], coarsest first.
+) -> list[Tensor]:
+    """Standard-normal noise of the images at ``indices``: [B, h, w, c] each, coarsest first.
+
+    They are for a program of the engine: arrays, or tensors of its device.
 
     Args:
         engine: tells the shapes.
@@ -50,8 +53,7 @@ def latent_noise(
         layers: of the first so many layers, the same numbers as with all of them.
     """
     check_seed(seed)
-    shapes = engine.latent_shapes[:layers]
-    return split_layers(draw_normal(shapes, indices, seed), shapes)
+    return engine.draw(NORMAL, engine.latent_shapes[:layers], indices, seed)
 
 
 def given_or_drawn(
@@ -60,19 +62,23 @@ def given_or_drawn(
     rows: np.ndarray,
     seed: int,
     layers: int | None = None,
-) -> list[np.ndarray]:
+) -> list[Tensor]:
     """The latents' noise of ``rows``: of ``given`` (see `check_noise`), or `latent_noise`."""
     if given is None:
         return latent_noise(engine, rows, seed, layers)
     return [z[rows] for z in given[:layers]]
 
 
-def pixel_noise(engine: Engine, indices: Sequence[int] | np.ndarray, seed: int) -> np.ndarray:
-    """Uniform(0, 1) noise float32 [B, H, W, n] with which the likelihood draws its pixels."""
+def pixel_noise(engine: Engine, indices: Sequence[int] | np.ndarray, seed: int) -> Tensor:
+    """Uniform(0, 1) noise float32 [B, H, W, n] with which the likelihood draws its pixels.
+
+    It is for a program of the engine, as `latent_noise` is.
+    """
     height, width, _ = engine.image_shape
-    shape = (height, width, engine.likelihood.noise_channels())
     check_seed(seed)
-    return draw_uniform(shape, indices, seed)
+    shape = (height, width, engine.likelihood.noise_channels())
+    (drawn,) = engine.draw(UNIFORM, [shape], indices, seed)
+    return drawn
 
 
 def join_batches(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
