@@ -16,7 +16,6 @@ from hvae_core.layers.spatial import (
     unpatch,
     upsample_nearest,
 )
-from hvae_core.layers.splitting import split_channels, unstack
 
 __all__ = [
     "Convolution",
@@ -31,8 +30,6 @@ __all__ = [
     "pool_average",
     "resize_channels",
     "seeded",
-    "split_channels",
     "unpatch",
-    "unstack",
     "upsample_nearest",
 ]

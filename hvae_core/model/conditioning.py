@@ -9,7 +9,7 @@ from keras import ops
 
 from hvae_core.config import ModelConfig
 from hvae_core.interfaces import Tensor
-from hvae_core.layers import split_channels
+from hvae_core.prob.splitting import split_channels
 
 
 class ConditionEntry(keras.layers.Layer):

@@ -15,10 +15,11 @@ from hvae_core.interfaces import (
     Pruned,
     Tensor,
 )
-from hvae_core.layers import convolution, split_channels
+from hvae_core.layers import convolution
 from hvae_core.model.conditioning import condition_entry, enter
 from hvae_core.model.shapes import block_shape, build_block
 from hvae_core.prob import gaussian
+from hvae_core.prob.splitting import split_channels
 
 
 class LatentLayer(keras.layers.Layer):

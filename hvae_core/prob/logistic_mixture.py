@@ -15,8 +15,7 @@ from typing import NamedTuple
 from keras import ops
 
 from hvae_core.interfaces import Tensor
-from hvae_core.layers import split_channels, unstack
-from hvae_core.prob import gaussian
+from hvae_core.prob import gaussian, splitting
 
 LOG_SCALE_FLOOR = -7.0
 #: below this mass a bin's probability is taken as density times width
@@ -64,18 +63,18 @@ def split(
         beta: ln 2 with smoothing and 1 without if None.
     """
     parameters = ops.cast(parameters, "float32")
-    logits, rest = split_channels(parameters, [mixtures, parameters.shape[-1] - mixtures])
+    logits, rest = splitting.split_channels(parameters, [mixtures, parameters.shape[-1] - mixtures])
     leading = ops.shape(parameters)[:-1]
     has_pairs = coupling and channels > 1
     pairs = None
     if has_pairs and channels != 3:
         own = 2 * mixtures * channels
         count = channels * (channels - 1) // 2
-        rest, pairs = split_channels(rest, [own, count * mixtures])
+        rest, pairs = splitting.split_channels(rest, [own, count * mixtures])
         pairs = ops.reshape(pairs, (*leading, count, mixtures))
     per_channel = 3 if has_pairs and channels == 3 else 2
     rest = ops.reshape(rest, (*leading, channels, per_channel * mixtures))
-    means, log_scales, *others = split_channels(rest, [mixtures] * per_channel)
+    means, log_scales, *others = splitting.split_channels(rest, [mixtures] * per_channel)
     if others:
         (pairs,) = others
     if gradient_smoothing:
@@ -97,8 +96,8 @@ def coupled_means(mixture: MixtureParameters, x: Tensor) -> Tensor:
     """The means given the channels before each: x [B,H,W,C] in [-1,1] -> [B,H,W,C,M]."""
     if mixture.coefficients is None:
         return mixture.means
-    means = unstack(mixture.means, axis=-2)
-    coefficients = unstack(mixture.coefficients, axis=-2)
+    means = splitting.unstack(mixture.means, axis=-2)
+    coefficients = splitting.unstack(mixture.coefficients, axis=-2)
     for channel in range(len(means)):
         for before in range(channel):
             value = x[..., before : before + 1]
