@@ -109,10 +109,11 @@ class CapturedLater:
         self._recording = threading.Lock()
 
     def __call__(self, *args: Any) -> Any:
-        """Run it."""
+        """Run it, with arrays as tensors, as every compiler takes them."""
+        args = _as_tensors(args)
         key = shapes_of(args)
         if self._replayed.get(key):
-            return self._captured.run(key, _as_tensors(args))
+            return self._captured.run(key, args)
         out = self._as_it_is(*args)
         if key is not None and key not in self._replayed:
             self._count(key, args, out)
@@ -124,7 +125,7 @@ class CapturedLater:
         if self._counts[key] <= self._calls or not self._recording.acquire(blocking=False):
             return
         try:
-            found = keras.tree.flatten(self._captured.run(key, _as_tensors(args)))
+            found = keras.tree.flatten(self._captured.run(key, args))
             pairs = zip(keras.tree.flatten(out), found, strict=True)
             self._replayed[key] = all(_agree(wanted, given) for wanted, given in pairs)
         except Exception as error:  # whatever a component does, it has just worked as it is
@@ -207,7 +208,7 @@ def _without_detaching(graph: Any) -> None:
 
 
 def _as_tensors(args: Any) -> Any:
-    """Arrays as tensors: a recorded graph would keep their numbers."""
+    """Arrays as tensors: a sum of an array and a tensor fails, and a record would keep an array."""
     return keras.tree.map_structure(
         lambda leaf: ops.convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf, args
     )

@@ -145,6 +145,16 @@ def test_all_draws_of_an_image_cost_one_pass_of_the_encoder(model, images, count
     )
 
 
+def test_components_are_given_the_encoder_s_features_as_tensors(images):
+    """Attention adds to them, which an array would not let it on PyTorch."""
+    attention = {"name": "davi", "query_width": 4, "queries": 2}
+    model = hvae.build({**CONFIG, "model": {**CONFIG["model"], "attention": attention}})
+    found, expected = (
+        log_likelihood(Counted(model, has_features), images, 2) for has_features in (True, False)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_every_image_weighs_the_same_whatever_the_batches(model, images):
     by_two = evaluate_batches(model, [images[:4], images[4:]])
     by_one = evaluate_batches(model, [images])
