@@ -16,10 +16,8 @@ import numpy as np
 FOLDER = Path(__file__).resolve().parent
 IMAGES = FOLDER / "images"
 PAGE = FOLDER / "gallery.md"
-COLUMNS = 12
 #: images of a completion, and the draws of each that are shown and that the mean is of
 COMPLETED, SHOWN, DRAWN = 6, 6, 64
-TEMPERATURES = (1.0, 0.85)
 HEAD = """# Gallery
 
 Made by `python docs/make_gallery.py`; all with seed 0, nothing chosen.
@@ -31,15 +29,11 @@ def draw(name: str, roots: dict[str, str]) -> None:
     from hvae_core.api import load
     from hvae_core.errors import HvaeError
     from hvae_core.images.grids import save_grid
-    from hvae_core.inference.arguments import example_conditions
-    from hvae_core.inference.counterfactual import likeliest
+    from hvae_core.report.card_pictures import COLUMNS, reconstructions, samples
 
     model = load(name)
     scale = max(1, 64 // model.image_shape[0])
-    count = 2 * COLUMNS
-    condition = example_conditions(model, count)
-    rows = [model.sample(count, t, seed=0, condition=condition) for t in TEMPERATURES]
-    save_grid(np.concatenate(rows), IMAGES / f"{name}-samples.png", COLUMNS, scale)
+    save_grid(samples(model), IMAGES / f"{name}-samples.png", COLUMNS, scale)
     try:
         originals = test_images(model.config, roots)
     except HvaeError as error:
@@ -52,12 +46,8 @@ def draw(name: str, roots: dict[str, str]) -> None:
             rows.shape[1], scale,
         )  # fmt: skip
         return
-    own = None if model.condition_values is None else likeliest(model, originals)
-    rows = [
-        originals,
-        *(model.reconstruct(originals, latents=k, condition=own) for k in kept(model)),
-    ]
-    save_grid(np.concatenate(rows), IMAGES / f"{name}-reconstructions.png", COLUMNS, scale)
+    rows = reconstructions(model, originals)
+    save_grid(rows, IMAGES / f"{name}-reconstructions.png", COLUMNS, scale)
 
 
 def completion(model: object, truth: np.ndarray) -> np.ndarray:
@@ -74,16 +64,10 @@ def completion(model: object, truth: np.ndarray) -> np.ndarray:
     return np.concatenate([first, shown, *of_all[1:]], axis=1)
 
 
-def kept(preset_or_model: object) -> tuple[int, ...]:
-    """How many leading latents the rows of reconstructions keep: all, a half, a quarter."""
-    config = preset_or_model.config  # type: ignore[attr-defined]
-    layers = len(config.model.latent_shapes)
-    return tuple(dict.fromkeys((layers, (layers + 1) // 2, (layers + 3) // 4)))
-
-
 def test_images(config: object, roots: dict[str, str]) -> np.ndarray:
     """The first test images of the configuration's data set."""
     from hvae_core.cli.images import chosen_dataset, dataset_images
+    from hvae_core.report.card_pictures import COLUMNS
 
     data = config.data.name  # type: ignore[attr-defined]
     overrides = [f"data.root={roots[data]}"] if data in roots else []
@@ -92,6 +76,7 @@ def test_images(config: object, roots: dict[str, str]) -> np.ndarray:
 
 def page() -> str:
     """The page, from the pictures and the presets that are there."""
+    from hvae_core.report.card_pictures import TEMPERATURES, kept
     from hvae_core.zoo import find_preset, list_presets
     from hvae_core.zoo.cards import figures_table
 
@@ -100,11 +85,10 @@ def page() -> str:
         preset = find_preset(name)
         if not (IMAGES / f"{name}-samples.png").is_file():
             continue
-        warm, cool = TEMPERATURES
         sections.append(f"## {name}\n\n{preset.summary}\n\n{figures_table(preset)}\n")
         sections.append(
             f"![samples of {name}](images/{name}-samples.png)\n\n"
-            f"Samples, two rows at temperature {warm:g} and two at {cool:g}.\n"
+            f"Samples, two rows at each of the temperatures {', '.join(map(str, TEMPERATURES))}.\n"
         )
         if (IMAGES / f"{name}-completion.png").is_file():
             sections.append(
@@ -113,11 +97,12 @@ def page() -> str:
                 f"deviation of {DRAWN}, the image.\n"
             )
         if (IMAGES / f"{name}-reconstructions.png").is_file():
-            rows = ", ".join(str(k) for k in kept(preset))
+            counts = kept(len(preset.config.model.latent_shapes))
+            rows = ", ".join(map(str, counts))
             sections.append(
                 f"![reconstructions of {name}](images/{name}-reconstructions.png)\n\n"
                 f"Test images, and below them their reconstructions from the first {rows} of "
-                f"{kept(preset)[0]} latents, the rest drawn from the prior.\n"
+                f"{counts[0]} latents, the rest drawn from the prior.\n"
             )
     return "\n".join(sections)
 

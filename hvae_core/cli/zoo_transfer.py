@@ -94,28 +94,28 @@ def push_command(
     from hvae_core.zoo import push
 
     with tempfile.TemporaryDirectory(prefix="hvae-push-") as folder:
-        publication = _publication(source, figures, said, Path(folder) / "samples.png")
+        publication = _publication(source, figures, said, Path(folder))
         where = push(publication, target, force=force, private=private)
     name = publication.info["name"]
     emit({"name": name, "target": where}, as_json, [f"{name}: pushed to {where}"])
 
 
 def _publication(
-    source: str, figures: Path | None, said: dict[str, str | None], picture: Path
+    source: str, figures: Path | None, said: dict[str, str | None], folder: Path
 ) -> Publication:
-    """What is to be published, with a picture drawn where it has none."""
+    """What is to be published, with pictures drawn, to the folder, where it has none."""
     import dataclasses
 
     from hvae_core.api import load
     from hvae_core.errors import PresetError
     from hvae_core.files.json_files import read_object
-    from hvae_core.images.grids import save_grid
+    from hvae_core.report.card_pictures import draw_card
     from hvae_core.runs.best_checkpoint import how_far
     from hvae_core.runs.data_record import record_of
     from hvae_core.runs.run_folder import is_run_folder
     from hvae_core.zoo import Publication, find_preset
     from hvae_core.zoo.finding import find_source
-    from hvae_core.zoo.publishing import figures_of
+    from hvae_core.zoo.publishing import figures_of, layers_of
 
     if is_run_folder(source):
         config, weights = find_source(source)
@@ -130,7 +130,9 @@ def _publication(
     info = {**found.info, **{key: text for key, text in said.items() if text and key != "summary"}}
     if figures is not None:
         try:
-            info["figures"] = figures_of(read_object(figures, PresetError))
+            evaluation = read_object(figures, PresetError)
+            info["figures"] = figures_of(evaluation)
+            info["layers"] = layers_of(evaluation)
         except PresetError as error:
             raise PresetError(
                 f"{figures} holds no figures of an evaluation.",
@@ -139,12 +141,25 @@ def _publication(
     config = found.config
     if said["summary"]:
         config = config.model_copy(update={"summary": said["summary"]})
-    samples = found.samples
-    if samples is None:
-        model = load(source)
-        drawn = model.sample(36, seed=0)
-        samples = save_grid(drawn, picture, columns=6, values=model.image_values)
-    return dataclasses.replace(found, config=config, info=info, samples=samples)
+    pictures = list(found.pictures)
+    if not pictures:
+        run = Path(source) if is_run_folder(source) else None
+        drawn = draw_card(load(source), folder, images=_unseen(run), run=run)
+        pictures = list(drawn)
+        info["pictures"] = {path.name: caption for path, caption in drawn.items()}
+    return dataclasses.replace(found, config=config, info=info, pictures=pictures)
+
+
+def _unseen(run: Path | None) -> Any:
+    """Some images that a run has not trained on; None where they cannot be had."""
+    from hvae_core.errors import HvaeError
+    from hvae_core.report.collect import collect
+    from hvae_core.report.model_images import real_images
+
+    try:
+        return None if run is None else real_images(collect(run))[0]
+    except HvaeError:
+        return None
 
 
 @contextmanager

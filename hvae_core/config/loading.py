@@ -30,6 +30,8 @@ PRESET_KEYS = (
     "cite",
     "parameters",
     "figures",
+    "layers",
+    "pictures",
     "trained",
     "notes",
     "plugins",

@@ -10,7 +10,15 @@ from hvae_core.config import Component, Config, StageConfig
 from hvae_core.data.given import PYTHON, described
 from hvae_core.importing import formats_that_describe
 from hvae_core.zoo.finding import figure_value
-from hvae_core.zoo.preset import SAMPLES_FILE, Preset, how_to_get, train_command
+from hvae_core.zoo.preset import (
+    PICTURES,
+    RECONSTRUCTIONS_FILE,
+    SAMPLES_FILE,
+    TRAINING_FILE,
+    Preset,
+    how_to_get,
+    train_command,
+)
 from hvae_core.zoo.training_images import KEY, data_record
 
 _BIBTEX = """```bibtex
@@ -46,12 +54,13 @@ def model_card(preset: Preset) -> str:
     config = preset.config
     sections = [
         f"# {preset.name}\n\n{preset.summary}".rstrip(),
-        f"![Samples]({SAMPLES_FILE})" if (preset.folder / SAMPLES_FILE).is_file() else "",
+        _picture(preset, SAMPLES_FILE),
         _section("Figures", figures_table(preset)),
+        _section("Latent layers", _layers(preset)),
         _section("Use", _usage(preset)),
         _section("Architecture", _architecture(config, preset.info.get("parameters"))),
         _section("Data", _data(config)),
-        _section("Training", _training(preset)),
+        _section("Training", f"{_training(preset)}\n\n{_picture(preset, TRAINING_FILE)}"),
         _section("Notes", str(preset.info.get("notes") or "")),
         _section("Licence", preset.licence),
         _section("How to cite", _citation(preset)),
@@ -95,6 +104,32 @@ def _model_index(preset: Preset) -> dict[str, Any]:
     dataset = {"type": data.name, "name": data.spec.summary or data.name}
     result = {"task": {"type": _TASK}, "dataset": dataset, "metrics": metrics}
     return {"model-index": [{"name": preset.name, "results": [result]}]}
+
+
+def _picture(preset: Preset, file: str) -> str:
+    """A picture that is there, and what it shows."""
+    if not (preset.folder / file).is_file():
+        return ""
+    caption = (preset.info.get("pictures") or {}).get(file)
+    return f"![{PICTURES[file]}]({file})" + (f"\n\n{caption}" if caption else "")
+
+
+def _layers(preset: Preset) -> str:
+    """What the latent layers hold, coarsest first."""
+    found = dict(preset.info.get("layers") or {})
+    how, kl, picture = found.pop("how", ""), found.get("kl"), _picture(preset, RECONSTRUCTIONS_FILE)
+    if not kl:
+        return picture
+    columns = {"kl": "KL, nats", "active_units": "units in use", "units": "units"}
+    shown = [key for key in columns if key in found]
+    rows = [
+        [number, "x".join(map(str, shape)), *figures]
+        for number, (shape, *figures) in enumerate(
+            zip(preset.config.model.latent_shapes, *(found[key] for key in shown), strict=False), 1
+        )
+    ]
+    table = _table(["layer", "latent", *(columns[key] for key in shown)], rows)
+    return "\n\n".join(filter(None, [table, f"Of {how}." if how else "", picture]))
 
 
 def _section(title: str, body: str) -> str:

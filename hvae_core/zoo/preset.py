@@ -21,7 +21,15 @@ PRESET_FILE = "preset.yaml"
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "README.md"
 SAMPLES_FILE = "samples.png"
-FILES = (PRESET_FILE, WEIGHTS_FILE, CARD_FILE, SAMPLES_FILE)
+RECONSTRUCTIONS_FILE = "reconstructions.png"
+TRAINING_FILE = "training.png"
+#: pictures of a card, and what stands in their place where they cannot be shown
+PICTURES = {
+    SAMPLES_FILE: "Samples",
+    RECONSTRUCTIONS_FILE: "Reconstructions",
+    TRAINING_FILE: "The training",
+}
+FILES = (PRESET_FILE, WEIGHTS_FILE, CARD_FILE, *PICTURES)
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from hvae_core.files.places import offline
 from hvae_core.zoo.cards import hub_card
 from hvae_core.zoo.preset import (
     CARD_FILE,
+    PICTURES,
     PRESET_FILE,
-    SAMPLES_FILE,
     Preset,
     check_name,
     how_to_get,
@@ -37,13 +37,13 @@ class Publication:
         weights: the safetensors file.
         info: further keys of ``preset.yaml``, see `hvae_core.zoo.write_preset`; ``name`` among
             them.
-        samples: a PNG with samples.
+        pictures: PNGs, see `hvae_core.zoo.write_preset`.
     """
 
     config: Config
     weights: Path
     info: Mapping[str, Any]
-    samples: Path | None = None
+    pictures: Sequence[Path] = ()
 
     @classmethod
     def of(cls, preset: Preset) -> Publication:
@@ -57,12 +57,12 @@ class Publication:
                 f"The preset {preset.name!r} has no weights to push.", f"{how_to_get(preset)}."
             )
         info = {key: preset.info[key] for key in PRESET_KEYS if key in preset.info}
-        samples = preset.folder / SAMPLES_FILE
+        pictures = [preset.folder / file for file in PICTURES]
         return cls(
             preset.config,
             preset.weights_path,
             {**info, "name": preset.name},
-            samples if samples.is_file() else None,
+            [picture for picture in pictures if picture.is_file()],
         )
 
 
@@ -116,7 +116,7 @@ def _write(publication: Publication, config: Config, folder: Path, force: bool) 
         config,
         publication.weights,
         info=publication.info,
-        samples=publication.samples,
+        pictures=publication.pictures,
         overwrite=force,
     )
 
@@ -199,6 +199,16 @@ def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         raise PresetError(
             "These are no figures of an evaluation.", "Make them with: hvae evaluate --json"
         ) from error
+
+
+def layers_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """What each latent layer holds, from what ``hvae evaluate --json`` prints, if that says so."""
+    kl = evaluation.get("kl_per_layer")
+    if not isinstance(kl, list):
+        return {}
+    where = f"{int(evaluation['images']):,} {evaluation['split']} images of {evaluation['dataset']}"
+    further = {key: evaluation[key] for key in ("active_units", "units") if key in evaluation}
+    return {"kl": [round(float(nats), 2) for nats in kl], **further, "how": where}
 
 
 def _completion_figures(evaluation: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,8 +38,8 @@ from hvae_core.zoo.outside import check_tensors, checked
 from hvae_core.zoo.preset import (
     CARD_FILE,
     FILES,
+    PICTURES,
     PRESET_FILE,
-    SAMPLES_FILE,
     WEIGHTS_FILE,
     Preset,
     check_name,
@@ -52,7 +52,7 @@ from hvae_core.zoo.workplace import ORIGIN_FILE, clear_except, note_origin, read
 #: called with a file's name, the bytes done and the total, or None where it is unknown
 PullProgress = Callable[[str, int, int | None], None]
 #: the most bytes accepted of the files that no checksum is known of
-LIMITS = {PRESET_FILE: MAX_BYTES, CARD_FILE: 1 << 20, SAMPLES_FILE: 32 << 20}
+LIMITS = {PRESET_FILE: MAX_BYTES, CARD_FILE: 1 << 20, **dict.fromkeys(PICTURES, 32 << 20)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _pull_folder(source: str, base: str, name: str, how: _How) -> PullResult:
         if target.exists() and not how.force and _same_weights(target, preset):
             shutil.rmtree(work)
             return _result(read_preset(target, name), "already here", base)
-        for file in (CARD_FILE, SAMPLES_FILE):
+        for file in (CARD_FILE, *PICTURES):
             with contextlib.suppress(DownloadError):  # a preset is whole without them
                 _fetch_from(base, file, work, how)
         return _finish(preset, [_within(base), *preset.weights.sources], target, base, how)

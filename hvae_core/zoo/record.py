@@ -47,7 +47,7 @@ def check_record(info: Mapping[str, Any], path: Path) -> None:
             raise PresetError(f"{path}: {key} must be text, not {_shown(said)}.")
         if key in ("summary", "licence") and said and len(said) > MAX_LINE:
             raise PresetError(f"{path}: {key} has more than {MAX_LINE} characters.")
-    for key in ("figures", "trained", "plugins"):
+    for key in ("figures", "layers", "pictures", "trained", "plugins"):
         if not isinstance(info.get(key) or {}, Mapping):
             raise PresetError(f"{path}: {key} must be a mapping, not {_shown(info[key])}.")
     parameters = info.get("parameters")
@@ -60,6 +60,22 @@ def check_record(info: Mapping[str, Any], path: Path) -> None:
                 f"{path}: figures.{name} is {_shown(value)}; expected a number, or a mapping with "
                 "the number as value and how it was measured."
             )
+
+    for name, caption in (info.get("pictures") or {}).items():
+        if not isinstance(caption, str):
+            raise PresetError(f"{path}: pictures.{name} must be text, not {_shown(caption)}.")
+    _check_layers(info.get("layers") or {}, path)
+
+
+def _check_layers(layers: Mapping[str, Any], path: Path) -> None:
+    lists = {key: value for key, value in layers.items() if key != "how"}
+    for key, numbers in lists.items():
+        if not isinstance(numbers, list) or not all(type(n) in (int, float) for n in numbers):
+            raise PresetError(
+                f"{path}: layers.{key} is {_shown(numbers)}; expected a number for each layer."
+            )
+    if len({len(numbers) for numbers in lists.values()}) > 1:
+        raise PresetError(f"{path}: the lists of layers are of different lengths.")
 
 
 def _texts(values: Any, where: str = "") -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,8 +17,8 @@ from hvae_core.zoo.cards import model_card
 from hvae_core.zoo.preset import (
     CARD_FILE,
     FILES,
+    PICTURES,
     PRESET_FILE,
-    SAMPLES_FILE,
     WEIGHTS_FILE,
     Preset,
     check_name,
@@ -46,7 +46,7 @@ def write_preset(
     *,
     figures: Mapping[str, Any] | None = None,
     info: Mapping[str, Any] | None = None,
-    samples: Path | None = None,
+    pictures: Sequence[Path] = (),
     overwrite: bool = False,
 ) -> Preset:
     """Write ``preset.yaml``, the weights and a model card to a folder.
@@ -58,9 +58,11 @@ def write_preset(
             copy's metadata gets the preset's name; sha256, size and number of parameters are
             recorded.
         figures: results by name: a number, or ``{value, unit, how}`` with how it was measured.
-        info: further keys of preset.yaml: name, licence, parameters, trained, notes, and weights
-            with only ``sources``.
-        samples: a PNG to copy as ``samples.png``.
+        info: further keys of preset.yaml: name, licence, parameters, layers (lists with a number
+            for each latent layer: ``kl`` in nats, ``active_units``, ``units``; and ``how``),
+            pictures, trained, notes, and weights with only ``sources``.
+        pictures: PNGs to copy: ``samples.png``, ``reconstructions.png``, ``training.png``; what
+            they show may stand in ``info``'s ``pictures``, by file.
         overwrite: replace a preset in ``folder``. Files there that hvae did not write are kept.
 
     Returns:
@@ -68,19 +70,20 @@ def write_preset(
 
     Raises:
         PresetError: the folder has content and ``overwrite`` is off, or it is no preset, or
-            ``info`` has an unknown key.
+            ``info`` has an unknown key, or a picture another name.
         HvaeError: it cannot be written; ``folder`` is as it was.
     """
     target = Path(folder)
     content = _content(target, config, figures, info)
+    _check_pictures(pictures)
     _refuse_to_clobber(target, overwrite)
     with disk_errors(f"write the preset {target}"), replacing_folder(target) as work:
         if target.is_dir():
             for path in target.iterdir():
                 if path.name not in FILES:
                     (shutil.copytree if path.is_dir() else shutil.copy2)(path, work / path.name)
-        if samples is not None:
-            shutil.copyfile(samples, work / SAMPLES_FILE)
+        for picture in pictures:
+            shutil.copyfile(picture, work / picture.name)
         if weights is not None:
             _add_weights(work / WEIGHTS_FILE, weights, content)
         text = dump_yaml(content, inline="leaves", width=100)
@@ -157,6 +160,15 @@ def _add_weights(path: Path, weights: WeightsWriter, content: dict[str, Any]) ->
     content["parameters"] = read_header(path).parameters
     record = {"sha256": file_digest(path), "size": path.stat().st_size}
     content["weights"] = {**record, **content.get("weights", {})}
+
+
+def _check_pictures(pictures: Sequence[Path]) -> None:
+    for picture in pictures:
+        if picture.name not in PICTURES:
+            raise PresetError(
+                f"A preset has no picture {picture.name!r}.",
+                f"Known pictures: {', '.join(PICTURES)}.",
+            )
 
 
 def _refuse_to_clobber(target: Path, overwrite: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from hvae_core.config import parse_config
 from hvae_core.errors import PresetError
 from hvae_core.zoo import Publication, find_preset, pull, push, verify
-from hvae_core.zoo.publishing import figures_of
+from hvae_core.zoo.publishing import figures_of, layers_of
 
 
 def test_a_folder_that_can_be_pulled_from(zoo: Path, tmp_path: Path) -> None:
@@ -26,6 +27,44 @@ def test_a_folder_that_can_be_pulled_from(zoo: Path, tmp_path: Path) -> None:
     assert pull(target).name == "mine"
     with pytest.raises(PresetError, match="exists already"):
         push(found, tmp_path / "mine")
+
+
+def test_pictures_and_layers_stand_on_the_card_and_come_with_it(zoo: Path, tmp_path: Path) -> None:
+    for file in ("samples.png", "reconstructions.png", "training.png"):
+        (zoo / "trained" / file).write_bytes(file.encode())
+    found = Publication.of(find_preset("trained"))
+    layers = {"kl": [1.25, 8.0, 3], "active_units": [1, 20, 9], "units": [16, 256, 1024]}
+    info = {
+        **found.info,
+        "name": "mine",
+        "layers": {**layers, "how": "360 test images"},
+        "pictures": {"samples.png": "At three temperatures.", "training.png": "It fell."},
+    }
+    push(dataclasses.replace(found, info=info), tmp_path / "mine")
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "![Samples](samples.png)\n\nAt three temperatures.\n" in card
+    assert "| layer | latent | KL, nats | units in use | units |\n| - | - | - | - | - |\n" in card
+    assert "| 1 | 1x1x16 | 1.25 | 1 | 16 |\n| 2 | 1x1x16 | 8.0 | 20 | 256 |" in card
+    assert "Of 360 test images.\n\n![Reconstructions](reconstructions.png)\n" in card
+    assert "![The training](training.png)\n\nIt fell.\n" in card
+    pulled = find_preset(pull(str(tmp_path / "mine")).name)
+    assert (pulled.folder / "training.png").read_bytes() == b"training.png"
+    assert Publication.of(pulled).info["layers"]["kl"] == layers["kl"]
+
+
+def test_a_picture_has_a_name_that_a_preset_knows(zoo: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.png"
+    other.write_bytes(b"a picture")
+    found = dataclasses.replace(Publication.of(find_preset("trained")), pictures=[other])
+    with pytest.raises(PresetError, match=r"no picture 'other.png'. Known pictures: samples.png"):
+        push(found, tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
+
+
+def test_the_layers_of_an_evaluation() -> None:
+    evaluation = {"images": 360, "split": "test", "dataset": "digits", "kl_per_layer": [0.128, 3.5]}
+    assert layers_of(evaluation) == {"kl": [0.13, 3.5], "how": "360 test images of digits"}
+    assert layers_of({"psnr_of_mean": 3.0}) == {}
 
 
 def test_the_card_names_the_papers(zoo: Path) -> None:
