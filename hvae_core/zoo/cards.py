@@ -55,7 +55,7 @@ def model_card(preset: Preset) -> str:
     sections = [
         f"# {preset.name}\n\n{preset.summary}".rstrip(),
         _picture(preset, SAMPLES_FILE),
-        _section("Figures", figures_table(preset)),
+        _section("Figures", f"{figures_table(preset)}\n\n{_commands(preset)}"),
         _section("Latent layers", _layers(preset)),
         _section("Use", _usage(preset)),
         _section("Architecture", _architecture(config, preset.info.get("parameters"))),
@@ -154,11 +154,23 @@ def figures_table(preset: Preset) -> str:
     for name, figure in preset.figures.items():
         known = dict(figure) if isinstance(figure, Mapping) else {"value": figure}
         value, unit, how = known.pop("value", ""), known.pop("unit", ""), known.pop("how", "")
+        known.pop("command", None)
         rest = ", ".join(f"{key.replace('_', ' ')}: {text}" for key, text in known.items())
         number = f"{value:.6g}" if isinstance(value, float) else value
         measured = "; ".join(filter(None, (str(how), rest)))
         rows.append([_FIGURE_NAMES.get(name, name), f"{number} {unit}".strip(), measured])
     return _table(["figure", "value", "how it was measured"], rows)
+
+
+def _commands(preset: Preset) -> str:
+    """What measures the figures that say so, each command once."""
+    figures = [figure for figure in preset.figures.values() if isinstance(figure, Mapping)]
+    commands = dict.fromkeys(str(figure["command"]) for figure in figures if "command" in figure)
+    if not commands:
+        return ""
+    # of whoever wrote the preset: one line each, which does not end the block
+    lines = [" ".join(command.replace("`", "'").split()) for command in commands]
+    return "Measured with:\n\n```\n" + "\n".join(lines) + "\n```"
 
 
 def _usage(preset: Preset) -> str:

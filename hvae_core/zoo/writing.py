@@ -57,7 +57,8 @@ def write_preset(
         weights: a safetensors file to copy, a function that writes one to a path, or None. The
             copy's metadata gets the preset's name; sha256, size and number of parameters are
             recorded.
-        figures: results by name: a number, or ``{value, unit, how}`` with how it was measured.
+        figures: results by name: a number, or ``{value, unit, how, command}`` with how it was
+            measured, and what measures it again.
         info: further keys of preset.yaml: name, licence, parameters, layers (lists with a number
             for each latent layer: ``kl`` in nats, ``active_units``, ``units``; and ``how``),
             pictures, trained, notes, and weights with only ``sources``.

@@ -52,6 +52,21 @@ def test_pictures_and_layers_stand_on_the_card_and_come_with_it(zoo: Path, tmp_p
     assert Publication.of(pulled).info["layers"]["kl"] == layers["kl"]
 
 
+def test_the_card_has_each_command_of_its_figures_once(zoo: Path, tmp_path: Path) -> None:
+    found = Publication.of(find_preset("trained"))
+    command = "hvae evaluate mine --set data.root=DIR"
+    figures = {
+        "nats": {"value": -1.5, "command": command},
+        "psnr_of_mean": {"value": 20.0, "command": command},
+        "elbo": {"value": -2.0, "command": "a\n```\nb"},
+    }
+    info = {**found.info, "name": "mine", "figures": figures}
+    push(dataclasses.replace(found, info=info), tmp_path / "mine")
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert f"Measured with:\n\n```\n{command}\na ''' b\n```\n" in card
+    assert card.count(command) == 1
+
+
 def test_a_picture_has_a_name_that_a_preset_knows(zoo: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.png"
     other.write_bytes(b"a picture")
