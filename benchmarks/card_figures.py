@@ -11,7 +11,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ def recorded(folder: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def measured(command: str, folder: Path, roots: Mapping[str, str]) -> dict[str, float]:
-    """The figures that a command gives, rounded as a card has them."""
+def measured(
+    command: str, folder: Path, roots: Mapping[str, str], further: Sequence[str]
+) -> dict[str, Any]:
+    """The figures that a command gives, and those of a card rounded as it has them."""
     from hvae_core.zoo import read_preset
     from hvae_core.zoo.publishing import figures_of
 
@@ -39,11 +41,13 @@ def measured(command: str, folder: Path, roots: Mapping[str, str]) -> dict[str, 
         raise SystemExit(f"{folder.name}: {command!r} is no evaluation of it.")
     data = read_preset(folder).config.data.name
     options = [text.replace("data.root=DIR", f"data.root={roots.get(data)}") for text in options]
+    options += [word for text in further for word in ("--set", text)]
     done = subprocess.run(
         [sys.executable, "-m", "hvae", "evaluate", name, *options, "--json"],
         cwd=ZOO.parent, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    return {key: figure["value"] for key, figure in figures_of(json.loads(done.stdout)).items()}
+    found = json.loads(done.stdout)
+    return found | {key: figure["value"] for key, figure in figures_of(found).items()}
 
 
 def digits(value: float) -> float:
@@ -51,13 +55,15 @@ def digits(value: float) -> float:
     return 10.0 ** -len(str(value).partition(".")[2])
 
 
-def compared(folder: Path, roots: Mapping[str, str]) -> Iterator[tuple[str, float, Any, bool]]:
+def compared(
+    folder: Path, roots: Mapping[str, str], further: Sequence[str] = ()
+) -> Iterator[tuple[str, float, Any, bool]]:
     """Each figure: its name, as recorded, as measured, and whether they are the same.
 
     Backends differ by rounding, which may change the last digit by one.
     """
     for command, figures in recorded(folder).items():
-        found = measured(command, folder, roots)
+        found = measured(command, folder, roots, further)
         for name, value in figures.items():
             again = found.get(name)
             same = again is not None and abs(again - value) < 1.5 * digits(value)
@@ -69,13 +75,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("presets", nargs="*", metavar="PRESET")
     parser.add_argument("--root", action="append", default=[], metavar="DATASET=DIR")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="a further option of each evaluation, such as data.near_exact=true",
+    )  # fmt: skip
     arguments = parser.parse_args()
     roots = dict(text.split("=", 1) for text in arguments.root)
     wrong = 0
     for folder in sorted(path.parent for path in ZOO.glob("*/model.safetensors")):
         if arguments.presets and folder.name not in arguments.presets:
             continue
-        for name, value, again, same in compared(folder, roots):
+        for name, value, again, same in compared(folder, roots, arguments.set):
             print(
                 f"{folder.name}: {name} {value}, again {again}{'' if same else '  <-'}", flush=True
             )

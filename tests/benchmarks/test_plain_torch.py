@@ -17,7 +17,7 @@ def test_both_compute_the_same_bound(monkeypatch):
     from comparison import TOLERANCE, configuration
     from worker import agreement
 
-    asked = argparse.Namespace(preset=None, size=4, batch=2, precision="float32")
+    asked = argparse.Namespace(preset=None, size=4, batch=2, precision="float32", options=[])
     config = configuration(asked)
     images = np.random.default_rng(0).integers(0, 256, (2, *config.model.image_shape), np.uint8)
     assert agreement(config, images) < TOLERANCE / 10
