@@ -40,6 +40,8 @@ def measured(
     if (program, verb, name) != ("hvae", "evaluate", folder.name):
         raise SystemExit(f"{folder.name}: {command!r} is no evaluation of it.")
     data = read_preset(folder).config.data.name
+    if "data.root=DIR" in options and data not in roots:
+        raise SystemExit(f"Give the folder of {data}: --root {data}=DIR")
     options = [text.replace("data.root=DIR", f"data.root={roots.get(data)}") for text in options]
     options += [word for text in further for word in ("--set", text)]
     done = subprocess.run(

@@ -29,6 +29,7 @@ def draw(name: str, roots: dict[str, str]) -> None:
     from hvae_core.api import load
     from hvae_core.errors import HvaeError
     from hvae_core.images.grids import save_grid
+    from hvae_core.inference.counterfactual import likeliest
     from hvae_core.report.card_pictures import COLUMNS, reconstructions, samples
 
     model = load(name)
@@ -46,7 +47,8 @@ def draw(name: str, roots: dict[str, str]) -> None:
             rows.shape[1], scale,
         )  # fmt: skip
         return
-    rows = reconstructions(model, originals)
+    own = None if model.condition_values is None else likeliest(model, originals)
+    rows = reconstructions(model, originals, own)
     save_grid(rows, IMAGES / f"{name}-reconstructions.png", COLUMNS, scale)
 
 

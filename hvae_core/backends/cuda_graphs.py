@@ -68,7 +68,8 @@ class CudaGraph:
     def __init__(self, function: Callable[..., Any], inputs: Any) -> None:
         own = keras.tree.map_structure(lambda x: x.clone() if _is_tensor(x) else x, inputs)
         self._inputs = _tensors(own)
-        self._replay, self._outputs = captured(function, own)
+        with _ONE_AT_A_TIME:
+            self._replay, self._outputs = captured(function, own)
 
     def __call__(self, *inputs: Any) -> Any:
         """What the function gives; tensors that no later call changes."""
@@ -97,7 +98,8 @@ def captured(function: Callable[..., Any], inputs: Any) -> tuple[Callable[[], No
             function(*inputs)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=_memory(), stream=stream):
+    # other threads may go on with the device meanwhile
+    with torch.cuda.graph(graph, pool=_memory(), stream=stream, capture_error_mode="thread_local"):
         outputs = function(*inputs)
     return graph.replay, outputs
 

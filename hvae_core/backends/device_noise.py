@@ -18,7 +18,7 @@ from keras import ops
 from hvae_core.backends.compiling import compiled
 from hvae_core.backends.devices import local_devices, replicated
 from hvae_core.interfaces import Shape3, Tensor
-from hvae_core.prob.noise import NORMAL, TURN, WORD, split_layers, total_size
+from hvae_core.prob.noise import NORMAL, TURN, WORD, draw, split_layers, total_size
 
 #: Philox 4x64 (Salmon et al. 2011): what is multiplied by, and what a round adds to the key
 _FACTORS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
@@ -41,6 +41,8 @@ def draw_on_device(
     stream: int, shapes: Sequence[Shape3], images: Sequence[int] | np.ndarray, seed: int
 ) -> list[Tensor]:
     """`hvae_core.prob.noise.draw`, on the device."""
+    if not total_size(shapes):
+        return list(draw(stream, shapes, images, seed))
     program = _program(stream, tuple(tuple(shape) for shape in shapes))
     return program(round_keys(seed, stream), image_words(images))
 

@@ -67,5 +67,7 @@ class Keys:
         if hasattr(parameter, "__array__"):
             array = np.asarray(parameter)
             return array.shape, str(array.dtype), array.tobytes()
-        # 1, 1.0 and True are equal, and what cannot be compared is equal to itself alone.
+        # 1, 1.0 and True are equal, as 0.0 and -0.0 are; what cannot be compared is only itself.
+        if isinstance(parameter, float):
+            return float, repr(parameter)
         return type(parameter), parameter if parameter.__hash__ else id(parameter)

@@ -23,8 +23,6 @@ from hvae_core.files.threads import cores
 
 #: names of equations that stand for a block, and for a vector's parts
 _BLOCK, _PARTS = "hvae_block", "hvae_parts"
-#: blocks for each that differs, from which cutting pays: with fewer, one program compiles as soon
-LEAST_REPEATS = 0
 
 _MARKS: ContextVar[bool] = ContextVar("marks", default=False)
 
@@ -127,11 +125,26 @@ class Plan:
         self._options, self._keys = options, Keys()
         self.programs: dict[Any, _Compiled] = {}
         cuts = self._cut()
+        self._shared = self._results_of_others()
         last: dict[Any, int] = {}
         for number, equations in enumerate(cuts):
             last |= dict.fromkeys(_variables(equations, "invars"), number)
         last |= dict.fromkeys(_without_literals(self._jaxpr.outvars), len(cuts))
         self.pieces = [self._piece(number, cut, last) for number, cut in enumerate(cuts)]
+
+    def _results_of_others(self) -> list[int]:
+        """Places of results that must not be given up with the next call's values as they are.
+
+        Constants, arguments that were not given up, and what is a result at another place as well.
+        """
+        kept = {*self._jaxpr.constvars, *self._jaxpr.invars} - self._given_up
+        places = []
+        for place, variable in enumerate(self._jaxpr.outvars):
+            if is_literal(variable) or variable in kept:
+                places.append(place)
+            else:
+                kept.add(variable)
+        return places
 
     def _cut(self) -> list[list[Any]]:
         """The equations of each piece, in their order."""
@@ -193,6 +206,8 @@ class Plan:
             for variable in piece.ends:
                 del found[variable]
         results = [v.val if is_literal(v) else found[v] for v in self._jaxpr.outvars]
+        for place in self._shared:
+            results[place] = jax.numpy.array(results[place], copy=True)
         return jax.tree.unflatten(self._tree, results)
 
 
@@ -236,13 +251,15 @@ class _OnHost:
 
     def __init__(self, shapes: Sequence[tuple[int, ...]]) -> None:
         self._are_parts = [bool(shape) for shape in shapes]
-        self._ends = list(itertools.accumulate(shape[0] for shape in shapes if shape))[:-1]
+        *self._ends, self._size = itertools.accumulate(shape[0] for shape in shapes if shape)
 
     def __call__(self, given: Sequence[Any]) -> Sequence[Any]:
         """Copies, as the vector's memory may be given up while they are in use."""
         import jax
 
-        parts = iter(np.split(np.asarray(given[0]), self._ends))
+        vector = np.asarray(given[0])
+        assert vector.shape == (self._size,), "a part is missing"
+        parts = iter(np.split(vector, self._ends))
         chosen = np.int32(0)
         return jax.device_put([next(parts).copy() if one else chosen for one in self._are_parts])
 

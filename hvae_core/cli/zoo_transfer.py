@@ -88,8 +88,8 @@ def push_command(
 ) -> None:
     """Publish a model as a preset, to the folder TARGET or to hf://owner/name[@branch].
 
-    The model card is generated: figures, samples, architecture, training, licence, how to cite. A
-    picture is drawn where there is none yet.
+    The model card is generated: figures, pictures, architecture, training, licence, how to cite.
+    Pictures are drawn where there is none at all.
     """
     from hvae_core.zoo import push
 
@@ -132,7 +132,9 @@ def _publication(
         try:
             evaluation = read_object(figures, PresetError)
             info["figures"] = figures_of(evaluation)
-            info["layers"] = layers_of(evaluation)
+            info.pop("layers", None)
+            if layers := layers_of(evaluation):
+                info["layers"] = layers
         except PresetError as error:
             raise PresetError(
                 f"{figures} holds no figures of an evaluation.",
@@ -144,22 +146,10 @@ def _publication(
     pictures = list(found.pictures)
     if not pictures:
         run = Path(source) if is_run_folder(source) else None
-        drawn = draw_card(load(source), folder, images=_unseen(run), run=run)
+        drawn = draw_card(load(source), folder, run)
         pictures = list(drawn)
         info["pictures"] = {path.name: caption for path, caption in drawn.items()}
     return dataclasses.replace(found, config=config, info=info, pictures=pictures)
-
-
-def _unseen(run: Path | None) -> Any:
-    """Some images that a run has not trained on; None where they cannot be had."""
-    from hvae_core.errors import HvaeError
-    from hvae_core.report.collect import collect
-    from hvae_core.report.model_images import real_images
-
-    try:
-        return None if run is None else real_images(collect(run))[0]
-    except HvaeError:
-        return None
 
 
 @contextmanager

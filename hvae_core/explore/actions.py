@@ -21,6 +21,7 @@ from hvae_core.inference.arguments import (
     check_batch,
     check_count,
     check_images,
+    check_seed,
     example_conditions,
 )
 from hvae_core.inference.counterfactual import likeliest
@@ -117,7 +118,7 @@ def reconstruct(
     latents = check_count(latents, "The number of latents", 0)
     if latents > layers:
         raise BadInputError(f"The model has {layers} latents, not {latents}.")
-    noise = draw(NORMAL, model.latent_shapes, [0], seed)
+    noise = draw(NORMAL, model.latent_shapes, [0], check_seed(seed))
 
     program = Infer(("standardised", "kl_per_layer", "log_likelihood"))
     condition = condition_of(model, image, seed)

@@ -62,4 +62,4 @@ class DrawnRectangles:
         place = self._starts[layer]
         row = width * channels
         drawn = self._draw(place + rows.start * row, place + rows.stop * row)
-        return drawn.reshape(-1, width, channels)[:, columns]
+        return drawn.reshape(rows.stop - rows.start, width, channels)[:, columns]

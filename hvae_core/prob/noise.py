@@ -60,7 +60,9 @@ def split_layers(flat: Tensor, shapes: Sequence[Shape3]) -> list[Tensor]:
     layers, start = [], 0
     for shape in shapes:
         size = math.prod(shape)
-        layers.append(reshape(flat[:, start : start + size], (-1, *shape)))
+        # not -1: an array of no numbers has no row to find
+        rows = len(flat) if isinstance(flat, np.ndarray) else ops.shape(flat)[0]
+        layers.append(reshape(flat[:, start : start + size], (rows, *shape)))
         start += size
     return layers
 

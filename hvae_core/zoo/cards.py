@@ -118,14 +118,15 @@ def _layers(preset: Preset) -> str:
     """What the latent layers hold, coarsest first."""
     found = dict(preset.info.get("layers") or {})
     how, kl, picture = found.pop("how", ""), found.get("kl"), _picture(preset, RECONSTRUCTIONS_FILE)
-    if not kl:
+    shapes = preset.config.model.latent_shapes
+    if not kl or len(kl) != len(shapes):
         return picture
     columns = {"kl": "KL, nats", "active_units": "units in use", "units": "units"}
     shown = [key for key in columns if key in found]
     rows = [
         [number, "x".join(map(str, shape)), *figures]
         for number, (shape, *figures) in enumerate(
-            zip(preset.config.model.latent_shapes, *(found[key] for key in shown), strict=False), 1
+            zip(shapes, *(found[key] for key in shown), strict=True), 1
         )
     ]
     table = _table(["layer", "latent", *(columns[key] for key in shown)], rows)

@@ -203,12 +203,16 @@ def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 def layers_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """What each latent layer holds, from what ``hvae evaluate --json`` prints, if that says so."""
-    kl = evaluation.get("kl_per_layer")
-    if not isinstance(kl, list):
+    if "kl_per_layer" not in evaluation:
         return {}
-    where = f"{int(evaluation['images']):,} {evaluation['split']} images of {evaluation['dataset']}"
+    try:
+        kl = [round(float(nats), 2) for nats in evaluation["kl_per_layer"]]
+        images, split = int(evaluation["images"]), evaluation["split"]
+        where = f"{images:,} {split} images of {evaluation['dataset']}"
+    except (KeyError, TypeError, ValueError) as error:
+        raise PresetError("These are no layers of an evaluation.") from error
     further = {key: evaluation[key] for key in ("active_units", "units") if key in evaluation}
-    return {"kl": [round(float(nats), 2) for nats in kl], **further, "how": where}
+    return {"kl": kl, **further, "how": where}
 
 
 def _completion_figures(evaluation: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,11 @@ def check_record(info: Mapping[str, Any], path: Path) -> None:
         raise PresetError(f"{path}: parameters must be a number, not {_shown(parameters)}.")
     for name, figure in (info.get("figures") or {}).items():
         value = figure.get("value") if isinstance(figure, Mapping) else figure
+        command = figure.get("command") if isinstance(figure, Mapping) else None
+        if command is not None and not isinstance(command, str):
+            raise PresetError(
+                f"{path}: figures.{name}.command must be text, not {_shown(command)}."
+            )
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise PresetError(
                 f"{path}: figures.{name} is {_shown(value)}; expected a number, or a mapping with "
@@ -68,6 +73,8 @@ def check_record(info: Mapping[str, Any], path: Path) -> None:
 
 
 def _check_layers(layers: Mapping[str, Any], path: Path) -> None:
+    if not isinstance(layers.get("how") or "", str):
+        raise PresetError(f"{path}: layers.how must be text, not {_shown(layers['how'])}.")
     lists = {key: value for key, value in layers.items() if key != "how"}
     for key, numbers in lists.items():
         if not isinstance(numbers, list) or not all(type(n) in (int, float) for n in numbers):

@@ -96,8 +96,8 @@ def test_warmed_up_on_the_stream_that_captures(monkeypatch):
         yield
 
     @contextlib.contextmanager
-    def capture(graph, pool, stream):
-        events.append(("capture", graph, pool, stream.name))
+    def capture(graph, pool, stream, capture_error_mode):
+        events.append(("capture", graph, pool, stream.name, capture_error_mode))
         yield
 
     class Graph:
@@ -125,7 +125,7 @@ def test_warmed_up_on_the_stream_that_captures(monkeypatch):
         ("on", "side"),
         *["run"] * cuda_graphs.WARM_UPS,
         ("main", "waits for", "side"),
-        ("capture", graph, "pool", "side"),
+        ("capture", graph, "pool", "side", "thread_local"),
         "run",
         "replay",
     ]

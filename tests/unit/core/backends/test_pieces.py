@@ -63,8 +63,8 @@ def test_equal_blocks_are_compiled_once(arrays):
     values, x = arrays
     program = InPieces(descent, None)
     plan = program.plan(values, x)
-    names = [piece.program.jaxpr.eqns for piece in plan.pieces if hasattr(piece.program, "jaxpr")]
-    blocks = [eqns for eqns in names if eqns[0].params.get("name") == "hvae_block"]
+    cuts = [piece.program.jaxpr.eqns for piece in plan.pieces if hasattr(piece.program, "jaxpr")]
+    blocks = [eqns for eqns in cuts if eqns[0].params.get("name") == "hvae_block"]
     assert len(blocks) == 16  # there and back
     # one of each kind, and the first way back alone gives no gradient to what was given
     assert len({id(equations) for equations in blocks}) == 5
@@ -112,6 +112,27 @@ def test_a_further_shape_is_a_further_plan(arrays):
     assert len(program._plans) == 2
     assert float(values[1]) == 3
     assert float(third) < float(first)
+
+
+def test_results_are_their_own_arrays(arrays):
+    """Whatever is given up with the next call: an argument, a constant, one value twice."""
+    import jax.numpy as jnp
+
+    constant = jnp.arange(3.0)
+
+    def function(values, x):
+        one = piece(lambda v: v + 1)(values[0])
+        return x, [one, one, x, constant, 1.0]
+
+    x = arrays[1]
+    program = InPieces(function, None)
+    values = [jnp.zeros(3), jnp.zeros(3), x.copy(), constant.copy(), jnp.zeros(())]
+    for number in range(3):
+        given, values = program(values, x)
+        assert values[0].tolist() == values[1].tolist() == [number + 1] * 3
+        np.testing.assert_array_equal(given, values[2])
+        assert constant.tolist() == values[3].tolist() == [0, 1, 2]
+    assert np.isfinite(x).all()
 
 
 def test_a_program_that_is_not_compiled_has_no_pieces():

@@ -68,6 +68,11 @@ def test_seeds_images_and_streams_have_numbers_of_their_own():
     assert len(set(found)) == 24
 
 
+def test_no_numbers_are_no_numbers():
+    (drawn,) = noise.draw(noise.UNIFORM, [(4, 4, 0)], [3, 5], 0)
+    assert drawn.shape == (2, 4, 4, 0)
+
+
 def test_a_batch_on_several_cores_is_the_same(monkeypatch):
     apart = noise.draw_normal([(50, 1, 1)], 6, seed=2)
     monkeypatch.setattr(noise, "_WORTH_THREADS", 10)

@@ -13,7 +13,8 @@ from PIL import Image
 
 from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError
-from hvae_core.report import collect, write_report
+from hvae_core.report import card_pictures, collect, write_report
+from hvae_core.report.card_pictures import draw_card
 from hvae_core.report.curves import draw_optimisation, focus, series, thin
 from hvae_core.report.model_images import real_images, scale_ends
 from hvae_core.runs.run_folder import RunFolder
@@ -180,3 +181,40 @@ def test_long_runs_are_thinned_to_their_last_record():
 def test_the_first_records_do_not_squash_the_curve():
     low, high = focus([1000.0] + [1.0 + 0.001 * i for i in range(99)])
     assert low < 1.0 < high < 20.0
+
+
+def drawn(changes, run, folder):
+    """The files of a card, and their captions."""
+    from hvae_core.vae import HierarchicalVAE
+
+    folder.mkdir()
+    model = HierarchicalVAE(parse_config({**CONFIG, **changes}))
+    found = draw_card(model, folder, run)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in found}
+    return {path.name: (Image.open(path).size, caption) for path, caption in found.items()}
+
+
+def test_the_pictures_of_a_card(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    found = drawn({}, run, tmp_path / "card")
+    assert list(found) == ["samples.png", "reconstructions.png", "training.png"]
+    assert found["samples.png"] == (
+        (12 * 66 - 2, 6 * 66 - 2),
+        "Samples with seed 0, 2 rows at each of the temperatures 1, 0.85 and 0.7.",
+    )
+    size, caption = found["reconstructions.png"]
+    assert size == (10 * 66 - 2, 4 * 66 - 2)
+    assert caption == (
+        "Test images; below them their reconstructions from all 3 latents, and from the first 2 "
+        "and 1, the rest drawn from the prior."
+    )
+    assert "held-out images" in found["training.png"][1]
+
+
+def test_a_card_lacks_what_cannot_be_drawn(run, tmp_path, monkeypatch):
+    """A model that sees measurements reconstructs no images, and a preset has no run."""
+    measured = {"measurement": "columns", "train": {"objective": "partial-posterior"}}
+    measured["model"] = {**CONFIG["model"], "input_channels": 2}
+    monkeypatch.setattr(card_pictures, "plots_are_possible", lambda: False)
+    assert list(drawn(measured, run, tmp_path / "measured")) == ["samples.png"]
+    assert list(drawn({}, None, tmp_path / "preset")) == ["samples.png"]

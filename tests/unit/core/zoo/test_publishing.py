@@ -33,7 +33,7 @@ def test_pictures_and_layers_stand_on_the_card_and_come_with_it(zoo: Path, tmp_p
     for file in ("samples.png", "reconstructions.png", "training.png"):
         (zoo / "trained" / file).write_bytes(file.encode())
     found = Publication.of(find_preset("trained"))
-    layers = {"kl": [1.25, 8.0, 3], "active_units": [1, 20, 9], "units": [16, 256, 1024]}
+    layers = {"kl": [1.25, 8.0, *[3] * 7], "active_units": [1] * 9, "units": [16] * 9}
     info = {
         **found.info,
         "name": "mine",
@@ -44,7 +44,8 @@ def test_pictures_and_layers_stand_on_the_card_and_come_with_it(zoo: Path, tmp_p
     card = (tmp_path / "mine" / "README.md").read_text()
     assert "![Samples](samples.png)\n\nAt three temperatures.\n" in card
     assert "| layer | latent | KL, nats | units in use | units |\n| - | - | - | - | - |\n" in card
-    assert "| 1 | 1x1x16 | 1.25 | 1 | 16 |\n| 2 | 1x1x16 | 8.0 | 20 | 256 |" in card
+    assert "| 1 | 1x1x16 | 1.25 | 1 | 16 |\n| 2 | 1x1x16 | 8.0 | 1 | 16 |" in card
+    assert "| 9 | 8x8x16 | 3 | 1 | 16 |" in card
     assert "Of 360 test images.\n\n![Reconstructions](reconstructions.png)\n" in card
     assert "![The training](training.png)\n\nIt fell.\n" in card
     pulled = find_preset(pull(str(tmp_path / "mine")).name)
@@ -80,6 +81,8 @@ def test_the_layers_of_an_evaluation() -> None:
     evaluation = {"images": 360, "split": "test", "dataset": "digits", "kl_per_layer": [0.128, 3.5]}
     assert layers_of(evaluation) == {"kl": [0.13, 3.5], "how": "360 test images of digits"}
     assert layers_of({"psnr_of_mean": 3.0}) == {}
+    with pytest.raises(PresetError, match="no layers of an evaluation"):
+        layers_of({**evaluation, "kl_per_layer": [None]})
 
 
 def test_the_card_names_the_papers(zoo: Path) -> None:

@@ -20,6 +20,8 @@ from hvae_core.zoo import read_preset
         ({"figures": {"nats": True}}, "figures.nats is True"),
         ({"trained": 5}, "trained must be a mapping"),
         ({"layers": [1.0]}, "layers must be a mapping"),
+        ({"layers": {"how": 3}}, "layers.how must be text"),
+        ({"figures": {"nats": {"value": 1, "command": 3}}}, "figures.nats.command must be text"),
         ({"layers": {"kl": "many"}}, "layers.kl is 'many'; expected a number for each layer"),
         ({"layers": {"kl": [1, "\x1b"]}}, "layers.kl holds the character"),
         ({"layers": {"kl": [True]}}, "layers.kl is .True.; expected a number"),
