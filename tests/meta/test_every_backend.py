@@ -59,6 +59,7 @@ RUN_ONCE = {
     "unit/core/exporting/test_onnx_export.py": "exports from PyTorch alone",
     "unit/core/exported/test_exported_model.py": "which graph a verb runs; formats have their own",
     "unit/core/files/test_digests_and_versions.py": "files",
+    "unit/core/report/test_report.py": "files and pictures",
     "unit/core/importing/test_choosing.py": CHOICE,
     "unit/core/importing/test_torch_files.py": "files that PyTorch reads, whatever computes",
     "unit/core/plugins/test_checking.py": "how the contracts are run and reported",
