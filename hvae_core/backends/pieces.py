@@ -76,6 +76,7 @@ class InPieces:
         """What the function returns; traced and compiled once for each shape of ``args``."""
         import jax
 
+        args = jax.tree.map(jax.numpy.asarray, args)
         leaves, tree = jax.tree.flatten(args)
         key = tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         if key not in self._plans:
