@@ -12,6 +12,7 @@ from hvae_core.config import parse_config
 from hvae_core.data import ArraySource
 from hvae_core.errors import TrainingError
 from hvae_core.interfaces import UINT8, Dataset, DatasetInfo
+from hvae_core.prob.noise import draw
 from hvae_core.runs.best_checkpoint import find_weights, how_far
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.run_folder import RunFolder
@@ -46,6 +47,7 @@ class Model:
     image_shape, latent_shapes = (2, 2, 1), [(1, 1, 1)]
     image_values = UINT8
     likelihood = types.SimpleNamespace(unit="nats")
+    draw = staticmethod(draw)
 
     def __init__(self):
         self.weight = np.zeros(())
