@@ -33,8 +33,7 @@ def draw(name: str, roots: dict[str, str]) -> None:
     from hvae_core.report.card_pictures import COLUMNS, reconstructions, samples
 
     model = load(name)
-    scale = max(1, 64 // model.image_shape[0])
-    save_grid(samples(model), IMAGES / f"{name}-samples.png", COLUMNS, scale)
+    save_grid(samples(model), IMAGES / f"{name}-samples.png", COLUMNS)
     try:
         originals = test_images(model.config, roots)
     except HvaeError as error:
@@ -44,12 +43,12 @@ def draw(name: str, roots: dict[str, str]) -> None:
         rows = completion(model, originals[:COMPLETED])
         save_grid(
             rows.reshape(-1, *originals.shape[1:]), IMAGES / f"{name}-completion.png",
-            rows.shape[1], scale,
+            rows.shape[1],
         )  # fmt: skip
         return
     own = None if model.condition_values is None else likeliest(model, originals)
     rows = reconstructions(model, originals, own)
-    save_grid(rows, IMAGES / f"{name}-reconstructions.png", COLUMNS, scale)
+    save_grid(rows, IMAGES / f"{name}-reconstructions.png", COLUMNS)
 
 
 def completion(model: object, truth: np.ndarray) -> np.ndarray:

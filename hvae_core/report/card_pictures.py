@@ -69,7 +69,7 @@ def draw_card(
         The files, and what they show.
     """
     path = folder / SAMPLES_FILE
-    save_grid(samples(model), path, COLUMNS, _scale(model), values=model.image_values)
+    save_grid(samples(model), path, COLUMNS, values=model.image_values)
     *warmer, coolest = TEMPERATURES
     shown = f"{', '.join(f'{t:g}' for t in warmer)} and {coolest:g}"
     found = {path: f"Samples with seed 0, {ROWS} rows at each of the temperatures {shown}."}
@@ -88,7 +88,7 @@ def _draw_reconstructions(model: HierarchicalVAE, folder: Path, facts: RunFacts)
     images, split = real_images(facts)
     grid = reconstructions(model, images, real_conditions(facts, model.condition_values))
     path = folder / RECONSTRUCTIONS_FILE
-    save_grid(grid, path, len(images), _scale(model), values=model.image_values)
+    save_grid(grid, path, len(images), values=model.image_values)
     return {path: caption_of_reconstructions(len(model.latent_shapes), split)}
 
 
@@ -100,7 +100,3 @@ def caption_of_reconstructions(layers: int, split: str = "test") -> str:
         return f"{text}."
     numbers = " and ".join(map(str, fewer))
     return f"{text}, and from the first {numbers}, the rest drawn from the prior."
-
-
-def _scale(model: HierarchicalVAE) -> int:
-    return max(1, 64 // model.image_shape[0])

@@ -178,8 +178,7 @@ def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if "psnr_of_mean" in evaluation:
             return _completion_figures(evaluation)
-        unit, images = evaluation["unit"], int(evaluation["images"])
-        where = f"{images:,} {evaluation['split']} images of {evaluation['dataset']}"
+        unit, where = evaluation["unit"], _images_of(evaluation)
         how = f"ELBO, one draw of the latents an image, {where}"
         in_bits = unit == "bits/dim"
         digits = 4 if in_bits else 2
@@ -202,24 +201,30 @@ def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def layers_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """What each latent layer holds, from what ``hvae evaluate --json`` prints, if that says so."""
+    """What each latent layer holds, from what ``hvae evaluate --json`` prints, if that says so.
+
+    Raises:
+        PresetError: it is something else.
+    """
     if "kl_per_layer" not in evaluation:
         return {}
     try:
         kl = [round(float(nats), 2) for nats in evaluation["kl_per_layer"]]
-        images, split = int(evaluation["images"]), evaluation["split"]
-        where = f"{images:,} {split} images of {evaluation['dataset']}"
+        where = _images_of(evaluation)
     except (KeyError, TypeError, ValueError) as error:
         raise PresetError("These are no layers of an evaluation.") from error
     further = {key: evaluation[key] for key in ("active_units", "units") if key in evaluation}
     return {"kl": kl, **further, "how": where}
 
 
+def _images_of(evaluation: Mapping[str, Any]) -> str:
+    """Which images were evaluated, in words."""
+    images, split = int(evaluation["images"]), evaluation["split"]
+    return f"{images:,} {split} images of {evaluation['dataset']}"
+
+
 def _completion_figures(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    where = (
-        f"{int(evaluation['images']):,} {evaluation['split']} images of {evaluation['dataset']}, "
-        f"{float(evaluation['known']):.0%} of the pixels known"
-    )
+    where = f"{_images_of(evaluation)}, {float(evaluation['known']):.0%} of the pixels known"
     how = f"{int(evaluation['draws'])} draws of each of {where}"
     figures = {"psnr_of_mean": (evaluation["psnr_of_mean"], how)}
     for name, of in evaluation["baselines"].items():
