@@ -159,6 +159,12 @@ class TrainConfig(Section):
     kl_balancing_scaled: bool = Field(
         True, description="it goes by the KL of one element of a latent, not of the whole latent"
     )
+    free_bits: NonNegativeFloat = Field(
+        0.0,
+        description="nats of KL, as a mean over the batch, below which a latent layer costs the "
+        "loss no less, so that layers which would hold nothing come into use; updates that are "
+        "balanced have none",
+    )
 
     precision: Precision = Field(
         "float32",

@@ -38,6 +38,7 @@ class Objective:
         regularizer: gives C; None: there is none.
         balances: whether R may be balanced, see `balanced_rate`.
         scaled: whether the balance goes by the KL of a latent's element, see `balanced_rate`.
+        free_bits: nats that each layer may hold without cost, see `floored_rate`.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class Objective:
         regularizer: Regularizer | None = None,
         balances: bool = False,
         scaled: bool = True,
+        free_bits: float = 0.0,
     ) -> None:
         self.network, self.regularizer = network, regularizer
         self.balances, self.scaled = balances, scaled
+        self.free_bits = free_bits
         self.copies = regularizer.copies if regularizer else 1
         #: what it reads and keeps beside the network's weights
         self.variables: list[keras.Variable] = []
@@ -75,7 +78,7 @@ class Objective:
         distortion = -out.log_likelihood
 
         # 2. Rate: R = sum_l KL(q(z_l | z_<l, x) || p(z_l | z_<l)).
-        rate = out.kl
+        rate = floored_rate(out.layers, self.free_bits) if self.free_bits else out.kl
         if self.balances:
             rate = ops.where(balanced, balanced_rate(out.layers, self.scaled), rate)
 
@@ -95,6 +98,21 @@ class Objective:
         return Loss(loss, terms)
 
 
+def floored_rate(layers: Sequence[LatentOutput], free_bits: float) -> Tensor:
+    """The rate with free bits, [B] in nats (Kingma et al. 2016, arXiv 1606.04934, eq. 15).
+
+    Its mean is ``sum_i max(free_bits, k_i)``, k_i the batch's mean KL of layer i: a layer below
+    has no gradient of the KL, and nothing is gained by its falling further.
+
+    Args:
+        layers: of a posterior pass; each is a group of its own.
+        free_bits: of each layer, in nats.
+    """
+    is_above = ops.stop_gradient(_mean_kl(layers)) > free_bits
+    kl = ops.stack([layer.kl for layer in layers], axis=-1)
+    return ops.sum(ops.where(is_above, kl, free_bits), axis=-1)
+
+
 def balanced_rate(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
     """Efficient-VDVAE's rate early in training, [B] in nats (Hazami et al. 2022; from NVAE).
 
@@ -112,8 +130,14 @@ def balance(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
         scaled: k_i is divided by the number of the latent's elements, as in both papers' code, so
             that layers of equal nats an element weigh the same at any scale.
     """
-    (mean,) = mean_over_processes([ops.stack([ops.mean(layer.kl) for layer in layers])])
+    mean = _mean_kl(layers)
     if scaled:
         sizes = [math.prod(layer.z.shape[1:]) for layer in layers]
         mean = mean / ops.convert_to_tensor(sizes, dtype=mean.dtype)
     return len(layers) * mean / ops.maximum(ops.sum(mean), 1e-12)
+
+
+def _mean_kl(layers: Sequence[LatentOutput]) -> Tensor:
+    """Each layer's mean KL [L] in nats, of the whole batch."""
+    (mean,) = mean_over_processes([ops.stack([ops.mean(layer.kl) for layer in layers])])
+    return mean

@@ -68,6 +68,7 @@ def build_step(
             regularizer,
             balances=bool(config.kl_balancing_steps),
             scaled=config.kl_balancing_scaled,
+            free_bits=config.free_bits,
         )
     joins = config.optimizer.spec.elementwise and compiles_programs()
     updater = Updater(config, network.trainable_variables, skip_start, joins)

@@ -157,6 +157,7 @@ TESTED = {
         "model.readout.last_activation",
     ),
     f"{MODEL}::test_bilinear_upsampling_is_direct_or_in_steps": ("model.readout.upsampling",),
+    f"{STEP}::test_free_bits_count_in_the_loss_and_not_in_the_reported_rate": ("train.free_bits",),
     "unit/core/training/test_balancing.py::test_the_weights_are_the_original_s": (
         "train.kl_balancing_scaled",
     ),

@@ -169,6 +169,30 @@ def test_bfloat16_trains_and_keeps_float32_weights(images):
     assert model.encoder.compute_dtype == "bfloat16"
 
 
+@pytest.mark.compiled
+def test_free_bits_count_in_the_loss_and_not_in_the_reported_rate(images):
+    free = 3.0
+    _, step = make(free_bits=free, **USUAL)
+    below = False
+    for row in run(step, images, 5):
+        layers = row["kl_per_layer"]
+        floored = np.maximum(layers, free)
+        assert row["loss"] == pytest.approx(row["distortion"] + floored.sum() / 16, rel=1e-4)
+        assert row["rate"] == pytest.approx(layers.sum() / 16, rel=1e-4)
+        below = below or bool((layers < free).any())
+    assert below
+
+
+@pytest.mark.compiled
+def test_free_bits_bring_layers_into_use_that_hold_nothing(images):
+    held = []
+    for free in (0.0, 2.0):
+        _, step = make(free_bits=free, **USUAL)
+        held.append(run(step, images, 40)[-1]["kl_per_layer"][-1])
+    assert held[0] < 0.1
+    assert held[1] > 0.5
+
+
 def test_kl_balancing_changes_the_gradient_then_stops_and_not_the_reported_rate(images):
     model, step = make(kl_balancing_steps=5, optimizer="sgd", beta_1=0.0, weight_decay=0)
     rng = np.random.default_rng(0)
