@@ -32,6 +32,11 @@ from hvae_core.cli.images import chosen_dataset, dataset_options, other_ways
     help="With --measurement: the model before its encoder saw measurements, a baseline.",
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
+@click.option(
+    "--bounds", metavar="FILE",
+    help="Keep each image's bounds in this JSON file; an evaluation that was interrupted goes on "
+    "from it.",
+)  # fmt: skip
 @seed_option
 @batch_size_option
 @json_option
@@ -95,7 +100,9 @@ def _of_completion(options: dict[str, Any]) -> dict[str, Any]:
     from hvae_core.errors import BadInputError
 
     completes = options["measurement"] is not None
-    others = ("importance_samples",) if completes else ("draws", "unadapted", "measurement")
+    others = (
+        ("importance_samples", "bounds") if completes else ("draws", "unadapted", "measurement")
+    )
     for name in others:
         if options[name] is not None:
             option = f"--{name.replace('_', '-')}"
@@ -172,7 +179,8 @@ def _table(source: str, figures: dict[str, Any]) -> Any:
     if "importance_weighted" in figures:
         samples = figures["importance_samples"]
         name = f"importance-weighted, {samples} draws"
-        table.add_row(name, f"{figures['importance_weighted']:.2f}", nats)
+        error = figures["importance_weighted_standard_error"]
+        table.add_row(name, f"{figures['importance_weighted']:.2f} ± {error:.2f}", nats)
         if figures["unit"] == "bits/dim":
             bits = figures["importance_weighted_bits_per_dim"]
             table.add_row(name, f"{bits:.4f}", "bits/dim")

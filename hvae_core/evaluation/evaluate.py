@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hvae_core.errors import BadInputError, did_you_mean
 from hvae_core.evaluation.bounds import log_likelihood
+from hvae_core.evaluation.kept_bounds import KeptBounds
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, latent_noise, pad_rows
@@ -59,7 +61,10 @@ class _Moments:
 
 
 def evaluate_batches(
-    engine: Engine, batches: Iterable[Batch | np.ndarray], seed: int = 0
+    engine: Engine,
+    batches: Iterable[Batch | np.ndarray],
+    seed: int = 0,
+    each: Callable[[np.ndarray], None] | None = None,
 ) -> dict[str, Any]:
     """Mean figures over images, each image counted once whatever the batches' sizes.
 
@@ -67,6 +72,7 @@ def evaluate_batches(
         engine: runs the model.
         batches: images [b, H, W, C], or a `Batch` of them, of one size but for a smaller last one.
         seed: of the noise; image ``i`` of the whole sequence has noise of its own.
+        each: called with the ELBO [b] of each batch's images, in nats.
 
     Returns:
         ``images``; means ``elbo``, ``log_likelihood``, ``kl`` (nats), ``bits_per_dim``,
@@ -103,6 +109,8 @@ def evaluate_batches(
         for moments, mean in zip(means, out["posterior_mean"], strict=True):
             moments.add(mean[:count].reshape(count, -1))
         start += count
+        if each is not None:
+            each(bound)
     if not figures:
         raise BadInputError("There are no images to evaluate on.")
     active = [int((moments.variance() > ACTIVE_VARIANCE).sum()) for moments in means]
@@ -130,6 +138,7 @@ def evaluate(
     batch_size: int = DEFAULT_BATCH_SIZE,
     limit: int | None = None,
     observe: Observe | None = None,
+    bounds: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The figures of a model on a split of a data set.
@@ -143,15 +152,18 @@ def evaluate(
         batch_size: images at a time.
         limit: only the first so many images.
         observe: makes of images what the encoder sees of them, see `hvae_core.data.Batches`.
+        bounds: a JSON file that keeps each image's bounds, written after each batch; an evaluation
+            that was interrupted goes on from it, see `KeptBounds`.
         progress: called with images done and images in all.
 
     Returns:
         What `evaluate_batches` gives, with ``dataset``, ``split``, ``unit``, ``seconds``, and
-        with importance samples ``importance_weighted`` (nats), its bits/dim and their number. Of a
-        conditional model ``bound_on`` says that all bounds are of p(x | condition), the data set's.
+        with importance samples ``importance_weighted`` (nats), its standard error, its bits/dim
+        and their number. Of a conditional model ``bound_on`` says that all bounds are of
+        p(x | condition), the data set's.
 
     Raises:
-        BadInputError: there is no such split.
+        BadInputError: there is no such split, or the file is of another evaluation.
         ConfigError: the images do not fit the model.
     """
     # Data sets need pydantic, which sampling from an export does without.
@@ -183,22 +195,29 @@ def evaluate(
             if progress is not None:
                 progress(done, total * rounds)
 
+    about = {
+        "dataset": dataset.info.title,
+        "split": split,
+        "images": total,
+        "seed": seed,
+        **({} if importance_samples is None else {"importance_samples": importance_samples}),
+    }
+    kept = None if bounds is None else KeptBounds(bounds, about)
     started = time.perf_counter()
-    figures = evaluate_batches(engine, batches(), seed)
+    elbo: list[np.ndarray] = []
+    figures = evaluate_batches(engine, batches(), seed, elbo.append)
+    if kept is not None:
+        kept.begin(np.concatenate(elbo))
     if importance_samples is not None:
-        bounds = np.concatenate(
-            [
-                log_likelihood(
-                    engine, batch, importance_samples, seed, batch_size, index * batch_size
-                )
-                for index, batch in enumerate(batches())
-            ]
-        )
-        figures["importance_weighted"] = float(bounds.mean())
+        found = _weighted(engine, batches(), importance_samples, seed, batch_size, kept)
+        moments = _Moments()
+        moments.add(found)
+        figures["importance_weighted"] = _plain(moments.mean)
+        figures["importance_weighted_standard_error"] = _plain(moments.standard_error())
         figures["importance_samples"] = importance_samples
         if engine.image_values.is_discrete:
             figures["importance_weighted_bits_per_dim"] = float(
-                bits_per_dim(bounds.mean(), engine.image_shape)
+                bits_per_dim(moments.mean, engine.image_shape)
             )
     return {
         "dataset": dataset.info.title,
@@ -208,6 +227,29 @@ def evaluate(
         **figures,
         "seconds": time.perf_counter() - started,
     }
+
+
+def _weighted(
+    engine: Engine,
+    batches: Iterable[Batch],
+    draws: int,
+    seed: int,
+    batch_size: int,
+    kept: KeptBounds | None,
+) -> np.ndarray:
+    """The importance-weighted bounds [N], of which those that are kept are not computed again."""
+    known = np.zeros(0) if kept is None else kept.weighted
+    found = [known]
+    for index, batch in enumerate(batches):
+        done = min(len(batch), max(0, len(known) - index * batch_size))
+        if done == len(batch):
+            continue
+        first = index * batch_size + done
+        bounds = log_likelihood(engine, batch[done:], draws, seed, batch_size, first)
+        found.append(bounds)
+        if kept is not None:
+            kept.add(bounds)
+    return np.concatenate(found)
 
 
 def check_split(dataset: Dataset, split: str) -> None:

@@ -234,6 +234,13 @@ CASES = {
         nothing, "evaluate ./tiny --measurement blur:1 --importance-samples 4",
         "--importance-samples cannot be combined with --measurement",
     ),
+    "kept bounds of a measurement": (
+        nothing, "evaluate ./tiny --measurement blur:1 --bounds bounds.json",
+        "--bounds cannot be combined with --measurement",
+    ),
+    "bounds kept in another file": (
+        nothing, "evaluate ./tiny --bounds fine.png", "fine.png is not valid JSON",
+    ),
     "unknown split": (nothing, "evaluate ./tiny --split tset", "Did you mean 'test'"),
     "unknown data set": (nothing, "evaluate ./tiny --dataset digitz", "Did you mean 'digits'"),
     "another shape of data": (

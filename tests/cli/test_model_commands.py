@@ -63,6 +63,16 @@ def test_evaluate(preset, capsys):
     assert "importance-weighted, 2 draws" in text
 
 
+def test_evaluate_keeps_each_image_s_bounds(preset, capsys, tmp_path):
+    file = tmp_path / "bounds.json"
+    options = ("--limit", 4, "--importance-samples", 2, "--bounds", file, "--json")
+    first, again = (json.loads(run(capsys, "evaluate", preset, *options)) for _ in range(2))
+    assert np.mean(json.loads(file.read_text())["importance_weighted"]) == pytest.approx(
+        first["importance_weighted"], rel=1e-6
+    )
+    assert first["importance_weighted"] == again["importance_weighted"]
+
+
 @pytest.mark.every_backend
 def test_reconstruct_files_and_data(preset, capsys, tmp_path):
     photo = tmp_path / "photo.png"

@@ -1,0 +1,100 @@
+"""Each image's bounds in a file, from which an interrupted evaluation goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hvae_core.errors import BadInputError
+from hvae_core.files.json_files import read_object
+from hvae_core.files.replacing import disk_errors, replace_file
+
+#: what a backend may change in an ELBO, relative and in nats
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-2
+_ANOTHER_FILE = "Give the name of a file that does not exist, or remove this one."
+
+
+class KeptBounds:
+    """The bounds of an evaluation's images in a JSON file.
+
+    It holds what is evaluated (``about``), and by image, in their order, ``elbo`` and perhaps
+    ``importance_weighted``, in nats. The weights of the model need no digest: the ELBO, which is
+    quick, is computed again and tells whether the file is of another evaluation.
+
+    Args:
+        path: the file; what it holds is gone on from.
+        about: what is evaluated and how, plain values.
+
+    Raises:
+        BadInputError: the file is of something else, or cannot be read.
+    """
+
+    def __init__(self, path: str | Path, about: Mapping[str, Any]) -> None:
+        self.path, self.about = Path(path), dict(about)
+        self._elbo: np.ndarray | None = None
+        self._weighted = np.zeros(0)
+        if self.path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        content = read_object(self.path, BadInputError, _ANOTHER_FILE)
+        about = content.get("about")
+        if not isinstance(about, dict):
+            raise self._other("holds no bounds of an evaluation")
+        self._elbo = self._numbers(content, "elbo")
+        self._weighted = self._numbers(content, "importance_weighted", [])
+        if not len(self._weighted):  # any number of draws may follow
+            about = {**about, "importance_samples": self.about.get("importance_samples")}
+        for key, value in self.about.items():
+            if about.get(key) != value:
+                name = key.replace("_", " ")
+                raise self._other(f"is of another evaluation: {name} {about.get(key)}, not {value}")
+        if len(self._weighted) > len(self._elbo):
+            raise self._other("has more importance-weighted bounds than images")
+
+    def _numbers(self, content: Mapping[str, Any], key: str, default: Any = None) -> np.ndarray:
+        value = content.get(key, default)
+        if not isinstance(value, list) or any(type(number) is not float for number in value):
+            raise self._other(f"has no list of numbers {key}")
+        return np.asarray(value, np.float64)
+
+    def _other(self, what: str) -> BadInputError:
+        return BadInputError(f"{self.path} {what}.", _ANOTHER_FILE)
+
+    @property
+    def weighted(self) -> np.ndarray:
+        """The importance-weighted bounds of the first images, as many as there are."""
+        return self._weighted
+
+    def begin(self, elbo: np.ndarray) -> None:
+        """Take the ELBO of all images [N], and write the file if it is new.
+
+        Raises:
+            BadInputError: the file is of other images, of another model or of other weights.
+        """
+        before, self._elbo = self._elbo, elbo.astype(np.float64)
+        if before is None:
+            self._write()
+        elif before.shape != elbo.shape or not np.allclose(
+            before, self._elbo, _RELATIVE, _ABSOLUTE, equal_nan=True
+        ):
+            raise self._other("is of another model, of other weights or of other images")
+
+    def add(self, weighted: np.ndarray) -> None:
+        """Write the importance-weighted bounds [b] of the images that follow."""
+        self._weighted = np.concatenate([self._weighted, weighted.astype(np.float64)])
+        self._write()
+
+    def _write(self) -> None:
+        assert self._elbo is not None
+        content = {
+            "about": self.about,
+            "elbo": self._elbo.tolist(),
+            **({"importance_weighted": self._weighted.tolist()} if len(self._weighted) else {}),
+        }
+        with disk_errors(f"write {self.path}"):
+            replace_file(self.path, json.dumps(content) + "\n")
