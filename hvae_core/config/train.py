@@ -161,9 +161,9 @@ class TrainConfig(Section):
     )
     free_bits: NonNegativeFloat = Field(
         0.0,
-        description="nats of KL, as a mean over the batch, below which a latent layer costs the "
-        "loss no less, so that layers which would hold nothing come into use; updates that are "
-        "balanced have none",
+        description="nats of KL, as a mean over a micro-batch, that each latent layer holds at no "
+        "cost, so that layers which would hold nothing come into use; updates that are balanced "
+        "have none",
     )
 
     precision: Precision = Field(

@@ -198,9 +198,9 @@ def evaluate(
     about = {
         "dataset": dataset.info.title,
         "split": split,
-        "images": total,
-        "seed": seed,
-        **({} if importance_samples is None else {"importance_samples": importance_samples}),
+        "images": int(total),
+        "seed": int(seed),
+        **({} if importance_samples is None else {"importance_samples": int(importance_samples)}),
     }
     kept = None if bounds is None else KeptBounds(bounds, about)
     started = time.perf_counter()

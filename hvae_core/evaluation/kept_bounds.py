@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,17 @@ from hvae_core.errors import BadInputError
 from hvae_core.files.json_files import read_object
 from hvae_core.files.replacing import disk_errors, replace_file
 
-#: what a backend may change in an ELBO, relative and in nats
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-2
-_ANOTHER_FILE = "Give the name of a file that does not exist, or remove this one."
+#: what a backend may change in an image's ELBO, relative and in nats
+_RELATIVE, _ABSOLUTE = 1e-5, 1e-3
+_ANOTHER_FILE = "Name a file that does not exist yet, or one that --bounds wrote."
 
 
 class KeptBounds:
     """The bounds of an evaluation's images in a JSON file.
 
     It holds what is evaluated (``about``), and by image, in their order, ``elbo`` and perhaps
-    ``importance_weighted``, in nats. The weights of the model need no digest: the ELBO, which is
-    quick, is computed again and tells whether the file is of another evaluation.
+    ``importance_weighted``, in nats. There is no digest of the model, which may be an export: the
+    ELBO, which is quick, is computed again, and its images tell whether the file is of another.
 
     Args:
         path: the file; what it holds is gone on from.
@@ -31,14 +32,16 @@ class KeptBounds:
 
     Raises:
         BadInputError: the file is of something else, or cannot be read.
+        HvaeError: it cannot be written.
     """
 
     def __init__(self, path: str | Path, about: Mapping[str, Any]) -> None:
         self.path, self.about = Path(path), dict(about)
-        self._elbo: np.ndarray | None = None
-        self._weighted = np.zeros(0)
-        if self.path.exists():
+        self._elbo = self._weighted = np.zeros(0)
+        if os.path.exists(self.path):
             self._read()
+        else:
+            self._write()  # what cannot be written is told before hours of work
 
     def _read(self) -> None:
         content = read_object(self.path, BadInputError, _ANOTHER_FILE)
@@ -58,7 +61,7 @@ class KeptBounds:
 
     def _numbers(self, content: Mapping[str, Any], key: str, default: Any = None) -> np.ndarray:
         value = content.get(key, default)
-        if not isinstance(value, list) or any(type(number) is not float for number in value):
+        if not isinstance(value, list) or any(type(number) not in (int, float) for number in value):
             raise self._other(f"has no list of numbers {key}")
         return np.asarray(value, np.float64)
 
@@ -77,7 +80,7 @@ class KeptBounds:
             BadInputError: the file is of other images, of another model or of other weights.
         """
         before, self._elbo = self._elbo, elbo.astype(np.float64)
-        if before is None:
+        if not len(before):
             self._write()
         elif before.shape != elbo.shape or not np.allclose(
             before, self._elbo, _RELATIVE, _ABSOLUTE, equal_nan=True
@@ -90,7 +93,6 @@ class KeptBounds:
         self._write()
 
     def _write(self) -> None:
-        assert self._elbo is not None
         content = {
             "about": self.about,
             "elbo": self._elbo.tolist(),

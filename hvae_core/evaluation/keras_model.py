@@ -225,7 +225,7 @@ class KerasModel(HierarchicalNetwork):
         return optimizer
 
     def fit(self, x: Any = None, *args: Any, **options: Any) -> Any:
-        """Train the bound in Keras's own loop, see `keras.Model.fit`.
+        """Train the bound in Keras's own loop, without free bits, see `keras.Model.fit`.
 
         The figures are ``loss`` (``train.beta`` KL + distortion in nats per dimension), ``elbo``,
         ``log_likelihood`` and ``kl`` in nats an image, and ``bits_per_dim`` where the likelihood's

@@ -45,7 +45,10 @@ def draw_loss(facts: RunFacts) -> Picture:
     axes.set_ylim(*focus(shown))
     axes.legend(frameon=False)
     _mark_sessions(facts, [axes])
-    caption = "Means over the updates since the line before: loss = distortion + beta x rate."
+    caption = (
+        "Means over the updates since the line before: loss = distortion + beta x rate, unless the "
+        "rate is balanced or has free bits."
+    )
     return Picture("loss", "Loss, rate and distortion", caption, [("", _png(figure))])
 
 

@@ -27,7 +27,7 @@ class Loss(NamedTuple):
 
 
 class Objective:
-    """``loss = (beta R + D + C) / dim``, averaged over the images of a batch.
+    """``loss = (beta R + D + C) / dim``, averaged over the images of a batch or micro-batch.
 
     ``dim`` is the number of values of an image, so that gradient norms and thresholds mean the
     same for every data set. Where a regularizer makes copies of the images, D and R are summed over
@@ -101,16 +101,16 @@ class Objective:
 def floored_rate(layers: Sequence[LatentOutput], free_bits: float) -> Tensor:
     """The rate with free bits, [B] in nats (Kingma et al. 2016, arXiv 1606.04934, eq. 15).
 
-    Its mean is ``sum_i max(free_bits, k_i)``, k_i the batch's mean KL of layer i: a layer below
-    has no gradient of the KL, and nothing is gained by its falling further.
+    Its mean is ``sum_i max(free_bits, k_i)``, k_i the micro-batch's mean KL of layer i: a layer
+    below has no gradient of the KL, and nothing is gained by its falling further.
 
     Args:
         layers: of a posterior pass; each is a group of its own.
         free_bits: of each layer, in nats.
     """
-    is_above = ops.stop_gradient(_mean_kl(layers)) > free_bits
+    is_free = ops.stop_gradient(_mean_kl(layers)) <= free_bits  # false of NaN, which is to be seen
     kl = ops.stack([layer.kl for layer in layers], axis=-1)
-    return ops.sum(ops.where(is_above, kl, free_bits), axis=-1)
+    return ops.sum(ops.where(is_free, free_bits, kl), axis=-1)
 
 
 def balanced_rate(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
@@ -123,7 +123,7 @@ def balanced_rate(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor
 
 
 def balance(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
-    """The layers' weights [L]: ``alpha_i = L k_i / sum k``, k_i the batch's mean KL of layer i.
+    """The layers' weights [L]: ``alpha_i = L k_i / sum k``, k_i layer i's mean KL.
 
     Args:
         layers: of a posterior pass.
@@ -138,6 +138,6 @@ def balance(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
 
 
 def _mean_kl(layers: Sequence[LatentOutput]) -> Tensor:
-    """Each layer's mean KL [L] in nats, of the whole batch."""
+    """Each layer's mean KL [L] in nats over the micro-batch, in all processes."""
     (mean,) = mean_over_processes([ops.stack([ops.mean(layer.kl) for layer in layers])])
     return mean

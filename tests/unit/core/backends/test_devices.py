@@ -187,7 +187,7 @@ def test_two_devices_and_two_processes_train_like_one(tmp_path):
     assert starts == [(0, 1), (2, 2)]
 
 
-#: what looks at the batch as a whole: balanced rates, copies of the images
+#: what looks at the batch as a whole: balanced rates, free bits, copies of the images
 BALANCED = {
     **{key: value for key, value in CONFIG.items() if key != "measurement"},
     "model": {
@@ -196,7 +196,8 @@ BALANCED = {
     },
     "regularizer": "cr-vae",
     "train": {
-        **CONFIG["train"], "batch_size": 64, "kl_balancing_steps": 3, "skip_norm": 0.0,
+        **CONFIG["train"], "batch_size": 64, "kl_balancing_steps": 3, "free_bits": 0.01,
+        "skip_norm": 0.0,
     },
 }  # fmt: skip
 
@@ -204,7 +205,7 @@ BALANCED = {
 @on_torch
 @pytest.mark.slow
 def test_two_processes_of_torchrun_train_like_one(tmp_path):
-    """From the middle of the run of one process; before its end the rate is balanced no more."""
+    """From the middle of the run of one process; before its end free bits replace the balance."""
     pytest.importorskip("sklearn")
     from hvae_core.config import parse_config
     from hvae_core.training import train

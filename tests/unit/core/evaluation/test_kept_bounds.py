@@ -120,7 +120,10 @@ def test_another_evaluation_s_file_is_refused_and_kept(options, told, model, ima
 def test_another_model_s_or_other_images_file_is_refused_and_kept(model, images, file):
     hvae.evaluate(model, images, bounds=file, **OPTIONS)
     before = file.read_bytes()
-    for args in ((make(seed=1), images), (model, images[::-1])):
+    nearly = make()
+    for weight in nearly.trainable_variables:
+        weight.assign(weight.value * 1.01)
+    for args in ((make(seed=1), images), (nearly, images), (model, images[::-1])):
         with pytest.raises(BadInputError, match="of another model, of other weights or of other"):
             hvae.evaluate(*args, bounds=file, **OPTIONS)
     assert file.read_bytes() == before
@@ -134,18 +137,40 @@ def test_another_model_s_or_other_images_file_is_refused_and_kept(model, images,
         "{}",
         '{"about": {}, "elbo": "many"}',
         '{"about": {}, "elbo": [true]}',
-        '{"about": {}, "elbo": [-1.0], "importance_weighted": [-1.0, -1.0]}',
+        '{"about": {}, "elbo": [-1.0]}',
     ],
 )
 def test_a_file_of_something_else_is_refused_and_kept(content, model, images, file):
     file.write_text(content)
     with pytest.raises(BadInputError, match=r"bounds\.json") as error:
         hvae.evaluate(model, images, bounds=file, **OPTIONS)
-    assert "remove this one" in error.value.hint
+    assert "does not exist yet" in error.value.hint
     assert file.read_text() == content
 
 
-def test_a_file_that_cannot_be_written_is_told(model, images, tmp_path):
+def test_bounds_of_more_images_than_there_are_are_refused(model, images, file):
+    hvae.evaluate(model, images, bounds=file, **OPTIONS)
+    content = json.loads(file.read_text())
+    content["importance_weighted"].append(-1.0)
+    file.write_text(json.dumps(content))
+    with pytest.raises(BadInputError, match="more importance-weighted bounds than images"):
+        hvae.evaluate(model, images, bounds=file, **OPTIONS)
+
+
+def test_whole_numbers_of_another_program_and_numpy_s_are_taken(model, images, file):
+    options = {"importance_samples": np.int64(3), "seed": np.int64(0), "limit": np.int64(4)}
+    hvae.evaluate(model, images, bounds=file, **options)
+    content = json.loads(file.read_text())
+    content["importance_weighted"] = [-1, -1, -1, -1]
+    file.write_text(json.dumps(content))
+    assert hvae.evaluate(model, images, bounds=file, **options)["importance_weighted"] == -1
+
+
+@pytest.mark.parametrize("name", ["taken/bounds.json", "b" * 300])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_computed(
+    name, model, images, tmp_path, monkeypatch
+):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(HvaeError, match=r"Cannot write .*bounds\.json"):
-        hvae.evaluate(model, images, bounds=tmp_path / "taken" / "bounds.json")
+    monkeypatch.setattr(evaluation, "evaluate_batches", lambda *_: pytest.fail("too late"))
+    with pytest.raises(HvaeError, match=r"Cannot write .*(bounds\.json|bbb)"):
+        hvae.evaluate(model, images, bounds=tmp_path / name)
