@@ -214,6 +214,8 @@ def check_count(value: Any, name: str, least: int = 1) -> int:
         BadInputError: it is none.
     """
     try:
+        if isinstance(value, bool):  # Python's are integers
+            raise TypeError
         number = operator.index(value)
     except TypeError:
         raise BadInputError(f"{name} is {value!r}; it must be a whole number.") from None

@@ -84,6 +84,7 @@ def test_in_tiles_it_is_that_of_the_whole(model):
     ("options", "message"),
     [
         ({"n": 0}, "n is 0; it must be at least 1"),
+        ({"n": True}, "n is True; it must be a whole number"),
         ({"n": 2, "keep": 3}, "keep is 3; it must be at most n, which is 2"),
         ({"seed": -1}, "seed is -1"),
         ({"batch_size": 0}, "batch_size is 0"),
