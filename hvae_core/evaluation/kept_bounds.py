@@ -37,7 +37,9 @@ class KeptBounds:
 
     def __init__(self, path: str | Path, about: Mapping[str, Any]) -> None:
         self.path, self.about = Path(path), dict(about)
-        self._elbo = self._weighted = np.zeros(0)
+        self._elbo = np.zeros(0)
+        #: the importance-weighted bounds of the first images, as many as there are
+        self.weighted = np.zeros(0)
         if os.path.exists(self.path):
             self._read()
         else:
@@ -49,14 +51,14 @@ class KeptBounds:
         if not isinstance(about, dict):
             raise self._other("holds no bounds of an evaluation")
         self._elbo = self._numbers(content, "elbo")
-        self._weighted = self._numbers(content, "importance_weighted", [])
-        if not len(self._weighted):  # any number of draws may follow
+        self.weighted = self._numbers(content, "importance_weighted", [])
+        if not len(self.weighted):  # any number of draws may follow
             about = {**about, "importance_samples": self.about.get("importance_samples")}
         for key, value in self.about.items():
             if about.get(key) != value:
                 name = key.replace("_", " ")
                 raise self._other(f"is of another evaluation: {name} {about.get(key)}, not {value}")
-        if len(self._weighted) > len(self._elbo):
+        if len(self.weighted) > len(self._elbo):
             raise self._other("has more importance-weighted bounds than images")
 
     def _numbers(self, content: Mapping[str, Any], key: str, default: Any = None) -> np.ndarray:
@@ -67,11 +69,6 @@ class KeptBounds:
 
     def _other(self, what: str) -> BadInputError:
         return BadInputError(f"{self.path} {what}.", _ANOTHER_FILE)
-
-    @property
-    def weighted(self) -> np.ndarray:
-        """The importance-weighted bounds of the first images, as many as there are."""
-        return self._weighted
 
     def begin(self, elbo: np.ndarray) -> None:
         """Take the ELBO of all images [N], and write the file if it is new.
@@ -89,14 +86,14 @@ class KeptBounds:
 
     def add(self, weighted: np.ndarray) -> None:
         """Write the importance-weighted bounds [b] of the images that follow."""
-        self._weighted = np.concatenate([self._weighted, weighted.astype(np.float64)])
+        self.weighted = np.concatenate([self.weighted, weighted.astype(np.float64)])
         self._write()
 
     def _write(self) -> None:
         content = {
             "about": self.about,
             "elbo": self._elbo.tolist(),
-            **({"importance_weighted": self._weighted.tolist()} if len(self._weighted) else {}),
+            **({"importance_weighted": self.weighted.tolist()} if len(self.weighted) else {}),
         }
         with disk_errors(f"write {self.path}"):
             replace_file(self.path, json.dumps(content) + "\n")

@@ -5,30 +5,18 @@ import json
 
 import numpy as np
 import pytest
+from tiny import merged
 
 import hvae_core as hvae
 from hvae_core.errors import BadInputError, HvaeError
 
 #: the package has a function of this name
 evaluation = importlib.import_module("hvae_core.evaluation.evaluate")
-MODEL = {
-    "resolutions": [2],
-    "patch_size": 2,
-    "image_channels": 1,
-    "width": 4,
-    "encoder_middle_width": 4,
-    "decoder_middle_width": 4,
-    "latent_width": 2,
-    "encoder_blocks": 0,
-    "decoder_blocks": 1,
-    "readout": {"width": 4, "middle_width": 4, "blocks": 0},
-}
 OPTIONS = {"importance_samples": 3, "batch_size": 4}
 
 
 def make(seed=0):
-    train = {"seed": seed}
-    return hvae.build({"model": MODEL, "likelihood": "logistic-mixture", "train": train})
+    return hvae.build(merged({"train": {"seed": seed}}))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +26,7 @@ def model():
 
 @pytest.fixture
 def images():
-    return np.random.default_rng(0).integers(0, 256, (10, 4, 4, 1)).astype(np.uint8)
+    return np.random.default_rng(0).integers(0, 17, (10, 8, 8, 1)).astype(np.uint8)
 
 
 @pytest.fixture
