@@ -93,11 +93,13 @@ def emit(payload: Any, as_json: bool, lines: Iterable[str] | Any = ()) -> None:
 
     Args:
         payload: what ``--json`` prints.
-        as_json: whether ``--json`` was given.
+        as_json: whether ``--json`` was given; numbers that are not finite become null.
         lines: otherwise: lines of text, or something that rich renders, such as a table.
     """
     if as_json:
-        click.echo(json.dumps(payload, indent=2, default=str))
+        from hvae_core.files.json_files import plain
+
+        click.echo(json.dumps(plain(payload), indent=2, default=str, allow_nan=False))
     elif isinstance(lines, str):
         click.echo(lines)
     elif hasattr(lines, "__rich_console__"):

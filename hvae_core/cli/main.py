@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -174,11 +175,12 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         code = 0
     except OSError as error:
-        # A full disk, a folder without permission: the user's to mend, and no bug of ours.
+        # A full disk, a folder without permission, a name that is too long for one: the user's to
+        # mend, and no bug of ours.
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}{error.strerror or error}."
         _report({"code": "system", "message": message, "hint": ""}, message, as_json)
-        code = 1
+        code = 2 if error.errno == errno.ENAMETOOLONG else 1
     sys.exit(code)
 
 

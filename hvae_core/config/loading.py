@@ -16,6 +16,7 @@ from hvae_core.config.root import Config
 from hvae_core.config.validation import describe
 from hvae_core.errors import ConfigError, did_you_mean
 from hvae_core.files import yaml_files
+from hvae_core.files.paths import exists, is_file, is_folder
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.plugins import manager
 from hvae_core.plugins.specs import KINDS
@@ -45,7 +46,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing, not valid, or no mapping; names the file and the line.
     """
-    if not path.exists():
+    if not exists(path):
         raise ConfigError(f"There is no file {path}.", "Give a YAML file or a preset's name.")
     return yaml_files.read_mapping(path, ConfigError)
 
@@ -120,13 +121,13 @@ def load_config(
     if isinstance(source, Mapping):
         return parse_config(source, overrides)
     path = Path(source)
-    if path.is_dir():
+    if is_folder(path):
         path = next(iter(_configurations(path)), path / "preset.yaml")
     return parse_config(read_yaml(path), overrides, str(path))
 
 
 def _configurations(folder: Path) -> Iterator[Path]:
-    return (folder / name for name in ("preset.yaml", "config.yaml") if (folder / name).is_file())
+    return (folder / name for name in ("preset.yaml", "config.yaml") if is_file(folder / name))
 
 
 def dump_yaml(config: Config | Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pydantic
 
 from hvae_core.errors import DataError, did_you_mean
+from hvae_core.files.paths import exists, expand_home
 from hvae_core.files.places import cache_folder
 from hvae_core.interfaces import Dataset
 
@@ -68,8 +69,8 @@ def data_folder(root: str | None, name: str) -> Path:
     """
     if root is None:
         return cache_folder() / "data" / name
-    path = Path(root).expanduser()
-    if not path.exists():
+    path = expand_home(root, DataError, "data.root")
+    if not exists(path):
         raise DataError(f"data.root {path} does not exist.", "Give the folder with the files.")
     return path
 

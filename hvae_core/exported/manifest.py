@@ -10,6 +10,7 @@ from typing import Any
 from hvae_core.errors import BadInputError
 from hvae_core.files.digests import file_digest
 from hvae_core.files.json_files import read_object
+from hvae_core.files.paths import is_file
 
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "hvae-export", 1
@@ -21,7 +22,7 @@ NEEDED = {"runtime", "image_shape", "latent_shapes", "likelihood", "graphs", "fi
 
 def is_export_folder(path: str | Path) -> bool:
     """Whether ``path`` is a folder with a manifest."""
-    return (Path(path) / MANIFEST).is_file()
+    return is_file(Path(path) / MANIFEST)
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:

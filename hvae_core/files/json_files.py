@@ -1,8 +1,10 @@
-"""Reading a JSON file that somebody else may have written."""
+"""What JSON can hold, and reading a file of it that somebody else may have written."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +31,16 @@ def read_object(path: Path, kind: type[HvaeError], hint: str = "") -> dict[str, 
     if not isinstance(content, dict):
         raise kind(f"{path} holds no keys; expected a JSON object.", hint)
     return content
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: arrays as lists, NaN and infinities as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "tolist"):  # NumPy's, which need not be loaded
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hvae_core.files.paths import check_length, expand_home
+
 
 def cache_folder() -> Path:
-    """The folder for downloads: ``HVAE_HOME``, else the platform's cache folder for hvae."""
+    """The folder for downloads: ``HVAE_HOME``, else the platform's cache folder for hvae.
+
+    Raises:
+        BadInputError: ``HVAE_HOME`` begins with the home of no user, or is too long.
+    """
     home = os.environ.get("HVAE_HOME")
     if home:
-        return Path(home).expanduser()
+        return check_length(expand_home(home, where="HVAE_HOME"), "HVAE_HOME")
     import platformdirs
 
     return platformdirs.user_cache_path("hvae")

@@ -17,7 +17,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hvae_core.errors import HvaeError
+from hvae_core.errors import BadInputError, HvaeError
+from hvae_core.files.paths import is_too_long
 
 #: the name of what gave way to a newer folder, or was being removed, when its process was killed
 LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.old")
@@ -186,11 +187,18 @@ def disk_errors(
 
     Raises:
         HvaeError: of this kind, "Cannot <action>: <what the system says>."
+        BadInputError: a name is too long, which no room would help.
     """
     try:
         yield
     except OSError as error:
-        raise kind(f"Cannot {action}: {error.strerror or error}.", hint) from error
+        said = f"Cannot {action}: {error.strerror or error}"
+        if is_too_long(error):
+            kind = kind if issubclass(kind, BadInputError) else BadInputError
+            name = str(error.filename or "")
+            at = "" if name in action else f": {name}"
+            raise kind(f"{said}{at}.", "Choose a shorter name.") from error
+        raise kind(f"{said}.", hint) from error
 
 
 def _exchange(first: Path, second: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import BadInputError, WeightsError
+from hvae_core.files.paths import is_file
 from hvae_core.runs.checkpoints import EMA_FILE, MODEL_FILE, Checkpoints, check_files, read_state
 from hvae_core.runs.run_folder import CONFIG_FILE, RunFolder
 
@@ -47,7 +48,7 @@ def how_far(run: str | Path) -> dict[str, int]:
 def _best_checkpoint(run: str | Path) -> tuple[dict[str, Any], Path]:
     """The state and the weights file of the best checkpoint, or of the next that is intact."""
     folder = RunFolder(run)
-    if not folder.config_path.is_file():
+    if not is_file(folder.config_path):
         raise BadInputError(f"{run} is not the folder of a training run: it has no {CONFIG_FILE}.")
     checkpoints = folder.checkpoints()
     steps = checkpoints.steps()

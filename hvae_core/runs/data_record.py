@@ -20,6 +20,7 @@ from hvae_core.data.arrays import map_npy
 from hvae_core.data.fingerprints import Fingerprint, fingerprint, image_digests
 from hvae_core.errors import BadInputError, ConfigError, DataError
 from hvae_core.files.json_files import read_object
+from hvae_core.files.paths import is_file
 from hvae_core.files.replacing import replace_file
 from hvae_core.interfaces import ImageSource
 
@@ -148,7 +149,7 @@ def record_of(source: Any) -> DataRecord | None:
     Returns:
         None where that is no run, or nothing is recorded.
     """
-    if not isinstance(source, str | Path) or not (Path(source) / DATA_FILE).is_file():
+    if not isinstance(source, str | Path) or not is_file(Path(source) / DATA_FILE):
         return None
     return DataRecord.read(Path(source))
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import TrainingError
+from hvae_core.files.json_files import plain
 from hvae_core.files.replacing import disk_errors, replace_file
 
 #: figures that are counted instead of averaged
@@ -84,19 +85,6 @@ def in_unit(nats_per_dim: float, unit: str, dimensions: int) -> float:
 def unit_key(unit: str) -> str:
     """The key of a bound in this unit in metrics.jsonl: ``bits_per_dim`` or ``nats``."""
     return "bits_per_dim" if unit == "bits/dim" else "nats"
-
-
-def plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: arrays as lists, NaN and infinities as null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 class MetricsFile:

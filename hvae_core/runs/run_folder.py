@@ -12,6 +12,7 @@ import numpy as np
 
 from hvae_core.errors import BadInputError, ConfigError
 from hvae_core.files.json_files import read_object
+from hvae_core.files.paths import exists, is_file, is_folder
 from hvae_core.files.replacing import disk_errors, is_leftover, remove_leftovers, replace_file
 from hvae_core.runs.checkpoints import Checkpoints
 
@@ -109,9 +110,9 @@ class RunFolder:
         Raises:
             BadInputError: it has, or it is a file.
         """
-        if self.path.exists() and not self.path.is_dir():
+        if exists(self.path) and not is_folder(self.path):
             raise BadInputError(f"The output {self.path} is a file; expected a folder.")
-        if self.path.is_dir() and not all(map(_is_of_a_start, self.path.iterdir())):
+        if is_folder(self.path) and not all(map(_is_of_a_start, self.path.iterdir())):
             raise BadInputError(
                 f"The output folder {self.path} is not empty.",
                 "Give --resume to go on with the run in it, or choose another --output.",
@@ -130,7 +131,7 @@ class RunFolder:
         from hvae_core.config import flatten
         from hvae_core.data.given import PYTHON, check_same_images
 
-        if not self.config_path.is_file():
+        if not is_file(self.config_path):
             self.check_new()
             return
         run = self.read_config()
@@ -214,7 +215,7 @@ class RunFolder:
         """
         import filelock
 
-        existed = self.path.is_dir()
+        existed = is_folder(self.path)
         with _disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.path / LOCK_FILE, timeout=0)
@@ -234,7 +235,7 @@ class RunFolder:
 
 def is_run_folder(path: str | Path) -> bool:
     """Whether a training run was started in ``path``."""
-    return (Path(path) / CONFIG_FILE).is_file() and (Path(path) / "checkpoints").is_dir()
+    return is_file(Path(path) / CONFIG_FILE) and is_folder(Path(path) / "checkpoints")
 
 
 def _disk_errors(path: Path) -> AbstractContextManager[None]:

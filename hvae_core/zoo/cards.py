@@ -202,7 +202,7 @@ def _first(preset: Preset) -> tuple[str, str]:
     if preset.weights_path is not None:
         return "```\n", name
     if preset.weights.is_to_be_had:
-        return f"The weights are not on this machine. {how_to_get(preset)}\n\n```\n", name
+        return f"The weights are not on this machine. {how_to_get(preset, name)}\n\n```\n", name
     formats = formats_that_describe(preset.config)
     if formats:
         return (
@@ -210,7 +210,7 @@ def _first(preset: Preset) -> tuple[str, str]:
             f"hvae import {formats[0]} CHECKPOINT -o ./{name}\n",
             f"./{name}",
         )
-    command = f"{train_command(preset)} --output runs/{name}"
+    command = f"{train_command(preset, name)} --output runs/{name}"
     return f"There are no weights yet: they are to be trained.\n\n```\n{command}\n", f"runs/{name}"
 
 

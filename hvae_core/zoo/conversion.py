@@ -13,6 +13,7 @@ from hvae_core.backends.selection import select_backend
 from hvae_core.errors import HvaeError, WeightsError
 from hvae_core.fetching.transfer import Promise
 from hvae_core.files.digests import file_digest
+from hvae_core.files.paths import exists, real_name
 from hvae_core.files.replacing import replace_file
 from hvae_core.files.yaml_files import dump_yaml
 from hvae_core.importing import find_importer
@@ -55,14 +56,14 @@ def import_checkpoint(
     importer = find_importer(format, options)
     names = list_presets(importer.presets) if importer.presets else []
     known = {name: find_preset(name).config for name in names}
-    if not Path(checkpoint).exists():
+    if not exists(checkpoint):
         raise WeightsError(f"There is no file {checkpoint}.", "Give the checkpoint's path.")
     found = importer.read(Path(checkpoint), config, known)
     check_finite(found.arrays, str(checkpoint))
     if not importer.checks_weights:
         _check_fit(found, str(checkpoint))
     output = Path(output)
-    metadata = file_metadata({"preset": output.resolve().name})
+    metadata = file_metadata({"preset": real_name(output)})
     return write_preset(
         output,
         found.config,

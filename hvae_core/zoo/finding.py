@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from hvae_core.errors import BadInputError, ConfigError, HvaeError, PresetError, did_you_mean
 from hvae_core.fetching.addresses import HubAddress, is_address
+from hvae_core.files.paths import exists, expand_home, is_file, is_folder
 from hvae_core.files.places import cache_folder
 from hvae_core.plugins import manager
 from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset, how_to_get, read_preset
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
-
 
 #: commands that a preset may be for: with weights all but ``import``, ``denoise`` where the
 #: likelihood is a model of noise and ``counterfactual`` where there is a condition; without,
@@ -92,7 +92,7 @@ def find_preset(source: str | Path | Preset) -> Preset:
     if isinstance(source, str) and is_address(text):
         return _find_address(text)
     if isinstance(source, Path) or "/" in text or "\\" in text or text.startswith((".", "~")):
-        return _find_path(Path(source).expanduser())
+        return _find_path(expand_home(source, PresetError))
     installed = installed_presets().get(text, [])
     if len(installed) > 1:
         places = " and ".join(str(folder) for folder in installed)
@@ -108,7 +108,7 @@ def find_preset(source: str | Path | Preset) -> Preset:
         return preset
     if cached is not None:
         return read_preset(cached, text, "pulled")
-    if Path(text).exists():
+    if exists(text):
         return _find_path(Path(text))
     raise PresetError(
         f"There is no preset named {text!r}.", did_you_mean(text, list_presets()) + _broken_hint()
@@ -204,17 +204,17 @@ def _with_pulled_weights(installed: Preset, cached: Path) -> Preset:
 
 
 def _find_path(path: Path) -> Preset:
-    if path.suffix == ".safetensors" and path.is_file():
+    if path.suffix == ".safetensors" and is_file(path):
         if path.name != WEIGHTS_FILE:
             raise PresetError(
                 f"The weights file of a preset is named {WEIGHTS_FILE}, not {path.name}."
             )
         path = path.parent
-    if (path / PRESET_FILE).is_file():
+    if is_file(path / PRESET_FILE):
         return read_preset(path)
-    if path.is_dir():
+    if is_folder(path):
         raise PresetError(f"The folder {path} is no preset: it has no {PRESET_FILE}.")
-    if path.exists():
+    if exists(path):
         raise PresetError(f"{path} is no preset; expected a folder with a {PRESET_FILE}.")
     raise PresetError(
         f"There is no preset at {path}.", did_you_mean(path.name, list_presets()) + _broken_hint()
@@ -225,7 +225,7 @@ def _find_address(address: str) -> Preset:
     if address.startswith("hf://"):
         name = HubAddress.parse(address).cache_name
         folder = presets_folder() / name
-        if (folder / PRESET_FILE).is_file():
+        if is_file(folder / PRESET_FILE):
             return read_preset(folder, name, "pulled")
     raise PresetError(
         f"{address} is not on this machine; loading never touches the network.",
@@ -254,7 +254,7 @@ def find_source(source: str | Path) -> tuple[Config, Path | None]:
     from hvae_core.runs.run_folder import is_run_folder
 
     path = Path(source)
-    if is_run_folder(path) and not (path / "preset.yaml").is_file():
+    if is_run_folder(path) and not is_file(path / "preset.yaml"):
         return find_weights(path)
     if path.suffix in (".yaml", ".yml"):
         return load_config(path), None
@@ -294,7 +294,7 @@ def find_weights_file(source: str | Path) -> Path:
     """
     path = Path(source)
     if path.suffix == ".safetensors":
-        if not path.is_file():
+        if not is_file(path):
             raise BadInputError(f"There is no file {path}.")
         return path
     return find_with_weights(source)[1]

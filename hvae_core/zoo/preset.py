@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
+from hvae_core.files.paths import is_file
 from hvae_core.files.yaml_files import read_mapping
+from hvae_core.zoo.origin import NAME_PATTERN, pull_again
 from hvae_core.zoo.originals import Original, read_original
 from hvae_core.zoo.record import check_record
 
@@ -31,7 +34,6 @@ PICTURES = {
 }
 FILES = (PRESET_FILE, WEIGHTS_FILE, CARD_FILE, *PICTURES)
 
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -85,7 +87,12 @@ class Preset:
     def weights_path(self) -> Path | None:
         """The weights file, or None where there is none."""
         path = self.folder / WEIGHTS_FILE
-        return path if path.is_file() else None
+        return path if is_file(path) else None
+
+    @property
+    def in_commands(self) -> str:
+        """What a command is to be given for it: its name, or its folder where that found it."""
+        return shlex.quote(str(self.folder)) if self.origin == "folder" else self.name
 
     @property
     def summary(self) -> str:
@@ -183,10 +190,18 @@ def _weights_info(raw: Any, path: Path) -> WeightsInfo:
     return WeightsInfo(sha256.lower() if sha256 else None, size, tuple(sources), original)
 
 
-def how_to_get(preset: Preset) -> str:
-    """The commands that bring weights where there are none yet, as a sentence without its end."""
-    if preset.weights.sources or preset.weights.original:
-        return f"Pull them with: hvae zoo pull {preset.name}"
+def how_to_get(preset: Preset, name: str = "") -> str:
+    """The commands that bring weights where there are none yet, as a sentence without its end.
+
+    Args:
+        preset: the preset.
+        name: what the commands call it; its name, or its folder where that found it, if empty.
+    """
+    has_sources = bool(preset.weights.sources or preset.weights.original)
+    if preset.origin == "pulled":
+        return f"Pull them with: {pull_again(preset.folder, preset.name, has_sources)}"
+    if has_sources:
+        return f"Pull them with: hvae zoo pull {name or preset.in_commands}"
     if preset.weights.sha256:
         return (
             "They lie in hvae's repository; from a clone of it: "
@@ -196,16 +211,16 @@ def how_to_get(preset: Preset) -> str:
 
     ways = [
         "import a checkpoint of the original with: "
-        f"hvae import {name} CHECKPOINT -o ./{preset.name}"
-        for name in formats_that_describe(preset.config)
+        f"hvae import {format} CHECKPOINT -o ./{preset.name}"
+        for format in formats_that_describe(preset.config)
     ]
-    ways.append(f"train it with: {train_command(preset)}")
+    ways.append(f"train it with: {train_command(preset, name)}")
     text = ", or ".join(ways)
     return text[0].upper() + text[1:]
 
 
-def train_command(preset: Preset) -> str:
-    """What trains it, with the length where its configuration has none."""
+def train_command(preset: Preset, name: str = "") -> str:
+    """What trains it, with the length where its configuration has none; as `how_to_get`."""
     train = preset.config.train
-    length = "" if train.steps or train.epochs else " --set train.epochs=N"
-    return f"hvae train {preset.name}{length}"
+    is_given = train.epochs or train.steps or train.minutes
+    return f"hvae train {name or preset.in_commands}{'' if is_given else ' --set train.epochs=N'}"

@@ -1,9 +1,13 @@
-"""Clearing the folder of pulled presets: what nothing uses any more, or what is asked for."""
+"""Clearing the folder of pulled presets: what nothing uses any more, or what is asked for.
+
+What is removed is held by the lock of its pull meanwhile, and looked at once more under it.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,9 @@ from hvae_core.errors import PresetError, did_you_mean
 from hvae_core.files.replacing import LEFTOVER, disk_errors, remove_folder
 from hvae_core.zoo.finding import installed_presets, presets_folder, pulled_presets
 from hvae_core.zoo.preset import WEIGHTS_FILE, read_preset
-from hvae_core.zoo.workplace import lock_path, pulling_folder
+from hvae_core.zoo.workplace import held, lock_path, pulling_folder
+
+_LOG = logging.getLogger("hvae")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,20 +45,33 @@ def prune(names: Sequence[str] = (), *, dry_run: bool = False) -> list[Pruned]:
         dry_run: only say what would go.
 
     Returns:
-        What has gone, or would go. Presets that are being pulled are left alone.
+        What has gone, or would go. Presets that are being pulled are left alone, which the log
+        ``hvae`` says.
 
     Raises:
-        PresetError: a name is none of a pulled preset; nothing is removed.
+        PresetError: a name is none of a pulled preset, or of one that is being pulled now; nothing
+            is removed.
         HvaeError: a folder cannot be removed.
     """
-    found = list(_named(names) if names else _unused())
-    if not dry_run:
-        for item in found:
-            _remove(Path(item.folder))
-    return found
+    if names:
+        return _prune_named(names, dry_run)
+    gone, busy = [], set()
+    for name, path in list(_candidates()):
+        if dry_run:
+            is_free, item = _free(name), _item(name, path, _why(path))
+        else:
+            with disk_errors(f"remove {path}", ""), held(name) as is_free:
+                item = _remove(name, path, _why(path)) if is_free else None
+        if not is_free:
+            busy.add(name)
+        elif item is not None:
+            gone.append(item)
+    for name in sorted(busy):
+        _LOG.warning("%s is being pulled by another process; it is left alone.", name)
+    return gone
 
 
-def _named(names: Sequence[str]) -> Iterator[Pruned]:
+def _prune_named(names: Sequence[str], dry_run: bool) -> list[Pruned]:
     pulled = pulled_presets()
     for name in names:
         if name not in pulled:
@@ -60,23 +79,46 @@ def _named(names: Sequence[str]) -> Iterator[Pruned]:
             raise PresetError(
                 f"There is no pulled preset {name!r}.", hint or did_you_mean(name, pulled)
             )
-    return iter([_item(name, pulled[name], "asked for") for name in dict.fromkeys(names)])
+    found = [(name, pulled[name]) for name in dict.fromkeys(names)]
+    for name, _ in found:
+        if not _free(name):
+            raise _being_pulled(name)
+    gone = []
+    for name, path in found:
+        if dry_run:
+            item = _item(name, path, "asked for")
+        else:
+            with disk_errors(f"remove {path}", ""), held(name) as is_free:
+                if not is_free:  # since a moment ago
+                    raise _being_pulled(name)
+                item = _remove(name, path, "asked for")
+        if item is not None:
+            gone.append(item)
+    return gone
 
 
-def _unused() -> Iterator[Pruned]:
-    for path in _folders(pulling_folder()):
-        if not path.name.startswith(".") and _free(path.name):
-            yield _item(path.name, path, "interrupted pull")
+def _candidates() -> Iterator[tuple[str, Path]]:
+    """The names and folders of what nothing uses."""
+    for path in [*_folders(pulling_folder()), *_folders(presets_folder())]:
+        if _why(path):
+            leftover = LEFTOVER.fullmatch(path.name)
+            yield (leftover["name"] if leftover else path.name), path
+
+
+def _why(path: Path) -> str:
+    """Why nothing uses a folder, or "" where something may."""
+    if path.parent == pulling_folder():
+        return "" if path.name.startswith(".") else "interrupted pull"
+    if LEFTOVER.fullmatch(path.name):
+        return "left over by a process that was killed"
+    if path.name.startswith("."):
+        return ""
+    if not (path / WEIGHTS_FILE).is_file():
+        return "has no weights"
     installed = installed_presets()
-    for path in _folders(presets_folder()):
-        if leftover := LEFTOVER.fullmatch(path.name):
-            yield _item(leftover["name"], path, "left over by a process that was killed")
-        elif path.name.startswith("."):
-            continue
-        elif not (path / WEIGHTS_FILE).is_file():
-            yield _item(path.name, path, "has no weights")
-        elif path.name in installed and not _same(path, installed[path.name][0]):
-            yield _item(path.name, path, "of another version than the installed preset")
+    if path.name in installed and not _same(path, installed[path.name][0]):
+        return "of another version than the installed preset"
+    return ""
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -92,23 +134,29 @@ def _same(pulled: Path, installed: Path) -> bool:
 
 def _free(name: str) -> bool:
     """Whether no process is pulling it."""
-    import filelock
-
-    lock = filelock.FileLock(lock_path(name), timeout=0)
-    try:
-        with lock:
-            return True
-    except filelock.Timeout:
-        return False
+    if not lock_path(name).is_file():
+        return True
+    with disk_errors(f"look whether {name} is being pulled", ""), held(name) as is_free:
+        return is_free
 
 
-def _item(name: str, folder: Path, reason: str) -> Pruned:
+def _being_pulled(name: str) -> PresetError:
+    return PresetError(
+        f"Cannot remove {name!r}: another process is pulling it.", "Wait for it, or end it."
+    )
+
+
+def _item(name: str, folder: Path, reason: str) -> Pruned | None:
+    """What there is to remove, unless it has gone or is used by now."""
+    if not reason or not os.path.lexists(folder):
+        return None
     size = sum(p.lstat().st_size for p in folder.rglob("*") if not p.is_dir())
     return Pruned(name, str(folder), reason, size)
 
 
-def _remove(folder: Path) -> None:
-    with disk_errors(f"remove {folder}", ""):
+def _remove(name: str, folder: Path, reason: str) -> Pruned | None:
+    """Remove a folder whose lock is held. The lock's file stays, see `workplace`."""
+    item = _item(name, folder, reason)
+    if item is not None:
         remove_folder(folder)
-    with contextlib.suppress(OSError):
-        lock_path(folder.name).unlink()
+    return item

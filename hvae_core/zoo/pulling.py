@@ -11,7 +11,6 @@ import dataclasses
 import os
 import re
 import shutil
-import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,14 @@ from hvae_core.errors import (
 from hvae_core.fetching.addresses import HubAddress, check_source, is_address
 from hvae_core.fetching.hub import fetch_file
 from hvae_core.fetching.transfer import Patience, Promise
+from hvae_core.files.paths import expand_home, is_file
 from hvae_core.files.places import offline
 from hvae_core.files.replacing import swap_in
 from hvae_core.files.yaml_files import MAX_BYTES
 from hvae_core.weights.tensors import read_header
 from hvae_core.zoo.conversion import convert, fetch_originals
 from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
+from hvae_core.zoo.origin import NAME_PATTERN, ORIGIN_FILE, name_in, note_origin, read_origin
 from hvae_core.zoo.originals import ORIGINALS
 from hvae_core.zoo.outside import check_tensors, checked
 from hvae_core.zoo.preset import (
@@ -47,7 +48,7 @@ from hvae_core.zoo.preset import (
     read_preset,
 )
 from hvae_core.zoo.verification import compare
-from hvae_core.zoo.workplace import ORIGIN_FILE, clear_except, note_origin, read_origin, workplace
+from hvae_core.zoo.workplace import clear_except, workplace
 
 #: called with a file's name, the bytes done and the total, or None where it is unknown
 PullProgress = Callable[[str, int, int | None], None]
@@ -111,9 +112,13 @@ def pull(
         text = HubAddress.with_revision(text, revision)
     if isinstance(source, str) and is_address(text):
         check_source(text, "hvae zoo pull")
-        base, name = text.rstrip("/"), _name_from_address(text)
-    elif (Path(text).expanduser() / PRESET_FILE).is_file() and text not in installed_presets():
-        folder = Path(text).expanduser().resolve()
+        base, name = text.rstrip("/"), name_in(text)
+        if not text.startswith("hf://"):
+            check_name(name, text)
+    elif text not in installed_presets() and is_file(
+        (place := expand_home(text, PresetError)) / PRESET_FILE
+    ):
+        folder = place.resolve()
         base, name = folder.as_uri(), check_name(read_preset(folder).name, str(folder))
     else:
         return _pull_named(find_preset(text), how)
@@ -167,14 +172,20 @@ def _pull_named(found: Preset, how: _How, places: Sequence[str] = ()) -> PullRes
                 f"{fault}.",
                 "Install the package again, or restore the folder.",
             )
-    name, sources = check_name(found.name, "hvae zoo pull"), [*places, *found.weights.sources]
+    name, sources = found.name, [*places, *found.weights.sources]
+    if found.origin == "pulled" and not NAME_PATTERN.fullmatch(name):
+        raise PresetError(
+            f"Cannot pull {name!r} by this name, which is that of its folder alone.",
+            how_to_get(found),
+        )
+    check_name(name, "hvae zoo pull")
     original = found.weights.to_convert
     target, origin = presets_folder() / name, sources[0] if sources else ""
     if original is not None:
         sources, origin = [], original.files[0].sources[0]
     elif not sources and found.origin == "pulled" and is_address(read_origin(found.folder)):
         origin = read_origin(found.folder)
-        sources = [_within(origin)]
+        sources = [origin if origin.endswith(f"/{WEIGHTS_FILE}") else _within(origin)]
     if not sources and original is None:
         exist = found.weights.sha256 is not None
         raise PresetError(
@@ -252,7 +263,7 @@ def _here_already(source: str, base: str, name: str) -> PullResult | None:
     or the cache cannot be written. Nothing is written.
     """
     target = presets_folder() / name
-    if not (target / PRESET_FILE).is_file() or read_origin(target) != base:
+    if not is_file(target / PRESET_FILE) or read_origin(target) != base:
         return None
     revision = HubAddress.parse(source).revision if source.startswith("hf://") else None
     is_fixed = re.fullmatch("[0-9a-f]{40}", revision or "") is not None
@@ -279,13 +290,6 @@ def _fetch_from(base: str, file: str, work: Path, how: _How) -> None:
 def _within(base: str, file: str = WEIGHTS_FILE) -> str:
     """The source of a file in a folder; on the Hub that is the repository."""
     return base if base.startswith("hf://") else f"{base}/{file}"
-
-
-def _name_from_address(address: str) -> str:
-    if address.startswith("hf://"):
-        return HubAddress.parse(address).cache_name
-    path = urllib.parse.unquote(urllib.parse.urlsplit(address).path).rstrip("/")
-    return check_name(path.rpartition("/")[2], address)
 
 
 def _same_weights(folder: Path, preset: Preset) -> bool:

@@ -51,7 +51,7 @@ def verify(source: str | Path | Preset) -> VerifyReport:
     if fault:
         raise PresetError(
             f"The weights of the preset {preset.name!r} are not those recorded: {path} {fault}.",
-            f"Bring them again with: hvae zoo pull {preset.name} --force"
+            how_to_get(preset)
             if preset.origin == "pulled"
             else "Install the package again, or restore the folder.",
         )

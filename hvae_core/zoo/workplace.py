@@ -1,22 +1,24 @@
-"""Where presets are collected before they take their place, and what is noted of their origin.
+"""Where presets are collected before they take their place.
 
 ``<cache>/presets/.pulling/<name>`` is held by a lock beside it. An interrupted pull goes on there,
-`hvae_core.zoo.pruning` clears it away.
+`hvae_core.zoo.pruning` clears it away. The lock's empty file stays: a process that waits for it has
+opened it already, and would hold a removed file while a third holds a new one of the same name.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hvae_core.errors import DownloadError
-from hvae_core.files.replacing import disk_errors, replace_file
+from hvae_core.files.replacing import disk_errors
 from hvae_core.zoo.finding import presets_folder
 
-ORIGIN_FILE = "origin.json"
+if TYPE_CHECKING:
+    import filelock
 
 
 def pulling_folder() -> Path:
@@ -45,10 +47,7 @@ def workplace(name: str, waiting: Callable[[], None] | None = None) -> Iterator[
     work = pulling_folder() / name
     hint = "Make room or choose another folder; HVAE_HOME sets where presets go."
     with disk_errors(f"write in {presets_folder()}", hint, DownloadError):
-        work.parent.mkdir(parents=True, exist_ok=True)
-        if lock_path(name).is_symlink():
-            lock_path(name).unlink()
-        lock = filelock.FileLock(lock_path(name))
+        lock = _lock(name)
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
@@ -64,17 +63,25 @@ def workplace(name: str, waiting: Callable[[], None] | None = None) -> Iterator[
             lock.release()
 
 
-def note_origin(folder: Path, origin: str) -> None:
-    """Write down where a preset came from."""
-    replace_file(folder / ORIGIN_FILE, json.dumps({"source": origin}))
+@contextlib.contextmanager
+def held(name: str) -> Iterator[bool]:
+    """Hold a preset's workplace until the block ends, unless another process does.
 
+    Returns:
+        Whether it is held now.
 
-def read_origin(folder: Path) -> str:
-    """Where a pulled preset came from."""
+    Raises:
+        OSError: the lock cannot be written.
+    """
+    import filelock
+
+    lock = _lock(name)
+    with contextlib.suppress(filelock.Timeout):
+        lock.acquire(timeout=0)
     try:
-        return str(json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))["source"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "an unknown place"
+        yield lock.is_locked
+    finally:
+        lock.release()
 
 
 def clear_except(folder: Path, kept: tuple[str, ...]) -> None:
@@ -84,3 +91,14 @@ def clear_except(folder: Path, kept: tuple[str, ...]) -> None:
             shutil.rmtree(path)
         elif path.name not in kept:
             path.unlink()
+
+
+def _lock(name: str) -> filelock.BaseFileLock:
+    """The lock of a preset's workplace, not yet acquired."""
+    import filelock
+
+    path = lock_path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        path.unlink()
+    return filelock.FileLock(path)

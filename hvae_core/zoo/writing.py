@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hvae_core.config import PRESET_KEYS
 from hvae_core.errors import PresetError
 from hvae_core.files.digests import file_digest
+from hvae_core.files.paths import exists, is_file, is_folder, real_name
 from hvae_core.files.replacing import disk_errors, replacing_folder
 from hvae_core.files.yaml_files import dump_yaml
 from hvae_core.weights.tensors import copy_weights, read_header
@@ -111,7 +112,7 @@ def save_model(model: Savable, folder: Path, *, overwrite: bool = True, **option
     """
     from hvae_core.weights import save_weights
 
-    name = (options.get("info") or {}).get("name") or folder.resolve().name
+    name = (options.get("info") or {}).get("name") or real_name(folder)
     write_preset(
         folder,
         model.config,
@@ -135,7 +136,7 @@ def _content(
         raise PresetError(
             f"A preset has no key {unknown[0]!r}.", f"Known keys: {', '.join(PRESET_KEYS)}."
         )
-    name = check_name(info.pop("name", None) or target.resolve().name, "a preset's name")
+    name = check_name(info.pop("name", None) or real_name(target), "a preset's name")
     if isinstance(config, Mapping):
         keys = dict(config)
     else:
@@ -173,13 +174,16 @@ def _check_pictures(pictures: Sequence[Path]) -> None:
 
 
 def _refuse_to_clobber(target: Path, overwrite: bool) -> None:
-    if not target.exists():
+    if not exists(target):
+        above = next((folder for folder in target.parents if exists(folder)), None)
+        if above is not None and not is_folder(above):
+            raise PresetError(f"Cannot write the preset {target}: {above} is a file, not a folder.")
         return
-    if not target.is_dir():
+    if not is_folder(target):
         raise PresetError(f"Cannot write the preset {target}: it is a file, not a folder.")
     if not any(target.iterdir()):
         return
-    if not (target / PRESET_FILE).is_file():
+    if not is_file(target / PRESET_FILE):
         raise PresetError(
             f"Cannot write the preset {target}: the folder holds other files.",
             "Choose a new folder.",

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from hvae_core.errors import TrainingError
-from hvae_core.runs.metrics import MetricsFile, RunningMeans, in_unit, plain
+from hvae_core.files.json_files import plain
+from hvae_core.runs.metrics import MetricsFile, RunningMeans, in_unit
 from hvae_core.runs.state import TrainState
 
 

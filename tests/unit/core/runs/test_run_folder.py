@@ -3,6 +3,7 @@ import pytest
 
 from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.runs.best_checkpoint import find_weights
 from hvae_core.runs.run_folder import RunFolder, is_run_folder
 
 
@@ -25,6 +26,17 @@ def test_a_folder_with_content_is_refused(started, tmp_path):
     with pytest.raises(BadInputError, match="is a file"):
         RunFolder(file).check_new()
     RunFolder(tmp_path / "new").check_new()
+
+
+def test_a_name_that_is_too_long_is_bad_input(tmp_path):
+    folder = RunFolder(tmp_path / ("a" * 300))
+    assert not is_run_folder(folder.path)
+    folder.check_new()
+    with pytest.raises(BadInputError, match=r"Cannot write to the output folder .*too long"):
+        folder.lock().__enter__()
+    with pytest.raises(BadInputError, match="is not the folder of a training run"):
+        find_weights(folder.path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_saved_is_read_back(started):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hvae_core.errors import ConfigError, PresetError
-from hvae_core.zoo import find_preset, list_presets, preset_summary, read_preset
+from hvae_core.errors import BadInputError, ConfigError, PresetError
+from hvae_core.zoo import find_preset, list_presets, preset_summary, pull, read_preset
+from hvae_core.zoo.finding import find_configuration, find_source, find_weights_file
 
 
 def test_listing(zoo: Path) -> None:
@@ -86,6 +88,40 @@ def test_places_without_a_preset(zoo: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(PresetError, match=match):
             find_preset(source)
+
+
+@pytest.mark.parametrize("find", [find_preset, find_source, find_weights_file, pull])
+@pytest.mark.parametrize("source", ["~nosuchuser/x", "~nosuchuser", Path("~nosuchuser") / "x"])
+def test_the_home_of_no_user(zoo: Path, find: Callable[..., object], source: str | Path) -> None:
+    with pytest.raises(PresetError, match="begins with '~nosuchuser', but there is no user") as it:
+        find(source)
+    assert it.value.hint.endswith("./~nosuchuser")
+
+
+def test_a_folder_named_like_the_home_of_no_user(
+    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(zoo / "trained", "./~nosuchuser/x")
+    assert find_preset("./~nosuchuser/x").folder == Path("~nosuchuser/x")
+
+
+@pytest.mark.parametrize(
+    "find", [find_preset, find_source, find_configuration, find_weights_file, pull]
+)
+@pytest.mark.parametrize(
+    "source",
+    ["a" * 300, "ä" * 200, "./" + "a" * 300, "a/" * 2500, "a" * 300 + ".safetensors",
+     "a" * 250 + "/" + "b" * 260, Path("a" * 300), "hf://owner/" + "a" * 300],
+    ids=lambda source: str(source)[:8],
+)  # fmt: skip
+def test_a_name_that_is_too_long_is_that_of_nothing(
+    zoo: Path, find: Callable[..., object], source: str | Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    said = "There is no (preset|file)|is not on this machine|File name too long"
+    with pytest.raises(BadInputError, match=said):
+        find(source)
 
 
 @pytest.mark.parametrize("address", ["hf://owner/name", "https://host/p"])

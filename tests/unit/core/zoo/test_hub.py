@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -225,6 +226,34 @@ def test_there_and_back(hub: Hub, zoo: Path, home: Path) -> None:
     assert found.weights_path.read_bytes() == files["model.safetensors"]
     assert {path.name for path in found.folder.iterdir()} == {*files, "origin.json"}
     assert not any("trained" in line for line in hub.asked)
+
+
+@pytest.mark.parametrize("revision", ["", "@v1"])
+def test_a_damaged_one_is_mended_by_what_verify_says(
+    revision: str, hub: Hub, zoo: Path, home: Path
+) -> None:
+    address, name = f"hf://owner/some.name{revision}", f"hf--owner--some.name{revision}"
+    files = hub.revisions.setdefault(revision[1:] or "main", {})
+    for file in ("preset.yaml", "model.safetensors"):
+        files[file] = (zoo / "trained" / file).read_bytes()
+    code, said = run(hub, zoo, home, "pull", address)
+    assert code == 0, said
+    weights = home / "presets" / name / "model.safetensors"
+    weights.write_bytes(b"x")
+    code, said = run(hub, zoo, home, "verify", name)
+    assert code == 2
+    assert said.endswith(f" has 1 bytes, expected {len(files['model.safetensors'])}. "
+                         f"Pull them with: hvae zoo pull {address} --force\n")  # fmt: skip
+    command = shlex.split(said.rpartition("with: ")[2])
+    code, told = run(hub, zoo, home, "pull", name, "--force")
+    if revision:  # a folder's name, which names nothing to pull; it says what does
+        assert code == 2
+        assert told.startswith(f"Error: Cannot pull {name!r} by this name")
+        assert shlex.split(told.rpartition("with: ")[2]) == command
+        code, told = run(hub, zoo, home, *command[2:])
+    assert code == 0, told
+    assert weights.read_bytes() == files["model.safetensors"]
+    assert run(hub, zoo, home, "verify", name)[0] == 0
 
 
 def test_what_the_hub_refuses(hub: Hub, zoo: Path, home: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import filelock
 import pytest
 import yaml
 
 from hvae_core.errors import HvaeError, PresetError
-from hvae_core.zoo import prune
-from hvae_core.zoo.workplace import lock_path
+from hvae_core.zoo import prune, pruning
+from hvae_core.zoo.workplace import held, lock_path, workplace
 
 
 @pytest.fixture
@@ -44,7 +47,8 @@ def test_what_nothing_uses(pulled: Path) -> None:
     assert [path for path in sorted(pulled.rglob("*")) if path.suffix != ".lock"] == before
     assert prune() == told
     assert names(pulled) == {"mine", "trained", ".pulling"}
-    assert names(pulled / ".pulling") == set()
+    assert not (pulled / ".pulling" / "half").exists()
+    assert {path.suffix for path in (pulled / ".pulling").iterdir()} == {".lock"}
     assert prune() == []
 
 
@@ -61,10 +65,83 @@ def test_what_is_asked_for(pulled: Path, zoo: Path) -> None:
         prune(["trained"])
 
 
-def test_a_pull_that_goes_on_is_left(pulled: Path) -> None:
-    with filelock.FileLock(lock_path("half")):
-        assert "half" not in [item.name for item in prune()]
-    assert (pulled / ".pulling" / "half").is_dir()
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_pull_that_goes_on_is_left(
+    dry_run: bool, pulled: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = {path: path.stat().st_ino for path in pulled.rglob("*")}
+    with contextlib.ExitStack() as pulls:
+        for name in ("half", "mine", "bare", "untrained"):
+            pulls.enter_context(workplace(name))
+        assert prune(dry_run=dry_run) == []
+        assert [record.getMessage() for record in caplog.records] == [
+            f"{name} is being pulled by another process; it is left alone."
+            for name in ("bare", "half", "mine", "untrained")
+        ]
+        assert before.items() <= {path: path.stat().st_ino for path in pulled.rglob("*")}.items()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_one_that_is_being_pulled_is_not_removed_by_its_name(dry_run: bool, pulled: Path) -> None:
+    with (
+        workplace("mine"),
+        pytest.raises(PresetError, match="Cannot remove 'mine': another process is pulling it"),
+    ):
+        prune(["trained", "mine"], dry_run=dry_run)
+    assert (pulled / "mine").is_dir()
+    assert (pulled / "trained").is_dir()
+
+
+@pytest.mark.parametrize("asked_for", [(), ("mine",)])
+def test_a_lock_that_is_held_or_waited_for_stays(pulled: Path, asked_for: tuple[str, ...]) -> None:
+    """Else a second pull would get a lock of its own and write in the same workplace."""
+    second = "from hvae_core.zoo.workplace import held\nwith held('mine') as free: print(free)"
+    with workplace("mine"):
+        number = lock_path("mine").stat().st_ino
+        with contextlib.suppress(PresetError):
+            prune(asked_for)
+        assert lock_path("mine").stat().st_ino == number
+        run = [sys.executable, "-c", second]
+        assert subprocess.run(run, capture_output=True, text=True).stdout == "False\n"
+    assert (pulled / "mine").is_dir()
+    prune(["mine"])
+    assert lock_path("mine").stat().st_ino == number
+
+
+def test_the_lock_is_held_while_a_folder_goes(
+    pulled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def remove(folder: Path) -> None:
+        name = folder.name if folder.name[0] != "." else "mine"  # beside it, what it left over
+        with held(name) as free:
+            seen.append((folder.name, free))
+
+    monkeypatch.setattr(pruning, "remove_folder", remove)
+    prune()
+    prune(["mine"])
+    expected = {"half", ".mine.123.old", "bare", "untrained", "mine"}
+    assert set(seen) == {(name, False) for name in expected}
+
+
+def test_what_a_pull_has_finished_meanwhile_is_kept(
+    pulled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the lock, pulls of "bare" and of "half" have come to their end."""
+
+    @contextlib.contextmanager
+    def later(name: str) -> Iterator[bool]:
+        shutil.copy(pulled / "mine" / "model.safetensors", pulled / "bare")
+        if (pulled / ".pulling" / "half").exists():
+            (pulled / ".pulling" / "half").rename(pulled / "half")
+            shutil.copy(pulled / "mine" / "model.safetensors", pulled / "half")
+        with held(name) as free:
+            yield free
+
+    monkeypatch.setattr(pruning, "held", later)
+    assert {item.name for item in prune()} == {"mine", "untrained"}
+    assert {"half", "bare"} <= names(pulled)
 
 
 def test_a_link_is_removed_and_not_followed(pulled: Path, tmp_path: Path) -> None:

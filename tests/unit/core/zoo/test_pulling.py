@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import functools
 import http.server
+import itertools
+import shlex
 import shutil
 import threading
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pytest
 import yaml
 
 from hvae_core.errors import DownloadError, PresetError
-from hvae_core.zoo import find_preset, list_presets, pull, pulling
+from hvae_core.zoo import find_preset, list_presets, pull, pulling, verify
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -44,6 +46,13 @@ def without_weights(zoo: Path, source: str) -> None:
     """Make the installed preset "trained" one whose weights are elsewhere."""
     (zoo / "trained" / "model.safetensors").unlink()
     edit(zoo / "trained", lambda info: info["weights"].update(sources=[source]))
+
+
+def follow(hint: str) -> None:
+    """Call what a hint says."""
+    command = shlex.split(hint.removeprefix("Pull them with: "))
+    assert (command[:3], command[4:]) == (["hvae", "zoo", "pull"], ["--force"])
+    assert pull(command[3], force=True).status == "pulled"
 
 
 def test_installed_weights_are_here_already(zoo: Path) -> None:
@@ -196,3 +205,52 @@ def test_what_is_here_in_a_cache_that_cannot_be_written(
     monkeypatch.setattr(pulling.os, "access", lambda *_: False)
     monkeypatch.setattr(pulling, "workplace", lambda *_: pytest.fail("it was about to write"))
     assert pull(f"{site}/remote").status == "already here"
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        *itertools.product(("remote", "folder", "other-name", "uri"), ("damaged", "missing")),
+        # Of an installed preset, what is missing is as before the first pull.
+        *itertools.product(("installed", "clone"), ("damaged",)),
+    ],
+)
+def test_what_is_damaged_is_mended_by_what_verify_says(
+    source: str, fault: str, site: str, zoo: Path, home: Path, tmp_path: Path
+) -> None:
+    """Wherever it came from; of an installed preset the weights alone."""
+    name, folder = "mine", tmp_path / ("mine" if source in ("folder", "uri") else "a clone")
+    shutil.copytree(zoo / "trained", folder)
+    edit(folder, lambda info: info.update(name="trained" if source == "clone" else "mine"))
+    if source == "remote":
+        pull(f"{site}/remote")
+        name = "remote"
+    elif source == "uri":
+        pull(folder.as_uri())
+    elif source == "installed":
+        without_weights(zoo, f"{site}/remote/model.safetensors")
+        name = pull("trained").name
+    else:
+        (zoo / "trained" / "model.safetensors").unlink()
+        name = pull(folder).name
+    weights = home / "presets" / name / "model.safetensors"
+    before = weights.read_bytes()
+    if fault == "damaged":
+        weights.write_bytes(before[:-1] + b"x")
+    else:
+        weights.unlink()
+    with pytest.raises(PresetError) as caught:
+        verify(name)
+    follow(caught.value.hint)
+    assert verify(name).recorded
+    assert weights.read_bytes() == before
+
+
+def test_a_place_that_is_known_no_more(site: str, home: Path) -> None:
+    pull(f"{site}/remote")
+    folder = home / "presets" / "remote"
+    (folder / "origin.json").write_text("{")
+    (folder / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(PresetError) as caught:
+        verify("remote")
+    assert caught.value.hint == "Pull them with: hvae zoo pull ADDRESS --force"

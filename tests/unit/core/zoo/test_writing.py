@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hvae_core.errors import HvaeError, PresetError
+from hvae_core.errors import BadInputError, HvaeError, PresetError
 from hvae_core.zoo import find_preset, read_preset, verify, write_preset, writing
 from hvae_core.zoo.cards import model_card
 
@@ -41,6 +41,19 @@ def test_nothing_is_overwritten_unasked(zoo: Path, tmp_path: Path) -> None:
         write_preset(tmp_path / "other", config, overwrite=True)
     with pytest.raises(PresetError, match="it is a file"):
         write_preset(tmp_path / "other" / "thesis.tex", config, overwrite=True)
+
+
+def test_a_folder_that_cannot_be(zoo: Path, tmp_path: Path) -> None:
+    """A name that is too long, or below a file; a link to itself is none and can become one."""
+    config = find_preset("trained").config
+    with pytest.raises(BadInputError, match=r"Cannot write the preset .*too long"):
+        write_preset(tmp_path / "new" / ("a" * 300), config, info={"name": "mine"})
+    (tmp_path / "letter").write_text("mine")
+    for name in ("letter", "letter/mine", "letter/a/mine"):
+        with pytest.raises(PresetError, match=r"letter\S* is a file, not a folder|it is a file"):
+            write_preset(tmp_path / name, config, info={"name": "mine"})
+    (tmp_path / "circle").symlink_to("circle")
+    assert write_preset(tmp_path / "circle", config).name == "circle"
 
 
 def test_overwriting_keeps_the_users_files(zoo: Path) -> None:
