@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import types
+import typing
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any
 
 import click
@@ -43,6 +46,9 @@ def command() -> None:
 
 
 def _command(name: str, summary: str, config_class: type) -> click.Command:
+    fields = getattr(config_class, "model_fields", {})
+    texts = {key for key, field in fields.items() if takes_text(field.annotation)}
+
     @click.command(name, help=f"{summary}.\n\nNothing in the file is run.")
     @click.argument("checkpoint", type=click.Path())
     @click.option("-o", "--output", required=True, metavar="DIR", help="The preset's folder.")
@@ -68,7 +74,11 @@ def _command(name: str, summary: str, config_class: type) -> click.Command:
         from hvae_core.config import apply_overrides
         from hvae_core.zoo.conversion import import_checkpoint
 
-        given = [f"{key}={value}" for key, value in own.items() if value is not None]
+        given = [
+            {key: value} if key in texts else f"{key}={value}"
+            for key, value in own.items()
+            if value is not None
+        ]
         options: dict[str, Any] = apply_overrides({}, [*overrides, *given])
         preset = import_checkpoint(
             name, checkpoint, output, config, options=options, overwrite=overwrite
@@ -92,3 +102,18 @@ def _own_options(config_class: type) -> Iterator[tuple[str, str]]:
     for key, field in getattr(config_class, "model_fields", {}).items():
         if key not in taken:
             yield key, field.description or ""
+
+
+def takes_text(annotation: Any) -> bool:
+    """Whether an option takes texts alone, so that a flag's value is one even where YAML sees more.
+
+    ``--version 2`` is the version called 2, and ``--kind no`` is not false.
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return takes_text(arguments[0])
+    if origin is typing.Literal:
+        return all(value is None or isinstance(value, str) for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return all(takes_text(part) for part in arguments if part is not type(None))
+    return isinstance(annotation, type) and issubclass(annotation, str | PurePath)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ from hvae_core.config.stages import (
 from hvae_core.config.top_prior import prior_channels, prior_shape
 from hvae_core.interfaces import ConditionValues
 
+#: of a block's group normalisation
+GROUPS = 8
 #: the elementwise activations of Keras, which this package does not import
 Activation = Literal[
     "celu", "elu", "exponential", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu",
@@ -237,20 +240,6 @@ class ModelConfig(Section):
                     f"model.mixing_block is {stage.mixing_block} at scale {stage.label}, "
                     f"which has {stage.decoder_blocks} decoder blocks; blocks count from 0"
                 )
-        if getattr(self.block_with_options.options, "norm", "none") == "group":
-            for key in ("width", "encoder_middle_width", "decoder_middle_width"):
-                for value in expand(getattr(self, key), len(stages), f"model.{key}"):
-                    if value % 8:
-                        raise ValueError(
-                            f"model.{key} is {value}; with model.norm: group it must be a "
-                            "multiple of 8"
-                        )
-            for key in ("width", "middle_width"):
-                if self.readout.kind == "latents" and getattr(self.readout, key) % 8:
-                    raise ValueError(
-                        f"model.readout.{key} is {getattr(self.readout, key)}; with "
-                        "model.norm: group it must be a multiple of 8"
-                    )
         if self.input_channels is not None and self.input_channels < self.image_channels:
             raise ValueError(
                 f"model.input_channels is {self.input_channels}, but an image has "
@@ -258,6 +247,7 @@ class ModelConfig(Section):
             )
         check_conditioning(self.condition, self.conditioning, self.readout.kind)
         prior_shape(self.prior, self.image_shape)
+        self._check_groups()
         widths = {width for s in stages for width in (s.decoder_width, s.skip_width)}
         if self.attention is not None and len(widths) > 1:
             raise ValueError("model.width must be equal at all scales with model.attention")
@@ -279,6 +269,40 @@ class ModelConfig(Section):
                 "cannot do; use projection"
             )
         return self
+
+    def _check_groups(self) -> None:
+        """Refuse channels that a block's group normalisation cannot divide."""
+        if getattr(self.block_with_options.options, "norm", "none") != "group":
+            return
+        key = "model.norm" if self.norm == "group" else "model.block.norm"
+        for what, channels in self.normalised_channels():
+            if channels % GROUPS:
+                raise ValueError(
+                    f"{what} is {channels}; with {key}: group it must be a multiple of {GROUPS}, "
+                    f"with {key}: none it may be any number"
+                )
+
+    def normalised_channels(self) -> Iterator[tuple[str, int]]:
+        """What the blocks normalise: the channels that enter them and those inside, in words."""
+        stream = "model.decoder_width" if self.decoder_width else "model.width"
+        skip = stream if self.skip_projections else "model.width"
+        context = self.context_channels
+        for stage in self.stages:
+            if stage.encoder_blocks:
+                yield "model.width", stage.width
+                yield "model.encoder_middle_width", stage.encoder_middle_width
+            if not stage.decoder_blocks:
+                continue
+            yield "model.decoder_middle_width", stage.decoder_middle_width
+            # Into a residual block or an attention's query, the prior and the posterior.
+            if stage.residual_blocks or self.attention is not None:
+                yield stream, stage.decoder_width
+            above = f" plus the {context} that the layers' priors read of model.prior"
+            yield stream + (above if context else ""), stage.decoder_width + context
+            yield f"{stream} plus {skip}", stage.decoder_width + stage.skip_width
+        if self.readout.kind == "latents" and self.readout.blocks:
+            yield "model.readout.width", self.readout.width
+            yield "model.readout.middle_width", self.readout.middle_width
 
     def _check_trained_resolutions(self) -> None:
         if self.trained_resolutions is None:

@@ -39,11 +39,20 @@ def column_of_cells(
         if any(whole) and all(map(any, zip(whole, empty, strict=True))):
             if any(empty):
                 raise DataError(f"Row {empty.index(True)} has no {name!r}.")
-            return ConditionColumn(np.asarray(column, np.int64), classes)
+            try:
+                return ConditionColumn(np.asarray(column, np.int64), classes)
+            except OverflowError:
+                raise DataError(
+                    f"The column {name!r} of {where} has a whole number of more than 63 bits; "
+                    "expected classes, which count from 0.",
+                    "Name a column of classes, or columns of numbers, with data.condition.",
+                ) from None
     names = [name] if isinstance(name, str) else list(name)
     try:
         values = np.array([cells[n] for n in names], np.float64).T
-    except (TypeError, ValueError):
+        if values.ndim != 2:
+            raise ValueError("the cells are lists")
+    except (TypeError, ValueError, OverflowError):
         raise DataError(
             f"The columns {', '.join(names)} of {where} hold no numbers.",
             "Name columns of numbers, or one of classes, with data.condition.",

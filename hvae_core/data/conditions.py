@@ -63,8 +63,7 @@ def open_conditions(
     given = np.asarray(column.values)
     shown = name if isinstance(name, str) else ", ".join(name)
     where = f"The condition {shown!r} of the split {split!r}"
-    if len(given) != count:
-        raise DataError(f"{where} has {len(given)} entries for {count} images.")
+    check_entries(given, count, where)
     is_class = given.ndim == 1 and given.dtype.kind in "iu"
     if values.form == "class":
         if not is_class:
@@ -108,6 +107,25 @@ def condition_names(config: Config, dataset: Dataset, split: str) -> Config:
     known = condition.with_options(names=list(names))
     model = config.model.model_copy(update={"condition": known})
     return config.model_copy(update={"model": model})
+
+
+def check_entries(values: np.ndarray, count: int, where: str) -> None:
+    """Refuse a column that has not an entry for each image, before one is looked up in it.
+
+    Args:
+        values: the column.
+        count: images there are.
+        where: names it in the message.
+
+    Raises:
+        DataError: it has fewer or more, or is a single value.
+    """
+    if values.ndim == 0 or len(values) != count:
+        entries = "is a single value" if values.ndim == 0 else f"has {len(values)} entries"
+        raise DataError(
+            f"{where} {entries} for {count} images.",
+            "Give one entry for each image, in their order.",
+        )
 
 
 def check_classes(given: np.ndarray, size: int, where: str) -> None:

@@ -114,8 +114,9 @@ def open_object(
     if isinstance(data, tuple):
         images = _images_of_pair(data, where)
         source = open_object(images, shape, where, values)
-        if len(np.shape(data[1])):
-            source.labels = np.asarray(data[1])  # type: ignore[attr-defined]
+        labels = _labels_of_pair(data, where)
+        if labels.ndim:
+            source.labels = labels  # type: ignore[attr-defined]
         return source
     if isinstance(data, np.memmap) and data.dtype != values.dtype:
         return _by_index(data, len(data), shape, where, values)
@@ -153,6 +154,16 @@ def _images_of_pair(data: tuple[Any, ...], where: str) -> Any:
             'Give several splits by name: {"train": ..., "test": ...}.',
         )
     return data[0]
+
+
+def _labels_of_pair(data: tuple[Any, ...], where: str) -> np.ndarray:
+    try:
+        return np.asarray(data[1])
+    except ValueError:
+        raise DataError(
+            f"{where} is a pair whose labels are lists of several lengths; expected an array, or "
+            "as many numbers for each image.",
+        ) from None
 
 
 def _length(data: Any) -> int | None:

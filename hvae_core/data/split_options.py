@@ -11,6 +11,7 @@ import pydantic
 
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.batches import split_validation
+from hvae_core.data.conditions import check_entries
 from hvae_core.data.decode import Unreadable
 from hvae_core.data.files import DatasetOptions
 from hvae_core.data.fingerprints import as_keys, image_digests
@@ -108,11 +109,16 @@ class Splits:
         Args:
             column: of all images of `stored_in`, those that are left out among them.
             split: the split.
+
+        Raises:
+            DataError: it has not as many entries as there are images.
         """
-        values, stored = column.values, self.stored_in(split)
-        self.images(stored)  # tells which are left out
-        if stored in self.left_out:
-            values = np.delete(values, self.left_out[stored].numbers, axis=0)
+        values, stored = np.asarray(column.values), self.stored_in(split)
+        count = len(self.images(stored))  # and tells which are left out
+        gone = self.left_out[stored].numbers if stored in self.left_out else []
+        check_entries(values, count + len(gone), f"What is said of the split {stored!r}")
+        if gone:
+            values = np.delete(values, gone, axis=0)
         rows = self.rows(split)
         return ConditionColumn(values if rows is None else values[rows], column.names)
 

@@ -41,7 +41,7 @@ class Latents:
             drawn from the prior; None: all are the posterior's.
 
     Raises:
-        BadInputError: the arrays are not of this shape or do not fit each other.
+        BadInputError: the arrays are not of this shape, do not fit each other or are of no image.
     """
 
     z: Sequence[np.ndarray | None]
@@ -66,6 +66,8 @@ class Latents:
                 else "The latents have no layer that is given.",
                 "Give arrays [B, h, w, c] of the same images, at least one.",
             )
+        if rows == {0}:
+            raise BadInputError("The latents are of no image.", "Give, or choose, at least one.")
         object.__setattr__(self, "z", z)
         for name in STATISTICS:
             layers = getattr(self, name)
@@ -104,7 +106,7 @@ class Latents:
         return f"Latents(images={len(self)}, layers={len(self.z)}, {', '.join(('z', *names))})"
 
     def __getitem__(self, images: Any) -> Latents:
-        """Those of some images: a number, a slice, a list or a mask, as in NumPy."""
+        """Those of some images, at least one: a number, slice, list or mask, as in NumPy."""
         rows = np.atleast_1d(np.arange(len(self))[images])
         return self._map(lambda array: array[rows], len(self.z))
 

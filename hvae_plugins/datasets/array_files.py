@@ -12,11 +12,13 @@ import pydantic
 
 from hvae_core.data import tiff
 from hvae_core.data.arrays import ArraySource, map_npy, read_member
+from hvae_core.data.conditions import check_entries
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.pixels import common_unit, native, quantized, unit_of
 from hvae_core.data.split_options import SplitOptions, Splits
 from hvae_core.errors import DataError, did_you_mean
+from hvae_core.files.paths import expand_home
 from hvae_core.interfaces import UINT8, ConditionColumn, DatasetInfo, ImageValues, Shape3
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
@@ -117,15 +119,29 @@ class Arrays(OwnImages):
 
         ``label`` is ``label`` or ``labels``, and also what Keras calls it: ``y_train``.
         """
-        of, rows = self._splits.stored_in(split), self._splits.rows(split)
+        of = self._splits.stored_in(split)
         wanted = [name] if isinstance(name, str) else list(name)
         columns = [self._condition(one, of) for one in wanted]
-        values = columns[0] if len(columns) == 1 else np.column_stack(columns)
-        if rows is not None:
-            values = values[rows]
-        return ConditionColumn(values, () if len(wanted) == 1 else tuple(wanted))
+        if len(columns) == 1:
+            return self._splits.column(ConditionColumn(columns[0]), split)
+        for one, column in zip(wanted, columns, strict=True):
+            if column.dtype.kind not in "iufb" or column.ndim > 2:
+                raise DataError(
+                    f"The {one} of {self._path(of)}'s images is {column.dtype} of shape "
+                    f"{list(column.shape)}; expected a number, or a row of numbers, for each.",
+                    "Name arrays of numbers, or one alone, with data.condition.",
+                )
+        return self._splits.column(ConditionColumn(np.column_stack(columns), tuple(wanted)), split)
 
     def _condition(self, name: str, split: str) -> np.ndarray:
+        """An array with an entry for each image that is stored."""
+        column, path = self._stored(name, split)
+        where = f"{path}, which says the {name} of {self._path(split).name}'s images,"
+        check_entries(column, len(self._splits.images(split)), where)
+        return column
+
+    def _stored(self, name: str, split: str) -> tuple[np.ndarray, Path]:
+        """An array as it is stored, and where."""
         path = self._path(split)
         usual = ("label", "labels", f"y_{split}", f"{split}_labels") if name == "label" else (name,)
         if path.suffix.lower() == ".npz":
@@ -136,16 +152,17 @@ class Arrays(OwnImages):
                         return one
                 raise DataError(f"{path} has no array {name!r}.", did_you_mean(name, names))
 
-            return read_member(path, choose)
+            return read_member(path, choose), path
         beside = path.with_name(f"{path.stem}.{name}.npy")
         if not beside.is_file():
             raise DataError(
                 f"There is no {beside}, in which the {name} of {path.name}'s images would be."
             )
-        return map_npy(beside)
+        return map_npy(beside), beside
 
     def _path(self, split: str) -> Path:
-        return Path(self.options.root or "").expanduser() / self.options.files[split]
+        root = expand_home(self.options.root or "", DataError, "data.root")
+        return root / self.options.files[split]
 
     def _open(self, split: str) -> np.ndarray:
         """All images of a file: native values [N, H, W, C], memory-mapped where that can be."""

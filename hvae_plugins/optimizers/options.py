@@ -6,13 +6,29 @@ configuration imports no Keras; a test holds them to the installed one.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import pydantic
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 #: a decay of a running average
 Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _compiled(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"{pattern[:60]!r} is no regular expression ({error}); a character that stands for "
+            "itself has a backslash before it"
+        ) from None
+    return pattern
+
+
+#: a regular expression, as `re.search` takes it
+Pattern = Annotated[str, AfterValidator(_compiled)]
 
 
 class Options(pydantic.BaseModel):
@@ -86,7 +102,7 @@ class FtrlOptions(Options):
 class MuonOptions(Options):
     """Of muon."""
 
-    exclude_layers: tuple[str, ...] = Field(
+    exclude_layers: tuple[Pattern, ...] = Field(
         ("encoder/stem/", "readout/out/"),
         description="regular expressions of the weights' names that Adam updates",
     )

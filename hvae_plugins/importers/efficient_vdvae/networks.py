@@ -5,10 +5,11 @@ A level of the original is a scale here, which may have the size of the one befo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hvae_core.errors import ConfigError
+from hvae_core.importing.foreign_numbers import finite_number, whole_number
 from hvae_plugins.importers.efficient_vdvae.hyperparameters import Hyperparameters
 
 #: what all its networks have in common
@@ -29,6 +30,9 @@ _DOWN = (
     "down_strides", "down_n_blocks_per_res", "down_n_blocks", "down_n_layers", "down_filters",
     "down_mid_filters_ratio", "down_kernel_size", "down_latent_variates",
 )  # fmt: skip
+#: the least of those that count what is built; the others are told of under our names
+_LEAST = {"up_n_blocks_per_res": 0, "up_n_blocks": 1, "down_n_blocks_per_res": 0}
+_RATIOS = ("up_mid_filters_ratio", "down_mid_filters_ratio")
 _FOLDERS = {"celebA": "celeba", "celebAHQ": "celebahq", "ffhq": "ffhq"}
 
 
@@ -193,9 +197,11 @@ def _training(hyperparameters: Hyperparameters) -> dict[str, Any]:
     """The PyTorch edition's rules, with the JAX edition's cosine: see `Cosine`."""
     loss, optimizer = hyperparameters["loss"], hyperparameters["optimizer"]
 
-    def number(key: str) -> Any:
-        section, _, name = key.partition(".")
-        return _number(hyperparameters[section], f"{section}.{name}")
+    def number(key: str) -> int | float:
+        return _number(hyperparameters[key.partition(".")[0]], key)
+
+    def count(key: str) -> int:
+        return _whole(hyperparameters[key.partition(".")[0]], key)
 
     rate = number("optimizer.learning_rate")
     result: dict[str, Any] = {
@@ -204,10 +210,10 @@ def _training(hyperparameters: Hyperparameters) -> dict[str, Any]:
         "epsilon": number("optimizer.epsilon"),
         "learning_rate": rate,
         "final_learning_rate": min(rate, number("optimizer.min_learning_rate")),
-        "warmup_steps": int(number("optimizer.warmup_steps")),
+        "warmup_steps": count("optimizer.warmup_steps"),
         "weight_decay": 0.0,
-        "batch_size": int(number("train.batch_size")),
-        "steps": int(number("train.total_train_steps")),
+        "batch_size": count("train.batch_size"),
+        "steps": count("train.total_train_steps"),
         "ema_decay": number("train.ema_decay"),
         "ema_warmup": False,
         "skip_start_step": 0,
@@ -219,8 +225,8 @@ def _training(hyperparameters: Hyperparameters) -> dict[str, Any]:
     if scheme == "cosine":
         result["schedule"] = {
             "name": "cosine",
-            "decay_start": int(number("optimizer.decay_start")),
-            "decay_steps": int(number("optimizer.decay_steps")),
+            "decay_start": count("optimizer.decay_start"),
+            "decay_steps": count("optimizer.decay_steps"),
         }
     else:
         result["schedule"] = "inverse-sqrt" if scheme == "noam" else "constant"
@@ -229,13 +235,13 @@ def _training(hyperparameters: Hyperparameters) -> dict[str, Any]:
     if optimizer.get("gradient_skip"):
         result["skip_norm"] = number("optimizer.gradient_skip_threshold")
     if loss.get("variation_schedule") == "Linear":
-        start = int(number("loss.vae_beta_anneal_start"))
+        start = count("loss.vae_beta_anneal_start")
         result["beta_warmup_start"] = start
-        result["beta_warmup"] = start + int(number("loss.vae_beta_anneal_steps"))
+        result["beta_warmup"] = start + count("loss.vae_beta_anneal_steps")
         result["beta_minimum"] = number("loss.vae_beta_min")
     if loss.get("use_gamma_schedule"):
         # The original counts its first update as 0 and balances up to this one.
-        result["kl_balancing_steps"] = int(number("loss.gamma_max_steps")) + 1
+        result["kl_balancing_steps"] = count("loss.gamma_max_steps") + 1
         result["kl_balancing_scaled"] = bool(loss.get("scaled_gamma"))
     return result
 
@@ -251,33 +257,23 @@ def _get(section: Mapping[str, Any], key: str) -> Any:
     return section[name]
 
 
-def _typed(section: Mapping[str, Any], key: str, fits: Callable[[Any], bool], what: str) -> Any:
-    value = _get(section, key)
-    if not fits(value):
-        raise ConfigError(f"{key} is {str(value)[:60]!r}; expected {what}.")
-    return value
-
-
 def _whole(section: Mapping[str, Any], key: str) -> int:
-    found: int = _typed(section, key, lambda value: type(value) is int, "a whole number")
-    return found
+    return whole_number(_get(section, key), key)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(section: Mapping[str, Any], key: str) -> Any:
-    return _typed(section, key, _is_number, "a number")
+def _number(section: Mapping[str, Any], key: str) -> int | float:
+    return finite_number(_get(section, key), key)
 
 
 def _levels(model: Mapping[str, Any], key: str) -> list[Any]:
-    """A list of numbers, one a level."""
-
-    def fits(value: Any) -> bool:
-        return isinstance(value, list) and all(map(_is_number, value))
-
-    return list(_typed(model, f"model.{key}", fits, "a list of numbers"))
+    """A list of ratios or of whole numbers, by the key, one a level."""
+    values = _get(model, f"model.{key}")
+    if not isinstance(values, list):
+        raise ConfigError(f"model.{key} is {str(values)[:60]!r}; expected a list of numbers.")
+    named = {f"model.{key}[{level}]": value for level, value in enumerate(values)}
+    if key in _RATIOS:
+        return [finite_number(value, name) for name, value in named.items()]
+    return [whole_number(value, name, _LEAST.get(key)) for name, value in named.items()]
 
 
 def _side(model: Mapping[str, Any], key: str) -> int:

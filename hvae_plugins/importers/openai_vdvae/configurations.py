@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hvae_core.errors import ConfigError, did_you_mean
+from hvae_core.importing.foreign_numbers import finite_number, whole_number
 
 
 class Preprocessing(NamedTuple):
@@ -48,8 +49,9 @@ _TRAINING = {
     "adam_beta2": "beta_2",
     "ema_rate": "ema_decay",
     "grad_clip": "clip_norm",
-    "n_batch": "batch_size",
 }
+#: the characters of a part of a network's string that a message quotes
+_SHOWN = 40
 
 
 def translate(original: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,36 +83,36 @@ def translate(original: Mapping[str, Any]) -> dict[str, Any]:
         )
     data = DATASETS[name]
     encoder = encoder_blocks(original["enc_blocks"])
-    size = _number(original, "image_size", data.image_size)
+    size = _whole(original, "image_size", data.image_size)
     if next(iter(encoder)) != size:
         raise ConfigError(
             f"enc_blocks starts at {next(iter(encoder))}, but the images have {size} pixels a side."
         )
     decoder = decoder_blocks(original["dec_blocks"], list(encoder))
-    width = _number(original, "width", 512)
-    custom = _custom_widths(original.get("custom_width_str") or "")
+    width = _whole(original, "width", 512)
+    custom = _custom_widths(original.get("custom_width_str"))
     widths = [custom.get(resolution, width) for resolution in encoder]
-    multiple = float(original.get("bottleneck_multiple", 0.25))
+    multiple = _number(original, "bottleneck_multiple", 0.25)
     middle = [int(value * multiple) for value in widths]
     return {
         "model": {
             "resolutions": list(encoder),
-            "image_channels": _number(original, "image_channels", 3),
+            "image_channels": _whole(original, "image_channels", 3),
             "input_mean": data.mean,
             "input_scale": data.scale,
             "width": widths if custom else width,
             "encoder_middle_width": middle if custom else middle[0],
             "decoder_middle_width": list(middle) if custom else middle[0],
-            "latent_width": _number(original, "zdim", 16),
+            "latent_width": _whole(original, "zdim", 16),
             "encoder_blocks": list(encoder.values()),
             "decoder_blocks": [decoder[resolution][0] for resolution in encoder],
             "mixing_block": [decoder[resolution][1] for resolution in encoder],
-            "no_bias_above": _number(original, "no_bias_above", 64),
+            "no_bias_above": _whole(original, "no_bias_above", 64),
             **ORIGINAL_MODEL,
         },
         "likelihood": {
             "name": "logistic-mixture",
-            "mixtures": _number(original, "num_mixtures", 10),
+            "mixtures": _whole(original, "num_mixtures", 10),
             "levels": data.levels,
             "convention": "openai-vdvae",
         },
@@ -194,10 +196,10 @@ def decoder_blocks(text: str, resolutions: list[int]) -> dict[int, tuple[int, in
 def _parts(text: str, key: str, kinds: str) -> list[tuple[str, int, str, int]]:
     found = []
     for part in (piece.strip() for piece in text.split(",")):
-        match = re.fullmatch(rf"(\d+)(?:([{kinds}])(\d+))?", part)
+        match = re.fullmatch(rf"(\d{{1,9}})(?:([{kinds}])(\d{{1,9}}))?", part)
         if match is None or int(match[1]) < 1 or (match[3] and int(match[3]) < 1):
             raise ConfigError(
-                f"{key} has {part!r}; expected parts such as "
+                f"{key} has {part[:_SHOWN]!r}; expected parts such as "
                 + " or ".join(f"'32{kind}2'" for kind in kinds)
                 + ", separated by commas."
             )
@@ -205,21 +207,30 @@ def _parts(text: str, key: str, kinds: str) -> list[tuple[str, int, str, int]]:
     return found
 
 
-def _custom_widths(text: str) -> dict[int, int]:
+def _custom_widths(text: Any) -> dict[int, int]:
+    if text is None:
+        return {}
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"custom_width_str is {str(text)[:_SHOWN]}; expected a text of parts such as '64:512'."
+        )
     widths = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        match = re.fullmatch(r"(\d+):(\d+)", part)
+        match = re.fullmatch(r"(\d{1,9}):(\d{1,9})", part)
         if match is None:
-            raise ConfigError(f"custom_width_str has {part!r}; expected parts such as '64:512'.")
+            raise ConfigError(
+                f"custom_width_str has {part[:_SHOWN]!r}; expected parts such as '64:512'."
+            )
         widths[int(match[1])] = int(match[2])
     return widths
 
 
-def _number(original: Mapping[str, Any], key: str, default: int) -> int:
-    value = original.get(key, default)
-    if type(value) is not int:
-        raise ConfigError(f"{key} is {value!r}; expected a whole number.")
-    return value
+def _whole(original: Mapping[str, Any], key: str, default: int) -> int:
+    return whole_number(original.get(key, default), key)
+
+
+def _number(original: Mapping[str, Any], key: str, default: float) -> float:
+    return finite_number(original.get(key, default), key)
 
 
 def _training(original: Mapping[str, Any]) -> dict[str, Any]:
@@ -237,9 +248,15 @@ def _training(original: Mapping[str, Any]) -> dict[str, Any]:
         "schedule": "constant",
         "skip_start_step": 0,
     }
-    train |= {ours: original[key] for key, ours in _TRAINING.items() if key in original}
+    train |= {
+        ours: finite_number(original[key], key)
+        for key, ours in _TRAINING.items()
+        if key in original
+    }
+    if "n_batch" in original:
+        train["batch_size"] = _whole(original, "n_batch", 0)
     train["final_learning_rate"] = min(1e-6, train["learning_rate"])
     # The original cannot do without a warm-up, and -1 turns skipping off there.
-    train["warmup_steps"] = int(original.get("warmup_iters", 0))
-    train["skip_norm"] = max(0.0, float(original.get("skip_threshold", 400.0)))
+    train["warmup_steps"] = _whole(original, "warmup_iters", 0)
+    train["skip_norm"] = max(0.0, _number(original, "skip_threshold", 400.0))
     return train

@@ -42,6 +42,22 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         ({"model": {"resolutions": [32, 7]}}, "model.resolutions has 7 after 32"),
         ({"model": {"decoder_blocks": 0}}, "model.decoder_blocks is 0 at every scale"),
         ({"model": {"norm": "group", "width": 12}}, "model.width is 12; .* multiple of 8"),
+        (
+            {"model": {"norm": "group", "decoder_width": 20}},
+            "model.decoder_width is 20; with model.norm: group it must be a multiple of 8",
+        ),
+        (
+            {"model": {"block": {"name": "bottleneck", "norm": "group"}, "decoder_width": 20}},
+            "with model.block.norm: group",
+        ),
+        (
+            {"model": {"norm": "group", "prior": {"name": "diffusion-vampprior", "size": 2}}},
+            "model.width plus the 3 that the layers' priors read of model.prior is 67; with",
+        ),
+        (
+            {"model": {"norm": "group", "width": 20, "encoder_blocks": 0, "decoder_width": 16}},
+            "model.decoder_width plus model.width is 36; with",
+        ),
         ({"model": {"channel_change": "pad", "width": [9, 8, 8, 8, 8]}}, "use projection"),
         (
             {"train": {"optimizer": "adamm"}},
@@ -82,6 +98,14 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         (
             {"train": {"optimizer": {"name": "muon", "exclude_layers": "x"}}},
             "train.optimizer.exclude_layers is 'x'; expected a list",
+        ),
+        (
+            {"train": {"optimizer": {"name": "muon", "exclude_layers": ["stem", "("]}}},
+            r"train.optimizer.exclude_layers.1: '\(' is no regular expression",
+        ),
+        (
+            {"train": {"optimizer": {"name": "muon", "exclude_layers": ["a{99999999999}"]}}},
+            "is no regular expression",
         ),
         ({"train": {"final_learning_rate": 1.0}}, "is above train.learning_rate"),
         ({"train": {"beta_cycles": 2}}, "train.beta_cycles needs train.beta_warmup"),

@@ -27,7 +27,13 @@ def test_classes_texts_and_numbers(cells, name, values, names):
 
 @pytest.mark.parametrize(
     ("cells", "told"),
-    [([1, None], "Row 1 has no 'label'"), ([1, "cat"], "The columns label of here hold no num")],
+    [
+        ([1, None], "Row 1 has no 'label'"),
+        ([1, "cat"], "The columns label of here hold no num"),
+        ([[1.0, 2.0], [3.0, 4.0]], "The columns label of here hold no num"),
+        ([1, 2**70], "The column 'label' of here has a whole number of more than 63 bits"),
+        ([1.5, 10**400], "The columns label of here hold no num"),
+    ],
 )
 def test_cells_that_are_neither_are_told(cells, told):
     with pytest.raises(DataError, match=told):

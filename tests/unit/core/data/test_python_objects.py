@@ -212,6 +212,7 @@ class Endless(Items):
         (list, "dataset has no images"),
         (lambda: iter([]), "dataset has no images"),
         (lambda: (IMAGES, LABELS[:-1]), "pair of 40 images and 39 labels"),
+        (lambda: (IMAGES, [[1], [1, 2]] * 20), "labels are lists of several lengths"),
         (lambda: (IMAGES, LABELS, LABELS), "tuple of 3; expected a pair"),
         (lambda: ((IMAGES, LABELS), (IMAGES, LABELS)), "several splits by name"),
         (lambda: Items({"a": IMAGES[0]}), r"dataset\[0\] cannot be had \(KeyError: 0\)"),

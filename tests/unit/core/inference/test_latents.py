@@ -197,6 +197,9 @@ def test_images_and_layers_can_be_picked(encoded):
     np.testing.assert_array_equal(picked.kl_per_layer, encoded.kl_per_layer[[2, 0], :3])
     with pytest.raises(BadInputError, match="layers is 9; there are 4"):
         encoded.leading(9)
+    for none in (np.zeros(3, bool), [], slice(3, None)):
+        with pytest.raises(BadInputError, match=r"of no image\. Give, or choose, at least one"):
+            encoded[none]
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
@@ -220,6 +223,7 @@ def test_files_of_other_things_are_refused(encoded, tmp_path):
     facts = {"format": "hvae-latents-1", "layers": "2"}
     shape, other = np.zeros((1, 2, 2, 1), "f"), np.zeros((2, 2, 2, 1), "f")
     write_tensors({"z.0": shape, "z.1": other}, tmp_path / "rows.safetensors", facts)
+    write_tensors({"z.0": shape[:0], "z.1": shape[:0]}, tmp_path / "zero.safetensors", facts)
     write_tensors({"y.0": shape}, tmp_path / "name.safetensors", facts)
     write_tensors({"z.0": shape}, tmp_path / "many.safetensors", {**facts, "layers": "9" * 9})
     (tmp_path / "text.npz").write_text("no archive")
@@ -231,6 +235,7 @@ def test_files_of_other_things_are_refused(encoded, tmp_path):
         "cut.safetensors": "cut short",
         "weights.safetensors": "holds no latents",
         "rows.safetensors": r"of \[1, 2\] images",
+        "zero.safetensors": "cannot be read as latents: The latents are of no image",
         "name.safetensors": "has the array 'y.0'",
         "many.safetensors": "999999999",
         "text.npz": "cannot be read as latents",
@@ -265,6 +270,7 @@ def test_impossible_arguments_are_told(model, images, encoded):
         (lambda: model.decode(encoded, temperature=-1), "temperature is -1"),
         (lambda: Latents([z[0], z[1][:2]]), r"of \[2, 3\] images"),
         (lambda: Latents([z[0][0]]), r"z\[0\] has shape"),
+        (lambda: model.decode([z[0][:0]]), "of no image"),
         (lambda: Latents([["a"]]), r"z\[0\] holds no numbers"),
         (lambda: dataclasses.replace(encoded, prior_mean=z[:2]), "prior_mean has not the shapes"),
         (lambda: dataclasses.replace(encoded, kl_per_layer=z[0]), "kl_per_layer has shape"),

@@ -187,6 +187,37 @@ def test_group_norm_has_eight_groups_in_every_block(make_model):
     assert not [path for path in shapes(make_model(model=wide)) if "norm" in path]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decoder_width": [16, 24, 40]},
+        {"decoder_width": 24, "skip_projections": True, "readout": {"kind": "features"}},
+        {"encoder_blocks": [1, 0, 1], "decoder_blocks": [1, 1, 0], "residual_blocks": 0},
+        {"image_channels": 8, "prior": {"name": "diffusion-vampprior", "size": 2, "steps": 2}},
+        {"attention": "davi"},
+    ],
+)
+def test_the_channels_that_are_checked_are_those_that_are_normalised(make_model, changes):
+    model = make_model(
+        random_weights=False,
+        model={
+            "norm": "group",
+            "width": 32,
+            "encoder_middle_width": 48,
+            "decoder_middle_width": 56,
+            "readout": {"kind": "latents", "width": 64, "middle_width": 72},
+            **changes,
+        },
+        likelihood="bernoulli",
+    )
+    built = {
+        int(layer.gamma.shape[0])
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.GroupNormalization)
+    }
+    assert {channels for _, channels in model.config.model.normalised_channels()} == built
+
+
 def test_depthwise_convolutions_are_in_encoder_decoder_and_readout(make_model):
     once = shapes(make_model(model={"conv": "depthwise5-once"}))
     assert "encoder/blocks-0/conv3/kernel" not in once

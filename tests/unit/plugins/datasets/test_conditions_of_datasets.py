@@ -145,6 +145,57 @@ def test_arrays(tmp_path):
         arrays.condition("size", "train")
 
 
+@pytest.mark.parametrize("test_fraction", [0.5, 0])
+def test_arrays_that_do_not_fit_the_images_are_told(tmp_path, test_fraction):
+    images = np.random.default_rng(1).integers(0, 256, (20, 4, 4, 1), dtype=np.uint8)
+    np.save(tmp_path / "a.npy", images)
+    columns = {
+        "label": np.arange(10), "age": np.arange(20), "size": np.arange(21), "one": np.array(3),
+        "word": np.array(["a"] * 20), "map": np.zeros((20, 4, 4)),
+    }  # fmt: skip
+    for name, column in columns.items():
+        np.save(tmp_path / f"a.{name}.npy", column)
+    np.savez(tmp_path / "b.npz", x_train=images, y_train=np.arange(30))
+    options = {"root": str(tmp_path), "test_fraction": test_fraction}
+    arrays = opened("arrays", files={"train": "a.npy"}, **options)
+    for name, told in {
+        "label": r"a\.label\.npy, which says the label of a\.npy's images, has 10 entries for 20",
+        ("age", "size"): r"a\.size\.npy, which says the size of .* has 21 entries for 20 images",
+        "one": r"a\.one\.npy, .* is a single value for 20 images",
+        ("age", "word"): "The word of .*a.npy's images is <U1 of shape .* expected a number",
+        ("age", "map"): r"The map of .* float64 of shape \[20, 4, 4\]; expected a number",
+    }.items():
+        with pytest.raises(DataError, match=told) as caught:
+            arrays.condition(name, "train")
+        assert caught.value.exit_code == 2
+        assert caught.value.hint
+    assert len(arrays.condition("map", "train").values) == len(arrays.load("train"))
+    with pytest.raises(DataError, match=r"b\.npz, .* has 30 entries for 20 images"):
+        opened("arrays", files={"train": "b.npz"}, **options).condition("label", "train")
+
+
+def test_a_condition_of_any_data_set_has_an_entry_for_each_image():
+    from hvae_core.config import parse_config
+    from hvae_core.data import open_conditions
+    from hvae_core.interfaces import ConditionColumn
+
+    class Wrong:
+        conditioned_on = "label"
+
+        def __init__(self, values):
+            self.values = values
+
+        def condition(self, name, split):
+            return ConditionColumn(self.values)
+
+    condition = {"name": "label", "classes": 3}
+    values = parse_config({"model": {"condition": condition}}).model.condition_values
+    for wrong, told in ((np.arange(2), "has 2 entries"), (np.array(1), "is a single value")):
+        with pytest.raises(DataError, match=f"'label' of the split 'test' {told} for 3 images"):
+            open_conditions(values, Wrong(wrong), "test", 3)
+    assert open_conditions(values, Wrong(np.arange(3)), "test", 3).encoded.tolist() == [0, 1, 2]
+
+
 def test_pairs_in_python():
     from hvae_core.data.python_objects import open_object
     from hvae_plugins.datasets.python import PythonConfig, PythonImages

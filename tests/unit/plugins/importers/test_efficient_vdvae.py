@@ -180,7 +180,21 @@ def test_damaged_files_of_hyperparameters_are_refused(folder, tmp_path, content,
         ("model", {"num_output_mixtures": 0}, "likelihood.mixtures is 0"),
         ("data", {"channels": 1}, "data.channels is 1"),
         ("data", {"num_bits": 9}, "data.num_bits is 9"),
+        ("data", {"num_bits": 1e999}, "data.num_bits is inf; expected a finite number"),
+        ("data", {"target_res": None}, "data.target_res is empty; expected a whole number"),
+        ("model", {"up_n_blocks": [1, 1, 0, 1, 1, 1]},
+         "model.up_n_blocks[2] is 0; expected a whole number, 1 or more"),
+        ("model", {"up_n_blocks_per_res": [1, 0, 1, 0, 0, -1]},
+         "model.up_n_blocks_per_res[5] is -1"),
+        ("model", {"up_n_layers": [2, 1, 2, 2, 1, 1.5]}, "model.up_n_layers[5] is 1.5"),
+        ("model", {"up_mid_filters_ratio": [1e999] * 6},
+         "model.up_mid_filters_ratio[0] is inf; expected a finite number"),
+        ("model", {"down_filters": [float("nan")] * 6}, "model.down_filters[0] is nan"),
         ("optimizer", {"learning_rate": "fast"}, "optimizer.learning_rate is 'fast'"),
+        ("optimizer", {"warmup_steps": 1e999}, "optimizer.warmup_steps is inf"),
+        ("optimizer", {"warmup_steps": 0.5}, "optimizer.warmup_steps is 0.5; expected a whole"),
+        ("loss", {"gamma_max_steps": float("nan")}, "loss.gamma_max_steps is nan"),
+        ("train", {"batch_size": None}, "train.batch_size is empty"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_expressed_is_named(folder, tmp_path, values, section, change, named):
@@ -188,6 +202,14 @@ def test_what_cannot_be_expressed_is_named(folder, tmp_path, values, section, ch
     text = refused(folder / "checkpoint", tmp_path / "out", config, ConfigError)
     assert named in text
     assert "changed.json" in text
+
+
+def test_a_number_beyond_all_bounds_in_a_cfg_file_is_told(folder, tmp_path):
+    text = (folder / "hparams-handed.cfg").read_text()
+    path = tmp_path / "changed.cfg"
+    path.write_text(text.replace("num_bits = 8.", "num_bits = 1e999"))
+    text = refused(folder / "checkpoint", tmp_path / "out", path, ConfigError)
+    assert "changed.cfg: data.num_bits is inf; expected a finite number" in text
 
 
 def test_a_missing_key_is_named(folder, tmp_path, values):

@@ -59,12 +59,31 @@ def test_widths_and_options_reach_the_model():
         ({"dataset": "cifar"}, "cifar10"),
         ({"custom_width_str": "4=400"}, "'4=400'"),
         ({"width": "wide"}, "width is 'wide'"),
+        ({"width": 1e999}, "width is inf; expected a finite number"),
+        ({"warmup_iters": None}, "warmup_iters is empty; expected a whole number"),
+        ({"lr": "1.5e-4"}, "lr is '1.5e-4'; expected a number"),
+        ({"n_batch": 2.5}, "n_batch is 2.5; expected a whole number"),
+        ({"grad_clip": float("nan")}, "grad_clip is nan; expected a finite number"),
+        ({"bottleneck_multiple": "a"}, "bottleneck_multiple is 'a'; expected a number"),
+        ({"bottleneck_multiple": 1e308}, "bottleneck_multiple is 1e+308; expected a finite"),
+        ({"skip_threshold": [1]}, "skip_threshold is [1]; expected a number"),
+        ({"custom_width_str": 3}, "custom_width_str is 3; expected a text of parts such as"),
+        ({"custom_width_str": "4:" + "9" * 5000}, "custom_width_str has '4:999"),
+        ({"enc_blocks": "32x" + "9" * 5000}, "enc_blocks has '32x999"),
     ],
 )
 def test_what_cannot_be_expressed_is_named(change, named):
     with pytest.raises(ConfigError) as caught:
         translate({**CIFAR10, **change})
     assert named in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_the_original_s_training_options_are_taken_over():
+    options = {"lr": 3e-4, "warmup_iters": 100.0, "n_batch": 8, "skip_threshold": -1, "wd": 0.01}
+    train = parse_config(translate({**CIFAR10, **options})).train
+    assert (train.learning_rate, train.warmup_steps, train.batch_size) == (3e-4, 100, 8)
+    assert (train.skip_norm, train.weight_decay) == (0.0, 0.01)
 
 
 @pytest.mark.parametrize("name", list_presets("openai-*"))

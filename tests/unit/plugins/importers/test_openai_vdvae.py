@@ -186,6 +186,7 @@ def test_a_configuration_is_recognised_by_the_tensors(original, tmp_path):
         ("list.json", ConfigError, "list.json"),
         ("broken.json", ConfigError, "broken.json"),
         ("odd.json", ConfigError, "odd.json"),
+        ("rate.json", ConfigError, "rate.json: lr is '1.5e-4'; expected a number"),
     ],
 )
 def test_a_bad_configuration_is_named(name, error, named, original, tmp_path, monkeypatch):
@@ -194,6 +195,7 @@ def test_a_bad_configuration_is_named(name, error, named, original, tmp_path, mo
     (tmp_path / "broken.json").write_text("{")
     content = json.loads((original / "config.json").read_text())
     (tmp_path / "odd.json").write_text(json.dumps({**content, "enc_blocks": "32z2"}))
+    (tmp_path / "rate.json").write_text(json.dumps({**content, "lr": "1.5e-4"}))
     with pytest.raises(error, match=named):
         import_openai_vdvae(original / "state_dict.safetensors", tmp_path / "preset", name)
 

@@ -143,6 +143,10 @@ def test_a_damaged_pickle_is_refused(folder, tmp_path, data):
         ({"z_width": [1, 2]}, "z_width has 2 values"),
         ({"b_act": "os.system"}, "model.block_activation is 'os.system'"),
         ({"output_blocks": -1}, "model.readout.blocks is -1"),
+        ({"z_out_width": None}, "model.readout.width is empty"),
+        ({"stage_in_width": float("inf")}, "model.width.0 is inf; expected a finite number"),
+        ({"gradient_smoothing": float("nan")}, "model.softplus_beta is nan"),
+        ({"num_output_mixtures": 10**400}, "likelihood: the option 'mixtures'"),
     ],
 )
 def test_networks_that_cannot_be_imported_are_named(folder, tmp_path, change, named):
@@ -205,6 +209,15 @@ def test_a_version_is_chosen_or_named(folder, tmp_path):
     assert "several versions" in refused(folder, out, WeightsError)
     import_checkpoint("zea", folder, out, options={"version": "lvh_ur24"})
     assert (out / "model.safetensors").is_file()
+
+
+def test_a_version_that_looks_like_a_number_is_a_name(folder, tmp_path):
+    (folder / "hvae_lvh.weights.h5").rename(folder / "hvae_2.weights.h5")
+    words = ["import", "zea", str(folder), "-o", str(tmp_path / "out"), "--version"]
+    with pytest.raises(WeightsError, match="no weights of version '1e3'"):
+        CliRunner().invoke(cli, [*words, "1e3"], catch_exceptions=False)
+    done = CliRunner().invoke(cli, [*words, "2"])
+    assert done.exit_code == 0, done.output
 
 
 def test_what_is_no_folder_of_zea_s(folder, tmp_path):
