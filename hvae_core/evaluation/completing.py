@@ -117,7 +117,6 @@ def evaluate_completion(
     """
     # Data sets need pydantic, which sampling from an export does without.
     from hvae_core.data import open_conditions
-    from hvae_core.data.observing import as_seen
 
     check_ssim()
     check_split(dataset, split)
@@ -139,7 +138,7 @@ def evaluate_completion(
     ):
         truth = batch.images
         if model.sees_inputs:
-            seen = as_seen(y, mask, model.encoder_shape[-1])
+            seen = model.encoder_inputs(y, mask)
             observed.append(Batch(truth, seen, batch.condition))
         first = own.count
         known += float(mask.mean(axis=(1, 2)).sum())

@@ -10,12 +10,14 @@ import numpy as np
 from hvae_core.errors import MissingDependencyError
 from hvae_core.interfaces import ImageValues
 
+#: the highest `psnr` in dB, of images that are equal as well, so that means stay finite
+HIGHEST_PSNR = 100.0
 #: side of the window of `ssim` (Wang et al. 2004), where the images are no smaller
 WINDOW = 7
 
 
 def psnr(images: np.ndarray, truth: np.ndarray, values: ImageValues) -> np.ndarray:
-    """Peak signal-to-noise ratio [...] in dB of images [..., H, W, C]; infinite where equal.
+    """Peak signal-to-noise ratio [...] in dB of images [..., H, W, C], at most `HIGHEST_PSNR`.
 
     Args:
         images: what is judged.
@@ -25,7 +27,8 @@ def psnr(images: np.ndarray, truth: np.ndarray, values: ImageValues) -> np.ndarr
     difference = images.astype(np.float64) - truth.astype(np.float64)
     error = np.square(difference).mean(axis=(-3, -2, -1))
     with np.errstate(divide="ignore"):
-        return 20 * np.log10(values.high - values.low) - 10 * np.log10(error)
+        ratio = 20 * np.log10(values.high - values.low) - 10 * np.log10(error)
+    return np.minimum(ratio, HIGHEST_PSNR)
 
 
 def check_ssim() -> None:

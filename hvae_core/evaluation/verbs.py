@@ -17,6 +17,7 @@ from hvae_core.inference import (
     decode,
     denoise,
     encode,
+    encoder_inputs,
     features,
     information_gain,
     interpolate,
@@ -225,6 +226,14 @@ class Verbs:
         """
         options.setdefault("fill", self.fill)
         return information_gain(self, y, mask, candidates, n, seed, **options)
+
+    def encoder_inputs(self, y: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """What the encoder is given of a measurement, as ``inputs=`` of `encode` and others.
+
+        float32 [B, H, W, C'], see `hvae_core.inference.completion.encoder_inputs`. Unknown pixels
+        hold the fill of the model's own measurement.
+        """
+        return encoder_inputs(self, y, mask, self.fill)
 
     @property
     def fill(self) -> float | None:

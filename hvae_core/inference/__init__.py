@@ -2,6 +2,7 @@
 
 from hvae_core.inference.completion import (
     PosteriorDraws,
+    encoder_inputs,
     posterior_sample,
 )
 from hvae_core.inference.counterfactual import counterfactual
@@ -22,6 +23,7 @@ __all__ = [
     "decode",
     "denoise",
     "encode",
+    "encoder_inputs",
     "features",
     "information_gain",
     "interpolate",

@@ -261,6 +261,28 @@ def _check_depth(engine: Engine, layers: int | float | None) -> int:
     return check_layers(engine, layers)
 
 
+def encoder_inputs(engine: Engine, y: Any, mask: Any, fill: float | None = None) -> np.ndarray:
+    """What the encoder is given of a measurement, as ``inputs`` of the verbs that take images.
+
+    Args:
+        engine: runs the model.
+        y: see `posterior_sample`.
+        mask: see `posterior_sample`.
+        fill: what unknown pixels of ``y`` are given to the encoder as; None: as they are.
+
+    Returns:
+        float32 [B, H, W, C'], the measured image in native values, and behind it the mask, 1 where
+        a pixel is known, of a model whose encoder has a channel for it.
+
+    Raises:
+        BadInputError: the measurement does not fit the model.
+    """
+    from hvae_core.data.observing import as_seen
+
+    measured, known = check_measured(engine, y, mask, fill)
+    return as_seen(measured, known, engine.encoder_shape[-1])
+
+
 def encoder_sees(engine: Engine, y: np.ndarray, mask: np.ndarray) -> dict[str, Any]:
     """The inputs of a pass in which the encoder sees a measurement."""
     channels = engine.encoder_shape[-1]
