@@ -43,6 +43,8 @@ class HvaeError(Exception):
 
     exit_code = 1
     code = "error"
+    #: Keras would rewrite what a layer's call raises, and lose the hint; with this it passes it on
+    _keras_call_info_injected = True
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message, self.hint = one_line(message), one_line(hint)

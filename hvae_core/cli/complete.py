@@ -15,8 +15,11 @@ from hvae_core.cli.common import (
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
+from hvae_core.cli.measured import chosen_measurement, read_measured
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hvae_core.inference import PosteriorDraws
 
 
@@ -28,6 +31,12 @@ if TYPE_CHECKING:
     help="What is known of an image, such as columns:0.25, or columns:0.25+noise:0.1 (else what "
     "the model was trained on).",
 )  # fmt: skip
+@click.option(
+    "--measured",
+    metavar="NPZ",
+    help="Measurements of yours in place of images: an archive with the arrays measured "
+    "[B, H, W, C] and mask [B, H, W] or [H, W], which is true where a pixel is known.",
+)
 @click.option("-n", "draws", type=click.IntRange(min=1), default=8, show_default=True,
               help="Draws of each image.")  # fmt: skip
 @click.option(
@@ -48,17 +57,16 @@ def command(
     selection: Selection,
     **options: Any,
 ) -> None:
-    """Measure images and draw whole ones from what was measured.
+    """Draw whole images from what was measured of them.
 
-    A row of the grid is an image: measured, the draws, their mean, their standard deviation (white
-    is the largest of the image), and the truth. An archive has the arrays measured, mask, draws,
-    mean, std and images.
+    Images are measured first, or --measured has the measurements. A row of the grid is an image:
+    measured, the draws, their mean, their standard deviation (white is the largest of the image),
+    and the truth where it is known. An archive has the arrays measured, mask, draws, mean, std and
+    images.
     """
     import numpy as np
 
     from hvae_core.api import load_runnable
-    from hvae_core.data.measuring import measured
-    from hvae_core.errors import BadInputError
     from hvae_core.evaluation.image_metrics import psnr
     from hvae_core.images.saving import check_output, save_arrays, save_images
     from hvae_core.inference.arguments import check_temperature
@@ -68,6 +76,46 @@ def command(
     temperature = float(check_temperature(options["temperature"]))
     layers = _layers(options["layers"])
     model = load_runnable(source)
+    truth: np.ndarray | None = None
+    if options["measured"] is not None:
+        y, mask = read_measured(options["measured"], selection, options["measurement"])
+        selection = Selection([options["measured"]], None, "", (), None)  # says no condition
+    else:
+        y, mask, truth = _measure(model, selection, options)
+    condition = conditions_of(model, options["condition"], selection, len(y))
+    drawn = model.posterior_sample(
+        y, mask, options["draws"], layers, temperature, options["seed"],
+        keep_known=options["keep_known"], batch_size=options["batch_size"], condition=condition,
+    )  # fmt: skip
+    if kind == "png":
+        rows = np.concatenate(pictures(y, drawn, truth, model.image_values), axis=1)
+        grid = rows.reshape(-1, *y.shape[1:])
+        save_images([grid], output, columns=rows.shape[1], values=model.image_values)
+    else:
+        known = {} if truth is None else {"images": truth}
+        save_arrays(output, measured=y, mask=mask, draws=drawn.images, mean=drawn.mean,
+                    std=drawn.std, **known)  # fmt: skip
+    payload = {
+        "output": output,
+        "images": len(y),
+        "draws": len(drawn),
+        "known": float(mask.mean()),
+    }
+    summary = f"{output}: images {len(y)}, draws of each {len(drawn)}, known {mask.mean():.1%}"
+    if truth is not None:
+        of_mean = psnr(drawn.mean, truth, model.image_values)
+        payload["psnr_of_mean"] = [round(float(value), 4) for value in of_mean]
+        summary += f", PSNR of their mean {of_mean.mean():.2f} dB"
+    emit(payload, options["as_json"], [summary])
+
+
+def _measure(
+    model: Any, selection: Selection, options: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Measurements [B, H, W, C] and masks [B, H, W] of images, and the images."""
+    from hvae_core.data.measuring import measured
+    from hvae_core.errors import BadInputError
+
     measurement = chosen_measurement(model, options["measurement"])
     if options["keep_known"] and not measurement.exact:
         raise BadInputError(
@@ -76,38 +124,14 @@ def command(
             "Leave out --keep-known.",
         )
     truth = selection.read(model)
-    condition = conditions_of(model, options["condition"], selection, len(truth))
-    y, mask = measured(measurement, truth, range(len(truth)), options["seed"])
-    drawn = model.posterior_sample(
-        y, mask, options["draws"], layers, temperature, options["seed"],
-        keep_known=options["keep_known"], batch_size=options["batch_size"], condition=condition,
-    )  # fmt: skip
-    if kind == "png":
-        rows = np.concatenate(pictures(y, drawn, truth, model.image_values), axis=1)
-        grid = rows.reshape(-1, *truth.shape[1:])
-        save_images([grid], output, columns=rows.shape[1], values=model.image_values)
-    else:
-        save_arrays(output, measured=y, mask=mask, draws=drawn.images, mean=drawn.mean,
-                    std=drawn.std, images=truth)  # fmt: skip
-    finite = psnr(drawn.mean, truth, model.image_values)
-    payload = {
-        "output": output,
-        "images": len(truth),
-        "draws": len(drawn),
-        "known": float(mask.mean()),
-        "psnr_of_mean": [round(float(value), 4) for value in finite],
-    }
-    summary = (
-        f"{output}: images {len(truth)}, draws of each {len(drawn)}, known {mask.mean():.1%}, "
-        f"PSNR of their mean {finite.mean():.2f} dB"
-    )
-    emit(payload, options["as_json"], [summary])
+    return *measured(measurement, truth, range(len(truth)), options["seed"]), truth
 
 
 def pictures(y: Any, drawn: PosteriorDraws, truth: Any, values: Any) -> list[Any]:
     """The pictures of a row, each [B, k, H, W, C] in native values.
 
-    That is: measured, draws, mean, standard deviation (white is the image's largest), truth.
+    That is: measured, draws, mean, standard deviation (white is the image's largest), and the truth
+    unless it is None.
     """
     import numpy as np
 
@@ -119,7 +143,7 @@ def pictures(y: Any, drawn: PosteriorDraws, truth: Any, values: Any) -> list[Any
         np.moveaxis(drawn.images, 0, 1),
         values.rounded(drawn.mean)[:, None],
         std[:, None],
-        truth[:, None],
+        *([] if truth is None else [truth[:, None]]),
     ]
 
 
@@ -135,24 +159,3 @@ def _layers(text: str | None) -> int | float | None:
         raise BadInputError(
             f"--layers is {text!r}; expected a number of latent layers, or a fraction such as 0.5."
         ) from None
-
-
-def chosen_measurement(model: Any, text: str | None) -> Any:
-    """The measurement that ``--measurement`` names, or else the model's own.
-
-    Raises:
-        BadInputError: none is named, and the model was not trained on measurements.
-        ConfigError: it is not valid, or the model's images cannot be measured so.
-    """
-    from hvae_core.config import create_component
-    from hvae_core.errors import BadInputError
-
-    if text is None:
-        if model.measurement is not None:
-            return model.measurement
-        raise BadInputError(
-            "The model was not trained on measurements, and none is named.",
-            "Name one, such as --measurement columns:0.25.",
-        )
-    component = create_component("measurement", text)
-    return component.build(model.image_shape, model.image_values)

@@ -15,6 +15,7 @@ from hvae_core.cli.common import (
     size_option,
     tile_options,
 )
+from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
 
 
@@ -29,6 +30,7 @@ from hvae_core.cli.images import Selection, image_options
     "--draws", "kept", type=click.IntRange(min=0),
     help="Draws that are written too (else 3).",
 )  # fmt: skip
+@condition_option
 @seed_option
 @batch_size_option
 @size_option
@@ -71,6 +73,7 @@ def command(
             "resizing them would change their noise.",
             "Take images of any size with --tile, or the model at theirs with --size.",
         )
+    condition = conditions_of(model, options["condition"], selection, len(noisy))
     kept = 0 if kind == "folder" else kept
     found = model.denoise(
         noisy,
@@ -80,6 +83,7 @@ def command(
         batch_size=options["batch_size"],
         tile=tile,
         overlap=overlap,
+        condition=condition,
     )
     values = model.image_values
     if kind == "npz":

@@ -17,6 +17,7 @@ from hvae_core.cli.common import (
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
+from hvae_core.cli.measured import inputs_of
 
 
 @click.command()
@@ -53,7 +54,8 @@ def command(
     """Write the latents of images: for each layer z, the posterior, the prior and the KL.
 
     Images are cropped and resized to the model's size, or to --size; with --tile they keep their
-    own. hvae decode makes images of them again; in Python hvae.Latents.load reads them.
+    own. Of a model that was trained on measurements they are those of measurements of the images.
+    hvae decode makes images of them again; in Python hvae.Latents.load reads them.
     """
     from hvae_core.api import load_runnable
     from hvae_core.inference.latent_files import check_latents_output
@@ -64,17 +66,20 @@ def command(
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
     originals = selection.read(model, whole)
-    condition = conditions_of(model, options["condition"], selection, len(originals))
+    given: dict[str, Any] = {
+        "condition": conditions_of(model, options["condition"], selection, len(originals)),
+        "inputs": inputs_of(model, originals, options["seed"]),
+    }
     latents = model.encode(
         originals,
-        kept=_kept(model, originals, options),
+        kept=_kept(model, originals, given, options),
         layers=options["layers"],
         seed=options["seed"],
         sample=not options["mean"],
         batch_size=options["batch_size"],
         tile=tile,
         overlap=overlap,
-        condition=condition,
+        **given,
     )
     latents.save(output)
     kl = latents.kl_per_layer
@@ -92,7 +97,7 @@ def command(
     emit(payload, options["as_json"], [summary])
 
 
-def _kept(model: Any, images: Any, options: dict[str, Any]) -> Any:
+def _kept(model: Any, images: Any, given: dict[str, Any], options: dict[str, Any]) -> Any:
     """Which channels ``--keep`` keeps; None: all."""
     from hvae_core.errors import BadInputError
     from hvae_core.inference import Latents
@@ -111,5 +116,6 @@ def _kept(model: Any, images: Any, options: dict[str, Any]) -> Any:
     if statistics is not None:
         known = Latents.load(statistics)
     else:
-        known = model.encode(images, seed=options["seed"], batch_size=options["batch_size"])
+        size = options["batch_size"]
+        known = model.encode(images, seed=options["seed"], batch_size=size, **given)
     return known.most_informative(fraction)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import emit, json_option, seed_option
-from hvae_core.cli.conditions import condition_option, read_condition
+from hvae_core.cli.conditions import read_condition
 from hvae_core.cli.images import (
     chosen_dataset,
     dataset_images,
@@ -15,6 +15,7 @@ from hvae_core.cli.images import (
     other_ways,
     read_image,
 )
+from hvae_core.cli.measured import inputs_of
 
 
 @click.command()
@@ -30,7 +31,11 @@ from hvae_core.cli.images import (
     "--steps", type=click.IntRange(min=2), default=8, show_default=True,
     help="Images on the way, both ends included.",
 )  # fmt: skip
-@condition_option
+@click.option(
+    "--condition", metavar="CLASS|NUMBERS",
+    help="Of a conditional model: a class's number or name, or numbers: 1.5,2 or age=40,bmi=22, "
+    "which both ends are taken to have (else, of a model that was trained to do without, none).",
+)  # fmt: skip
 @seed_option
 @click.option("-o", "--output", default="interpolation.png", show_default=True,
               help="A grid (.png), an array (.npz), or a folder for a PNG each.")  # fmt: skip
@@ -44,7 +49,10 @@ def command(
     overrides: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Walk from one image to another through the latents."""
+    """Walk from one image to another through the latents.
+
+    A model that was trained on measurements sees those of the two images.
+    """
     from hvae_core.api import load_runnable
     from hvae_core.images.saving import check_output, save_images
 
@@ -53,18 +61,20 @@ def command(
     model = load_runnable(source)
     ends = []
     for name in (first, second):
-        if name.isdigit():
+        if name.isdecimal():
             chosen = chosen_dataset(model.config, dataset, overrides)
-            model.check_images(chosen.shape)
+            model.check_images(chosen.shape, chosen.values)
             with other_ways("--first FILE and --second FILE"):
                 ends.append(dataset_images(chosen, split, [int(name)])[0])
         else:
             ends.append(read_image(name, model))
-    steps = options["steps"]
+    steps, seed = options["steps"], options["seed"]
+    seen = [inputs_of(model, end[None], seed, first=i) for i, end in enumerate(ends)]
     given = options["condition"]
     condition = None if given is None else read_condition(model.condition_values, given)
+    inputs = None if seen[0] is None else seen
     images = model.interpolate(
-        ends[0], ends[1], steps=steps, seed=options["seed"], condition=condition
+        ends[0], ends[1], steps, seed=seed, condition=condition, inputs=inputs
     )
     save_images([images], output, columns=steps, values=model.image_values)
     emit({"output": output, "images": steps}, options["as_json"],

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import emit, json_option
+from hvae_core.plugins.specs import KINDS
 
 
 @click.group()
@@ -25,7 +26,6 @@ def list_command(kind: str | None, as_json: bool) -> None:
     """List the components from their packages' metadata; loads none of them."""
     from hvae_core.errors import BadInputError, did_you_mean
     from hvae_core.plugins import manager
-    from hvae_core.plugins.specs import KINDS
 
     if kind is not None and kind not in KINDS:
         raise BadInputError(f"There is no kind {kind!r}.", did_you_mean(kind, KINDS))
@@ -74,8 +74,7 @@ def show_command(name: str, as_json: bool) -> None:
     "--kind",
     default="flow",
     show_default=True,
-    help="What it is to be: block, flow, attention, likelihood, regularizer, dataset, optimizer, "
-    "schedule, tracker, preset, export, import or command.",
+    help=f"What it is to be: {', '.join(KINDS[:-1])} or {KINDS[-1]}.",
 )
 @click.option(
     "-o",
@@ -166,7 +165,6 @@ def find_entry(name: str) -> Any:
     """
     from hvae_core.errors import PluginError, did_you_mean
     from hvae_core.plugins import manager
-    from hvae_core.plugins.specs import KINDS
 
     kind, dot, rest = name.partition(".")
     if dot and kind in KINDS:

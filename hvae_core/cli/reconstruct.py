@@ -17,6 +17,7 @@ from hvae_core.cli.common import (
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
+from hvae_core.cli.measured import inputs_of
 
 
 @click.command()
@@ -43,7 +44,7 @@ def command(
 
     Images are cropped and resized to the model's size, or to --size; with --tile they keep their
     own. With --latents k the rest of the hierarchy is drawn from the prior: what is kept shows what
-    the first k latents hold.
+    the first k latents hold. A model that was trained on measurements sees those of the images.
     """
     from hvae_core.api import load_runnable
     from hvae_core.images.saving import check_output, save_images
@@ -65,6 +66,7 @@ def command(
         tile=tile,
         overlap=overlap,
         condition=condition,
+        inputs=inputs_of(model, originals, options["seed"]),
     )
     batches = [originals, drawn] if kind == "png" else [drawn]
     save_images(batches, output, columns=len(originals), values=model.image_values)

@@ -178,6 +178,11 @@ class Config(Section):
                     f"the data set {self.data.name!r} gives {values}; choose another "
                     f"{chosen.kind}, or other data.values"
                 )
+        if values != UINT8 and self.model.input_levels is not None:
+            raise ValueError(
+                f"model.input_levels is {self.model.input_levels}, which is of images of 8 bits, "
+                f"but the data set {self.data.name!r} gives {values}; set it to null"
+            )
         eight_bits = (UINT8.center, UINT8.half_range)
         if values != UINT8 and (self.model.input_mean, self.model.input_scale) == eight_bits:
             raise ValueError(

@@ -111,20 +111,41 @@ class Batches:
         return math.ceil(len(self.indices) / self.batch_size)
 
     def batch(self, step: int) -> Batch:
-        """Batch number ``step``, counted from 0 over all epochs."""
+        """Batch number ``step``, counted from 0 over all epochs.
+
+        Raises:
+            DataError: the images are not what the data set declares, or cannot be read.
+        """
         epoch, within = divmod(step, self.steps_per_epoch)
         order = self._order(epoch) if self.training else self.indices
         chosen = order[within * self.batch_size : (within + 1) * self.batch_size]
         images = self.source.batch(chosen)
         if not self.training:
-            images = self._evaluation(images, chosen)
+            images = self._checked(self._evaluation(images, chosen))
             condition = None if self.conditions is None else self.conditions.batch(chosen)
             return Batch(images, self._observed(images, chosen), condition)
         rng = np.random.default_rng((self.seed, _AUGMENTATION, step))
-        images = self.dataset.transform(images, rng, True)
+        images = self._checked(self.dataset.transform(images, rng, True))
         if self.views is not None:
             images = self.views(images, rng)
         return Batch(images, self._observed(images, step), self._condition(chosen, step, images))
+
+    def _checked(self, images: np.ndarray) -> np.ndarray:
+        """The images, if they are what the data set declares.
+
+        Raises:
+            DataError: they are of another type or shape.
+        """
+        expected = f"{self.dataset.values.dtype} {list(self.dataset.shape)}"
+        found = f"{images.dtype} {list(images.shape[1:])}"
+        if found != expected:
+            raise DataError(
+                f"The data set {self.dataset.info.title!r} gives images of {found}; it declares "
+                f"{expected}.",
+                "Give its spec image_values, or its images as declared; `hvae plugins check` "
+                "tries its contract.",
+            )
+        return images
 
     def _condition(self, chosen: np.ndarray, step: int, images: np.ndarray) -> np.ndarray | None:
         """Of a training batch and its views, which are of one condition."""

@@ -6,10 +6,29 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hvae_core.interfaces import Measurement
+from hvae_core.errors import DataError
+from hvae_core.interfaces import Measured, Measurement
 
 #: the stream of random numbers, beside those of order and augmentation
 _STREAM = 4
+
+
+def measure(measurement: Measurement, image: np.ndarray, rng: np.random.Generator) -> Measured:
+    """Measure an image [H, W, C], and hold the measurement to its contract.
+
+    Raises:
+        DataError: what it gives is no image of this type and shape, or no mask of it.
+    """
+    y, mask = measurement.measure(image, rng)
+    wanted = f"{image.dtype} {list(image.shape)} and bool {list(image.shape[:2])}"
+    found = f"{y.dtype} {list(y.shape)} and {mask.dtype} {list(mask.shape)}"
+    if found != wanted:
+        raise DataError(
+            f"The measurement {type(measurement).__name__} gives {found} of an image; expected "
+            f"{wanted}, y in the image's native values and the mask.",
+            "`hvae plugins check` tries its contract.",
+        )
+    return Measured(y, mask)
 
 
 def measured(
@@ -31,11 +50,13 @@ def measured(
 
     Returns:
         y [B, H, W, C] in the images' type, and the mask, bool [B, H, W].
+
+    Raises:
+        DataError: see `measure`.
     """
     key = (seed, _STREAM) if epoch is None else (seed, _STREAM, 1 + epoch)
     parts = [
-        measurement.measure(image, np.random.default_rng((*key, int(index))))
+        measure(measurement, image, np.random.default_rng((*key, int(index))))
         for image, index in zip(images, indices, strict=True)
     ]
-    y = np.stack([part.y for part in parts]).astype(images.dtype, copy=False)
-    return y, np.stack([part.mask for part in parts])
+    return np.stack([part.y for part in parts]), np.stack([part.mask for part in parts])

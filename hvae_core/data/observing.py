@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hvae_core.data.measuring import measure
 from hvae_core.interfaces import Measurement
 
 
@@ -20,7 +21,7 @@ class Observation:
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Images [B, H, W, C] to float32 [B, H, W, C']."""
-        parts = [self.measurement.measure(image, rng) for image in images]
+        parts = [measure(self.measurement, image, rng) for image in images]
         y, mask = np.stack([part.y for part in parts]), np.stack([part.mask for part in parts])
         return as_seen(y, mask, self.channels)
 

@@ -19,6 +19,7 @@ from hvae_core.inference.arguments import (
     check_batch,
     check_condition,
     check_images,
+    check_inputs,
     check_seed,
     is_array,
 )
@@ -72,7 +73,8 @@ class KerasModel(HierarchicalNetwork):
             The expected images, float32 [B, H, W, C] in native values.
 
         Raises:
-            BadInputError: the images are of another shape than the model's.
+            BadInputError: the images are of another shape than the model's, or its encoder sees
+                more than them and ``inputs`` are not given.
         """
         further: dict[str, Tensor] = {}
         if isinstance(x, Mapping):
@@ -83,6 +85,8 @@ class KerasModel(HierarchicalNetwork):
         rows, *rest = x.shape
         shape = (rows or 1, *rest)  # of any number in a graph of TensorFlow's
         check_image_shape(shape, self.image_shape, "x has", batch=True, kind=BadInputError)
+        if "inputs" not in further:
+            check_inputs(self, None, shape[0])
         if self._computes_bound:
             return self._bound(x, bool(training), further)
         if noise is None:
@@ -237,13 +241,19 @@ class KerasModel(HierarchicalNetwork):
             options: the same.
 
         Raises:
-            ConfigError: the configuration has a regularizer, which only `hvae.train` has.
+            ConfigError: the configuration has a regularizer or another objective than the bound,
+                which only `hvae.train` has.
             BadInputError: these are no images of the model's shape, or there are targets.
         """
         if self.config.regularizer is not None:
             raise ConfigError(
                 f"fit cannot train with the regularizer {self.config.regularizer.name!r}.",
                 "Train with hvae.train(model, output), or set the regularizer to none.",
+            )
+        if (objective := self.config.train.objective) != "evidence":
+            raise ConfigError(
+                f"fit trains the bound, and train.objective is {objective}.",
+                "Train with hvae.train(model, output), or set train.objective to evidence.",
             )
         return super().fit(self._checked(x), *args, **options)
 
@@ -267,6 +277,7 @@ class KerasModel(HierarchicalNetwork):
                 "The model is conditional, and images alone are given.",
                 'Give {"images": x, "condition": labels}.',
             )
+        check_inputs(self, None, len(x))
         return self.image_values.to_tensor_dtype(check_images(self, x))
 
     @contextmanager

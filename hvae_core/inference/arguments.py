@@ -135,9 +135,10 @@ def check_condition(
     return values.encode(condition, count, name)
 
 
-def refuse_conditional(engine: Engine, condition: Any, inputs: Any) -> None:
+def refuse_more_than_images(engine: Engine, condition: Any, inputs: Any) -> None:
     """Refuse to work in tiles where there is more than the image, else `BadInputError`."""
-    if condition is not None or inputs is not None or engine.condition_values is not None:
+    further = engine.condition_values is not None or engine.encoder_shape != engine.image_shape
+    if further or condition is not None or inputs is not None:
         raise BadInputError(
             "tile is given, but tiles are of images alone, without a condition or inputs.",
             "Leave out tile and overlap, and give images of the model's size.",
@@ -163,7 +164,8 @@ def check_inputs(engine: Engine, inputs: Any, count: int) -> np.ndarray | None:
         raise BadInputError(
             f"The model's encoder sees {channels} channels, and an image has "
             f"{engine.image_shape[-1]}; inputs is not given.",
-            f"Give inputs, [{count}, {height}, {width}, {channels}].",
+            f"Give inputs, [{count}, {height}, {width}, {channels}], of what was measured and "
+            "where: model.encoder_inputs(y, mask).",
         )
     try:
         array = np.asarray(inputs, np.float32)

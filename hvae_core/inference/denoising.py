@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.inference.arguments import check_count, check_images, check_seed
+from hvae_core.inference.arguments import (
+    check_batch,
+    check_count,
+    check_seed,
+    refuse_more_than_images,
+)
+from hvae_core.inference.decoding import conditioned
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.noise_of_tiles import Rectangles
 from hvae_core.inference.programs import Complete, Generate, Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, DRAW_STRIDE, batch_rows, latent_noise
 from hvae_core.inference.tiles import Sides, Tile, Tiling, check_whole_images, sized
+from hvae_core.interfaces import Batch
 
 #: the latents' noise of the draws of these numbers
 NoiseOf = Callable[[np.ndarray], list[np.ndarray]]
@@ -50,6 +57,7 @@ def denoise(
     batch_size: int = DEFAULT_BATCH_SIZE,
     tile: Sides | None = None,
     overlap: Sides | None = None,
+    condition: Any = None,
 ) -> Denoised:
     """Draw clean images from the posterior of a noisy one (Prakash et al. 2021, DivNoising).
 
@@ -65,6 +73,7 @@ def denoise(
         batch_size: draws computed at a time.
         tile: compute images of any size in tiles, see `hvae_core.inference.reconstruct`.
         overlap: pixels that neighbouring tiles share.
+        condition: of a conditional model, see `ConditionValues.encode`.
 
     Raises:
         BadInputError: the model's likelihood is no noise model, or the images or an argument do not
@@ -83,23 +92,27 @@ def denoise(
             "Train a model on noisy images with likelihood: noise-model.",
         )
     tiled = tile is not None or overlap is not None
-    images = check_whole_images(engine, y, "y") if tiled else check_images(engine, y, "y")
-    mean = np.empty(images.shape, np.float32)
-    std = np.empty_like(mean)
-    draws = np.empty((kept, *images.shape), np.float32)
     if tiled:
-        tiling = Tiling(sized(engine), images.shape[1:3], tile, overlap)
-    for place, image in enumerate(images):
+        refuse_more_than_images(engine, condition, None)
+        images = Batch(check_whole_images(engine, y, "y"))
+        tiling = Tiling(sized(engine), images.images.shape[1:3], tile, overlap)
+    else:
+        images = check_batch(engine, y, condition, name="y")
+    mean = np.empty(images.images.shape, np.float32)
+    std = np.empty_like(mean)
+    draws = np.empty((kept, *images.images.shape), np.float32)
+    for place, image in enumerate(images.images):
         if not tiled:
             noise_of = partial(_noise_of_image, engine, place, seed)
-            moments, first = _summed(engine, image[None], noise_of, count, kept, batch_size)
+            noisy = images[place : place + 1]
+            moments, first = _summed(engine, noisy, noise_of, count, kept, batch_size)
             mean[place], std[place], draws[:, place] = moments.mean, moments.std, first
             continue
         whole = tiling.whole(image)
         sources = [tiling.noise(place + k * DRAW_STRIDE, seed) for k in range(count)]
         for part in tiling.tiles:
             noise_of = partial(_noise_of_tile, tiling, part, sources)
-            noisy = whole[part.computed][None]
+            noisy = Batch(whole[part.computed][None])
             moments, first = _summed(tiling.engine, noisy, noise_of, count, kept, batch_size)
             tiling.put(mean[place], part, moments.mean)
             tiling.put(std[place], part, moments.std)
@@ -147,11 +160,11 @@ class _Moments:
 
 
 def _summed(
-    engine: Engine, noisy: np.ndarray, noise_of: NoiseOf, count: int, kept: int, batch_size: int
+    engine: Engine, noisy: Batch, noise_of: NoiseOf, count: int, kept: int, batch_size: int
 ) -> tuple[_Moments, np.ndarray]:
     """The moments of an image's draws, and the first of them [kept, H, W, C]."""
     moments = _Moments()
-    first = np.empty((kept, *noisy.shape[1:]), np.float32)
+    first = np.empty((kept, *noisy.images.shape[1:]), np.float32)
     done = 0
     for draws in _draws(engine, noisy, noise_of, count, batch_size):
         moments.add(draws)
@@ -162,21 +175,24 @@ def _summed(
 
 
 def _draws(
-    engine: Engine, noisy: np.ndarray, noise_of: NoiseOf, count: int, batch_size: int
+    engine: Engine, noisy: Batch, noise_of: NoiseOf, count: int, batch_size: int
 ) -> Iterator[np.ndarray]:
-    """Clean images [b, H, W, C] from an image [1, H, W, C], ``count`` in all."""
+    """Clean images [b, H, W, C] from a batch of one, ``count`` in all."""
     program = Complete(("mean",))
+    features: list[np.ndarray] | None = None
     if engine.gives(program):
-        inputs = {"images": noisy, "noise": []}
-        features = engine.run(Infer(("features",)), inputs)["features"]
-        for rows, valid in batch_rows(count, batch_size):
-            repeated = [scale.repeat(len(rows), axis=0) for scale in features]
-            inputs = {"features": repeated, "noise": noise_of(rows)}
-            yield engine.run(program, inputs)["mean"][:valid]
-        return
+        seen = {"images": noisy.images, "noise": []}
+        features = engine.run(Infer(("features",)), seen)["features"]
     layers = len(engine.latent_shapes)
     for rows, valid in batch_rows(count, batch_size):
-        inputs = {"images": noisy.repeat(len(rows), axis=0), "noise": noise_of(rows)}
-        latents = engine.run(Infer(("latent",)), inputs)["latent"]
-        inputs = {"noise": latents, "given": np.ones(layers, np.float32)}
+        repeated = noisy[np.zeros_like(rows)]
+        condition = conditioned(repeated.condition)
+        if features is not None:
+            of_each = [scale.repeat(len(rows), axis=0) for scale in features]
+            inputs = {"features": of_each, "noise": noise_of(rows), **condition}
+            yield engine.run(program, inputs)["mean"][:valid]
+            continue
+        latents = engine.run(Infer(("latent",)), {**repeated.named(), "noise": noise_of(rows)})
+        given = np.ones(layers, np.float32)
+        inputs = {"noise": latents["latent"], "given": given, **condition}
         yield engine.run(Generate(("mean",)), inputs)["mean"][:valid]

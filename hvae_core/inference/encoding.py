@@ -15,7 +15,7 @@ from hvae_core.inference.arguments import (
     check_inputs,
     check_noise,
     check_seed,
-    refuse_conditional,
+    refuse_more_than_images,
 )
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.kept_channels import check_kept
@@ -80,7 +80,7 @@ def encode(
     """
     tiled = tile is not None or overlap is not None
     if tiled:
-        refuse_conditional(engine, condition, inputs)
+        refuse_more_than_images(engine, condition, inputs)
     images = (
         Batch(check_whole_images(engine, x)) if tiled else check_batch(engine, x, condition, inputs)
     )

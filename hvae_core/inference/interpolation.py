@@ -9,6 +9,7 @@ between them is decoded from the top with priors that fit its own path.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -57,6 +58,7 @@ def interpolate(
     path: Literal["spherical", "linear"] = "spherical",
     batch_size: int = DEFAULT_BATCH_SIZE,
     condition: Any = None,
+    inputs: Sequence[Any] | None = None,
 ) -> np.ndarray:
     """Images on the way from ``a`` to ``b``.
 
@@ -72,6 +74,8 @@ def interpolate(
         path: how the standardised latents of a layer are mixed, see `mix`.
         batch_size: images computed at a time.
         condition: of a conditional model: that of each way, which both its ends are taken to have.
+        inputs: two, what the encoder sees in place of ``a`` and of ``b``: [B, H, W, C'], or
+            [H, W, C'] of one image.
 
     Returns:
         [steps, H, W, C] in native values, or [B, steps, H, W, C] for several.
@@ -80,8 +84,9 @@ def interpolate(
         BadInputError: the images do not fit the model or each other, or ``steps`` is below 2.
     """
     single = np.ndim(a) == 3
-    first = check_batch(engine, np.asarray(a)[None] if single else a, condition, name="a")
-    second = check_batch(engine, np.asarray(b)[None] if np.ndim(b) == 3 else b, condition, name="b")
+    seen = (None, None) if inputs is None else inputs
+    first = check_batch(engine, _batched(a), condition, _batched(seen[0]), name="a")
+    second = check_batch(engine, _batched(b), condition, _batched(seen[1]), name="b")
     if len(first) != len(second):
         raise BadInputError(
             f"a holds {len(first)} images and b {len(second)}; give as many of each."
@@ -101,6 +106,11 @@ def interpolate(
     images = _decode(engine, noise, batch_size, own)
     images = images.reshape(len(first), steps, *images.shape[1:])
     return images[0] if single else images
+
+
+def _batched(images: Any) -> Any:
+    """An image as a batch of one; a batch, or None, as it is."""
+    return np.asarray(images)[None] if np.ndim(images) == 3 else images
 
 
 def _standardised(engine: Engine, images: Batch, seed: int, batch_size: int) -> list[np.ndarray]:

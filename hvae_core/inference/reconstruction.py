@@ -14,7 +14,7 @@ from hvae_core.inference.arguments import (
     check_noise,
     check_seed,
     check_temperature,
-    refuse_conditional,
+    refuse_more_than_images,
 )
 from hvae_core.inference.decoding import decode_rows
 from hvae_core.inference.encoding import OUTPUTS
@@ -68,7 +68,7 @@ def reconstruct(
     """
     tiled = tile is not None or overlap is not None
     if tiled:
-        refuse_conditional(engine, condition, inputs)
+        refuse_more_than_images(engine, condition, inputs)
     images = (
         Batch(check_whole_images(engine, x)) if tiled else check_batch(engine, x, condition, inputs)
     )

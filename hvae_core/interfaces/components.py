@@ -178,6 +178,10 @@ class Attention(abc.ABC):
     finest, latent layers from the coarsest, both from 0; all scales have the same width.
     """
 
+    #: names within it, of shell style, of the weights that only posterior passes read, which a
+    #: second encoder (``train.objective: partial-posterior``) learns
+    posterior_weights: Sequence[str] = ()
+
     @abc.abstractmethod
     def start(self, features: Sequence[Tensor] | None) -> Any:
         """The state after the way up.

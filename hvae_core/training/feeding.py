@@ -258,9 +258,20 @@ def _look_at_validation(
 
 
 def observation(config: Config) -> Observation | None:
-    """What the encoder sees of the images; None: all of them."""
+    """What the encoder sees of the images; None: all of them.
+
+    Raises:
+        ConfigError: it has channels for more than an image, and there is no measurement.
+    """
     measurement = config.build_measurement()
     if measurement is None:
+        channels, seen = config.model.image_channels, config.model.input_shape[-1]
+        if seen != channels:
+            raise ConfigError(
+                f"model.input_channels is {seen} and an image has {channels}, but measurement is "
+                "none, so that nothing is there for the encoder to see in the others.",
+                "Set measurement, such as to columns:0.25, or model.input_channels to null.",
+            )
         return None
     return Observation(measurement, config.model.input_shape[-1])
 

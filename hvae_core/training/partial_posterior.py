@@ -14,7 +14,7 @@ from typing import Protocol
 import keras
 from keras import ops
 
-from hvae_core.interfaces import Batch, Flow, LatentOutput, LayerPosterior, Tensor
+from hvae_core.interfaces import Attention, Batch, Flow, LatentOutput, LayerPosterior, Tensor
 from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.prob import gaussian
 from hvae_core.prob.noise import Noise
@@ -24,8 +24,20 @@ from hvae_core.weights.parameter_groups import is_chosen
 
 #: sees the image's channels, and of c perhaps a mask
 STEM = "encoder.stem.kernel"
-#: the weights of c: what is left is p(z), p(x|z) and how a latent enters the stream
-ENCODER = ("encoder", "decoder.blocks.*.posterior", "decoder.blocks.*.flow")
+#: the weights of c but for those of an attention: what is left is p(z), p(x|z) and how a latent
+#: enters the stream
+ENCODER = (
+    "encoder",
+    "decoder.blocks.*.posterior",
+    "decoder.blocks.*.posterior_head",
+    "decoder.blocks.*.flow",
+)
+
+
+def encoder_weights(attention: Attention | None) -> tuple[str, ...]:
+    """The names of the weights of c, of shell style, in a model with this attention."""
+    own = () if attention is None else attention.posterior_weights
+    return (*ENCODER, *(f"attention.{name}" for name in own))
 
 
 class Teacher(Protocol):
@@ -79,12 +91,13 @@ class PartialPosterior:
     def __init__(self, network: Student, teacher: Teacher) -> None:
         self.network, self.teacher = network, teacher
         self.dimensions = math.prod(network.image_shape)
+        self._encoder = encoder_weights(getattr(network, "attention", None))
 
     @classmethod
     def of(cls, network: HierarchicalNetwork) -> PartialPosterior:
         """The second encoder begins as the trained one, whose copy is the teacher.
 
-        All weights of ``network`` but those of `ENCODER` are taken out of training.
+        All weights of ``network`` but those of `encoder_weights` are taken out of training.
         """
         freeze_all_but_encoder(network)
         options = network.options.model_copy(update={"input_channels": None})
@@ -107,14 +120,14 @@ class PartialPosterior:
     @property
     def state(self) -> Mapping[str, keras.Variable]:
         """The teacher's weights that the network has no longer, as a checkpoint keeps them."""
-        named = weight_names(self.teacher)
-        return {name: variable for name, variable in named.items() if is_chosen(name, ENCODER)}
+        named = weight_names(self.teacher).items()
+        return {name: variable for name, variable in named if is_chosen(name, self._encoder)}
 
     def restored(self) -> None:
         """When the network and `state` have the weights of a checkpoint: take the others."""
         shared = weight_names(self.network)
         for name, variable in weight_names(self.teacher).items():
-            if not is_chosen(name, ENCODER):
+            if not is_chosen(name, self._encoder):
                 variable.assign(ops.convert_to_numpy(shared[name].value))
 
     def __call__(
@@ -151,9 +164,10 @@ class PartialPosterior:
 
 
 def freeze_all_but_encoder(network: HierarchicalNetwork) -> None:
-    """Take all weights but those of `ENCODER` out of training."""
+    """Take all weights but those of `encoder_weights` out of training."""
+    chosen = encoder_weights(network.attention)
     for name, variable in weight_names(network).items():
-        if not is_chosen(name, ENCODER):
+        if not is_chosen(name, chosen):
             variable.trainable = False
 
 

@@ -2,8 +2,9 @@
 
 Keras's Muon leaves every weight to Adam that has not two dimensions, which is nearly all of a
 convolutional network. Here a kernel [h, w, in, out] is taken as the matrix [h w in, out], as in
-Jordan's code; biases, gains, depthwise kernels and the layers that ``exclude_layers`` names (by
-default those that read pixels and that give the likelihood its parameters) are Adam's.
+Jordan's code; biases, gains, kernels of one input or output, as depthwise ones are, and the layers
+that ``exclude_layers`` names (by default those that read pixels and that give the likelihood its
+parameters) are Adam's.
 """
 
 from __future__ import annotations
@@ -49,8 +50,11 @@ def with_kernels_as_matrices(base: Any) -> type:
         """Muon; the momentum of a kernel is made orthogonal as a matrix [h w in, out]."""
 
         def _should_use_adamw(self, variable: Any) -> bool:
-            is_kernel = variable.path.rsplit("/", 1)[-1] == "kernel"
-            if not is_kernel or len(variable.shape) < 2:
+            if variable.path.rsplit("/", 1)[-1] != "kernel" or len(variable.shape) < 2:
+                return True
+            *inputs, outputs = variable.shape
+            # A vector has one singular value. A depthwise kernel is [h, w, channels, 1].
+            if min(math.prod(inputs), outputs) == 1:
                 return True
             return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 

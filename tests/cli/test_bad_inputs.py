@@ -192,6 +192,31 @@ CASES = {
     "more lines than there are": (
         nothing, "complete ./tiny --measurement columns:9", "known is 9; the images have 8",
     ),
+    "a name that is too long for a file": (
+        nothing, f"sample {'x' * 300}", "There is no preset",
+    ),
+    "a configuration's name that is too long": (
+        nothing, f"train {'x' * 300}.yaml -o runs/x", "x.yaml",
+    ),
+    "an output whose name is too long": (
+        nothing, f"sample ./tiny -n 1 -o {'x' * 300}.png", "x.png",
+    ),
+    "the home of nobody": (
+        nothing, "sample ~nosuchuser/x", "there is no user 'nosuchuser'",
+    ),
+    "the data in nobody's home": (
+        nothing, "data prepare cifar10 --set data.root=~nosuchuser", "data.root: the path",
+    ),
+    "arrays in nobody's home": (
+        nothing,
+        "train ./tiny --set data.name=arrays --set data.files=a.npy --set data.root=~nosuchuser "
+        "-o runs/x",
+        "data.root: the path",
+    ),
+    "the encoder's channels of nothing": (
+        nothing, "train ./tiny --set model.input_channels=2 -o runs/x",
+        "model.input_channels is 2 and an image has 1, but measurement is none",
+    ),
     "an impossible fraction": (
         nothing, "complete ./tiny --measurement columns:1.5", "a fraction is above 0",
     ),

@@ -55,8 +55,9 @@ class DatasetContract(ComponentContract):
                 assert len(source) == dataset.info.sizes[split]
             last = len(source) - 1
             images = source.batch(np.array([last, 0, last]))
-            assert images.dtype == dataset.values.dtype
-            assert dataset.values.exact(images) is not None
+            declared = dataset.values
+            assert images.dtype == declared.dtype, f"{images.dtype}, declared is {declared}"
+            assert declared.exact(images) is not None, f"the values are not those of {declared}"
             assert images.shape == (3, *dataset.shape)
             np.testing.assert_array_equal(images[0], images[2])
             again = dataset.load(split).batch(np.array([0, last]))

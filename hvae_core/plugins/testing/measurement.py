@@ -46,9 +46,9 @@ class MeasurementContract(ComponentContract):
             measured = measurement.measure(x, np.random.default_rng(seed))
             y, mask = Measured(*measured)
             assert y.shape == self.image_shape
-            assert values.exact(y) is not None
-            assert y.dtype == x.dtype
-            assert mask.dtype == bool
+            assert y.dtype == x.dtype, f"y is {y.dtype} of an image of {x.dtype}"
+            assert values.exact(y) is not None, f"the values of y are not those of {values}"
+            assert mask.dtype == bool, f"the mask is {mask.dtype}"
             assert mask.shape == self.image_shape[:2]
             assert mask.any(), "nothing is measured"
         np.testing.assert_array_equal(x, kept)

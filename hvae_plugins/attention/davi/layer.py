@@ -116,6 +116,8 @@ class Davi(Attention, keras.layers.Layer):
         name: the layer's name.
     """
 
+    posterior_weights = ("layers.*.posterior", "scales.*.key")
+
     def __init__(
         self, config: DaviConfig, hierarchy: HierarchyShape, name: str = "attention"
     ) -> None:

@@ -216,3 +216,46 @@ def test_what_the_encoder_sees_is_drawn_from_the_seed(training):
         by_three = make(observe=observe, batch_size=3)
         whole = np.concatenate([by_three.batch(step).inputs for step in range(4)])
         np.testing.assert_array_equal(whole[4:8], batch.inputs)
+
+
+class Scaled(Numbered):
+    """Declares uint8, as nothing is said, and gives numbers from 0 to 1."""
+
+    def transform(self, images, rng, training):
+        return (images / 255).astype(np.float32)
+
+
+class Cropped(Numbered):
+    def transform(self, images, rng, training):
+        return images[:, :1]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("dataset", "sentence"),
+    [
+        (Scaled, r"gives images of float32 \[2, 2, 1\]; it declares uint8 \[2, 2, 1\]"),
+        (Cropped, r"gives images of uint8 \[1, 2, 1\]; it declares uint8 \[2, 2, 1\]"),
+    ],
+)
+def test_images_that_are_not_what_is_declared_are_refused(dataset, sentence, training):
+    with pytest.raises(DataError, match=sentence):
+        make(dataset=dataset(), training=training).batch(0)
+
+
+@pytest.mark.parametrize("fault", ["type", "shape", "mask"])
+def test_a_measurement_that_is_no_image_and_mask_is_refused(fault):
+    from hvae_core.data.measuring import measured
+    from hvae_core.data.observing import Observation
+
+    class Wrong:
+        def measure(self, image, rng):
+            y = {"type": image * 0.5, "shape": image[:1]}.get(fault, image)
+            mask = np.ones((2, 2), np.uint8 if fault == "mask" else bool)
+            return y, mask
+
+    images = np.zeros((3, 2, 2, 1), np.uint8)
+    with pytest.raises(DataError, match=r"measurement Wrong gives .* expected uint8 \[2, 2, 1\]"):
+        measured(Wrong(), images, range(3), 0)
+    with pytest.raises(DataError, match="measurement Wrong gives"):
+        Observation(Wrong(), 2)(images, np.random.default_rng(0))

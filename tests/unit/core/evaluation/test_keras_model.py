@@ -155,6 +155,37 @@ def test_a_regularizer_is_for_hvae_train(make_model, images):
         model.fit(images)
 
 
+MEASURED = {"measurement": "columns:0.25", "model": {"input_channels": 2}}
+
+
+def test_another_objective_is_for_hvae_train(make_model, images):
+    train = {"objective": "partial-posterior"}
+    model = make_model(random_weights=False, **MEASURED, train=train)
+    model.compile()
+    before = model.get_weights()
+    with pytest.raises(ConfigError, match=r"train.objective is partial-posterior.*hvae\.train"):
+        model.fit({"images": images, "inputs": np.zeros((5, 8, 8, 2), "f")})
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_model_that_sees_measurements_asks_for_them(make_model, images):
+    model = make_model(random_weights=False, **MEASURED)
+    model.compile()
+    for call in (model, model.predict, model.fit, model.evaluate, lambda x: model({"images": x})):
+        with pytest.raises(BadInputError, match=r"sees 2 channels.*encoder_inputs\(y, mask\)"):
+            call(images)
+    mask = np.zeros((8, 8), bool)
+    mask[:, :4] = True
+    inputs = model.encoder_inputs(images, mask)
+    expected = model.predict({"images": images, "inputs": inputs}, verbose=0)
+    assert expected.shape == images.shape
+    # Whatever stands in the unknown pixels.
+    holes = np.where(mask[..., None], images, 77).astype(np.uint8)
+    np.testing.assert_array_equal(model.encoder_inputs(holes, mask), inputs)
+    np.testing.assert_array_equal(inputs[..., 1], np.broadcast_to(mask, (5, 8, 8)))
+
+
 @pytest.mark.parametrize("name", ["banana", "mixed_float16", "bfloat16", None])
 def test_an_unknown_precision_is_told(make_model, name):
     from hvae_core.model.network import HierarchicalNetwork
@@ -162,3 +193,10 @@ def test_an_unknown_precision_is_told(make_model, name):
     config = make_model(random_weights=False).config
     with pytest.raises(ConfigError, match=r"precision is .* float32 or mixed_bfloat16\."):
         HierarchicalNetwork(config.model, config.build_likelihood(), precision=name)
+
+
+def test_keras_leaves_the_sentence_of_an_error_as_it_is(make_model, images):
+    with pytest.raises(BadInputError) as caught:
+        make_model(random_weights=False)(images[:, :4])
+    assert str(caught.value).startswith("x has shape [5, 4, 8, 1]; the model needs images")
+    assert caught.value.hint

@@ -101,6 +101,23 @@ def test_it_takes_a_noise_model():
         other.denoise(NOISY)
 
 
+def test_of_a_condition(monkeypatch):
+    label = {"name": "label", "classes": 3}
+    model = hvae.build({**CONFIG, "model": {**MODEL, "condition": label}})
+    rng = np.random.default_rng(1)
+    for weight in model.trainable_variables:
+        weight.assign(weight + rng.normal(0, 0.2, weight.shape).astype("f"))
+    with pytest.raises(BadInputError, match="no condition is given"):
+        model.denoise(NOISY, n=1)
+    first = model.decode(model.encode(NOISY, condition=[0, 2]), pixels="mean", condition=[0, 2])
+    found = model.denoise(NOISY, n=2, condition=[0, 2]).draws
+    np.testing.assert_allclose(found[0], first, atol=1e-5)
+    assert np.abs(model.denoise(NOISY, n=2, condition=[1, 2]).draws - found)[:, 0].max() > 1e-3
+    monkeypatch.setattr(type(model), "gives", lambda self, program: False)
+    alike = model.denoise(NOISY, n=2, condition=[0, 2]).draws
+    np.testing.assert_allclose(alike, found, atol=1e-5)
+
+
 def test_the_command(model, capsys, tmp_path):
     from hvae_core.cli.main import main
 

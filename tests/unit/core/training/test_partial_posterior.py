@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from hvae_core.interfaces import GaussianParameters, LatentOutput, LayerPosterior
-from hvae_core.training.partial_posterior import PartialPosterior
+from hvae_core.training.partial_posterior import PartialPosterior, freeze_all_but_encoder
 
 # A linear-Gaussian model of two latents and two pixels, of which the first is measured:
 # z_1 ~ N(0, 1), z_2 ~ N(0.8 z_1, 0.6^2), x_i ~ N(a_i z_1 + b_i z_2, 0.5^2).
@@ -183,6 +183,34 @@ def test_updates_change_the_second_encoder_alone_and_go_on_from_a_checkpoint(mak
         one(part, step=2, learning_rate=0.01, beta=1.0)
     for name, array in step.weights().items():
         np.testing.assert_array_equal(array, other.weights()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("model", "also"),
+    [
+        ({"latent_heads": True}, {"decoder.blocks.3.posterior_head.kernel"}),
+        ({"attention": "davi"}, {"attention.layers.0.posterior.gate", "attention.scales.8x8.key"}),
+    ],
+    ids=["heads", "attention"],
+)
+def test_all_that_posterior_passes_alone_read_is_learned(make_model, images, model, also):
+    """No weight that changes p(z), and each one that the posteriors depend on."""
+    from hvae_core.weights import weight_names
+
+    built = make_model(measurement=COLUMNS, model={"input_channels": 2, **model}, train=TRAIN)
+    before = built.sample(2, seed=0)
+    latents = built.encode(images, inputs=batch_of(images, 8).inputs).posterior_mean
+    freeze_all_but_encoder(built)
+    rng = np.random.default_rng(0)
+    learned = {name: v for name, v in weight_names(built).items() if v.trainable}
+    assert {name for name in learned if any(name.startswith(part) for part in also)}
+    for variable in learned.values():
+        variable.assign(variable + rng.normal(0, 0.1, variable.shape).astype("f"))
+    np.testing.assert_array_equal(built.sample(2, seed=0), before)
+    after = built.encode(images, inputs=batch_of(images, 8).inputs).posterior_mean
+    assert all(np.abs(a - b).max() > 1e-3 for a, b in zip(after, latents, strict=True))
+    fixed = [name for name in weight_names(built) if name not in learned]
+    assert not [name for name in fixed if "posterior" in name]
 
 
 INVERTED = {

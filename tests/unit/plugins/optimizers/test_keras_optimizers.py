@@ -265,6 +265,29 @@ def test_muon_s_excluded_layers_are_adam_s():
     assert all(v is not None for v in problem.updater.optimizer.adam_velocities)
 
 
+@pytest.mark.parametrize("block", [{"conv": "depthwise5"}, {"block": "nvae"}], ids=label)
+def test_depthwise_kernels_are_adam_s(block):
+    import hvae_core as hvae
+    from hvae_core.layers import DepthwiseConvolution
+
+    sizes = {"width": 8, "encoder_middle_width": 4, "decoder_middle_width": 4, "latent_width": 2}
+    model = hvae.build(
+        {"model": {"resolutions": [8, 1], **sizes, "encoder_blocks": 1, "decoder_blocks": 1,
+                   **block, "readout": {"kind": "features"}}}
+    )  # fmt: skip
+    weights = model.trainable_variables
+    layers = model._flatten_layers()
+    depthwise = {id(layer.kernel) for layer in layers if isinstance(layer, DepthwiseConvolution)}
+    optimizer = Updater(TrainConfig(optimizer="muon"), weights).optimizer
+    by_adam = {
+        id(weight): velocity is not None
+        for weight, velocity in zip(weights, optimizer.adam_velocities, strict=True)
+    }
+    assert depthwise
+    assert all(by_adam[weight] for weight in depthwise)
+    assert not all(by_adam.values())
+
+
 def test_settings_reach_the_optimizer():
     settings = OptimizerSettings(
         learning_rate=0.5, beta_1=0.1, beta_2=0.2, epsilon=0.3, weight_decay=0.4

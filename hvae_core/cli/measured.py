@@ -1,0 +1,91 @@
+"""What commands know of images by measuring them, or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hvae_core.errors import BadInputError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hvae_core.cli.images import Selection
+    from hvae_core.exported.exported_model import ExportedModel
+    from hvae_core.vae import HierarchicalVAE
+
+
+def inputs_of(
+    model: HierarchicalVAE | ExportedModel, images: np.ndarray, seed: int, first: int = 0
+) -> np.ndarray | None:
+    """What the encoder sees of images where the model was trained on measurements; None: them.
+
+    Args:
+        model: the model.
+        images: [B, H, W, C].
+        seed: of the measurements.
+        first: the number of the first image, from which its measurement follows.
+    """
+    from hvae_core.data.measuring import measured
+
+    measurement = model.measurement
+    if measurement is None or not model.sees_inputs:
+        return None
+    y, mask = measured(measurement, images, range(first, first + len(images)), seed)
+    return model.encoder_inputs(y, mask)
+
+
+def chosen_measurement(model: Any, text: str | None) -> Any:
+    """The measurement that ``--measurement`` names, or else the model's own.
+
+    Raises:
+        BadInputError: none is named, and the model was not trained on measurements.
+        ConfigError: it is not valid, or the model's images cannot be measured so.
+    """
+    from hvae_core.config import create_component
+
+    if text is None:
+        if model.measurement is not None:
+            return model.measurement
+        raise BadInputError(
+            "The model was not trained on measurements, and none is named.",
+            "Name one, such as --measurement columns:0.25.",
+        )
+    component = create_component("measurement", text)
+    return component.build(model.image_shape, model.image_values)
+
+
+def read_measured(
+    path: str, selection: Selection, measurement: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The measurements [B, H, W, C] and masks of a file; whether they fit the model is unknown.
+
+    Raises:
+        BadInputError: images, or how to measure them, are given as well.
+        DataError: the file cannot be read, or lacks one of the arrays.
+    """
+    from hvae_core.data.arrays import read_members
+
+    others = {
+        "--images": selection.images,
+        "--count": selection.count,
+        "--measurement": measurement,
+    }
+    for option, value in others.items():
+        if value not in (None, ()):
+            raise BadInputError(
+                f"{option} is given, but --measured has what is known of the images.",
+                "Leave one of them out.",
+            )
+
+    def choose(names: list[str]) -> list[str]:
+        for name in ("measured", "mask"):
+            if name not in names:
+                raise DataError(
+                    f"{path} has no array {name}; it has {', '.join(sorted(names)) or 'none'}.",
+                    "Save both: numpy.savez(path, measured=y, mask=mask).",
+                )
+        return ["measured", "mask"]
+
+    arrays = read_members(Path(path), choose)
+    return arrays["measured"], arrays["mask"]
