@@ -106,6 +106,13 @@ def command(
         of_mean = psnr(drawn.mean, truth, model.image_values)
         payload["psnr_of_mean"] = [round(float(value), 4) for value in of_mean]
         summary += f", PSNR of their mean {of_mean.mean():.2f} dB"
+    if model.measurement is None:
+        click.echo(
+            "Warning: the model's encoder was trained on whole images. It takes what stands in "
+            "unknown pixels for a part of the image; train it on measurements, see the page on "
+            "completion.",
+            err=True,
+        )
     emit(payload, options["as_json"], [summary])
 
 

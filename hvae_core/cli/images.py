@@ -184,15 +184,17 @@ def read_image(
 ) -> np.ndarray:
     """An image file as the model takes images: native values [H, W, C].
 
-    Cropped to the model's proportions and resized, or ``whole``; and binarized where its data are.
+    Cropped to the model's proportions and resized, or ``whole``; and padded and binarized where its
+    data are.
 
     Raises:
         DataError: there is no such file, or it is no image; names the file.
     """
-    from hvae_core.images.user_images import as_trained_on, read_user_image
+    from hvae_core.images.user_images import as_trained_on, padding_of, read_user_image
 
     shape = (None, None, model.image_shape[-1]) if whole else model.image_shape
-    fitted = read_user_image(path, shape, values=model.image_values)
+    padding = 0 if whole else padding_of(model.config)
+    fitted = read_user_image(path, shape, values=model.image_values, padding=padding)
     return as_trained_on(fitted, model.config).pixels
 
 

@@ -23,7 +23,7 @@ from hvae_core.explore.widgets import (
     whole,
 )
 from hvae_core.images.grids import as_pictures
-from hvae_core.images.user_images import FittedImage, as_trained_on
+from hvae_core.images.user_images import FittedImage, as_trained_on, padding_of
 
 if TYPE_CHECKING:
     from hvae_core.vae import HierarchicalVAE
@@ -202,7 +202,8 @@ def interpolate_tab(models: Models, name: gr.Dropdown) -> None:
 def _uploaded(
     model: HierarchicalVAE, path: str | None, which: str, seed: float | None
 ) -> FittedImage:
-    fitted = read_upload(path, model.image_shape, which, model.image_values)
+    padding = padding_of(model.config)
+    fitted = read_upload(path, model.image_shape, which, model.image_values, padding)
     return as_trained_on(fitted, model.config, whole(seed))
 
 

@@ -41,7 +41,11 @@ def own_file(path: object, folder: Path) -> Path:
 
 
 def read_upload(
-    path: str | None, shape: tuple[int, int, int], which: str, values: ImageValues = UINT8
+    path: str | None,
+    shape: tuple[int, int, int],
+    which: str,
+    values: ImageValues = UINT8,
+    padding: int = 0,
 ) -> FittedImage:
     """The uploaded file as an image of the model's shape.
 
@@ -50,6 +54,7 @@ def read_upload(
         shape: [H, W, C].
         which: what the message calls it, such as "the first image".
         values: what the model's images are.
+        padding: see `read_user_image`.
 
     Raises:
         DataError: nothing was uploaded, it is too large, or it is no image.
@@ -62,4 +67,6 @@ def read_upload(
         raise DataError(
             f"{name} has {size / 2**20:.1f} MB; at most {MAX_BYTES >> 20} MB are accepted."
         )
-    return read_user_image(path, shape, values=values, max_pixels=MAX_PIXELS, name=name)
+    return read_user_image(
+        path, shape, values=values, max_pixels=MAX_PIXELS, name=name, padding=padding
+    )

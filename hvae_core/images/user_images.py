@@ -36,6 +36,7 @@ def read_user_image(
     values: ImageValues = UINT8,
     max_pixels: int | None = None,
     name: str | None = None,
+    padding: int = 0,
 ) -> FittedImage:
     """Read an image file, crop it to the shape's proportions and resize it.
 
@@ -51,6 +52,9 @@ def read_user_image(
         values: what the model's images are.
         max_pixels: refuse a larger image, before it is decoded.
         name: what messages call the file; its path where none is given.
+        padding: black pixels at each side of the images the model was trained on, see
+            `padding_of`. An 8-bit image that is smaller by just these gets them, and keeps its
+            scale.
 
     Raises:
         DataError: there is no such file, it is no image, or it is too large; names the file.
@@ -79,6 +83,9 @@ def read_user_image(
             image, lost = _as_bytes(image, file.format, name)
             image, laid = _laid_on_white(image)
             mode = "L" if channels == 1 else "RGB"
+            if padding and image.size == (width - 2 * padding, height - 2 * padding):
+                image = ImageOps.expand(image.convert(mode), padding)
+                laid = f"{laid} Padded by {padding} pixels at each side.".strip()
             note = " ".join(filter(None, (lost, laid, _note(image, width, height, mode))))
             image = ImageOps.fit(image.convert(mode), (width, height), Image.Resampling.LANCZOS)
             pixels = np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
@@ -129,6 +136,11 @@ def _fitted(
         fitted = [ImageOps.fit(p, (width, height), Image.Resampling.LANCZOS) for p in planes]
         array = values.rounded(np.stack([np.asarray(plane) for plane in fitted], axis=-1))
     return FittedImage(np.ascontiguousarray(array), note)
+
+
+def padding_of(config: Config) -> int:
+    """The black pixels at each side of the images a model was trained on."""
+    return int(getattr(config.data.options, "padding", 0))
 
 
 def as_trained_on(fitted: FittedImage, config: Config, seed: int = 0) -> FittedImage:

@@ -201,6 +201,17 @@ def test_complete_goes_on_from_measurements_of_the_user_s(of_columns, capsys, tm
     assert Image.open(tmp_path / "a.png").width == 6 * 64 + 5 * 2  # without the truth
 
 
+def test_whoever_completes_with_an_encoder_of_whole_images_is_warned(
+    preset, of_columns, capsys, tmp_path
+):
+    for source, warned in ((preset, True), (of_columns, False)):
+        with pytest.raises(SystemExit) as left:
+            main(["complete", source, "--measurement", "columns:4", "--count", "1", "-n", "1",
+                  "-o", str(tmp_path / "a.npz")])  # fmt: skip
+        assert left.value.code == 0
+        assert ("encoder was trained on whole images" in capsys.readouterr().err) == warned
+
+
 def test_measurements_that_cannot_be_completed(of_columns, conditional, preset, capsys, tmp_path):
     y, mask = np.zeros((2, 8, 8, 1), np.uint8), np.ones((8, 8), bool)
     np.savez(tmp_path / "a.npz", measured=y, mask=mask)

@@ -75,8 +75,9 @@ class CheckReport:
         name = report.nodeid.rpartition("::")[2]
         if report.failed:
             text = str(report.longrepr or "")
-            errors = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
-            self._failed(name, errors[0] if errors else "failed", text)
+            lines = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
+            says = [line for line in lines if line.removesuffix(":") not in ("", "AssertionError")]
+            self._failed(name, says[0] if says else "failed", text)
         elif report.skipped:
             # Of a skip pytest keeps file, line and "Skipped: why".
             why = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else "")

@@ -49,6 +49,27 @@ def test_files_named_on_the_command_line_are_binarized_too(tmp_path):
     assert set(np.unique(pixels)) == {0, 255}
 
 
+def test_a_digit_of_the_size_of_mnist_is_padded_as_in_training(tmp_path):
+    class Model:
+        image_shape = (32, 32, 1)
+        image_values = UINT8
+        config = parse_config(
+            {
+                "model": {"resolutions": [32, 1], "image_channels": 1},
+                "data": {"name": "mnist", "padding": 2, "binarization": "threshold"},
+            }
+        )
+
+    digit = np.random.default_rng(0).integers(0, 2, (28, 28)).astype(np.uint8) * 255
+    Image.fromarray(digit).save(tmp_path / "28.png")
+    pixels = read_image(str(tmp_path / "28.png"), Model())[..., 0]
+    np.testing.assert_array_equal(pixels, np.pad(digit, 2))
+    Image.fromarray(np.pad(digit, 2)).save(tmp_path / "32.png")
+    np.testing.assert_array_equal(read_image(str(tmp_path / "32.png"), Model())[..., 0], pixels)
+    fitted = read_user_image(tmp_path / "28.png", (32, 32, 1), padding=2)
+    assert fitted.note == "Padded by 2 pixels at each side."
+
+
 def test_files_of_16_bits_and_of_floating_point_numbers_are_read_as_they_are(tmp_path):
     twelve, floating = ImageValues.of_bits(12), ImageValues("float32", -1.0, 3.0)
     deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 65

@@ -86,6 +86,16 @@ def test_skips_come_with_their_reason():
     assert report.skips == {"it has no weights": 2}
 
 
+def test_a_failure_is_told_by_the_first_line_that_says_something():
+    lines = []
+    text = ">       np.testing.assert_allclose(a, b)\nE       AssertionError: \n"
+    text += "E       Not equal to tolerance rtol=1e-07\nE       log_det is not log|det|\n"
+    CheckReport(tell=lines.append).pytest_runtest_logreport(
+        types.SimpleNamespace(nodeid="test_x.py::TestX::test_it_fits", failed=True, longrepr=text)
+    )
+    assert lines == ["FAILED   it fits: Not equal to tolerance rtol=1e-07"]
+
+
 def test_without_pytest_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytest", None)
     with pytest.raises(MissingDependencyError, match=r"pytest, which is not installed.*hvae\[test"):
