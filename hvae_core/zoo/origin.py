@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import urllib.parse
-import urllib.request
 from pathlib import Path
 
 from hvae_core.errors import PresetError
@@ -73,4 +72,6 @@ def _folder_address(origin: str, name: str) -> str:
     if not origin.startswith("file:") or origin.endswith(".safetensors"):
         return ""
     # A local folder has its name from its preset.yaml, which its address alone does not tell.
-    return urllib.request.url2pathname(urllib.parse.urlsplit(origin).path)
+    from urllib.request import url2pathname  # which brings HTTP, and listing does without
+
+    return url2pathname(urllib.parse.urlsplit(origin).path)

@@ -13,12 +13,13 @@ from hvae_core.data import (
     split_validation,
 )
 from hvae_core.errors import DataError
-from hvae_core.interfaces import ConditionValues, Dataset
+from hvae_core.interfaces import ConditionValues, Dataset, DatasetInfo
 
 
 class Numbered(Dataset):
     """Image i has the value i everywhere; the transform adds a random 0 or 100."""
 
+    info = DatasetInfo("Numbers", "computed", "1", "CC0-1.0")
     splits = ("train",)
     shape = (2, 2, 1)
 

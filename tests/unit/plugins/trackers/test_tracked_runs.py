@@ -1,6 +1,7 @@
 """What trackers keep of a run, read back with each package's own reader; none reaches a network."""
 
 import json
+import re
 import struct
 import time
 from importlib.util import find_spec
@@ -98,7 +99,8 @@ def test_wandb_offline(tmp_path):
     assert len(runs) == 2
     identity = (tmp_path / "wandb" / "hvae-run.txt").read_text().strip()
     for path, first in zip(runs, (0, 2), strict=True):
-        assert path.name.endswith(identity)  # one run, of two sessions
+        # One run, of two sessions; wandb counts those of one second.
+        assert re.fullmatch(rf"offline-run-\d+_\d+-{identity}(-\d+)?", path.name)
         # A process of its own writes them; on a busy machine it may end a little after the run.
         for _ in range(60):
             rows, config = read_wandb(path / f"run-{identity}.wandb")
