@@ -294,7 +294,8 @@ def train(
         resume: go on with the run in ``output``.
         callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
         weights: what to start from in place of fresh weights, see
-            `hvae_core.zoo.finding.find_weights_file`.
+            `hvae_core.zoo.finding.find_weights_file`; a run that goes on from a checkpoint does not
+            look at them.
         backend: jax, tensorflow or torch, where Keras is not imported yet.
         allow_changed_data: go on with a run though its training images are others now. Those that
             it held out stay held out.
@@ -303,7 +304,11 @@ def train(
         ConfigError: the configuration is not valid, or a run is to be resumed with other images.
         DataError: the images do not fit the model, or are not its values without loss.
     """
-    start: Any = None if weights is None else find_weights_file(weights)
+    from hvae_core.runs.run_folder import RunFolder
+
+    start: Any = None
+    if weights is not None and not (resume and RunFolder(output).has_checkpoint):
+        start = find_weights_file(weights)
     select_training_backend(backend)
     from hvae_core.report import ReportAtEnd
     from hvae_core.training import train as run

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -246,8 +248,8 @@ def load_keras_file(path: Path, precision: Precision) -> HierarchicalVAE:
         raise BadInputError(f"There is no file {path}.")
     try:
         model = keras.saving.load_model(path)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise WeightsError(f"{path} cannot be read: {reason}.", "Save the model anew.") from error
     if not isinstance(model, HierarchicalVAE):
         raise BadInputError(

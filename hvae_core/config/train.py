@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -15,6 +15,8 @@ from hvae_core.errors import ConfigError, did_you_mean
 from hvae_core.interfaces import OptimizerSettings, ScheduleSettings
 
 Precision = Literal["float32", "mixed_bfloat16"]
+#: a length in epochs, which becomes one in updates
+Epochs = Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 def check_precision(value: Any) -> Precision:
@@ -85,7 +87,7 @@ class TrainConfig(Section):
     )
     restarts: PositiveInt = Field(4, description="periods of cosine-restarts")
     warmup_steps: NonNegativeInt | None = Field(None, description="linear warm-up, in updates")
-    warmup_epochs: NonNegativeFloat | None = Field(
+    warmup_epochs: Epochs | None = Field(
         None, description="linear warm-up, in epochs (1 where neither is given)"
     )
     weight_decay: NonNegativeFloat = Field(
@@ -117,7 +119,7 @@ class TrainConfig(Section):
     skip_start_step: NonNegativeInt | None = Field(
         None, description="first update that may be skipped"
     )
-    skip_start_epoch: NonNegativeFloat | None = Field(
+    skip_start_epoch: Epochs | None = Field(
         None, description="the same after so many epochs (2 where neither is given)"
     )
     max_skipped_steps: PositiveInt = Field(
@@ -136,9 +138,7 @@ class TrainConfig(Section):
     beta_warmup: NonNegativeInt | None = Field(
         None, description="linear ramp of beta, in updates (0 where neither is given)"
     )
-    beta_warmup_epochs: NonNegativeFloat | None = Field(
-        None, description="linear ramp of beta, in epochs"
-    )
+    beta_warmup_epochs: Epochs | None = Field(None, description="linear ramp of beta, in epochs")
     beta_warmup_start: NonNegativeInt = Field(
         0, description="update that the ramp starts at, with beta at its minimum before"
     )

@@ -42,16 +42,19 @@ class PluginManager:
         Raises:
             PluginError: ``HVAE_STRICT_PLUGINS`` is set and one is broken or in conflict.
         """
-        chosen = [entry for entry in self._entries if kind in (None, entry.kind)]
-        if is_strict():
-            for entry in chosen:
-                if entry.status in ("broken", "conflict"):
-                    raise PluginError(
-                        f"The plugin {entry.full_name} of {entry.distribution} is in state "
-                        f"{entry.status}: {entry.reason}.",
-                        "Mend or uninstall it, or unset HVAE_STRICT_PLUGINS.",
-                    )
-        return chosen
+        self._check_strictly()
+        return [entry for entry in self._entries if kind in (None, entry.kind)]
+
+    def _check_strictly(self) -> None:
+        if not is_strict():
+            return
+        for entry in self._entries:
+            if entry.status in ("broken", "conflict"):
+                raise PluginError(
+                    f"The plugin {entry.full_name} of {entry.distribution} is in state "
+                    f"{entry.status}: {entry.reason}.",
+                    "Mend or uninstall it, or unset HVAE_STRICT_PLUGINS.",
+                )
 
     def names(self, kind: str) -> list[str]:
         """The names of a kind's components that are not disabled."""
@@ -90,8 +93,10 @@ class PluginManager:
         """The entry that ``name`` (or ``distribution:name``) means.
 
         Raises:
-            PluginError: there is none, it is disabled, or two distributions provide it.
+            PluginError: there is none, it is disabled, or two distributions provide it; or see
+                `entries`, of any plugin.
         """
+        self._check_strictly()
         distribution, colon, plain = name.rpartition(":")
         of_kind = [entry for entry in self._entries if entry.kind == kind]
         matching = [

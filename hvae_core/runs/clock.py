@@ -48,13 +48,15 @@ class Clock:
 
         Args:
             step: number of the next update, from 0.
-            elapsed: seconds of training so far, for where the file is gone.
+            elapsed: seconds of training so far, for updates whose times are not known: the file is
+                gone, or time did not decide when they were made. They are taken for equally long.
         """
         self._start = None
         missing = step - len(self._times)
         if missing > 0:
             last = self._times[-1] if self._times else 0.0
-            self._keep([max(last, elapsed)] * missing)
+            each = max(0.0, elapsed - last) / missing
+            self._keep([last + each * (place + 1) for place in range(missing)])
 
     def at(self, step: int) -> float:
         """Seconds over at the beginning of update ``step``, told once for each."""

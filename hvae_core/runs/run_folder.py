@@ -104,6 +104,11 @@ class RunFolder:
 
         return load_config(self.config_path)
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to go on from, intact or not."""
+        return bool(self.checkpoints().steps())
+
     def check_new(self) -> None:
         """Refuse a folder that has content, other than that of a run killed before it began.
 
@@ -151,14 +156,14 @@ class RunFolder:
                 )
 
     def data_record(self) -> DataRecord | None:
-        """What is recorded of the run's images, or None where nothing is.
+        """What is recorded of the run's images, or None where nothing is, or no run began.
 
         Raises:
             BadInputError: it is damaged.
         """
         from hvae_core.runs.data_record import DataRecord
 
-        return DataRecord.read(self.path)
+        return DataRecord.read(self.path) if is_file(self.config_path) else None
 
     def create(
         self, config: Config, validation: np.ndarray, data: DataRecord | None = None
@@ -247,7 +252,9 @@ def _is_of_a_start(entry: Path) -> bool:
     """Whether a run that was killed before its ``config.yaml`` was there can have left this."""
     if entry.name in _FOLDERS:
         return entry.is_dir() and not any(entry.iterdir())
-    return entry.name == LOCK_FILE or is_leftover(entry)
+    from hvae_core.runs.data_record import DATA_FILE, DIGESTS_FILE
+
+    return entry.name in (LOCK_FILE, DATA_FILE, DIGESTS_FILE) or is_leftover(entry)
 
 
 def _remove_if_unused(path: Path, existed: bool) -> None:

@@ -15,10 +15,11 @@ from hvae_core.data.duplicates import shared_images
 from hvae_core.data.fingerprints import Fingerprint, fingerprint
 from hvae_core.data.held_out import hold_out
 from hvae_core.data.observing import Observation
-from hvae_core.errors import ConfigError, DataError, HvaeError
+from hvae_core.errors import BadInputError, ConfigError, DataError, HvaeError
 from hvae_core.interfaces import Batch, Dataset, ImageSource, Regularizer, Shape3
 from hvae_core.interfaces.values import check_image_values
 from hvae_core.runs.data_record import TRAIN, DataRecord, changed, check_unchanged
+from hvae_core.runs.run_folder import VALIDATION_FILE
 
 if TYPE_CHECKING:
     from hvae_core.data.batches import Observe
@@ -217,6 +218,12 @@ def _kept(earlier: Earlier, now: Fingerprint) -> np.ndarray:
     assert validation is not None, "it is asked for where there is one"
     before = None if record is None else record.training
     if before is not None and before.digests is not None and now.digests is not None:
+        if len(validation) and not 0 <= validation.min() <= validation.max() < before.images:
+            raise BadInputError(
+                f"{VALIDATION_FILE} of the run in {earlier.run} is damaged: it names others than "
+                f"the {before.images} images that there were.",
+                "Remove it to have the validation images drawn again from train.seed.",
+            )
         if before.sha256 == now.sha256:
             return validation
         return np.flatnonzero(np.isin(now.digests, before.digests[validation]))

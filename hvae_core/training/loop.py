@@ -130,7 +130,8 @@ def train(
         watching = [beginning, *default_callbacks(config, console), *callbacks]
         beginning.building(images)
         model = HierarchicalVAE(config)
-        start_from(model, weights)
+        if not (resume and folder.has_checkpoint):
+            start_from(model, weights)
         beginning.built(model)
         skip_start = schedules.skip_start_step(config.train, per_epoch)
         step = build_step(model, config.train, images.regularizer, skip_start)

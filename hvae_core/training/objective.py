@@ -123,14 +123,17 @@ def balanced_rate(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor
 
 
 def balance(layers: Sequence[LatentOutput], scaled: bool = True) -> Tensor:
-    """The layers' weights [L]: ``alpha_i = L k_i / sum k``, k_i layer i's mean KL.
+    """The layers' weights [L]: ``alpha_i = L k_i / sum k``, k_i layer i's mean KL, 0 to L.
+
+    With a flow a KL is the estimate of one draw, which may be below 0 where the KL is near it: it
+    counts as 0, so that no KL is maximised and none divided by a sum that cancels.
 
     Args:
         layers: of a posterior pass.
         scaled: k_i is divided by the number of the latent's elements, as in both papers' code, so
             that layers of equal nats an element weigh the same at any scale.
     """
-    mean = _mean_kl(layers)
+    mean = ops.maximum(_mean_kl(layers), 0.0)
     if scaled:
         sizes = [math.prod(layer.z.shape[1:]) for layer in layers]
         mean = mean / ops.convert_to_tensor(sizes, dtype=mean.dtype)

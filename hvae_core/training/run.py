@@ -101,6 +101,7 @@ class TrainingRun:
         self._warmup = schedules.warmup_steps(config.train, self.steps_per_epoch)
         minutes = config.train.minutes
         self._time = None if minutes is None else Clock(minutes, folder.clock_path)
+        self._estimate = self.steps_per_epoch
         self._pending: collections.deque[Mapping[str, Any]] = collections.deque()
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
         self._saved_step: int | None = None
@@ -118,10 +119,16 @@ class TrainingRun:
     @property
     def total_steps(self) -> int:
         """Updates of the whole run; where time decides, an estimate that is exact at the end."""
+        return self._estimate if self._total is None else self._total
+
+    def _look_at_clock(self) -> None:
+        """Where time decides: how many updates there will be.
+
+        Only here the processes of a run tell each other the time, so that a callback, which may be
+        in one of them alone, asks nothing of the others.
+        """
         if self._time is not None:
-            return self._time.updates(self.state.step, self.steps_per_epoch)
-        assert self._total is not None
-        return self._total
+            self._estimate = self._time.updates(self.state.step, self.steps_per_epoch)
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of an update, by its number."""
@@ -179,6 +186,7 @@ class TrainingRun:
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
         if self._time is not None:
             self._time.begin(self.state.step, self.state.elapsed)
+            self._look_at_clock()
         stopped = False
         with ExitStack() as stack:
             for callback in self.callbacks:
@@ -228,6 +236,7 @@ class TrainingRun:
             beta=schedules.beta(train, step, self.steps_per_epoch),
         )
         self.state.step = step + 1
+        self._look_at_clock()
         self.state.images += train.batch_size
         self._pending.append(figures)
         while len(self._pending) > _LAG:
@@ -334,8 +343,7 @@ class TrainingRun:
         with self.train_step.ema_weights():
             if due:
                 means["validation"] = self._validate()
-                settled = schedules.beta_is_settled(train, self.state.step, self.steps_per_epoch)
-                if means["validation"] and settled:
+                if means["validation"] and self._is_comparable():
                     is_best = self.state.offer(_worth(means["validation"]), train.evaluate_epochs)
             record = self._record("epoch", means)
             for callback in self.callbacks:
@@ -344,6 +352,13 @@ class TrainingRun:
         if is_best or at_end:
             self._checkpoint()
         return self._has_stalled()
+
+    def _is_comparable(self) -> bool:
+        """Whether figures of validation are those of the loss that is trained from now on."""
+        train = self.config.train
+        if train.objective != "evidence":  # which beta is a part of
+            return True
+        return schedules.beta_is_settled(train, self.state.step, self.steps_per_epoch)
 
     def _has_stalled(self) -> bool:
         patience = self.config.train.patience

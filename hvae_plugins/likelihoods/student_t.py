@@ -14,7 +14,10 @@ class StudentTConfig(ScaleOptions):
     """Options of Student's t likelihood."""
 
     degrees_of_freedom: float = pydantic.Field(
-        4.0, gt=1, description="above 1; the smaller, the heavier the tails"
+        4.0,
+        gt=1,
+        le=1e8,  # beyond, the normalising constant cancels
+        description="above 1; the smaller, the heavier the tails",
     )
 
 

@@ -29,9 +29,10 @@ class DiffusionVampPriorConfig(pydantic.BaseModel):
         "published",
     )
     log_snr_max: float = pydantic.Field(
-        10.0, description="logarithm of the signal-to-noise ratio at the diffusion's clean end"
-    )
-    log_snr_min: float = pydantic.Field(-7.0, description="and at its noisy end")
+        10.0, ge=-30, le=30,
+        description="logarithm of the signal-to-noise ratio at the diffusion's clean end",
+    )  # fmt: skip
+    log_snr_min: float = pydantic.Field(-7.0, ge=-30, le=30, description="and at its noisy end")
 
     @pydantic.model_validator(mode="after")
     def _ends(self) -> Self:

@@ -146,7 +146,16 @@ def test_a_file_that_is_no_model_of_ours_is_told(tmp_path):
     (tmp_path / "bad.keras").write_bytes(b"no zip")
     with pytest.raises(WeightsError, match=r"bad\.keras cannot be read"):
         hvae.load(tmp_path / "bad.keras")
-    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.save(tmp_path / "other.keras")
+    whole = (tmp_path / "other.keras").read_bytes()
+    place = (
+        whole.index(b"config.json") + 100
+    )  # within the data of the first file, whose sum is kept
+    flipped = bytes([whole[place] ^ 1])
+    (tmp_path / "bad.keras").write_bytes(whole[:place] + flipped + whole[place + 1 :])
+    with pytest.raises(WeightsError, match=r"bad\.keras cannot be read"):
+        hvae.load(tmp_path / "bad.keras")
     with pytest.raises(BadInputError, match="no model of hvae"):
         hvae.load(tmp_path / "other.keras")
 

@@ -78,6 +78,16 @@ def test_where_the_file_is_gone_time_goes_on_from_the_checkpoint_s(tmp_path, han
     assert clock.at(4) == 45.0
 
 
+def test_updates_whose_times_are_not_known_are_taken_for_equally_long(tmp_path, hand):
+    """As of a run that was to have so many updates, and now has a time."""
+    clock = make(tmp_path, hand)
+    clock.resume()
+    clock.begin(4, 48.0)
+    assert clock.part(4) == pytest.approx((48 - 12) / (60 - 12))
+    assert clock.updates(4, at_least=7) == round(4 / clock.part(4))
+    assert read_times(tmp_path / "clock.txt")[:4] == [12.0, 24.0, 36.0, 48.0]
+
+
 def test_a_line_that_was_cut_short_is_measured_anew(tmp_path, hand):
     (tmp_path / "clock.txt").write_text("0.0\n3.5\n7.")
     clock = make(tmp_path, hand)

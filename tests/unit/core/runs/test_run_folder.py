@@ -93,8 +93,12 @@ def test_what_a_run_leaves_that_was_killed_before_it_began_is_no_run(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / ".lock").write_text("")
     (tmp_path / ".config.yaml.00c0ffee.tmp").write_text("mod")
+    (tmp_path / "data-digests.npy").write_bytes(b"whole, or it would be under another name")
+    (tmp_path / "data.json").write_text("{}")
     folder.check_new()
     folder.check_resumed(config())
+    assert folder.data_record() is None
+    assert folder.validation_indices() is None
     folder.create(config(), np.arange(2))
     assert not list(tmp_path.glob(".*.tmp"))
     for name in ("mine.tmp", ".config.yaml.tmp", "checkpoints/step-00000001"):

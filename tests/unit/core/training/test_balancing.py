@@ -46,3 +46,12 @@ def test_the_weights_are_the_original_s():
     layers = [layer([0.5 * kl, 1.5 * kl], side, 3) for kl, side in zip(kls, sides, strict=True)]
     np.testing.assert_allclose(alpha(layers), recorded, rtol=5e-5)
     assert np.abs(alpha(layers, scaled=False) - recorded).max() > 0.5
+
+
+def test_estimates_below_zero_weigh_nothing_and_no_sum_cancels():
+    """A flow's KL is the estimate of one draw."""
+    layers = [layer([-3.0, 1.0], 1, 4), layer([2.0, 2.0], 1, 4), layer([0.5, 0.5], 1, 4)]
+    np.testing.assert_allclose(alpha(layers), [0.0, 2.4, 0.6], rtol=1e-5)
+    cancelling = [layer([-2.0], 1, 4), layer([2.0], 1, 4)]
+    np.testing.assert_allclose(alpha(cancelling), [0.0, 2.0], rtol=1e-5)
+    np.testing.assert_array_equal(alpha([layer([-1.0], 1, 4), layer([-2.0], 1, 4)]), 0.0)

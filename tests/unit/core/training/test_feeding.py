@@ -1,5 +1,6 @@
 """Which images a run is trained on, and what happens when its folder changes. No backend."""
 
+import json
 import shutil
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from hvae_core.config import parse_config
-from hvae_core.errors import ConfigError
+from hvae_core.errors import BadInputError, ConfigError
 from hvae_core.runs.run_folder import RunFolder
 from hvae_core.training.feeding import Earlier, open_images
 
@@ -54,6 +55,15 @@ def go_on(root, folder, allow=False, **options):
     run = RunFolder(folder)
     earlier = Earlier(run.path, run.validation_indices(), run.data_record(), allow)
     return open_images(config(root, **options), earlier)
+
+
+@pytest.mark.parametrize("indices", [[5000], [-3, 4]])
+def test_held_out_images_that_there_never_were_are_a_sentence(photos, tmp_path, indices):
+    start(photos, tmp_path / "run")
+    held_out = json.dumps({"split": "train", "indices": indices})
+    (tmp_path / "run" / "validation.json").write_text(held_out)
+    with pytest.raises(BadInputError, match=r"validation\.json of the run in .* is damaged"):
+        go_on(photos, tmp_path / "run")
 
 
 def add(photos, victim):

@@ -17,7 +17,7 @@ pytest.importorskip("sklearn")
 
 import hvae_core as hvae
 from hvae_core.config import parse_config
-from hvae_core.errors import ConfigError, DataError, WeightsError
+from hvae_core.errors import ConfigError, DataError, PresetError, WeightsError
 from hvae_core.runs.best_checkpoint import find_weights
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.training import train
@@ -123,6 +123,14 @@ def test_a_run_starts_from_given_weights(unbroken, tmp_path):
     again = train(config(steps=3, weight_decay=0.0), tmp_path / "run", resume=True, weights=start)
     assert again.steps == 3
     assert "weights" not in MetricsFile(result.output / "sessions.jsonl").read()[1]
+    # They are not looked at any more, and may be gone.
+    gone = tmp_path / "gone.safetensors"
+    last = train(config(steps=4, weight_decay=0.0), tmp_path / "run", resume=True, weights=gone)
+    assert last.steps == 4
+    with pytest.raises(PresetError):
+        hvae.train(PLAIN, tmp_path / "new", resume=True, weights="no-such-preset")
+    kept = {**PLAIN, "train": {**PLAIN["train"], "steps": 4, "weight_decay": 0.0}}
+    assert hvae.train(kept, result.output, resume=True, weights="no-such-preset").steps == 4
 
 
 def test_weights_of_another_model_start_nothing(unbroken, tmp_path):

@@ -217,6 +217,32 @@ def test_a_run_of_so_many_minutes_ends_in_time_and_its_schedule_with_it(tmp_path
     assert more.steps == 20
 
 
+def test_a_callback_asks_nothing_of_the_other_processes(tmp_path, monkeypatch):
+    """Of several processes one alone may have it, such as a progress bar."""
+    asked, told = [], []
+
+    class See(Callback):
+        def start(self, run):
+            self.look(run)
+
+        def update(self, run, figures):
+            self.look(run)
+
+        def look(self, run):
+            before = len(asked)
+            run.total_steps, run.learning_rate(run.step)
+            told.append(len(asked) - before)
+
+    def collective(value):
+        asked.append(value)
+        return [value]
+
+    monkeypatch.setattr("hvae_core.runs.clock.in_each_process", collective)
+    go_on(make_timed(tmp_path, monkeypatch, [See()]))
+    assert len(asked) == 11
+    assert set(told) == {0}
+
+
 def test_its_updates_are_made_again_at_the_times_that_they_had(tmp_path, monkeypatch):
     go_on(make_timed(tmp_path, monkeypatch))
     before, end = records(tmp_path), state_of(tmp_path)
@@ -330,6 +356,15 @@ def test_early_stopping_goes_by_the_validation_bound(tmp_path):
 def test_no_best_is_chosen_while_beta_rises(tmp_path):
     go_on(make(tmp_path, steps=10, beta_warmup=100))
     assert state_of(tmp_path)[1]["best_step"] is None
+
+
+def test_a_second_encoder_s_best_is_chosen_whatever_beta_is(tmp_path):
+    """Its objective has no part that beta weighs."""
+    run = make(tmp_path, steps=10, beta_warmup=100)
+    train = run.config.train.model_copy(update={"objective": "partial-posterior"})
+    run.config = run.config.model_copy(update={"train": train})
+    go_on(run)
+    assert state_of(tmp_path)[1]["best_step"] is not None
 
 
 def test_intervals_of_checkpoints_and_validation(tmp_path):
