@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,19 +26,75 @@ overrides_option = click.option(
     metavar="KEY=VALUE",
     help="Override an option of the configuration, such as data.root=DIR. Repeatable.",
 )
+
+#: the largest number of images, draws, pixels or the like that an option takes
+LARGEST = 2**31 - 1
+
+
+class WholeNumber(click.IntRange):
+    """A whole number that is neither too small nor too large to compute with.
+
+    Args:
+        least: it has to be.
+        most: it may be; far beyond what is of use, and not shown in the help.
+    """
+
+    def __init__(self, least: int, most: int = LARGEST) -> None:
+        super().__init__(min=least)
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it, or fail with what was expected."""
+        text = str(value)
+        # Python reads no number of thousands of digits; it reads 1_000 as one.
+        number = self.most + 1 if is_large(text, self.most) else super().convert(value, param, ctx)
+        if number > self.most:
+            self.fail(f"{shortened(text)} is too large; it may be {self.most} at most.", param, ctx)
+        return int(number)
+
+
+class Real(click.FloatRange):
+    """A number, which "nan" is not; ``inf`` neither, unless it is allowed."""
+
+    def __init__(self, infinite: bool = False, **bounds: Any) -> None:
+        super().__init__(**bounds)
+        self.infinite = infinite
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it, or fail with what was expected."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number) or (math.isinf(number) and not self.infinite):
+            self.fail(f"{shortened(str(value))} is no finite number.", param, ctx)
+        return number
+
+
+def is_large(text: str, most: int = LARGEST) -> bool:
+    """Whether a text is a whole number above ``most``, of so many digits as there are."""
+    digits = text.strip().removeprefix("+").lstrip("0")
+    return digits.isdecimal() and (len(digits) > len(str(most)) or int(digits) > most)
+
+
+def shortened(text: str) -> str:
+    """A text in quotes for a message, the middle left out where it is long."""
+    return repr(text if len(text) <= 40 else f"{text[:18]}...{text[-18:]}")
+
+
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the noise."
-)
+    "--seed", type=WholeNumber(0, 2**63 - 1), default=0, show_default=True,
+    help="Seed of the noise.",
+)  # fmt: skip
 batch_size_option = click.option(
     "--batch-size",
-    type=click.IntRange(min=1),
+    type=WholeNumber(1),
     default=32,
     show_default=True,
     help="Images computed at a time.",
 )
 temperature_option = click.option(
     "--temperature",
-    type=float,
+    type=Real(),
     default=1.0,
     show_default=True,
     help="Factor of the priors' standard deviations.",
@@ -56,8 +113,13 @@ class SizeType(click.ParamType):
         if isinstance(value, tuple):
             return value
         sides = str(value).lower().split("x")
-        if not 1 <= len(sides) <= 2 or not all(side.isdecimal() for side in sides):
-            self.fail(f"{value!r} is no size; expected such as 128x192, or 128 for a square.")
+        if not 1 <= len(sides) <= 2 or not all(
+            side.isdecimal() and not is_large(side) for side in sides
+        ):
+            self.fail(
+                f"{shortened(str(value))} is no size; expected such as 128x192, or 128 for a "
+                "square."
+            )
         return int(sides[0]), int(sides[-1])
 
 
@@ -107,7 +169,8 @@ def emit(payload: Any, as_json: bool, lines: Iterable[str] | Any = ()) -> None:
 
         # In a pipe there is no width to fit; nothing may be cut off there.
         width = None if sys.stdout.isatty() else 200
-        Console(file=sys.stdout, width=width).print(lines)
+        # Users' names are in it: nothing like [/x] or :x: is to be read as rich's own.
+        Console(file=sys.stdout, width=width, markup=False, emoji=False).print(lines)
     else:
         for line in lines or ():
             click.echo(line)
@@ -117,7 +180,7 @@ def progress_console() -> Console:
     """A console on stderr."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, markup=False, emoji=False)
 
 
 @contextmanager

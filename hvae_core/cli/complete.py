@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hvae_core.cli.common import (
+    WholeNumber,
     batch_size_option,
     emit,
     json_option,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     help="Measurements of yours in place of images: an archive with the arrays measured "
     "[B, H, W, C] and mask [B, H, W] or [H, W], which is true where a pixel is known.",
 )
-@click.option("-n", "draws", type=click.IntRange(min=1), default=8, show_default=True,
+@click.option("-n", "draws", type=WholeNumber(1), default=8, show_default=True,
               help="Draws of each image.")  # fmt: skip
 @click.option(
     "--layers", metavar="K|FRACTION",
@@ -68,8 +69,10 @@ def command(
 
     from hvae_core.api import load_runnable
     from hvae_core.evaluation.image_metrics import psnr
+    from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_arrays, save_images
     from hvae_core.inference.arguments import check_temperature
+    from hvae_core.inference.completion import check_measured
 
     output = options["output"]
     kind = check_output(output, folder=False)
@@ -82,6 +85,10 @@ def command(
         selection = Selection([options["measured"]], None, "", (), None)  # says no condition
     else:
         y, mask, truth = _measure(model, selection, options)
+    y, mask = check_measured(model, y, mask)  # native values from here on, as in the grid
+    if kind == "png":
+        columns = options["draws"] + (3 if truth is None else 4)
+        check_grid(len(y) * columns, model.image_shape, columns)
     condition = conditions_of(model, options["condition"], selection, len(y))
     drawn = model.posterior_sample(
         y, mask, options["draws"], layers, temperature, options["seed"],

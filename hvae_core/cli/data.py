@@ -90,7 +90,7 @@ def prepare_command(name: str, overrides: tuple[str, ...], as_json: bool) -> Non
 
     component = _component(name, overrides)
     console = progress_console()
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(
         *columns,
         TimeRemainingColumn(),

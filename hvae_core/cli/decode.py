@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
+    WholeNumber,
     at_size,
     batch_size_option,
     emit,
@@ -22,7 +23,7 @@ from hvae_core.cli.conditions import condition_option, read_condition
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @click.argument("latents", metavar="LATENTS")
 @click.option(
-    "--layers", type=click.IntRange(min=1),
+    "--layers", type=WholeNumber(1),
     help="Use only the first so many of the file's layers; the rest come from the prior.",
 )  # fmt: skip
 @click.option(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
+    WholeNumber,
     at_size,
     batch_size_option,
     emit,
@@ -23,11 +24,11 @@ from hvae_core.cli.images import Selection, image_options
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @image_options
 @click.option(
-    "-n", "number", type=click.IntRange(min=1), default=100, show_default=True,
+    "-n", "number", type=WholeNumber(1), default=100, show_default=True,
     help="Draws for each image, of which the mean is taken.",
 )  # fmt: skip
 @click.option(
-    "--draws", "kept", type=click.IntRange(min=0),
+    "--draws", "kept", type=WholeNumber(0),
     help="Draws that are written too (else 3).",
 )  # fmt: skip
 @condition_option
@@ -55,6 +56,7 @@ def command(
 
     from hvae_core.api import load_runnable
     from hvae_core.errors import BadInputError
+    from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_arrays, save_images
 
     output, number = options["output"], options["number"]
@@ -75,6 +77,8 @@ def command(
         )
     condition = conditions_of(model, options["condition"], selection, len(noisy))
     kept = 0 if kind == "folder" else kept
+    if kind == "png":
+        check_grid(len(noisy) * (2 + kept), noisy.shape[1:], 2 + kept)
     found = model.denoise(
         noisy,
         number,

@@ -32,6 +32,7 @@ def report() -> dict[str, Any]:
     """What `hvae doctor` prints; imports no backend."""
     from hvae_core.backends.selection import installed_backends
     from hvae_core.cli.main import COMMANDS
+    from hvae_core.errors import HvaeError
     from hvae_core.files.places import cache_folder, offline
     from hvae_core.files.versions import package_version
     from hvae_core.plugins import manager
@@ -54,6 +55,13 @@ def report() -> dict[str, Any]:
             )
     if not os.access(nearest, os.W_OK):
         problems.append(f"The cache folder {cache} cannot be written to; set HVAE_HOME.")
+    presets = {}
+    for name in list_presets():
+        try:
+            presets[name] = preset_summary(name)["weights"]
+        except HvaeError as error:  # a damaged one must not hide the rest
+            presets[name] = "damaged"
+            problems.append(f"preset {name}: {error}")
     return {
         "hvae": package_version("hvae"),
         "python": platform.python_version(),
@@ -64,7 +72,7 @@ def report() -> dict[str, Any]:
         "extras": {name: package_version(name) for name in PACKAGES["extras"]},
         "cache": str(cache),
         "offline": offline(),
-        "presets": {name: preset_summary(name)["weights"] for name in list_presets()},
+        "presets": presets,
         "problems": problems,
     }
 

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
+    Real,
+    WholeNumber,
     at_size,
     batch_size_option,
     emit,
@@ -24,11 +26,11 @@ from hvae_core.cli.measured import inputs_of
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @image_options
 @click.option(
-    "--layers", type=click.IntRange(min=1),
+    "--layers", type=WholeNumber(1),
     help="Only the first, coarsest so many (else all); nothing after them is computed.",
 )  # fmt: skip
 @click.option(
-    "--keep", type=click.FloatRange(0, 1), metavar="FRACTION",
+    "--keep", type=Real(min=0, max=1), metavar="FRACTION",
     help="Of all channels keep such a part, those with most information; the others are drawn from "
     "the prior (Efficient-VDVAE's pruning).",
 )  # fmt: skip

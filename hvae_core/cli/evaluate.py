@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import batch_size_option, emit, json_option, progress_bar, seed_option
+from hvae_core.cli.common import (
+    WholeNumber,
+    batch_size_option,
+    emit,
+    json_option,
+    progress_bar,
+    seed_option,
+)
 from hvae_core.cli.images import chosen_dataset, dataset_options, other_ways
 
 
@@ -15,7 +22,7 @@ from hvae_core.cli.images import chosen_dataset, dataset_options, other_ways
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @dataset_options
 @click.option(
-    "--importance-samples", type=click.IntRange(min=1), metavar="K",
+    "--importance-samples", type=WholeNumber(1), metavar="K",
     help="Also the importance-weighted bound with K draws an image.",
 )  # fmt: skip
 @click.option(
@@ -24,14 +31,14 @@ from hvae_core.cli.images import chosen_dataset, dataset_options, other_ways
     "baselines.",
 )  # fmt: skip
 @click.option(
-    "--draws", type=click.IntRange(min=2), metavar="N",
+    "--draws", type=WholeNumber(2), metavar="N",
     help="With --measurement: draws of each image (else 32).",
 )  # fmt: skip
 @click.option(
     "--unadapted", metavar="PRESET|RUN|EXPORT",
     help="With --measurement: the model before its encoder saw measurements, a baseline.",
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
+@click.option("--limit", type=WholeNumber(1), help="Only the first so many images.")
 @click.option(
     "--bounds", metavar="FILE",
     help="Keep each image's bounds in this JSON file; an evaluation that was interrupted goes on "

@@ -31,18 +31,18 @@ def command(source: str | None, host: str, port: int | None, no_browser: bool) -
             import gradio  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError.for_extra("gradio", "explore", "hvae explore") from error
-        models = Models(source)
-        from hvae_core.explore.page import build_page
-
-        try:
+        try:  # before a model is loaded, which takes longer
             listening = listen(host, port)
         except OSError as error:
-            where = f"{host}:{port}" if port else host
+            where = f"{host}:{port}" if port else host or "an empty --host"
             raise BadInputError(
                 f"Cannot serve on {where}: {error.strerror or error}.",
                 "Choose another with --port or --host.",
             ) from error
         with listening:
+            models = Models(source)
+            from hvae_core.explore.page import build_page
+
             serve(
                 gated(build_page(models), host, folder),
                 listening,

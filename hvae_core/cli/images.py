@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hvae_core.cli.common import WholeNumber
 from hvae_core.errors import BadInputError, DataError, DownloadError
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
     decorated: Callable[..., Any] = gathered
     for option in (
         click.option(
-            "--count", type=click.IntRange(min=1),
+            "--count", type=WholeNumber(1),
             help=f"Images of the data set, where no --images are given (else {COUNT}, or all).",
         ),
         dataset_options,

@@ -72,8 +72,10 @@ def _command(name: str, summary: str, config_class: type) -> click.Command:
         **own: str | None,
     ) -> None:
         from hvae_core.config import apply_overrides
+        from hvae_core.files.paths import check_replaceable
         from hvae_core.zoo.conversion import import_checkpoint
 
+        check_replaceable(output)
         given = [
             {key: value} if key in texts else f"{key}={value}"
             for key, value in own.items()

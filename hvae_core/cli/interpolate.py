@@ -6,7 +6,14 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import emit, json_option, seed_option
+from hvae_core.cli.common import (
+    WholeNumber,
+    emit,
+    is_large,
+    json_option,
+    seed_option,
+    shortened,
+)
 from hvae_core.cli.conditions import read_condition
 from hvae_core.cli.images import (
     chosen_dataset,
@@ -28,7 +35,7 @@ from hvae_core.cli.measured import inputs_of
 )
 @dataset_options
 @click.option(
-    "--steps", type=click.IntRange(min=2), default=8, show_default=True,
+    "--steps", type=WholeNumber(2), default=8, show_default=True,
     help="Images on the way, both ends included.",
 )  # fmt: skip
 @click.option(
@@ -54,13 +61,22 @@ def command(
     A model that was trained on measurements sees those of the two images.
     """
     from hvae_core.api import load_runnable
+    from hvae_core.errors import BadInputError
+    from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
 
     output = options["output"]
-    check_output(output)
+    kind, steps = check_output(output), options["steps"]
     model = load_runnable(source)
+    if kind == "png":
+        check_grid(steps, model.image_shape, steps)
     ends = []
-    for name in (first, second):
+    for option, name in (("--first", first), ("--second", second)):
+        if name.isdecimal() and is_large(name):
+            raise BadInputError(
+                f"{option} is {shortened(name)}, a larger number than any image of a data set has.",
+                "Give one that it has, from 0 on, or an image file.",
+            )
         if name.isdecimal():
             chosen = chosen_dataset(model.config, dataset, overrides)
             model.check_images(chosen.shape, chosen.values)
@@ -68,7 +84,7 @@ def command(
                 ends.append(dataset_images(chosen, split, [int(name)])[0])
         else:
             ends.append(read_image(name, model))
-    steps, seed = options["steps"], options["seed"]
+    seed = options["seed"]
     seen = [inputs_of(model, end[None], seed, first=i) for i, end in enumerate(ends)]
     given = options["condition"]
     condition = None if given is None else read_condition(model.condition_values, given)

@@ -174,6 +174,12 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output went away, as with `| head`; that is no failure of ours.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         code = 0
+    except MemoryError as error:
+        told = f": {error}" if str(error) else ""
+        message = f"There is not enough memory{told.rstrip('.')}."
+        hint = "Ask for fewer images or draws, or smaller ones."
+        _report({"code": "memory", "message": message, "hint": hint}, f"{message} {hint}", as_json)
+        code = 1
     except OSError as error:
         # A full disk, a folder without permission, a name that is too long for one: the user's to
         # mend, and no bug of ours.

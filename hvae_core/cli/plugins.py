@@ -133,17 +133,18 @@ def check_command(name: str, configs: tuple[str, ...], as_json: bool) -> None:
         "sound": report.sound,
         **dataclasses.asdict(report),
     }
-    if as_json:
-        emit(payload, True)
     if not report.sound:
-        raise HvaeError(
+        error = HvaeError(
             f"{entry.full_name} does not keep its contract on {backend}: "
             f"{len(report.failures)} of {report.passed + len(report.failures)} tests failed."
         )
-    if not as_json:
-        skipped = f", {report.skipped} skipped" if report.skipped else ""
-        told = f"{entry.full_name} keeps its contract on {backend}"
-        emit(None, False, [f"{told}: {report.passed} tests passed{skipped}."])
+        if not as_json:
+            raise error
+        emit({**payload, "error": error.to_dict()}, True)  # one document, not two
+        click.get_current_context().exit(error.exit_code)
+    skipped = f", {report.skipped} skipped" if report.skipped else ""
+    told = f"{entry.full_name} keeps its contract on {backend}"
+    emit(payload, as_json, [f"{told}: {report.passed} tests passed{skipped}."])
 
 
 def _mapping(text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
+    WholeNumber,
     at_size,
     emit,
     json_option,
@@ -24,7 +25,7 @@ from hvae_core.cli.measured import inputs_of
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @image_options
 @click.option(
-    "--latents", type=click.IntRange(min=0),
+    "--latents", type=WholeNumber(0),
     help="So many leading latents from the image, the rest from the prior (else all).",
 )  # fmt: skip
 @condition_option

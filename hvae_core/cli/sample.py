@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hvae_core.cli.common import (
+    Real,
+    WholeNumber,
     at_size,
     batch_size_option,
     emit,
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source", metavar="PRESET|DIR|RUN|EXPORT")
 @click.option(
-    "-n", "count", type=click.IntRange(min=1), default=16, show_default=True,
+    "-n", "count", type=WholeNumber(1), default=16, show_default=True,
     help="Number of images.",
 )  # fmt: skip
 @click.option(
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     "Repeatable, or all for every class: -n images of each, a row of the grid each.",
 )  # fmt: skip
 @click.option(
-    "--guidance", type=float, metavar="G",
+    "--guidance", type=Real(), metavar="G",
     help="How far from the null condition's prior (0) to the condition's (1) and beyond, of a "
     "model trained with model.condition.dropout.",
 )  # fmt: skip
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     "-o", "--output", default="samples.png", show_default=True,
     help="A grid (.png), an array (.npz), or a folder for a PNG each.",
 )  # fmt: skip
-@click.option("--columns", type=click.IntRange(min=1), help="Images in a row of the grid.")
+@click.option("--columns", type=WholeNumber(1), help="Images in a row of the grid.")
 @batch_size_option
 @size_option
 @click.option(

@@ -9,7 +9,12 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import emit, json_option, overrides_option
+from hvae_core.cli.common import (
+    WholeNumber,
+    emit,
+    json_option,
+    overrides_option,
+)
 from hvae_core.cli.images import other_ways
 
 
@@ -39,11 +44,11 @@ from hvae_core.cli.images import other_ways
     "(JAX) or torchrun (PyTorch; also without this option).",
 )  # fmt: skip
 @click.option(
-    "--processes", envvar="HVAE_PROCESSES", type=click.IntRange(min=1),
+    "--processes", envvar="HVAE_PROCESSES", type=WholeNumber(1),
     help="How many processes train together.",
 )  # fmt: skip
 @click.option(
-    "--process-index", envvar="HVAE_PROCESS_INDEX", type=click.IntRange(min=0),
+    "--process-index", envvar="HVAE_PROCESS_INDEX", type=WholeNumber(0),
     help="Which of them this is, from 0.",
 )  # fmt: skip
 @json_option
@@ -66,7 +71,7 @@ def command(
     from hvae_core.backends.selection import select_training_backend
     from hvae_core.config import load_config
     from hvae_core.errors import BadInputError
-    from hvae_core.runs.run_folder import is_run_folder
+    from hvae_core.runs.run_folder import RunFolder, is_run_folder
     from hvae_core.zoo.finding import find_configuration, find_weights_file
 
     if devices is not None:
@@ -88,7 +93,7 @@ def command(
     if output is None:
         name = Path(source).stem if source.endswith((".yaml", ".yml")) else Path(source).name
         output = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if weights is not None:
+    if weights is not None and not (resume and RunFolder(output).has_checkpoint):
         find_weights_file(weights)
     click.echo(f"Starting {select_training_backend()}.", err=True)
     if options["dry_run"]:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hvae_core.cli.common import emit, json_option, progress_console
+from hvae_core.cli.common import (
+    Real,
+    emit,
+    json_option,
+    progress_console,
+)
 
 if TYPE_CHECKING:
     from hvae_core.zoo import Publication
@@ -23,14 +28,14 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Fetch it again, and replace one of the same name.")
 @click.option(
     "--least-rate",
-    type=click.FloatRange(min=0),
+    type=Real(min=0),
     default=1000.0,
     show_default=True,
     metavar="BYTES",
     help="A second, over a minute; a slower server is given up. 0: never.",
 )
 @click.option(
-    "--max-time", type=click.FloatRange(min=0, min_open=True), default=86400.0, show_default=True,
+    "--max-time", type=Real(True, min=0, min_open=True), default=86400.0, show_default=True,
     metavar="SECONDS", help="That one file may take.",
 )  # fmt: skip
 @json_option
@@ -91,8 +96,12 @@ def push_command(
     The model card is generated: figures, pictures, architecture, training, licence, how to cite.
     Pictures are drawn where there is none at all.
     """
+    from hvae_core.fetching.addresses import is_address
+    from hvae_core.files.paths import check_replaceable
     from hvae_core.zoo import push
 
+    if not is_address(target):
+        check_replaceable(target)
     with tempfile.TemporaryDirectory(prefix="hvae-push-") as folder:
         publication = _publication(source, figures, said, Path(folder))
         where = push(publication, target, force=force, private=private)
@@ -166,7 +175,7 @@ def _progress() -> Iterator[PullProgress]:
 
     console = progress_console()
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

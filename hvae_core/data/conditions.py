@@ -72,9 +72,12 @@ def open_conditions(
                 "whole number, for each image.",
                 "For real numbers choose model.condition.name=vector.",
             )
-        check_classes(given, values.size, where)
-        _check_names(values, column, where)
-        return Conditions(values, given.astype(np.int32))
+        classes = _by_name(given, values.names, column.names)
+        if classes is None:
+            check_classes(given, values.size, where)
+            _check_names(values, column, where)
+            classes = given
+        return Conditions(values, classes.astype(np.int32))
     if given.dtype.kind not in "iufb":
         raise DataError(f"{where} holds {given.dtype}; expected numbers.")
     numbers = given.reshape(count, -1).astype(np.float64)
@@ -141,6 +144,25 @@ def check_classes(given: np.ndarray, size: int, where: str) -> None:
             f"{where} has the class {high}; the model has the classes 0 to {size - 1}.",
             f"Set model.condition.classes={high + 1}",
         )
+
+
+def _by_name(
+    given: np.ndarray, ours: tuple[str, ...], theirs: tuple[str, ...]
+) -> np.ndarray | None:
+    """The model's numbers of a data set's classes; None where their names do not say them all.
+
+    Args:
+        given: the data set's numbers [N].
+        ours: the names of the model's classes, as far as they are known.
+        theirs: those of the data set's.
+    """
+    used = np.unique(given)
+    if not len(used) or used[0] < 0 or used[-1] >= len(theirs) or len(set(theirs)) < len(theirs):
+        return None
+    numbers = {name: number for number, name in enumerate(ours)}
+    if any(theirs[number] not in numbers for number in used):
+        return None
+    return np.asarray([numbers.get(name, -1) for name in theirs])[given]
 
 
 def _check_names(values: ConditionValues, column: ConditionColumn, where: str) -> None:

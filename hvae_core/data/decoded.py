@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def stat_key(files: Sequence[Path], recipe: Any) -> str:
             size, changed = stat.st_size, stat.st_mtime_ns
         except OSError:
             size, changed = -1, 0
-        listing.append((str(path.resolve()), size, changed))
+        listing.append((os.path.realpath(path), size, changed))  # of a link to itself, too
     text = json.dumps([recipe, listing], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 

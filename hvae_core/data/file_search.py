@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -33,7 +34,7 @@ def find_files(root: Path, suffixes: Collection[str]) -> list[Path]:
         tells.
 
     Raises:
-        DataError: a folder cannot be read; names it.
+        DataError: a folder cannot be read, or a link not followed; names it.
     """
     found: list[Path] = []
     links: list[Path] = []
@@ -61,9 +62,9 @@ def find_files(root: Path, suffixes: Collection[str]) -> list[Path]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(path)
-                elif entry.is_dir():
+                elif _leads_to_folder(entry):
                     links.append(path)
-                elif path.suffix.lower() in suffixes and (entry.is_file() or entry.is_symlink()):
+                elif path.suffix.lower() in suffixes and (entry.is_symlink() or entry.is_file()):
                     found.append(path)
 
     search(root)
@@ -74,6 +75,23 @@ def find_files(root: Path, suffixes: Collection[str]) -> list[Path]:
         if os.path.commonpath((target, real_root)) != target:  # a folder around the root is a loop
             search(link)
     return sorted(found)
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether a link leads to a folder; one that leads to itself leads to nothing.
+
+    Raises:
+        DataError: that cannot be seen.
+    """
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return False
+        raise DataError(
+            f"The link {entry.path} cannot be followed ({error.strerror or error}).",
+            "Give yourself the right to read what it leads to, or remove it.",
+        ) from error
 
 
 def is_left_out(name: str) -> bool:

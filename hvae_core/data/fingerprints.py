@@ -82,13 +82,30 @@ def image_digests(source: ImageSource) -> np.ndarray | None:
             images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)
         )
 
-    if isinstance(images, np.memmap) and images.filename and images.nbytes > _UNCACHED:
-        file = Path(images.filename)
+    file = _mapped_file(images)
+    if file is not None and isinstance(images, np.memmap) and images.nbytes > _UNCACHED:
         recipe = ["images", images.offset, list(images.shape), list(images.strides)]
+        if (begun := _begun(images)) != 0:
+            recipe.append(begun)
         digests = _cached([file], [*recipe, images.dtype.str], made)
     else:
         digests = made()
     return digests if source.rows is None else digests[source.rows]
+
+
+def _mapped_file(images: np.ndarray) -> Path | None:
+    """The file of an array mapped to memory; None where it may have changed in memory alone."""
+    if not isinstance(images, np.memmap) or images.mode != "r" or not images.filename:
+        return None
+    return Path(images.filename)
+
+
+def _begun(images: np.ndarray) -> int:
+    """The bytes between the beginning of a whole array and that of a view of a part of it."""
+    whole = images
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    return int(images.__array_interface__["data"][0] - whole.__array_interface__["data"][0])
 
 
 def file_digests(files: Sequence[Path]) -> np.ndarray:

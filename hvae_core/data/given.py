@@ -137,15 +137,14 @@ def described(component: Component) -> str:
 def digest(source: ImageSource) -> str:
     """What identifies images: SHA-256 of shape, number and pixels.
 
-    Of images in memory it covers all, of others `_DIGESTED`, evenly spaced.
+    Of images in an array it covers all, of others `_DIGESTED`, evenly spaced.
 
     Returns:
         ``sha256:`` and hexadecimal digits; ``sha256-of-1024:`` where not all images are covered.
     """
     count = len(source)
-    is_whole = isinstance(source, ArraySource) and not isinstance(source.images, np.memmap)
     indices = np.arange(count)
-    if not is_whole and count > _DIGESTED:
+    if not isinstance(source, ArraySource) and count > _DIGESTED:
         indices = np.linspace(0, count - 1, _DIGESTED).astype(np.int64)
     result = hashlib.sha256(f"{count} {list(source.shape)}".encode())
     dtype = source.batch(indices[:0]).dtype

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hvae_core.data.condition_cells import MissingColumnError
 from hvae_core.errors import DataError, did_you_mean
 
 #: what a column of images is usually called
 COLUMNS = ("image", "img")
+
+
+def undecoded(rows: Any) -> Any:
+    """The same rows with every image, sound and so on as it is stored, so that none can be damaged.
+
+    Args:
+        rows: a split as the library gives it: a table, or a stream of rows.
+    """
+    for name, feature in dict(rows.features or {}).items():
+        if (stored := _stored(feature)) is not feature:
+            rows = rows.cast_column(name, stored)
+    return rows
+
+
+def _stored(feature: Any) -> Any:
+    """A column's type, without decoding."""
+    if getattr(feature, "decode", None) is True:
+        as_stored = copy.copy(feature)
+        as_stored.decode = False
+        return as_stored
+    inner = getattr(feature, "feature", None)  # of a list
+    if inner is None or (stored := _stored(inner)) is inner:
+        return feature
+    as_stored = copy.copy(feature)
+    as_stored.feature = stored
+    return as_stored
 
 
 def columns_of(
@@ -25,10 +53,13 @@ def columns_of(
     Raises:
         DataError: there is no such column.
     """
+    rows = undecoded(rows)
     features = rows.features or dict.fromkeys(next(iter(rows), {}))
     for name in names:
         if name not in features:
-            raise DataError(f"The {place} has no column {name!r}.", did_you_mean(name, features))
+            raise MissingColumnError(
+                f"The {place} has no column {name!r}.", did_you_mean(name, features)
+            )
     cells: dict[str, list[Any]] = {name: [] for name in names}
     for row in rows.select_columns(list(names)):
         for name in names:
@@ -70,8 +101,12 @@ def image_column(
 
 
 def content(cell: Any, where: str) -> bytes | Path:
-    """An encoded image: its bytes, or its file."""
-    data, path = cell.get("bytes"), cell.get("path")
+    """An encoded image: its bytes, or its file.
+
+    Raises:
+        DataError: the cell is empty.
+    """
+    data, path = (cell or {}).get("bytes"), (cell or {}).get("path")
     if isinstance(data, bytes):
         return data
     if not isinstance(path, str):

@@ -6,6 +6,7 @@ More than 8 bits are read as they are or refused: Pillow alone would clip, cut o
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -192,22 +193,27 @@ class Decoding:
         return (left, top, left + across, top + down)
 
 
-def beyond_pillow(data: bytes | Path, opened: Any = None) -> np.ndarray | None:
+def beyond_pillow(
+    data: bytes | Path, opened: Any = None, max_pixels: int | None = None
+) -> np.ndarray | None:
     """The numbers [H, W, C] of an opaque image that Pillow alone would not give as they are.
 
     Args:
         data: the encoded image, or its file.
         opened: as `open_image` opened it; None: Pillow does not know it.
+        max_pixels: refuse a TIFF file of more, before it is decoded.
 
     Returns:
         None where Pillow gives them, or nobody can read it.
 
     Raises:
-        Refused: it is a TIFF file of several images, or of a kind that is not read.
+        Refused: it is a TIFF file of several images, or of a kind that is not read, or too large.
         MissingDependencyError: it needs tifffile, which is not installed.
     """
     if _is_tiff(data):
-        return _read_tiff(data) if opened is None or _exceeds_pillow(opened) else None
+        if opened is not None and not _exceeds_pillow(opened):
+            return None
+        return _read_tiff(data, max_pixels)
     deep = None if opened is None else read_deep_png(opened, data)
     return None if deep is None or deep.alpha is not None else deep.colour
 
@@ -227,17 +233,29 @@ def _exceeds_pillow(image: Any) -> bool:
     return bits > 8 and image.mode != "F" and not image.mode.startswith("I;16")
 
 
-def _read_tiff(data: bytes | Path) -> np.ndarray:
-    """The one image of a TIFF file, [H, W, C], by tifffile."""
+def _read_tiff(data: bytes | Path, max_pixels: int | None = None) -> np.ndarray:
+    """The one image of a TIFF file, [H, W, C], by tifffile; any other is not even decoded."""
+
+    def check(shape: tuple[int, int, int, int]) -> None:
+        count, height, width, channels = shape
+        if count != 1:
+            raise Refused(
+                f"is a TIFF file of {count} images; expected one",
+                "Save its images one by one, or read it with the data set arrays.",
+            )
+        # Pillow was asked for the size of the first page alone, which may be of another image.
+        most = math.inf if max_pixels is None else max_pixels
+        if height * width * max(1, channels / len("RGBA")) > most:
+            raise Refused(
+                f"has {width}x{height} pixels of {channels} channels; at most {most:,} of 4 are "
+                "accepted",
+                "Give a smaller image.",
+            )
+
     try:
-        images = tiff.read_tiff(data)
+        images = tiff.read_tiff(data, check)
     except DataError as error:
         raise Refused(f"is a TIFF file that is not read: {error.message}", error.hint) from error
-    if len(images) != 1:
-        raise Refused(
-            f"is a TIFF file of {len(images)} images; expected one",
-            "Save its images one by one, or read it with the data set arrays.",
-        )
     return np.array(images[0])
 
 

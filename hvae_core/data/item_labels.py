@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hvae_core.data.pixels import detached
+from hvae_core.errors import DataError
+
 #: where an item that is a mapping has it
 LABEL_KEYS = ("label", "labels", "y")
 
@@ -26,7 +29,7 @@ def label_of(item: Any, count: int) -> np.ndarray | None:
     else:
         return None
     try:
-        array = np.asarray(found.detach().cpu() if hasattr(found, "detach") else found)
+        array = np.asarray(detached(found))
     except (TypeError, ValueError, RuntimeError):
         return None
     if array.dtype.kind not in "iufbU" or array.size == 0 or array.ndim > 2:
@@ -34,6 +37,31 @@ def label_of(item: Any, count: int) -> np.ndarray | None:
     if array.ndim == 0 or (count == 1 and len(array) != 1):
         array = array[None]
     return array if len(array) == count else None
+
+
+def labels_beside(labels: Any, where: str) -> np.ndarray:
+    """The labels of a pair (images, labels) as an array.
+
+    Args:
+        labels: what was given.
+        where: names the pair in messages.
+
+    Raises:
+        DataError: they are none.
+    """
+    try:
+        return np.asarray(detached(labels))
+    except ValueError:
+        raise DataError(
+            f"{where} is a pair whose labels are lists of several lengths; expected an array, or "
+            "as many numbers for each image.",
+        ) from None
+    except (TypeError, RuntimeError) as error:
+        raise DataError(
+            f"{where} is a pair whose labels are of type {type(labels).__name__}, which is no "
+            f"array of numbers ({error}).",
+            "Give a NumPy array, or a list of numbers or texts.",
+        ) from error
 
 
 def joined(labels: Sequence[np.ndarray | None]) -> np.ndarray | None:

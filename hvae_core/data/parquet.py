@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hvae_core.data.condition_cells import column_of_cells
+from hvae_core.data.condition_cells import MissingColumnError, column_of_split
 from hvae_core.data.file_search import find_files
 from hvae_core.data.split_names import split_begun, split_folder
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
@@ -103,21 +103,32 @@ def encoded_images(files: Sequence[Path], column: str | None = None) -> Iterator
             raise _damaged(path, error) from error
 
 
-def condition_column(files: Sequence[Path], name: str | tuple[str, ...]) -> ConditionColumn:
+def condition_column(
+    splits: Mapping[str, Sequence[Path]], split: str, name: str | tuple[str, ...]
+) -> ConditionColumn:
     """What the files say of each image: a column of classes, or columns of numbers.
 
     Args:
-        files: parquet files of one split.
+        splits: the parquet files of each split.
+        split: whose images.
         name: a column of whole numbers (classes, with their names where the Hub's metadata have
-            them), of texts (the classes in alphabetical order) or of numbers; or several of those.
+            them), of texts (the classes, see `column_of_split`) or of numbers; or several of those.
 
     Raises:
         DataError: there is no such column, it has empty cells where classes are expected, or holds
             something else.
     """
+    names = [name] if isinstance(name, str) else list(name)
+    where = str(splits[split][0].parent)
+    return column_of_split(split, splits, name, lambda one: _cells(splits[one], names), where)
+
+
+def _cells(
+    files: Sequence[Path], names: Sequence[str]
+) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+    """The cells of columns by name, and the names of the classes in the first, where known."""
     import pyarrow
 
-    names = [name] if isinstance(name, str) else list(name)
     tables: list[Any] = []
     classes: tuple[str, ...] = ()
     for path in files:
@@ -126,11 +137,11 @@ def condition_column(files: Sequence[Path], name: str | tuple[str, ...]) -> Cond
             _column(path, file.schema_arrow, wanted)
         classes = classes or _class_names(file.schema_arrow, names[0])
         try:
-            tables.append(file.read(columns=names))
+            tables.append(file.read(columns=list(names)))
         except (pyarrow.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
     cells = {n: [c for table in tables for c in table.column(n).to_pylist()] for n in names}
-    return column_of_cells(cells, name, classes, str(files[0].parent))
+    return cells, classes
 
 
 def _class_names(schema: Any, column: str) -> tuple[str, ...]:
@@ -169,7 +180,7 @@ def _column(path: Path, schema: Any, wanted: str | None) -> str:
     if wanted is not None:
         if wanted in names:
             return wanted
-        raise DataError(f"{path} has no column {wanted!r}.", did_you_mean(wanted, names))
+        raise MissingColumnError(f"{path} has no column {wanted!r}.", did_you_mean(wanted, names))
     for name in COLUMNS:
         if name in names:
             return name

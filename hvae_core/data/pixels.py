@@ -58,12 +58,17 @@ def as_array(item: Any, channels: int, where: str, values: ImageValues = UINT8) 
     if isinstance(item, tuple | list) and item and not isinstance(item[0], numbers.Number | list):
         return as_array(item[0], channels, where, values)
     try:
-        return np.asarray(item.detach().cpu() if hasattr(item, "detach") else item)
+        return np.asarray(detached(item))
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(
             f"{where} is of type {type(item).__name__}, which is no array of numbers ({error}).",
             "Give NumPy arrays, tensors or Pillow images.",
         ) from error
+
+
+def detached(item: Any) -> Any:
+    """The item; of PyTorch's tensors without the gradient, and in memory, as NumPy takes them."""
+    return item.detach().cpu() if hasattr(item, "detach") else item
 
 
 def _entry(item: Mapping[Any, Any], where: str) -> Any:

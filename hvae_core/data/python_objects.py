@@ -8,13 +8,14 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from hvae_core.data.arrays import ArraySource
-from hvae_core.data.item_labels import joined, label_of
+from hvae_core.data.item_labels import joined, label_of, labels_beside
 from hvae_core.data.pixels import as_array, as_batch, common_unit, native, quantized, unit_of
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageSource, ImageValues, Shape3
@@ -30,6 +31,11 @@ _EXPECTED = (
     "a NumPy array or tensor [N, H, W, C], a pair (images, labels), a data set of PyTorch, "
     "TensorFlow, Keras, Grain or Hugging Face, or anything with __len__ and __getitem__"
 )
+
+
+#: a user's object, which two splits may share, is read by one thread at a time: while batches are
+#: read ahead the validation reads too, and an object may have one open file
+_READING = threading.Lock()
 
 
 class ItemSource:
@@ -65,7 +71,10 @@ class ItemSource:
         Raises:
             DataError: one cannot be read as an image of the model.
         """
-        wanted = [int(index) for index in indices]
+        with _READING:
+            return self._batch([int(index) for index in indices])
+
+    def _batch(self, wanted: list[int]) -> np.ndarray:
         images = np.empty((len(wanted), *self.shape), self.values.dtype)
         several = hasattr(type(self.items), "__getitems__") and wanted
         items = self.items.__getitems__(wanted) if several else map(self.items.__getitem__, wanted)
@@ -114,14 +123,15 @@ def open_object(
     if isinstance(data, tuple):
         images = _images_of_pair(data, where)
         source = open_object(images, shape, where, values)
-        labels = _labels_of_pair(data, where)
+        labels = labels_beside(data[1], where)
         if labels.ndim:
             source.labels = labels  # type: ignore[attr-defined]
         return source
     if isinstance(data, np.memmap) and data.dtype != values.dtype:
         return _by_index(data, len(data), shape, where, values)
     if isinstance(data, np.ndarray) or hasattr(type(data), "__dlpack__"):
-        return _from_array(as_array(data, shape[-1], where), shape, where, values)
+        array = data if isinstance(data, np.memmap) else as_array(data, shape[-1], where)
+        return _from_array(array, shape, where, values)
     if isinstance(data, str | bytes | Mapping):
         raise _no_images(data, where)
     if hasattr(type(data), "__getitem__"):
@@ -146,7 +156,7 @@ def _images_of_pair(data: tuple[Any, ...], where: str) -> Any:
             f"{where} is a tuple of {len(data)}; expected a pair (images, labels).",
             'Give several splits by name: {"train": ..., "test": ...}.',
         )
-    counts = [len(part) if hasattr(part, "__len__") else None for part in data]
+    counts = [_counted(part) for part in data]
     if counts[0] is not None and counts[0] != counts[1]:
         raise DataError(
             f"{where} is a pair of {counts[0]} images and "
@@ -156,23 +166,19 @@ def _images_of_pair(data: tuple[Any, ...], where: str) -> Any:
     return data[0]
 
 
-def _labels_of_pair(data: tuple[Any, ...], where: str) -> np.ndarray:
+def _counted(data: Any) -> int | None:
     try:
-        return np.asarray(data[1])
-    except ValueError:
-        raise DataError(
-            f"{where} is a pair whose labels are lists of several lengths; expected an array, or "
-            "as many numbers for each image.",
-        ) from None
+        return len(data)
+    except TypeError:  # an array of no dimensions has a length, too, and raises
+        return None
 
 
 def _length(data: Any) -> int | None:
     """How many items an object says it has, or None."""
-    try:
-        return len(data)
-    except TypeError:
+    count = _counted(data)
+    if count is None:
         count = getattr(data, "num_batches", None)  # Keras's PyDataset
-        return count if isinstance(count, int) else None
+    return count if isinstance(count, int) else None
 
 
 def _from_array(array: np.ndarray, shape: Shape3, where: str, values: ImageValues) -> ArraySource:
@@ -186,9 +192,8 @@ def _from_array(array: np.ndarray, shape: Shape3, where: str, values: ImageValue
             return ArraySource(images, values=values, where=where)
         return ArraySource(native(images, values, where))
     if images.dtype == np.uint8:
-        # A look at the first part is enough of a file that is larger than memory.
-        seen = chunks[:1] if isinstance(images, np.memmap) else chunks
-        if not any(chunk.max() > 1 for chunk in seen):
+        # Of a file that is larger than memory, a look at the first part is mostly enough.
+        if not any(chunk.max() > 1 for chunk in chunks):
             common_unit({None}, False, where)
         return ArraySource(images)
     unit = common_unit({unit_of(chunk) for chunk in chunks}, images.dtype.kind == "f", where)
@@ -203,7 +208,9 @@ def _by_index(data: Any, count: int, shape: Shape3, where: str, values: ImageVal
         raise _endless(where)
     try:
         first = data[0]
-    except (LookupError, TypeError) as error:
+    except (LookupError, TypeError, NotImplementedError) as error:
+        if isinstance(error, NotImplementedError) and hasattr(data, "__iter__"):
+            return _gone_through(data, shape, where, values)  # an IterableDataset of PyTorch's
         raise DataError(
             f"{where}[0] cannot be had ({type(error).__name__}: {error}); expected items by "
             "number, from 0 on.",

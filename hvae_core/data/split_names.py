@@ -43,6 +43,34 @@ def split_folder(path: PurePath) -> tuple[str | None, PurePath | None]:
     return None, None
 
 
+def class_folders(paths: Iterable[PurePath]) -> list[str | None]:
+    """The class of each of a data set's files: the innermost folder that names no split.
+
+    Those are the folders below the split's (``train/cat/1.png``); where no file has one there,
+    those above it (``cat/train/1.png``).
+
+    Args:
+        paths: of all files, relative to the data set's folder.
+
+    Returns:
+        The folder's name; None of a file that lies in none.
+    """
+    above: list[tuple[str, ...]] = []
+    below: list[tuple[str, ...]] = []
+    divided: list[bool] = []
+    for path in paths:
+        _, folder = split_folder(path)
+        outer = () if folder is None else folder.parts
+        above.append(outer[:-1])
+        below.append(path.parent.parts[len(outer) :])
+        divided.append(folder is not None)
+    are_below = any(inner for inner, is_part in zip(below, divided, strict=True) if is_part)
+    chosen = [
+        inner if inner or are_below else outer for outer, inner in zip(above, below, strict=True)
+    ]
+    return [folders[-1] if folders else None for folders in chosen]
+
+
 def by_folder(
     root: Path, files: Iterable[Path]
 ) -> tuple[dict[str, list[Path]], dict[str, list[str]], list[Path]]:

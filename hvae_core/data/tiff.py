@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import io
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,6 +21,8 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: tifffile's letters for the axes of an image
 _IMAGE_AXES = "YX"
 _CHANNEL_AXES = "SC"
+#: what scanners of slides call the pictures beside theirs, in small letters
+_BESIDE = frozenset({"label", "macro", "map", "overview", "thumbnail"})
 _ORIENTATION = 274
 #: what brings an image upright, by the tag: whether rows and columns are exchanged first, and then
 #: the axes of [N, H, W, C] that are reversed
@@ -30,20 +37,27 @@ _TURNS = {
 }
 
 
-def read_tiff(file: Path | bytes) -> np.ndarray:
+def read_tiff(
+    file: Path | bytes, check: Callable[[tuple[int, int, int, int]], None] | None = None
+) -> np.ndarray:
     """The images of a TIFF file; memory-mapped where they lie in it one after the other.
 
+    They may have been written in one go or page by page. Reduced images and masks of others, such
+    as the levels of a pyramid and thumbnails, are left out.
+
     Args:
-        file: the file, or what it holds; of several series, such as the levels of a pyramid, the
-            first is read.
+        file: the file, or what it holds.
+        check: is called with the shape [N, H, W, C] before anything is decoded, and raises what
+            refuses it.
 
     Returns:
         [N, H, W, C] of the file's own dtype. Samples of a pixel and ImageJ's channels are C; time,
-        depth and whatever else there is are N. They are turned as the orientation tag of the first
-        says, which is then one for all.
+        depth, pages and whatever else there is are N. They are turned as the orientation tag of the
+        first says, which is then one for all.
 
     Raises:
-        DataError: the file is missing, damaged or of an unknown kind.
+        DataError: the file is missing, damaged or of an unknown kind, or its images differ in size
+            or type.
         MissingDependencyError: tifffile is not installed.
     """
     try:
@@ -53,22 +67,28 @@ def read_tiff(file: Path | bytes) -> np.ndarray:
     path = file if isinstance(file, Path) else "It"
     if isinstance(file, Path) and not file.exists():
         raise DataError(f"{path} is missing.")
-    try:
-        with tifffile.TiffFile(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
-            axes = opened.series[0].axes
-            tag = opened.series[0].keyframe.tags.get(_ORIENTATION)
-            orientation = 1 if tag is None else int(tag.value)
-            is_plain = opened.series[0].dataoffset is not None
-            array = None if is_plain and isinstance(file, Path) else opened.asarray(series=0)
-        if array is None:
-            array = tifffile.memmap(path, series=0, mode="r")
-    except Exception as error:  # a forged file raises whatever its tags lead to
-        reason = (str(error) or type(error).__name__).rstrip(".")
-        raise DataError(
-            f"{path} cannot be read: it is truncated, damaged or not of its kind ({reason}).",
-            "Get it again.",
-        ) from error
-    return _turned(_as_stack(array, axes, path), orientation)
+    with contextlib.ExitStack() as stack:
+        with _told(path):
+            source = io.BytesIO(file) if isinstance(file, bytes) else file
+            opened = stack.enter_context(tifffile.TiffFile(source))
+            parts = [_Part.of(opened.series[n], n, path) for n in _own_images(opened.series)]
+        _check_alike(parts, path)
+        first, count = parts[0], sum(part.shape[0] for part in parts)
+        if check is not None:
+            check((count, *first.shape[1:]))
+        with _told(path):
+            if len(parts) == 1:
+                if first.is_plain and isinstance(file, Path):
+                    return first.images(tifffile.memmap(file, series=first.number, mode="r"))
+                return first.images(opened.asarray(series=first.number))
+            images = np.empty((count, *first.shape[1:]), first.dtype)
+            done = 0
+            for part in parts:
+                images[done : done + part.shape[0]] = part.images(
+                    opened.asarray(series=part.number)
+                )
+                done += part.shape[0]
+            return images
 
 
 def is_stack(path: Path) -> bool:
@@ -82,19 +102,110 @@ def is_stack(path: Path) -> bool:
         return False  # reading it tells why
 
 
-def _as_stack(array: np.ndarray, axes: str, path: Path | str) -> np.ndarray:
-    channels = [index for index, axis in enumerate(axes) if axis in _CHANNEL_AXES]
-    pixels = [axes.find(axis) for axis in _IMAGE_AXES]
-    if min(pixels) < 0 or len(channels) > 1 or len(axes) != array.ndim:
-        raise DataError(
-            f"{path} has the axes {axes} of shape {list(array.shape)}, which are not read as "
-            "images.",
-            "Save the images as an .npy file [N, H, W, C].",
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A series of a file: what its images are, before they are decoded.
+
+    Args:
+        number: among the file's series.
+        axes: the axes of its array, brought into the order of [N, H, W, C].
+        stored: [N, H, W, C] as they lie in the file.
+        orientation: what its tag says.
+        dtype: of the values.
+        is_plain: whether they lie in the file one after the other.
+    """
+
+    number: int
+    axes: tuple[int, ...]
+    stored: tuple[int, int, int, int]
+    orientation: int
+    dtype: np.dtype[Any]
+    is_plain: bool
+
+    @classmethod
+    def of(cls, series: Any, number: int, path: Path | str) -> _Part:
+        """What tifffile knows of a series.
+
+        Raises:
+            DataError: it has axes that images have not.
+        """
+        axes, shape = series.axes, tuple(map(int, series.shape))
+        channels = [index for index, axis in enumerate(axes) if axis in _CHANNEL_AXES]
+        pixels = [axes.find(axis) for axis in _IMAGE_AXES]
+        if min(pixels) < 0 or len(channels) > 1 or len(axes) != len(shape):
+            raise DataError(
+                f"{path} has the axes {axes} of shape {list(shape)}, which are not read as images.",
+                "Save the images as an .npy file [N, H, W, C].",
+            )
+        others = [index for index in range(len(shape)) if index not in (*channels, *pixels)]
+        tag = series.keyframe.tags.get(_ORIENTATION)
+        height, width = (shape[index] for index in pixels)
+        return cls(
+            number,
+            (*others, *pixels, *channels),
+            (
+                math.prod(shape[index] for index in others),
+                *(height, width, shape[channels[0]] if channels else 1),
+            ),
+            1 if tag is None else int(tag.value),
+            np.dtype(series.dtype).newbyteorder("="),
+            series.dataoffset is not None,
         )
-    stack = [index for index in range(array.ndim) if index not in (*channels, *pixels)]
-    array = array.transpose(*stack, *pixels, *channels)
-    height, width = array.shape[len(stack) : len(stack) + 2]
-    return array.reshape(-1, height, width, array.shape[-1] if channels else 1)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """[N, H, W, C] of the images, turned."""
+        count, height, width, channels = self.stored
+        is_exchanged, _ = _TURNS.get(self.orientation, (False, ()))
+        return (count, *((width, height) if is_exchanged else (height, width)), channels)
+
+    @property
+    def kind(self) -> str:
+        """What images of one stack have in common."""
+        _, height, width, channels = self.shape
+        turned = f", turned by orientation {self.orientation}" if self.orientation != 1 else ""
+        return f"{height}x{width}x{channels} {self.dtype}{turned}"
+
+    def images(self, array: np.ndarray) -> np.ndarray:
+        """The series' array as [N, H, W, C], turned."""
+        return _turned(array.transpose(self.axes).reshape(self.stored), self.orientation)
+
+
+@contextlib.contextmanager
+def _told(path: Path | str) -> Iterator[None]:
+    """Whatever tifffile raises, as a `DataError`: a forged file leads to anything."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).rstrip(".")
+        raise DataError(
+            f"{path} cannot be read: it is truncated, damaged or not of its kind ({reason}).",
+            "Get it again.",
+        ) from error
+
+
+def _own_images(series: Sequence[Any]) -> list[int]:
+    """Which series are images of their own."""
+    return [
+        number
+        for number, one in enumerate(series)
+        if not (one.keyframe.is_reduced or one.keyframe.is_mask)
+        and str(one.name).lower() not in _BESIDE
+    ] or [0]
+
+
+def _check_alike(parts: Sequence[_Part], path: Path | str) -> None:
+    """Refuse images that cannot be one stack, of which none may be lost."""
+    kinds = [part.kind for part in parts]
+    for kind in kinds:
+        if kind != kinds[0]:
+            raise DataError(
+                f"{path} holds images of several kinds, {kinds[0]} and {kind}; expected images of "
+                "one size and type.",
+                "Save those of each kind as a file of their own.",
+            )
 
 
 def _turned(images: np.ndarray, orientation: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -58,9 +59,12 @@ def listen(host: str, port: int | None) -> socket.socket:
     """A socket that listens at ``host``, at the first free port of `PORTS` where none is given.
 
     Raises:
-        OSError: the host is not this machine's, or the port cannot be had.
+        OSError: the host is none, or not this machine's, or the port cannot be had.
     """
-    family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    try:
+        family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    except UnicodeError as error:  # such as 127..1, or a part of over 63 letters
+        raise OSError(errno.EINVAL, "it is no name or address of a machine") from error
     ports = [port] if port else list(PORTS)
     for tried in ports:
         try:

@@ -11,6 +11,7 @@ from hvae_core.config import Config
 from hvae_core.errors import BadInputError
 from hvae_core.exported.manifest import FORMAT, MANIFEST, VERSION, is_export_folder
 from hvae_core.files.digests import file_digest
+from hvae_core.files.paths import check_replaceable
 from hvae_core.files.replacing import disk_errors, replacing_folder
 from hvae_core.files.versions import hvae_version
 from hvae_core.inference.programs import Graph
@@ -107,10 +108,10 @@ def report(output: Path, format: str, manifest: Mapping[str, Any]) -> dict[str, 
 
 
 def check_output(output: Path) -> None:
-    """Refuse a file, or a folder of other things, before anything is computed.
+    """Refuse a file, or a folder that an export cannot replace, before anything is computed.
 
     Raises:
-        BadInputError: ``output`` is one.
+        BadInputError: ``output`` is a file, has other things in it, or is the current folder.
     """
     if output.exists() and not output.is_dir():
         raise BadInputError(f"Cannot export to {output}: it is a file, not a folder.")
@@ -118,3 +119,4 @@ def check_output(output: Path) -> None:
         raise BadInputError(
             f"Cannot export to {output}: the folder holds other files.", "Choose a new folder."
         )
+    check_replaceable(output)

@@ -16,6 +16,7 @@ from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
 from hvae_core.exported import load_exported
 from hvae_core.exporting.comparison import compare
 from hvae_core.exporting.export_folder import describe, report, write_folder
+from hvae_core.files.paths import real_name
 from hvae_core.inference.engine import LiveEngine
 from hvae_core.inference.programs import Graph, graphs
 from hvae_core.interfaces import Exporter
@@ -24,10 +25,14 @@ from hvae_core.runs.run_folder import is_run_folder
 from hvae_core.weights import load_weights
 from hvae_core.zoo import Preset, find_preset, save_model, write_preset
 from hvae_core.zoo.finding import find_source
+from hvae_core.zoo.preset import check_name
 from hvae_core.zoo.writing import Savable
 
 if TYPE_CHECKING:
     from hvae_core.model.network import HierarchicalNetwork
+
+#: of the preset that a run or a live model is written as, whatever it is called
+_FOLDER = "model"
 
 
 def exporter(format: str, precision: str) -> Exporter:
@@ -88,9 +93,9 @@ def export_model(
     """Write a live model in a format; arguments, result and errors as in `export_source`."""
     exporter(format, precision)
     with tempfile.TemporaryDirectory() as folder:
-        name = Path(output).resolve().stem
-        save_model(model, Path(folder) / name)
-        return export_source(Path(folder) / name, output, format, precision)
+        saved = Path(folder) / _FOLDER
+        save_model(model, saved, info={"name": _preset_name(Path(output).stem)})
+        return export_source(saved, output, format, precision)
 
 
 def open_network(preset: Preset) -> HierarchicalNetwork:
@@ -160,13 +165,23 @@ def as_preset(source: str | Path | Preset, folder: Path) -> Preset:
     """
     if isinstance(source, str | Path) and is_run_folder(source):
         config, weights = find_source(source)
-        return write_preset(folder / Path(source).resolve().name, config, weights)
+        return write_preset(
+            folder / _FOLDER, config, weights, info={"name": _preset_name(real_name(source))}
+        )
     preset = find_preset(source)
     if preset.weights_path is None:
         raise PresetError(
             f"The preset {preset.name!r} has no weights here.", "Pull it or train it first."
         )
     return preset
+
+
+def _preset_name(name: str) -> str:
+    """The name, for a preset that is written for the export alone, if a preset can have it."""
+    try:
+        return check_name(name, "the model")
+    except PresetError:
+        return _FOLDER
 
 
 def _in_a_process(

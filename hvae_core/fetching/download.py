@@ -9,7 +9,7 @@ from __future__ import annotations
 import urllib.parse
 from pathlib import Path
 
-from hvae_core.errors import DownloadError
+from hvae_core.errors import BadInputError, DownloadError
 from hvae_core.fetching.transfer import (
     MissingFileError,
     Patience,
@@ -21,9 +21,15 @@ from hvae_core.fetching.transfer import (
 from hvae_core.files.digests import file_digest
 from hvae_core.files.places import offline
 
-__all__ = ["MissingFileError", "Progress", "fetch", "file_digest"]
+__all__ = ["AddressError", "MissingFileError", "Progress", "fetch", "file_digest"]
 
 SCHEMES = ("https", "http", "file")
+
+
+class AddressError(DownloadError):
+    """An address that no file can be at, which is the user's to mend (exit code 2)."""
+
+    exit_code = BadInputError.exit_code
 
 
 def fetch(
@@ -62,14 +68,11 @@ def fetch(
         ``target``.
 
     Raises:
+        AddressError: ``url`` is no address of such a file.
         DownloadError: it could not be had, or is not what was promised; ``target`` is untouched.
         MissingFileError: there is no such file.
     """
-    scheme = urllib.parse.urlsplit(url).scheme
-    if scheme not in SCHEMES:
-        raise DownloadError(
-            f"Cannot download {url!r}: the address must begin with https://, http:// or file://."
-        )
+    scheme = _scheme(url)
     target = Path(target)
     promise = Promise(sha256, md5, size, limit)
     if target.is_file() and promise.broken_by(target) is None:
@@ -97,3 +100,27 @@ def fetch(
     finally:
         lock.release()
     return target
+
+
+def _scheme(url: str) -> str:
+    """The scheme of an address that a file can be at.
+
+    Raises:
+        AddressError: it is none.
+    """
+    hint = "Correct it where it is named, such as data.url=https://example.org/files."
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise AddressError(
+            f"Cannot download {url!r}: it is no well-formed address ({error}).", hint
+        ) from error
+    if parts.scheme not in SCHEMES:
+        raise AddressError(
+            f"Cannot download {url!r}: the address must begin with https://, http:// or file://.",
+            hint,
+        )
+    if parts.scheme != "file" and not parts.hostname:
+        raise AddressError(f"Cannot download {url!r}: the address names no server.", hint)
+    return parts.scheme

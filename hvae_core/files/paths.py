@@ -58,6 +58,40 @@ def check_length(path: Path, where: str) -> Path:
     return path
 
 
+def check_replaceable(path: str | os.PathLike[str]) -> Path:
+    """The path, if a new folder can take its place by a rename.
+
+    Raises:
+        BadInputError: it is the current folder or one above it, or a disk of its own.
+    """
+    named, told = with_a_name(Path(path)), ""
+    try:
+        here, real = Path.cwd(), Path(os.path.realpath(named.parent)) / named.name
+    except FileNotFoundError:  # the current folder is gone
+        return Path(path)
+    if real == here:
+        told = "it is the current folder"
+    elif here.is_relative_to(real):
+        told = "the current folder lies in it"
+    elif os.path.ismount(real):
+        told = "a disk is mounted there"
+    if told:
+        raise BadInputError(
+            f"A new folder cannot take the place of {path}: {told}.",
+            f"Name one that is not there yet, such as {Path(path) / 'NAME'}",
+        )
+    return Path(path)
+
+
+def with_a_name(path: Path) -> Path:
+    """The path with a name at its end, where ``.`` and ``..`` have none; the root has none at all.
+
+    Raises:
+        FileNotFoundError: it is relative to the current folder, which is gone.
+    """
+    return path if path.name not in ("", "..") else Path(os.path.realpath(path))
+
+
 def is_file(path: str | os.PathLike[str]) -> bool:
     """Whether a file is there; at a path that is too long there is nothing.
 

@@ -8,6 +8,7 @@ it was. What fails is an `OSError`; `disk_errors` makes a sentence of it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hvae_core.errors import BadInputError, HvaeError
-from hvae_core.files.paths import is_too_long
+from hvae_core.files.paths import check_replaceable, is_too_long, with_a_name
 
 #: the name of what gave way to a newer folder, or was being removed, when its process was killed
 LEFTOVER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]+\.old")
@@ -35,9 +36,11 @@ def replacing(path: str | os.PathLike[str], *, flush: bool = True) -> Iterator[P
             easily made again, such as pictures.
 
     Raises:
-        OSError: it cannot be written; an older file is as it was.
+        OSError: it cannot be written, or is a folder; an older file is as it was.
     """
     path = Path(path)
+    if path.is_dir() and not path.is_symlink():  # told before what takes long is written
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path, "tmp")
     try:
@@ -88,8 +91,9 @@ def replacing_folder(target: str | os.PathLike[str], *, flush: bool = True) -> I
 
     Raises:
         OSError: it cannot be written; an older folder is as it was.
+        BadInputError: it is a folder whose place none can take, see `check_replaceable`.
     """
-    target = Path(target)
+    target = with_a_name(check_replaceable(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     work = _beside(target, "tmp")
     try:

@@ -69,7 +69,7 @@ def read_user_image(
                     "accepted.",
                     "Give a smaller image.",
                 )
-            deep = beyond_pillow(Path(path), file)
+            deep = beyond_pillow(Path(path), file, max_pixels)
             if deep is not None and deep.shape[-1] > 1:
                 return _fitted(deep, shape, values, name)
             image = ImageOps.exif_transpose(file)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.errors import BadInputError, HvaeError
-from hvae_core.files.replacing import replace_file
+from hvae_core.files.paths import is_folder
+from hvae_core.files.replacing import disk_errors, replace_file
 from hvae_core.report.collect import RunFacts, collect
 from hvae_core.report.curves import draw_curves, plots_are_possible
 from hvae_core.report.html import render
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from hvae_core.vae import HierarchicalVAE
 
 REPORT_FILE = "report.html"
+_ANOTHER = "Name another file with --output, such as report.html in a folder of yours."
 
 
 def write_report(
@@ -35,7 +38,8 @@ def write_report(
 
     Args:
         run: the run folder.
-        output: the page; by default ``report.html`` in the run folder.
+        output: the page; by default ``report.html`` in the run folder. Elsewhere it is written
+            even if the run folder's ``plots/`` cannot be, and says so.
         samples: whether to draw images from the model; without them no Keras is imported.
         model: the run's model, with the weights to draw from; by default the best are loaded.
         dataset: the run's data set, where it is open already.
@@ -48,18 +52,29 @@ def write_report(
         ConfigError: the run's configuration is not valid.
     """
     facts = dataclasses.replace(collect(run), dataset=dataset)
-    pictures, notes = draw(facts, samples, model)
     target = facts.path / REPORT_FILE if output is None else Path(output)
+    writing = functools.partial(disk_errors, hint=_ANOTHER, kind=BadInputError)
+    with writing(f"write {target}"):
+        if is_folder(target):
+            raise BadInputError(f"Cannot write {target}: it is a folder, not a file.", _ANOTHER)
+    pictures, notes = draw(facts, samples, model)
     try:
-        for picture in pictures:
-            for name, png in picture.files.items():
-                replace_file(facts.path / "plots" / name, png, flush=False)
+        _write_plots(facts.path / "plots", pictures)
+    except BadInputError as error:
+        if output is None:
+            raise
+        notes = [*notes, error.message]  # the page has the pictures in it
+    with writing(f"write {target}"):
         return replace_file(target, render(facts, pictures, notes), flush=False)
-    except OSError as error:
-        raise BadInputError(
-            f"The report cannot be written to {target}: {error.strerror or error}.",
-            "Name another file with --output.",
-        ) from error
+
+
+def _write_plots(folder: Path, pictures: Sequence[Picture]) -> None:
+    for picture in pictures:
+        for name, png in picture.files.items():
+            path = folder / name
+            hint = "Write the page elsewhere with --output; it has the pictures in it."
+            with disk_errors(f"write {path}", hint, BadInputError):
+                replace_file(path, png, flush=False)
 
 
 def draw(

@@ -170,10 +170,16 @@ class Arrays(OwnImages):
         array = self._laid_out(path, self._read(path, split))
         if not len(array):
             raise DataError(f"{path} has no images.")
+        if not array.size:
+            raise DataError(
+                f"{path} holds images of {array.shape[1]}x{array.shape[2]} pixels and "
+                f"{array.shape[3]} channels; expected at least one of each.",
+                "Save the images again, as an array [N, H, W, C].",
+            )
         if array.dtype == self.values.dtype:
             if self.values != UINT8:
                 native(array[:_CHUNK], self.values, str(path))
-            elif array[:_CHUNK].max() <= 1:
+            elif not any(part.max() > 1 for part in _parts(array)):
                 common_unit({None}, False, str(path))
             return array
         shape = (array.shape[1], array.shape[2], array.shape[3])
@@ -221,13 +227,17 @@ class Arrays(OwnImages):
         )
 
 
+def _parts(array: np.ndarray) -> list[np.ndarray]:
+    return [array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK)]
+
+
 def _converted(array: np.ndarray, values: ImageValues, path: Path) -> Iterator[np.ndarray]:
     """The images in native values, part by part.
 
     Raises:
         DataError: something would be lost.
     """
-    parts = [array[start : start + _CHUNK] for start in range(0, len(array), _CHUNK)]
+    parts = _parts(array)
     if values != UINT8:
         yield from (native(part, values, str(path)) for part in parts)
         return

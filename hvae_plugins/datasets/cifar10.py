@@ -95,7 +95,7 @@ class Cifar10(FileDataset):
             if name != "label":
                 return super().condition(name, split)
             return ConditionColumn(cifar_binary.read_labels(place, split), CLASSES)
-        column = parquet.condition_column(place[split], name)
+        column = parquet.condition_column(place, split, name)
         return column._replace(names=column.names or CLASSES) if name == "label" else column
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:

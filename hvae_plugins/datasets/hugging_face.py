@@ -14,11 +14,11 @@ import numpy as np
 import pydantic
 
 from hvae_core.data.arrays import ArraySource
-from hvae_core.data.condition_cells import column_of_cells
+from hvae_core.data.condition_cells import column_of_split
 from hvae_core.data.decode import DECODING_ERRORS, Unreadable, cannot_decode, decode_chunks
 from hvae_core.data.decoded import decoded_images
 from hvae_core.data.decoding_options import DecodingOptions
-from hvae_core.data.hub_rows import columns_of, content, image_column
+from hvae_core.data.hub_rows import columns_of, content, image_column, undecoded
 from hvae_core.data.image_decoding import Refused
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.data.split_options import SplitOptions, Splits
@@ -150,15 +150,23 @@ class Hub(OwnImages):
         """See `Dataset.condition`: a column of classes, or columns of numbers."""
         wanted = [name] if isinstance(name, str) else list(name)
         stored = self._splits.stored_in(split)
-        place = f"split {stored!r} of {self.options.repository}"
-        rows = self._rows(stored)
-        with _library(self.options.repository):
-            cells, classes = columns_of(rows, wanted, place)
-        return self._splits.column(column_of_cells(cells, name, classes, f"the {place}"), split)
+
+        def read(one: str) -> tuple[dict[str, list[Any]], tuple[str, ...]]:
+            rows = self._rows(one)
+            with _library(self.options.repository):
+                return columns_of(rows, wanted, self._place(one))
+
+        where = f"the {self._place(stored)}"
+        column = column_of_split(stored, self._splits.own, name, read, where)
+        return self._splits.column(column, split)
 
     def notes(self) -> tuple[str, ...]:
         """See `Dataset.notes`: the images that are held out, and those that were left out."""
         return (*self._splits.note("split"), *self._splits.left_out_notes())
+
+    def _place(self, split: str) -> str:
+        """What a split is called in messages."""
+        return f"split {split!r} of {self.options.repository}"
 
     def _theirs(self, split: str) -> str:
         return self.options.splits.get(split, split)
@@ -189,9 +197,10 @@ class Hub(OwnImages):
 
     def _encoded(self, split: str) -> Iterator[tuple[str, bytes | Path]]:
         """The encoded images of a split in order, and what they are called in messages."""
-        place = f"split {split!r} of {self.options.repository}"
+        place = self._place(split)
         rows = self._rows(split)
         with _library(self.options.repository) as datasets:
+            rows = undecoded(rows)
             first = next(iter(rows), None)
             if first is None:
                 raise DataError(f"The {place} has no images.")

@@ -21,7 +21,7 @@ from hvae_core.data.file_search import find_files
 from hvae_core.data.files import FileDataset, data_folder, horizontal_flip
 from hvae_core.data.fingerprints import as_keys, file_digests
 from hvae_core.data.held_out import hold_out
-from hvae_core.data.split_names import by_folder
+from hvae_core.data.split_names import by_folder, class_folders
 from hvae_core.errors import DataError
 from hvae_core.interfaces import ConditionColumn, DatasetInfo, Invariance, Shape3
 from hvae_core.plugins import hookimpl
@@ -226,24 +226,41 @@ class ImageFolder(FileDataset):
     def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
         """See `Dataset.condition`: ``label``, the name of the folder that an image lies in.
 
-        The classes are the names in all splits, in alphabetical order.
+        Folders that say the split are none of a class. The classes are the names in all splits, in
+        alphabetical order.
+
+        Raises:
+            DataError: an image lies in no folder of a class.
         """
         self.check_split(split)
         if name != "label":
             return super().condition(name, split)
-        root = self._root()
-        places = {f.resolve() for f in (root, *image_files.split_folders(root).values())}
-        for paths in self.files.values():
-            for path in paths:
-                if path.resolve().parent in places:
-                    raise DataError(
-                        f"{path} lies in no folder of a class.",
-                        "Put the images of each class into a folder of its own, such as cat/1.png.",
-                    )
-        names = tuple(sorted({p.parent.name for paths in self.files.values() for p in paths}))
+        classes = self._classes()
+        names = tuple(sorted(set(classes.values())))
         numbers = {found: number for number, found in enumerate(names)}
-        labels = [numbers[path.parent.name] for path in self._readable(split)]
+        labels = [numbers[classes[path]] for path in self._readable(split)]
         return ConditionColumn(np.asarray(labels, np.int64), names)
+
+    def _classes(self) -> dict[Path, str]:
+        """The class of each file."""
+        root = self._root()
+        paths = [path for files in self.files.values() for path in files]
+        found: list[str | None]
+        if self.options.split_by == "position":  # of whose splits these folders alone can be
+            places = {f.resolve() for f in (root, *image_files.split_folders(root).values())}
+            found = [None if p.resolve().parent in places else p.parent.name for p in paths]
+        else:
+            found = class_folders(path.relative_to(root) for path in paths)
+        classes = {}
+        for path, name in zip(paths, found, strict=True):
+            if name is None:
+                raise DataError(
+                    f"{path} lies in no folder of a class.",
+                    "Put the images of each class into a folder of its own, such as cat/1.png, or "
+                    "train/cat/1.png where there are folders of splits.",
+                )
+            classes[path] = name
+        return classes
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""

@@ -155,8 +155,8 @@ class Parquet(FileDataset):
     def condition(self, name: str | tuple[str, ...], split: str) -> ConditionColumn:
         """See `Dataset.condition`: a column of classes, or columns of numbers."""
         self.check_split(split)
-        files = self.files[self._splits.stored_in(split)]
-        return self._splits.column(parquet.condition_column(files, name), split)
+        stored = self._splits.stored_in(split)
+        return self._splits.column(parquet.condition_column(self.files, stored, name), split)
 
     def transform(self, images: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         """Flip at random in training, if asked."""

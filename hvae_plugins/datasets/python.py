@@ -6,9 +6,10 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pydantic
 
-from hvae_core.data.condition_cells import column_of_cells
+from hvae_core.data.condition_cells import MissingColumnError, column_of_split
 from hvae_core.data.own_images import NativeOptions, OwnImages
 from hvae_core.errors import DataError
 from hvae_core.interfaces import ConditionColumn, DatasetInfo, ImageSource, Shape3
@@ -95,18 +96,31 @@ class PythonImages(OwnImages):
         """See `Dataset.condition`: ``label``, what was given beside the images.
 
         That is the second of a pair (images, labels), or of each item that is a pair, or an item's
-        entry ``label``, ``labels`` or ``y``. Texts are classes in alphabetical order.
+        entry ``label``, ``labels`` or ``y``. Texts are classes, see `column_of_split`.
+
+        Raises:
+            DataError: there is no such thing.
         """
-        labels = getattr(self.sources[split], "labels", None)
-        if name != "label" or labels is None:
-            raise DataError(
-                f"Nothing called {name!r} was given with the {split} images.",
-                "Give a pair (images, labels), arrays of one length, as dataset=, or items that "
-                "are such pairs.",
-            )
-        if labels.dtype.kind == "U":
-            return column_of_cells({name: labels.tolist()}, name)
-        return ConditionColumn(labels)
+
+        def labels_of(one: str) -> np.ndarray:
+            labels = getattr(self.sources[one], "labels", None)
+            if name != "label" or labels is None:
+                raise MissingColumnError(
+                    f"Nothing called {name!r} was given with the {one} images.",
+                    "Give a pair (images, labels), arrays of one length, as dataset=, or items "
+                    "that are such pairs.",
+                )
+            return np.asarray(labels)
+
+        if (labels := labels_of(split)).dtype.kind != "U":
+            return ConditionColumn(labels)
+        return column_of_split(
+            split,
+            self.sources,
+            name,
+            lambda one: ({str(name): labels_of(one).tolist()}, ()),
+            f"the {split} images",
+        )
 
 
 @hookimpl

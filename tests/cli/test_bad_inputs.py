@@ -114,6 +114,10 @@ def read_only_output(place):
     os.chmod(place / "folder", 0o500)
 
 
+def current_folder(place):
+    os.chdir(place / "folder")  # `place` goes back
+
+
 def nothing(place):
     pass
 
@@ -282,6 +286,42 @@ CASES = {
     "unknown plugin": (nothing, "plugins show botleneck", "Did you mean 'bottleneck'"),
     "unknown kind": (nothing, "plugins list --kind flwo", "Did you mean 'flow'"),
     "resuming nothing": (nothing, "train good.yaml --resume", "--output"),
+    "the current folder for a preset": (
+        current_folder, "zoo push ../tiny .", "place of .: it is the current folder",
+    ),
+    "the current folder for an import": (
+        current_folder, "import openai-vdvae ../fine.png -o .",
+        "place of .: it is the current folder",
+    ),
+    "the root for an import": (
+        nothing, "import openai-vdvae fine.png -o /", "place of /: the current folder lies in it",
+    ),
+    "more images than a number can say": (
+        nothing, f"sample ./tiny -n {'9' * 30}", "is too large; it may be 2147483647 at most",
+    ),
+    "a number of images that cannot be read": (
+        nothing, f"sample ./tiny -n {'9' * 5000}", "is too large; it may be 2147483647 at most",
+    ),
+    "a seed that is too large": (
+        nothing, f"sample ./tiny --seed {2**63}", "'9223372036854775808' is too large",
+    ),
+    "a size that cannot be read": (nothing, f"sample ./tiny --size {'9' * 5000}", "is no size"),
+    "a number of an image that cannot be read": (
+        nothing, f"interpolate ./tiny --second {'9' * 5000}", "--second is '9999",
+    ),
+    "a fraction that is no number": (
+        nothing, "encode ./tiny --images fine.png --keep nan", "'nan' is no finite number",
+    ),
+    "a guidance that is no number": (
+        nothing, "sample ./tiny --guidance inf", "'inf' is no finite number",
+    ),
+    "a grid of too many draws": (
+        nothing, "complete ./tiny --measurement blur:1 -n 2147483647", "A grid of",
+    ),
+    "a grid of too many steps": (nothing, "interpolate ./tiny --steps 2147483647", "A grid of"),
+    "a grid of too many single draws": (
+        nothing, "denoise ./tiny --count 1 -n 2147483647 --draws 2147483647", "A grid of",
+    ),
 }  # fmt: skip
 
 

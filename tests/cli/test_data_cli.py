@@ -2,6 +2,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from hvae_core.cli.data import command
 from hvae_core.errors import BadInputError, DataError
@@ -35,6 +36,16 @@ def test_show_a_set_that_needs_a_root():
     shown = json.loads(invoke("show", "image-folder", "--json").stdout)
     assert [option["option"] for option in shown["options"] if option["required"]] == ["root"]
     assert invoke("show", "parquet").exit_code == 0
+
+
+def test_a_root_is_shown_as_it_is(tmp_path):
+    root = tmp_path / "g[/b]" / "h[train]"
+    root.mkdir(parents=True)
+    for index in range(3):
+        Image.new("L", (8, 8), index).save(root / f"{index}.png")
+    result = invoke("show", "image-folder", "--set", f"root={root}")
+    assert result.exit_code == 0, result.output
+    assert "g[/b]/h[train]" in result.stdout.replace("\n", "")
 
 
 @pytest.mark.parametrize("key", ["root", "data.root"])

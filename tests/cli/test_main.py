@@ -97,6 +97,20 @@ def test_doctor(capsys):
     assert report["problems"] == []
 
 
+def test_doctor_tells_of_a_damaged_preset(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HVAE_HOME", str(tmp_path))
+    broken = tmp_path / "presets" / "broken-one"
+    broken.mkdir(parents=True)
+    (broken / "preset.yaml").write_text("summary: [1")
+    code, out, _ = run(capsys, "doctor", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["presets"]["broken-one"] == "damaged"
+    assert report["presets"]["digits-vdvae"] == "installed"
+    (problem,) = report["problems"]
+    assert problem.startswith(f"preset broken-one: {broken / 'preset.yaml'} ")
+
+
 def test_plugins(capsys):
     code, out, _ = run(capsys, "plugins", "list", "--kind", "likelihood", "--json")
     assert {row["name"] for row in json.loads(out)} >= {"bernoulli", "logistic-mixture"}
@@ -127,6 +141,21 @@ def test_a_full_disk_is_a_sentence_and_code_1(capsys, monkeypatch, json_flag):
     assert code == 1
     assert "samples.png: No space left on device." in text
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("said", ["Unable to allocate 128. GiB", ""])
+def test_too_little_memory_is_one_sentence(capsys, monkeypatch, said):
+    def full():
+        raise MemoryError(said)
+
+    monkeypatch.setattr("hvae_core.cli.doctor.report", full)
+    code, _, err = run(capsys, "doctor")
+    told = f": {said}" if said else ""
+    assert code == 1
+    assert err == (
+        f"Error: There is not enough memory{told}. Ask for fewer images or draws, or smaller "
+        "ones.\n"
+    )
 
 
 def test_an_interrupt_is_code_130(capsys, monkeypatch):

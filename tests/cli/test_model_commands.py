@@ -1,6 +1,7 @@
 """The commands that need weights, on a tiny preset of their own."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -61,6 +62,13 @@ def test_evaluate(preset, capsys):
     text = run(capsys, "evaluate", preset, "--limit", 40, "--importance-samples", 2)
     assert f"{out['bits_per_dim']:.4f}" in text
     assert "importance-weighted, 2 draws" in text
+
+
+@pytest.mark.parametrize("options", [(), ("--measurement", "columns:4", "--draws", 2)])
+def test_evaluate_names_the_preset_as_it_is(preset, capsys, tmp_path, monkeypatch, options):
+    shutil.copytree(preset, tmp_path / "p[/x]")
+    monkeypatch.chdir(tmp_path)
+    assert "./p[/x] on Optical" in run(capsys, "evaluate", "./p[/x]", "--limit", 2, *options)
 
 
 def test_evaluate_keeps_each_image_s_bounds(preset, capsys, tmp_path):
@@ -199,6 +207,21 @@ def test_complete_goes_on_from_measurements_of_the_user_s(of_columns, capsys, tm
         assert "images" not in archive.files
     run(capsys, *words, "--keep-known", "-o", tmp_path / "a.png")
     assert Image.open(tmp_path / "a.png").width == 6 * 64 + 5 * 2  # without the truth
+
+
+def test_measurements_may_be_whole_numbers_of_another_type(of_columns, capsys, tmp_path):
+    """As a grid too, which has native values."""
+    y = np.random.default_rng(0).integers(0, 17, (2, 8, 8, 1)).astype(np.float64)
+    np.savez(tmp_path / "scan.npz", measured=y, mask=np.ones((8, 8), int))
+    words = ("complete", of_columns, "--measured", tmp_path / "scan.npz", "-n", 2)
+    run(capsys, *words, "-o", tmp_path / "a.png")
+    assert Image.open(tmp_path / "a.png").width == 5 * 64 + 4 * 2
+    told = json.loads(run(capsys, *words, "-o", tmp_path / "a.npz", "--json"))
+    assert told["known"] == 1
+    kept = arrays(tmp_path / "a.npz", "measured")
+    assert kept.dtype == np.uint8
+    np.testing.assert_array_equal(kept, y)
+    assert arrays(tmp_path / "a.npz", "mask").shape == (2, 8, 8)
 
 
 def test_whoever_completes_with_an_encoder_of_whole_images_is_warned(

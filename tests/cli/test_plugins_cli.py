@@ -8,9 +8,11 @@ import pydantic
 import pytest
 from click.testing import CliRunner
 
-from hvae_core.cli.main import cli
+from hvae_core.cli.main import cli, main
 from hvae_core.errors import BadInputError, PluginError
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
+from hvae_core.plugins.testing import checking
+from hvae_core.plugins.testing.checking import CheckReport
 
 
 class RadialConfig(pydantic.BaseModel):
@@ -119,3 +121,21 @@ def test_names_that_mean_nothing_or_two_things(radial):
         assert "a block" in run("show", "block.radial").output
     finally:
         manager().unregister("block", "radial")
+
+
+def test_a_component_that_fails_is_told_in_one_document(capsys, monkeypatch):
+    report = CheckReport(passed=2, failures={"test_shapes": "assert 1 == 2"})
+    monkeypatch.setattr(checking, "check_component", lambda *_: report)
+    for words, stream in ((["--json"], "out"), ([], "err")):
+        with pytest.raises(SystemExit) as left:
+            main(["plugins", "check", "flow.sylvester", *words])
+        assert left.value.code == 1
+        captured = capsys.readouterr()
+        sentence = "flow.sylvester does not keep its contract on "
+        assert sentence in getattr(captured, stream)
+        if words:
+            told = json.loads(captured.out)
+            assert told["sound"] is False
+            assert told["failures"] == {"test_shapes": "assert 1 == 2"}
+            assert told["error"]["message"].startswith(sentence)
+            assert captured.err == ""

@@ -29,6 +29,7 @@ def test_classes_texts_and_numbers(cells, name, values, names):
     ("cells", "told"),
     [
         ([1, None], "Row 1 has no 'label'"),
+        (["cat", None], "Row 1 has no 'label' in here"),
         ([1, "cat"], "The columns label of here hold no num"),
         ([[1.0, 2.0], [3.0, 4.0]], "The columns label of here hold no num"),
         ([1, 2**70], "The column 'label' of here has a whole number of more than 63 bits"),

@@ -62,6 +62,31 @@ def test_loops_and_second_ways_are_not_gone(tmp_path):
 
 
 @needs_links
+def test_a_link_to_itself_leads_nowhere(tmp_path):
+    touch(tmp_path, "a.png")
+    for name in ("self", "self.png"):
+        (tmp_path / name).symlink_to(tmp_path / name)
+    assert found(tmp_path) == ["a.png", "self.png"]  # of which reading tells
+
+
+@needs_links
+def test_a_link_that_cannot_be_followed_is_named(tmp_path, monkeypatch):
+    (tmp_path / "closed").symlink_to(tmp_path)
+
+    class Refusing:
+        name, path = "closed", str(tmp_path / "closed")
+
+        def is_dir(self, follow_symlinks=True):
+            if follow_symlinks:
+                raise PermissionError(13, "Permission denied")
+            return False
+
+    monkeypatch.setattr(os, "scandir", lambda folder: [Refusing()])
+    with pytest.raises(DataError, match=r"closed cannot be followed \(Permission denied\)"):
+        found(tmp_path)
+
+
+@needs_links
 def test_a_link_to_nothing_is_told_when_it_is_read(tmp_path):
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     assert found(tmp_path) == ["gone.png"]

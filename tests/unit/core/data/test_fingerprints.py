@@ -70,6 +70,22 @@ def test_digests_of_large_files_are_kept_until_they_change(tmp_path, monkeypatch
     assert not image_digests(ArraySource(np.load(tmp_path / "a.npy", mmap_mode="r"))).any()
 
 
+def test_parts_of_a_large_file_have_digests_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprints, "_UNCACHED", 0)
+    np.save(tmp_path / "a.npy", IMAGES)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    for part in (slice(20), slice(10, None), slice(10, 30)):
+        np.testing.assert_array_equal(
+            image_digests(ArraySource(mapped[part])), image_digests(ArraySource(IMAGES[part]))
+        )
+    written = np.load(tmp_path / "a.npy", mmap_mode="c")
+    for source in (ArraySource(written), ArraySource(written)):
+        np.testing.assert_array_equal(
+            image_digests(source), image_digests(ArraySource(np.array(written)))
+        )
+        written[3] ^= 1  # in memory alone
+
+
 def test_digests_of_files(tmp_path):
     for name, content in (("a", b"x"), ("b", b"y"), ("c", b"x")):
         (tmp_path / name).write_bytes(content)

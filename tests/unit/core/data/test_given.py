@@ -45,7 +45,7 @@ def test_the_options_of_the_data_set_given_up_stay_and_may_be_set():
     assert measured.splits == ("test",)
 
 
-def test_digests_tell_images_apart_and_not_their_containers():
+def test_digests_tell_images_apart_and_not_their_containers(tmp_path):
     whole = digest(ArraySource(IMAGES))
     assert whole.startswith("sha256:")
     changed = IMAGES.copy()
@@ -55,6 +55,9 @@ def test_digests_tell_images_apart_and_not_their_containers():
     part = digest(open_object(list(IMAGES), (8, 8, 1)))
     assert part.startswith("sha256-of-1024:")
     assert part != digest(open_object(list(255 - IMAGES), (8, 8, 1)))
+    np.save(tmp_path / "mapped.npy", IMAGES)
+    mapped = open_object(np.load(tmp_path / "mapped.npy", mmap_mode="r"), (8, 8, 1))
+    assert digest(mapped) == whole  # as runs have recorded it
     few = IMAGES[:20]
     assert digest(open_object(list(few), (8, 8, 1))) == digest(ArraySource(few))
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from hvae_core.config import create_component
 from hvae_core.data.decode import Unreadable, cannot_decode, decode_chunks
-from hvae_core.data.image_decoding import Decoding, Refused
+from hvae_core.data.image_decoding import Decoding, Refused, beyond_pillow
 from hvae_core.data.tiff import read_tiff
 from hvae_core.errors import ConfigError, DataError
 from hvae_core.interfaces import ImageValues
@@ -104,6 +104,58 @@ def test_what_a_tiff_file_holds_beside_8_bits_is_refused(array, told, reduce_bit
         options["planarconfig"] = "contig"
     with pytest.raises(Refused, match=told):
         Decoding(1, reduce_bits=reduce_bits)(tif(array, **options))
+
+
+def written(*pages):
+    """A TIFF file whose pages are written one by one: arrays, and options of each."""
+    tifffile = pytest.importorskip("tifffile")
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for array, options in pages:
+            writer.write(array, **options)
+    return buffer.getvalue()
+
+
+def test_pages_written_one_by_one_are_the_images_of_a_tiff_file():
+    reduced, mask = {"subfiletype": 1}, {"subfiletype": 4}
+    several = written((GREY, {}), (GREY[::2], reduced), (GREY + 1, {}))
+    np.testing.assert_array_equal(read_tiff(several)[..., 0], [GREY, GREY + 1])
+    with pytest.raises(Refused, match="is a TIFF file of 2 images; expected one"):
+        Decoding(1)(several)
+    stacks = written((np.stack([GREY, GREY]), {"photometric": "minisblack"}), (GREY + 1, {}))
+    np.testing.assert_array_equal(read_tiff(stacks)[..., 0], [GREY, GREY, GREY + 1])
+    masked = written((GREY, {}), (GREY > 9, mask))
+    np.testing.assert_array_equal(read_tiff(masked)[..., 0], [GREY])
+    alone = written((GREY[::2], reduced), (GREY, {}))
+    np.testing.assert_array_equal(Decoding(1)(alone)[..., 0], GREY)
+    for other, told in (
+        (GREY[:3], r"6x4x1 uint8 and 3x4x1 uint8"),
+        (GREY.astype(np.uint16), r"6x4x1 uint8 and 6x4x1 uint16"),
+    ):
+        with pytest.raises(DataError, match=f"holds images of several kinds, {told}; expected"):
+            read_tiff(written((GREY, {}), (other, {})))
+
+
+def test_a_tiff_file_is_refused_before_it_is_decoded(monkeypatch):
+    tifffile = pytest.importorskip("tifffile")
+    stack = tif(GREY[None].repeat(3, 0), photometric="minisblack")
+    shapes = []
+    read_tiff(stack, shapes.append)
+    assert shapes == [(3, *GREY.shape, 1)]
+
+    def decode(*_, **__):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(tifffile.TiffFile, "asarray", decode)
+    with pytest.raises(Refused, match="is a TIFF file of 3 images"):
+        Decoding(1)(stack)
+    large = written((GREY[:1, :1], {"subfiletype": 1}), (GREY, {}))
+    many = tif(np.zeros((6, 4, 99), np.uint8), photometric="minisblack", planarconfig="contig")
+    for data, told in ((large, "4x6 pixels of 1 channels"), (many, "4x6 pixels of 99 channels")):
+        with pytest.raises(Refused, match=f"has {told}; at most 23 of 4 are accepted"):
+            beyond_pillow(data, max_pixels=23)
+        with pytest.raises(Refused, match="decoded"):
+            beyond_pillow(data, max_pixels=24 * 99)
 
 
 def test_any_number_of_channels(tmp_path):

@@ -7,6 +7,7 @@ from PIL import Image
 from hvae_core.data import python_objects
 from hvae_core.data.python_objects import open_object
 from hvae_core.errors import DataError
+from hvae_core.interfaces import UINT8, ImageValues
 
 SHAPE = (4, 6, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, *SHAPE), dtype=np.uint8)
@@ -45,6 +46,17 @@ def from_torch(make):
         return make(torch, torch.from_numpy(IMAGES.transpose(0, 3, 1, 2).copy()))
 
     return with_package
+
+
+def counted(torch):
+    class Counted(torch.utils.data.IterableDataset):
+        def __len__(self):
+            return len(IMAGES)
+
+        def __iter__(self):
+            return generator()
+
+    return Counted()
 
 
 def from_tensorflow(make):
@@ -116,6 +128,7 @@ KINDS = {
             torch.utils.data.TensorDataset(x, x), batch_size=7
         )
     ),
+    "torch IterableDataset with a length": from_torch(lambda torch, x: counted(torch)),
     "tensorflow tensor": tensorflow_tensor,
     "tf.data": from_tensorflow(lambda data: data),
     "tf.data in batches": from_tensorflow(lambda data: data.batch(7).prefetch(1)),
@@ -149,9 +162,20 @@ def test_every_kind_gives_its_images_by_index(kind, tmp_path):
 
 
 LABELLED = {
-    *("pair", "PyDataset", "datasets", "datasets as arrays", "datasets, iterable"),
+    *(
+        "pair",
+        "pair with gradients",
+        "torch IterableDataset with a length",
+        "PyDataset",
+        "datasets",
+        "datasets as arrays",
+        "datasets, iterable",
+    ),
     *("labelled items", "labelled mappings"),
 }
+KINDS["pair with gradients"] = from_torch(
+    lambda torch, x: (x, torch.arange(40.0, requires_grad=True))
+)
 KINDS["labelled items"] = lambda _: Items([*zip(IMAGES, LABELS, strict=True)])
 KINDS["labelled mappings"] = lambda _: Items(
     [{"x": x, "y": y} for x, y in zip(IMAGES, LABELS, strict=True)]
@@ -196,6 +220,16 @@ def augmented():
     return Augmented()
 
 
+class Unusable(Items):
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("of no type that NumPy has")
+
+
+class Unfinished(Items):
+    def __getitem__(self, index):
+        raise NotImplementedError
+
+
 class Endless(Items):
     def __len__(self):
         return 2**62
@@ -213,6 +247,10 @@ class Endless(Items):
         (lambda: iter([]), "dataset has no images"),
         (lambda: (IMAGES, LABELS[:-1]), "pair of 40 images and 39 labels"),
         (lambda: (IMAGES, [[1], [1, 2]] * 20), "labels are lists of several lengths"),
+        (lambda: (IMAGES, np.array(3)), "pair of 40 images and no labels"),
+        (lambda: (IMAGES, Unusable(LABELS)), "labels are of type Unusable, which is no array"),
+        (lambda: (np.array(3), LABELS), r"dataset has shape \[\]"),
+        (lambda: Unfinished(IMAGES), r"dataset\[0\] cannot be had \(NotImplementedError"),
         (lambda: (IMAGES, LABELS, LABELS), "tuple of 3; expected a pair"),
         (lambda: ((IMAGES, LABELS), (IMAGES, LABELS)), "several splits by name"),
         (lambda: Items({"a": IMAGES[0]}), r"dataset\[0\] cannot be had \(KeyError: 0\)"),
@@ -225,6 +263,18 @@ class Endless(Items):
 def test_what_cannot_be_used_is_told_in_a_sentence(make, sentence):
     with pytest.raises(DataError, match=sentence):
         open_object(make(), SHAPE)
+
+
+@pytest.mark.parametrize("values", [UINT8, ImageValues.of_bits(16)], ids=str)
+def test_a_file_that_is_mapped_to_memory_stays_there(values, tmp_path):
+    images = memory_mapped(values.dtype)(tmp_path)
+    source = open_object(images, SHAPE, values=values)
+    assert isinstance(source.images, np.memmap)
+    np.testing.assert_array_equal(source.batch(np.arange(40)), IMAGES)
+    late = np.ones((1030, *SHAPE), np.uint8)
+    late[-1] = 200
+    np.save(tmp_path / "late.npy", late)
+    assert len(open_object(np.load(tmp_path / "late.npy", mmap_mode="r"), SHAPE)) == 1030
 
 
 def test_a_fault_that_comes_up_later_names_the_item():
@@ -247,3 +297,37 @@ def test_a_repeated_tf_data_set_is_refused_at_once():
     repeated = tensorflow.data.Dataset.from_tensor_slices(IMAGES).repeat()
     with pytest.raises(DataError, match="without end"):
         open_object(repeated, SHAPE)
+
+
+def test_an_object_is_read_by_one_thread_at_a_time():
+    """It may have one open file, in which two readers would move each other's place."""
+    import threading
+    import time
+
+    class OneFile:
+        place = 0
+
+        def __len__(self):
+            return 20
+
+        def __getitem__(self, index):
+            self.place = index
+            time.sleep(1e-3)
+            return np.full((4, 4, 1), self.place, np.uint8)
+
+    data, wrong = OneFile(), []
+    sources = [open_object(data, (4, 4, 1)) for _ in range(2)]  # as of two splits
+
+    def read(source, indices):
+        for index in indices:
+            wrong.extend(source.batch([index])[:, 0, 0, 0] - index)
+
+    threads = [
+        threading.Thread(target=read, args=(source, range(start, 20, 2)))
+        for start, source in enumerate(sources)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [0] * 20

@@ -2,7 +2,13 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from hvae_core.data.split_names import by_folder, split_begun, split_folder, split_named
+from hvae_core.data.split_names import (
+    by_folder,
+    class_folders,
+    split_begun,
+    split_folder,
+    split_named,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,21 @@ def test_the_uppermost_folder_counts():
         "test", PurePosixPath("cats/Testing")
     )  # fmt: skip
     assert split_folder(PurePosixPath("cats/test.png")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "classes"),
+    [
+        (["train/cat/0.png", "test/dog/0.png"], ["cat", "dog"]),
+        (["cat/0.png", "Test/cat/0.png", "0.png"], ["cat", "cat", None]),
+        (["cat/train/0.png", "dog/Testing/0.png"], ["cat", "dog"]),
+        (["data/train/cat/0.png", "data/train/0.png"], ["cat", None]),
+        (["train/cat/front/0.png", "train/0.png"], ["front", None]),
+        (["Training/0.png", "Test/0.png"], [None, None]),
+    ],
+)
+def test_the_class_of_a_file_is_a_folder_that_says_no_split(files, classes):
+    assert class_folders(map(PurePosixPath, files)) == classes
 
 
 def test_what_a_file_s_name_begins_with():

@@ -16,6 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hvae_core.cli.main import main
+from hvae_core.explore import models
+from hvae_core.explore.server import listen
+
 #: imported by the worker that runs the tests alone: it takes seconds
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="needs gradio")
 #: what the next page does before and after it serves
@@ -119,3 +123,18 @@ def test_only_uploads_are_read_and_they_do_not_stay(tmp_path):
         process.terminate()
         assert process.wait(30) == 128 + signal.SIGTERM
     assert list((tmp_path / "tmp").glob("hvae-explore-*")) == []
+
+
+@pytest.mark.parametrize("host", ["127..1", "a" * 64, "\udcff"])
+def test_a_host_that_is_no_name_of_a_machine(host):
+    with pytest.raises(OSError, match="no name or address of a machine"):
+        listen(host, None)
+
+
+def test_a_host_is_refused_before_a_model_is_loaded(monkeypatch, capsys):
+    monkeypatch.setattr(models, "Models", lambda source: pytest.fail("no model is needed"))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as left:
+        main(["explore", "--host", "127..1", "--no-browser"])
+    assert left.value.code == 2
+    assert "Cannot serve on 127..1: it is no name or address" in capsys.readouterr().err

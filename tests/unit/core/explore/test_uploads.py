@@ -1,5 +1,7 @@
 """Uploaded images, and the models that the page offers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +64,21 @@ def test_what_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "MAX_BYTES", 1000)
     with pytest.raises(DataError, match="MB are accepted"):
         read_upload(whole, (8, 8, 3), "the first image")
+
+
+def test_a_stack_is_refused_before_its_pages_are_decoded(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "stack.tif"
+    pages = np.zeros((64, 512, 512), np.uint8)
+    tifffile.imwrite(path, pages, compression="zlib", photometric="minisblack")
+    assert path.stat().st_size < uploads.MAX_BYTES
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="The first image is a TIFF file of 64 images"):
+            read_upload(str(path), (8, 8, 1), "the first image")
+        assert tracemalloc.get_traced_memory()[1] < pages.nbytes / 4
+    finally:
+        tracemalloc.stop()
 
 
 def test_presets_without_weights_are_not_offered():

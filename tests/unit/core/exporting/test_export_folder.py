@@ -1,11 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from hvae_core.errors import BadInputError
 from hvae_core.exported.exported_model import load_exported
 from hvae_core.exported.manifest import MANIFEST, read_manifest
-from hvae_core.exporting import write_folder
+from hvae_core.exporting import check_output, write_folder
 
 FACTS = {
     "format": "hvae-export", "version": 1, "image_shape": [4, 4, 1], "latent_shapes": [[1, 1, 2]],
@@ -61,3 +62,10 @@ def test_damage_is_told(tmp_path):
             load_exported(target)
     with pytest.raises(BadInputError, match="Cannot read"):
         load_exported(tmp_path)
+
+
+def test_the_current_folder_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInputError, match=r"place of \.: it is the current folder") as caught:
+        check_output(Path("."))
+    assert caught.value.hint == "Name one that is not there yet, such as NAME"

@@ -302,10 +302,20 @@ def test_encryption_does_not_end_on_the_way() -> None:
         follow("http://host/file")
 
 
-@pytest.mark.parametrize("url", ["ftp://host/x", "/etc/hosts", "x"])
-def test_other_addresses_are_refused(url: str, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="must begin with"):
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        *((url, "must begin with") for url in ("ftp://host/x", "/etc/hosts", "x")),
+        *((url, "is no well-formed address") for url in ("http://[", "https://host:port/x")),
+        *((url, "names no server") for url in ("http:///x", "https:x")),
+    ],
+)
+def test_other_addresses_are_refused(url: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=told) as caught:
         fetch(url, tmp_path / "x")
+    assert repr(url) in caught.value.message
+    assert caught.value.exit_code == 2
+    assert "data.url" in caught.value.hint
 
 
 def test_a_full_disk_is_one_sentence(

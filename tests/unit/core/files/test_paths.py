@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from hvae_core.errors import BadInputError, PresetError
-from hvae_core.files.paths import exists, expand_home, is_file, is_folder, real_name
+from hvae_core.files.paths import (
+    check_replaceable,
+    exists,
+    expand_home,
+    is_file,
+    is_folder,
+    real_name,
+)
 from hvae_core.files.places import cache_folder
 from hvae_core.files.replacing import disk_errors, replace_file, replacing_folder
 
@@ -122,3 +129,52 @@ def test_a_name_that_is_too_long_is_told_where_the_action_does_not() -> None:
     said = "Cannot write in here: File name too long: aaa.*"
     with pytest.raises(PresetError, match=said), disk_errors("write in here", "", PresetError):
         os.stat(LONG)
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        (".", "it is the current folder"),
+        ("../here", "it is the current folder"),
+        ("{tmp_path}/here", "it is the current folder"),
+        ("..", "the current folder lies in it"),
+        ("{tmp_path}", "the current folder lies in it"),
+        ("/", "the current folder lies in it"),
+    ],
+)
+def test_no_folder_takes_the_place_of_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, why: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = path.format(tmp_path=tmp_path)
+    with pytest.raises(BadInputError) as caught:
+        check_replaceable(path)
+    assert caught.value.message == f"A new folder cannot take the place of {path}: {why}."
+    with pytest.raises(BadInputError, match=why), replacing_folder(path):
+        pytest.fail("nothing is to be computed")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "here"]
+
+
+def test_no_folder_takes_the_place_of_a_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path / "disk")
+    with pytest.raises(BadInputError, match="a disk is mounted there"):
+        check_replaceable(tmp_path / "disk")
+    assert check_replaceable(tmp_path / "disk" / "new") == tmp_path / "disk" / "new"
+
+
+def test_other_folders_are_replaceable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those in the current folder and beside it, by whatever path, and a link to it."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "other" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "link").symlink_to(tmp_path / "here")
+    for path in ("new", "../here2", "../other/inner/..", tmp_path / "link"):
+        assert check_replaceable(path) == Path(path)
+        with replacing_folder(path) as work:
+            (work / "a").write_text("new")
+        assert (Path(path).resolve() / "a").read_text() == "new"
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "here2", "link", "other"]

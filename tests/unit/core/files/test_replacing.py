@@ -275,3 +275,14 @@ def test_other_errors_pass() -> None:
         _ = 1 / 0
     with pytest.raises(HvaeError, match=r"^as it was$"), disk_errors("write x"):
         raise HvaeError("as it was")
+
+
+@pytest.mark.parametrize("path", [".", "results", "/"])
+def test_a_folder_is_refused_before_a_file_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(IsADirectoryError) as caught, replacing(path):
+        pytest.fail("nothing is to be written")
+    assert caught.value.filename == path
+    assert names(folder.parent) == ["results"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError
-from hvae_core.report import card_pictures, collect, write_report
+from hvae_core.report import card_pictures, collect, reporting, write_report
 from hvae_core.report.card_pictures import draw_card
 from hvae_core.report.curves import draw_optimisation, focus, series, thin
 from hvae_core.report.model_images import real_images, scale_ends
@@ -218,3 +218,31 @@ def test_a_card_lacks_what_cannot_be_drawn(run, tmp_path, monkeypatch):
     monkeypatch.setattr(card_pictures, "plots_are_possible", lambda: False)
     assert list(drawn(measured, run, tmp_path / "measured")) == ["samples.png"]
     assert list(drawn({}, None, tmp_path / "preset")) == ["samples.png"]
+
+
+@pytest.mark.parametrize("name", ["folder", "."])
+def test_a_folder_is_refused_before_anything_is_drawn(run, tmp_path, monkeypatch, name):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "folder")
+    monkeypatch.setattr(reporting, "draw", lambda *_: pytest.fail("nothing is to be drawn"))
+    output = tmp_path / "folder" if name == "folder" else name
+    with pytest.raises(BadInputError) as caught:
+        write_report(run, output, samples=False)
+    assert caught.value.message == f"Cannot write {output}: it is a folder, not a file."
+    assert not list((tmp_path / "folder").iterdir())
+
+
+def test_plots_that_cannot_be_written(run, tmp_path):
+    """The error names their file; a page elsewhere does without them, and says so."""
+    pytest.importorskip("matplotlib")
+    (run / "plots").write_text("no folder")
+    with pytest.raises(BadInputError) as caught:
+        write_report(run, samples=False)
+    assert caught.value.message.startswith(f"Cannot write {run / 'plots' / 'loss.png'}: ")
+    assert not (run / "report.html").exists()
+    page = Page(write_report(run, tmp_path / "page.html", samples=False).read_text())
+    assert len(page.images) >= 3
+    assert f"Cannot write {run / 'plots' / 'loss.png'}: " in page.text
+    assert (run / "plots").read_text() == "no folder"
+    with pytest.raises(BadInputError, match=r"^Cannot write .*page.html/a.html: "):
+        write_report(run, tmp_path / "page.html" / "a.html", samples=False)

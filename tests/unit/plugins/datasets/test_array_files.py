@@ -127,6 +127,20 @@ def test_tiff_stacks(array, options, expected, compression, tmp_path):
     np.testing.assert_array_equal(all_of(dataset.load("test")), expected)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("images", [IMAGES, IMAGES[..., 0]], ids=["rgb", "grey"])
+def test_tiff_stacks_that_were_written_page_by_page(images, compression, tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "loop.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for image in images:
+            writer.write(image, compression=compression)
+    with tifffile.TiffFile(path) as opened:
+        assert len(opened.series) == len(IMAGES)  # or this would be as any other stack
+    read = all_of(arrays({"test": str(path)}).load("test"))
+    np.testing.assert_array_equal(read.reshape(images.shape), images)
+
+
 def test_bad_tiff_files(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     path = tmp_path / "deep.tiff"
@@ -144,6 +158,8 @@ def test_bad_files(folder):
     (folder / "bad.npz").write_bytes((folder / "a.npy").read_bytes())
     np.save(folder / "flat.npy", IMAGES.reshape(30, -1))
     np.save(folder / "none.npy", IMAGES[:0])
+    np.save(folder / "thin.npy", IMAGES[:, :0])
+    np.save(folder / "thin-floats.npy", IMAGES[:, :, :0].astype(np.float32))
     np.save(folder / "ones.npy", IMAGES // 128)
     for name, sentence in (
         ("missing.npy", "missing.npy is missing"),
@@ -152,6 +168,8 @@ def test_bad_files(folder):
         ("bad.npz", "bad.npz is an .npy file; expected an .npz"),
         ("flat.npy", r"shape \[30, 72\]; expected images \[N, H, W, C\]"),
         ("none.npy", "none.npy has no images"),
+        ("thin.npy", "thin.npy holds images of 0x6 pixels and 3 channels; expected at least"),
+        ("thin-floats.npy", "thin-floats.npy holds images of 4x0 pixels"),
         ("ones.npy", r"All values of .*ones.npy are 0 or 1"),
     ):
         with pytest.raises(DataError, match=sentence):
@@ -161,6 +179,14 @@ def test_bad_files(folder):
             arrays(files)
     with pytest.raises(ConfigError, match=r"data\.files is missing"):
         parse_config({"data": "arrays"})
+
+
+def test_values_of_0_and_1_in_the_first_images_alone_are_no_fault(tmp_path):
+    images = np.ones((1030, 2, 2, 1), np.uint8)
+    images[-1] = 200
+    np.save(tmp_path / "late.npy", images)
+    source = arrays(str(tmp_path / "late.npy"), test_fraction=0).load("train")
+    assert source.batch(np.array([0, 1029]))[:, 0, 0, 0].tolist() == [1, 200]
 
 
 def test_native_values_are_read_as_they_are(tmp_path):

@@ -125,6 +125,110 @@ def test_image_folders(tmp_path):
         opened("image-folder", root=str(tmp_path), channels=1).condition("label", "train")
 
 
+def write_grey(root, *names):
+    for number, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(IMAGES[number, ..., 0]).save(root / name)
+
+
+def test_folders_of_splits_are_no_classes(tmp_path):
+    write_grey(tmp_path / "bare", "Training/0.png", "Test/0.png")
+    bare = opened("image-folder", root=str(tmp_path / "bare"), channels=1)
+    assert set(bare.splits) == {"train", "test"}
+    with pytest.raises(DataError, match=r"0\.png lies in no folder of a class"):
+        bare.condition("label", "train")
+    names = [f"{kind}/{split}/0.png" for kind in ("cat", "dog") for split in ("train", "test")]
+    write_grey(tmp_path / "inner", *names)
+    inner = opened("image-folder", root=str(tmp_path / "inner"), channels=1)
+    for split in ("train", "test"):
+        column = inner.condition("label", split)
+        assert (column.names, column.values.tolist()) == (("cat", "dog"), [0, 1])
+    # With the splits of format 1, these are folders like any other.
+    options = {"channels": 1, "split_by": "position", "test_fraction": 0}
+    old = opened("image-folder", root=str(tmp_path / "bare"), **options)
+    assert old.condition("label", "train").names == ("Test", "Training")
+
+
+def texts_in_splits(tmp_path, monkeypatch):
+    """Images with the texts of each split: as Parquet files, of the Hub, and in Python."""
+    from hvae_core.data.python_objects import open_object
+    from hvae_plugins.datasets.python import PythonConfig, PythonImages
+
+    texts = {"train": "bac", "test": "dcb", "validation": "ce"}
+    sources = {
+        split: open_object((IMAGES[: len(t)], [*t]), (4, 4, 1)) for split, t in texts.items()
+    }
+    yield texts, PythonImages(PythonConfig(type="list", shape=(4, 4, 1)), sources)
+    pyarrow = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    write_grey(tmp_path, *(f"{number}.png" for number in range(3)))
+    cells = [{"bytes": (tmp_path / f"{n}.png").read_bytes(), "path": None} for n in range(3)]
+    (tmp_path / "set").mkdir()
+    for split, t in texts.items():
+        table = pyarrow.table({"image": cells[: len(t)], "label": [*t]})
+        pq.write_table(table, tmp_path / "set" / f"{split}-00000-of-00001.parquet")
+    yield texts, opened("parquet", root=str(tmp_path / "set"), channels=1)
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+    yield texts, opened("hub", repository=str(tmp_path / "set"), channels=1)
+
+
+def test_texts_are_the_same_classes_in_every_split(tmp_path, monkeypatch):
+    kinds = 0
+    for texts, dataset in texts_in_splits(tmp_path, monkeypatch):
+        assert dataset.condition("label", "train").names == ("a", "b", "c")
+        for split, text in texts.items():
+            column = dataset.condition("label", split)
+            assert [column.names[number] for number in column.values] == [*text]
+            assert column.names == tuple("abc" if split == "train" else "abcde")
+        kinds += 1
+    assert kinds == 3
+
+
+def test_a_split_without_the_column_says_nothing_of_classes(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    write_grey(tmp_path, "0.png")
+    cells = [{"bytes": (tmp_path / "0.png").read_bytes(), "path": None}] * 2
+    table = pyarrow.table({"image": cells, "label": ["b", "a"]})
+    pq.write_table(table, tmp_path / "test.parquet")
+    pq.write_table(pyarrow.table({"image": cells}), tmp_path / "train.parquet")
+    parquet = opened("parquet", root=str(tmp_path), channels=1)
+    column = parquet.condition("label", "test")
+    assert (column.values.tolist(), column.names) == ([1, 0], ("a", "b"))
+    with pytest.raises(DataError, match=r"train\.parquet has no column 'label'"):
+        parquet.condition("label", "train")
+
+
+def test_classes_that_a_model_knows_by_name_have_its_numbers():
+    from hvae_core.config import parse_config
+    from hvae_core.data import open_conditions
+    from hvae_core.interfaces import ConditionColumn
+
+    class Named:
+        conditioned_on = "label"
+
+        def __init__(self, values, names):
+            self.column = ConditionColumn(np.array(values), tuple(names))
+
+        def condition(self, name, split):
+            return self.column
+
+    condition = {"name": "label", "classes": 3, "names": ["a", "b", "c"]}
+    values = parse_config({"model": {"condition": condition}}).model.condition_values
+    for given, names, expected in (
+        ([0, 1, 0], "bc", [1, 2, 1]),
+        ([0, 1, 2], "cba", [2, 1, 0]),
+        ([3, 0, 3], "cxyb", [1, 2, 1]),
+        ([2, 0, 1], "", [2, 0, 1]),
+        ([2, 0, 1], "a", [2, 0, 1]),
+    ):
+        encoded = open_conditions(values, Named(given, names), "test", 3).encoded
+        assert (encoded.tolist(), encoded.dtype) == (expected, np.int32)
+    with pytest.raises(DataError, match="calls class 0 'x'; the model calls it 'a'"):
+        open_conditions(values, Named([0, 1, 1], "xa"), "test", 3)
+
+
 def test_arrays(tmp_path):
     images = np.random.default_rng(1).integers(0, 256, (20, 4, 4, 1), dtype=np.uint8)
     labels = np.arange(20)

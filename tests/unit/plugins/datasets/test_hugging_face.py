@@ -248,3 +248,41 @@ def test_unreadable_images_are_left_out_and_told(tmp_path_factory):
     dataset = hub(str(folder), column="image", skip_unreadable=True)
     assert len(dataset.load("train")) == 2
     assert dataset.notes()[0].startswith("1 of 3 train images cannot be read")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_damaged_first_row_is_left_out_as_any_other(tmp_path_factory, streaming):
+    folder = tmp_path_factory.mktemp("hub")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    buffer = io.BytesIO()
+    Image.fromarray(IMAGES[0]).save(buffer, "PNG")
+    cells = [{"bytes": data, "path": None} for data in (b"no image", buffer.getvalue())]
+    table = datasets.Dataset.from_dict({"image": cells, "label": [3, 4]}, features)
+    table.to_parquet(folder / "train-00000-of-00001.parquet")
+    dataset = hub(str(folder), skip_unreadable=True, streaming=streaming)
+    np.testing.assert_array_equal(all_of(dataset.load("train")), IMAGES[:1])
+    assert dataset.condition("label", "train").values.tolist() == [4]
+    with pytest.raises(DataError, match=r"Row 0 of .* is no readable image"):
+        hub(str(folder), streaming=streaming).load("train")
+
+
+def test_damaged_images_of_other_columns_are_not_looked_at(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub")
+    buffer = io.BytesIO()
+    Image.fromarray(IMAGES[0]).save(buffer, "PNG")
+    good, bad = ({"bytes": data, "path": None} for data in (buffer.getvalue(), b"no image"))
+    picture = datasets.Image()
+    features = datasets.Features({"image": picture, "mask": picture, "more": [picture]})
+    table = datasets.Dataset.from_dict({"image": [good], "mask": [bad], "more": [[bad]]}, features)
+    table.to_parquet(folder / "train-00000-of-00001.parquet")
+    np.testing.assert_array_equal(all_of(hub(str(folder)).load("train")), IMAGES[:1])
+
+
+def test_an_empty_cell_is_told(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub")
+    cells = [Image.fromarray(IMAGES[0]), None]
+    features = datasets.Features({"image": datasets.Image()})
+    table = datasets.Dataset.from_dict({"image": cells}, features)
+    table.to_parquet(folder / "train-00000-of-00001.parquet")
+    with pytest.raises(DataError, match=r"Row 1 of split 'train' of .* has no image"):
+        hub(str(folder)).load("train")

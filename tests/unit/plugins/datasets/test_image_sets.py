@@ -1,4 +1,5 @@
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -118,6 +119,16 @@ def test_unreadable_image(tmp_path, cache):
         for split in again.splits:
             assert len(again.keys(split)) == len(again.load(split))
             assert again.image_name(split, 0) != "004.png"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_to_itself_is_an_unreadable_image(tmp_path):
+    write_images(tmp_path, 10)
+    (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+    with pytest.raises(DataError, match=r"self\.png is no readable image"):
+        open_folder(tmp_path).prepare()
+    kept = open_folder(tmp_path, skip_unreadable=True, test_fraction=0)
+    assert len(kept.load("train")) == 10
 
 
 def test_bad_folders(tmp_path):
