@@ -29,6 +29,7 @@ ATTENTION = "golden/test_backends_agree.py has the numbers and gradients of a mo
 CHOICE = "which components are found and how they are named"
 #: file: what its tests, or those that are not marked, show whatever the backend
 RUN_ONCE = {
+    "benchmarks/test_grow_model.py": "weights are NumPy arrays by name",
     "benchmarks/test_plain_torch.py": "both are PyTorch's",
     "cli/test_bad_inputs.py": COMMANDS,
     "cli/test_model_commands.py": COMMANDS,
