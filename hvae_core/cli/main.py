@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import json
 import os
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from hvae_core.errors import BadInputError, HvaeError, PluginError, did_you_mean
+from hvae_core.files.paths import is_too_long
 from hvae_core.files.signals import hearing, say
 
 #: command: module and its one line in ``hvae --help``
@@ -186,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         message = f"{where}{error.strerror or error}."
         _report({"code": "system", "message": message, "hint": ""}, message, as_json)
-        code = 2 if error.errno == errno.ENAMETOOLONG else 1
+        code = 2 if is_too_long(error) else 1
     sys.exit(code)
 
 

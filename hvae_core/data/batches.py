@@ -136,16 +136,15 @@ class Batches:
         Raises:
             DataError: they are of another type or shape.
         """
-        expected = f"{self.dataset.values.dtype} {list(self.dataset.shape)}"
-        found = f"{images.dtype} {list(images.shape[1:])}"
-        if found != expected:
-            raise DataError(
-                f"The data set {self.dataset.info.title!r} gives images of {found}; it declares "
-                f"{expected}.",
-                "Give its spec image_values, or its images as declared; `hvae plugins check` "
-                "tries its contract.",
-            )
-        return images
+        dtype, shape = self.dataset.values.dtype, tuple(self.dataset.shape)
+        if images.dtype == dtype and images.shape[1:] == shape:
+            return images
+        raise DataError(
+            f"The data set {self.dataset.info.title!r} gives images of {images.dtype} "
+            f"{list(images.shape[1:])}; it declares {dtype} {list(shape)}.",
+            "Give its spec image_values, or its images as declared; `hvae plugins check` tries its "
+            "contract.",
+        )
 
     def _condition(self, chosen: np.ndarray, step: int, images: np.ndarray) -> np.ndarray | None:
         """Of a training batch and its views, which are of one condition."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from hvae_core.errors import BadInputError, HvaeError
@@ -98,26 +99,17 @@ def is_file(path: str | os.PathLike[str]) -> bool:
     Raises:
         OSError: that cannot be found out, such as in a folder that may not be entered.
     """
-    try:
-        return Path(path).is_file()
-    except OSError as error:
-        return _nothing(error)
+    return _asked(Path.is_file, path)
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is there; as `is_file`."""
-    try:
-        return Path(path).is_dir()
-    except OSError as error:
-        return _nothing(error)
+    return _asked(Path.is_dir, path)
 
 
 def exists(path: str | os.PathLike[str]) -> bool:
     """Whether anything is there; as `is_file`."""
-    try:
-        return Path(path).exists()
-    except OSError as error:
-        return _nothing(error)
+    return _asked(Path.exists, path)
 
 
 def real_name(path: str | os.PathLike[str]) -> str:
@@ -125,7 +117,10 @@ def real_name(path: str | os.PathLike[str]) -> str:
     return os.path.basename(os.path.realpath(path))
 
 
-def _nothing(error: OSError) -> bool:
-    if not is_too_long(error):
-        raise error
-    return False
+def _asked(question: Callable[[Path], bool], path: str | os.PathLike[str]) -> bool:
+    try:
+        return question(Path(path))
+    except OSError as error:
+        if not is_too_long(error):
+            raise
+        return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +55,13 @@ def prune(names: Sequence[str] = (), *, dry_run: bool = False) -> list[Pruned]:
     """
     if names:
         return _prune_named(names, dry_run)
-    gone, busy = [], set()
-    for name, path in list(_candidates()):
+    gone, busy, installed = [], set(), installed_presets()
+    for name, path in list(_candidates(installed)):
         if dry_run:
-            is_free, item = _free(name), _item(name, path, _why(path))
+            is_free, item = _free(name), _item(name, path, _why(path, installed))
         else:
             with disk_errors(f"remove {path}", ""), held(name) as is_free:
-                item = _remove(name, path, _why(path)) if is_free else None
+                item = _remove(name, path, _why(path, installed)) if is_free else None
         if not is_free:
             busy.add(name)
         elif item is not None:
@@ -97,16 +97,21 @@ def _prune_named(names: Sequence[str], dry_run: bool) -> list[Pruned]:
     return gone
 
 
-def _candidates() -> Iterator[tuple[str, Path]]:
+def _candidates(installed: Mapping[str, Sequence[Path]]) -> Iterator[tuple[str, Path]]:
     """The names and folders of what nothing uses."""
     for path in [*_folders(pulling_folder()), *_folders(presets_folder())]:
-        if _why(path):
+        if _why(path, installed):
             leftover = LEFTOVER.fullmatch(path.name)
             yield (leftover["name"] if leftover else path.name), path
 
 
-def _why(path: Path) -> str:
-    """Why nothing uses a folder, or "" where something may."""
+def _why(path: Path, installed: Mapping[str, Sequence[Path]]) -> str:
+    """Why nothing uses a folder, or "" where something may.
+
+    Args:
+        path: the folder.
+        installed: see `installed_presets`.
+    """
     if path.parent == pulling_folder():
         return "" if path.name.startswith(".") else "interrupted pull"
     if LEFTOVER.fullmatch(path.name):
@@ -115,7 +120,6 @@ def _why(path: Path) -> str:
         return ""
     if not (path / WEIGHTS_FILE).is_file():
         return "has no weights"
-    installed = installed_presets()
     if path.name in installed and not _same(path, installed[path.name][0]):
         return "of another version than the installed preset"
     return ""
