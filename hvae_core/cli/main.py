@@ -174,12 +174,6 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output went away, as with `| head`; that is no failure of ours.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         code = 0
-    except MemoryError as error:
-        told = f": {error}" if str(error) else ""
-        message = f"There is not enough memory{told.rstrip('.')}."
-        hint = "Ask for fewer images or draws, or smaller ones."
-        _report({"code": "memory", "message": message, "hint": hint}, f"{message} {hint}", as_json)
-        code = 1
     except OSError as error:
         # A full disk, a folder without permission, a name that is too long for one: the user's to
         # mend, and no bug of ours.
@@ -187,7 +181,25 @@ def main(arguments: list[str] | None = None) -> int:
         message = f"{where}{error.strerror or error}."
         _report({"code": "system", "message": message, "hint": ""}, message, as_json)
         code = 2 if is_too_long(error) else 1
+    except Exception as error:
+        code = _too_little_memory(error, as_json)
     sys.exit(code)
+
+
+def _too_little_memory(error: Exception, as_json: bool) -> int:
+    """Say that it was memory, if it was; any other error is a bug, and is raised again."""
+    from hvae_core.backends.out_of_memory import is_out_of_memory, what_was_asked
+
+    if not is_out_of_memory(error):
+        raise error
+    told = what_was_asked(error).rstrip(".")
+    message = f"There is not enough memory{f': {told}' if told else ''}."
+    hint = (
+        "Ask for fewer images or draws, or smaller ones; for training set a smaller "
+        "train.batch_size, train.accumulate or train.remat."
+    )
+    _report({"code": "memory", "message": message, "hint": hint}, f"{message} {hint}", as_json)
+    return 1
 
 
 def _still_busy(number: int) -> None:

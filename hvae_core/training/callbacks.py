@@ -31,6 +31,10 @@ class Run(Protocol):
         """Updates of the whole run; where time decides, an estimate that is exact at the end."""
 
     @property
+    def seconds_left(self) -> float | None:
+        """Seconds of training left after the last update; None where time does not decide."""
+
+    @property
     def epoch(self) -> int:
         """The epoch of the last update, from 1."""
 

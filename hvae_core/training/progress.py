@@ -128,10 +128,11 @@ class ProgressDisplay(Callback):
         return f"step {run.step}/{run.total_steps}"
 
     def _time_left(self, run: Run) -> str:
-        done = run.step - self._first
-        if not done:
-            return "?"
-        seconds = (time.monotonic() - self._begun) / done * (run.total_steps - run.step)
+        done, seconds = run.step - self._first, run.seconds_left
+        if seconds is None:
+            if not done:
+                return "?"
+            seconds = (time.monotonic() - self._begun) / done * (run.total_steps - run.step)
         minutes, seconds = divmod(int(seconds), 60)
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 

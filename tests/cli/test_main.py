@@ -154,8 +154,17 @@ def test_too_little_memory_is_one_sentence(capsys, monkeypatch, said):
     assert code == 1
     assert err == (
         f"Error: There is not enough memory{told}. Ask for fewer images or draws, or smaller "
-        "ones.\n"
+        "ones; for training set a smaller train.batch_size, train.accumulate or train.remat.\n"
     )
+
+
+def test_what_is_no_lack_of_memory_is_a_bug_and_not_hidden(monkeypatch):
+    def broken():
+        raise RuntimeError("out of range")
+
+    monkeypatch.setattr("hvae_core.cli.doctor.report", broken)
+    with pytest.raises(RuntimeError, match="out of range"):
+        main(["doctor"])
 
 
 def test_an_interrupt_is_code_130(capsys, monkeypatch):

@@ -201,11 +201,11 @@ def test_a_run_of_so_many_minutes_ends_in_time_and_its_schedule_with_it(tmp_path
 
     class See(Callback):
         def update(self, run, figures):
-            seen.append(run.total_steps)
+            seen.append((run.total_steps, run.seconds_left + 3.0 * run.step))
 
     result = go_on(make_timed(tmp_path, monkeypatch, [See()], schedule="linear"))
     assert result.steps == 10  # of three seconds each
-    assert set(seen) == {10}
+    assert set(seen) == {(10, 30.0)}
     rows = [row for row in records(tmp_path) if row["event"] == "step"]
     # 0.1 at the end of the warm-up, after 6 of 30 seconds, and 0.01 after 30
     expected = [0.1 - 0.09 * (3 * (row["step"] - 1) - 6) / 24 for row in rows]

@@ -40,7 +40,7 @@ def make_run(tmp_path):
         train = types.SimpleNamespace(batch_size=4)
         return types.SimpleNamespace(
             model=model, config=types.SimpleNamespace(train=train), output=tmp_path,
-            step=5, epoch=1, total_steps=10, steps_per_epoch=5,
+            step=5, epoch=1, total_steps=10, steps_per_epoch=5, seconds_left=None,
         )  # fmt: skip
 
     return make
@@ -72,6 +72,12 @@ def test_plain_lines_where_there_is_no_terminal(make_run, unit, bound, validatio
     assert lines[1].startswith("epoch 1, step 5/10")
     assert f"validation {validation}" in lines[1]
     assert lines[2] == "a note [with brackets]"
+
+
+def test_where_time_decides_what_is_left_of_it_is_told(make_run):
+    run = make_run("bits/dim")
+    run.seconds_left = 3723.4
+    assert show(run, terminal=False).splitlines()[0].endswith(", 1:02:03 left")
 
 
 def test_a_bar_on_a_terminal(make_run):
