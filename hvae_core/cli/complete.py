@@ -82,6 +82,8 @@ def command(
     truth: np.ndarray | None = None
     if options["measured"] is not None:
         y, mask = read_measured(options["measured"], selection, options["measurement"])
+        if y.dtype.kind == "f" and np.isnan(y).any():  # what was not measured may be no number
+            y = np.where(np.isnan(y), check_measured(model, y, mask, model.fill)[0], y)
         selection = Selection([options["measured"]], None, "", (), None)  # says no condition
     else:
         y, mask, truth = _measure(model, selection, options)

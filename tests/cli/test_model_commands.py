@@ -209,6 +209,28 @@ def test_complete_goes_on_from_measurements_of_the_user_s(of_columns, capsys, tm
     assert Image.open(tmp_path / "a.png").width == 6 * 64 + 5 * 2  # without the truth
 
 
+def test_what_was_not_measured_may_be_no_number(of_columns, preset, capsys, tmp_path):
+    y = np.random.default_rng(0).integers(0, 17, (2, 8, 8, 1)).astype(np.float32)
+    mask = np.zeros((8, 8), bool)
+    mask[:, ::2] = True
+    fill = hvae.load(of_columns).fill
+    for name, unknown in (("filled", fill), ("nan", np.nan)):
+        given = np.where(mask[..., None], y, np.float32(unknown))
+        np.savez(tmp_path / f"{name}.npz", measured=given, mask=mask)
+        run(capsys, "complete", of_columns, "--measured", tmp_path / f"{name}.npz", "-n", 2,
+            "-o", tmp_path / f"{name}-drawn.npz")  # fmt: skip
+    for member in ("measured", "draws"):
+        filled, nan = (arrays(tmp_path / f"{name}-drawn.npz", member) for name in ("filled", "nan"))
+        np.testing.assert_array_equal(nan, filled)
+    y[0, 0, 0] = np.nan  # a measured pixel
+    np.savez(tmp_path / "known.npz", measured=y, mask=mask)
+    for source, name in ((of_columns, "known"), (preset, "nan")):  # the second has no fill
+        with pytest.raises(SystemExit) as left:
+            main(["complete", source, "--measured", str(tmp_path / f"{name}.npz")])
+        assert left.value.code == 2
+        assert "y holds float32 values that are not whole numbers" in capsys.readouterr().err
+
+
 def test_measurements_may_be_whole_numbers_of_another_type(of_columns, capsys, tmp_path):
     """As a grid too, which has native values."""
     y = np.random.default_rng(0).integers(0, 17, (2, 8, 8, 1)).astype(np.float64)
