@@ -15,11 +15,18 @@ _ASKED = re.compile(r"allocat\w*\s+(\d[\d.]*\s*(?:[kKMGTPE]i?B|bytes))")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether there was too little memory, of the processor or of a device."""
+    """Whether there was too little memory, of the processor or of a device.
+
+    Keras raises errors of its own about OpenVINO's, so that what an error comes from counts too.
+    """
     if isinstance(error, MemoryError):
         return True
-    of_backend = isinstance(error, RuntimeError) or type(error).__name__ == "ResourceExhaustedError"
-    return of_backend and _SAID.search(str(error)) is not None
+    if isinstance(error, RuntimeError) or type(error).__name__ == "ResourceExhaustedError":
+        came_from = error.__cause__ or error.__context__
+        return _SAID.search(str(error)) is not None or (
+            came_from is not None and is_out_of_memory(came_from)
+        )
+    return False
 
 
 def what_was_asked(error: BaseException) -> str:

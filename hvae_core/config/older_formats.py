@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 #: the version that is written, and that a configuration without the key ``format`` has
-FORMAT: Final = 2
+FORMAT: Final = 3
 #: data sets that chose the images they hold out by position
 _SPLIT_BY_POSITION = ("image-folder", "arrays", "parquet", "hub")
 #: of those, the ones that held out no test images
@@ -27,16 +27,28 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     result = dict(values)
     given = result.get("format", FORMAT)
-    if given != 1 or isinstance(given, bool):
+    if given not in (1, 2) or isinstance(given, bool):
         return result
     result["format"] = FORMAT
-    for section, upgrade in (("model", _upgrade_model), ("train", _upgrade_train)):
-        options = result.get(section)
-        if options is None or isinstance(options, Mapping):
-            result[section] = upgrade(dict(options or {}))
-    if "data" in result:
-        result["data"] = _upgrade_data(result["data"])
+    if given == 1:
+        for section, upgrade in (("model", _upgrade_model), ("train", _upgrade_train)):
+            options = result.get(section)
+            if options is None or isinstance(options, Mapping):
+                result[section] = upgrade(dict(options or {}))
+        if "data" in result:
+            result["data"] = _upgrade_data(result["data"])
+    model = result.get("model")
+    if isinstance(model, Mapping) and "flow" in model:
+        result["model"] = {**model, "flow": _upgrade_flow(model["flow"])}
     return result
+
+
+def _upgrade_flow(flow: Any) -> Any:
+    """The option ``model.flow`` of formats 1 and 2."""
+    options = {"name": flow} if isinstance(flow, str) else flow
+    if not isinstance(options, Mapping) or options.get("name") != "conv-sylvester":
+        return flow
+    return {"orient_context": False, **options}
 
 
 def _upgrade_data(data: Any) -> Any:

@@ -34,8 +34,8 @@ from hvae_core.plugins.version_1 import build_likelihood, given_values, known_dt
 class Config(Section):
     """What a YAML file, a preset or a run folder's ``config.yaml`` says."""
 
-    format: Literal[2] = Field(
-        FORMAT, description="version of this file's format; files of format 1 keep their meaning"
+    format: Literal[3] = Field(
+        FORMAT, description="version of this file's format; files of formats 1 and 2 keep theirs"
     )
     summary: str = Field("", description="one line on what this is")
     model: ModelConfig = Field(default_factory=ModelConfig, description="the architecture")

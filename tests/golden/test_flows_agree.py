@@ -32,6 +32,11 @@ CASES = {
     "two levels": (
         "conv-sylvester", {"channels": 4, "split_first": True, "levels": 2, "terms": 9}, EVEN,
     ),
+    "two levels of format 2": (
+        "conv-sylvester",
+        {"channels": 4, "split_first": True, "levels": 2, "terms": 9, "orient_context": False},
+        EVEN,
+    ),
     "repeats": (
         "conv-sylvester",
         {"channels": 12, "levels": 1, "repeats": 2, "spectral_norm": False, "reflections": 2,

@@ -103,6 +103,9 @@ TESTED = {
     f"{FLOWS}::test_conv_sylvester_s_networks_are_bounded_as_asked_for": (
         "flow.conv-sylvester.network_norm", "flow.conv-sylvester.bound_heads",
     ),
+    "unit/plugins/flows/test_conv_sylvester.py::test_a_context_acts_where_it_is": (
+        "flow.conv-sylvester.orient_context",
+    ),
     "unit/plugins/importers/test_zea.py::test_a_version_is_chosen_or_named": (
         "import.zea.version",
     ),

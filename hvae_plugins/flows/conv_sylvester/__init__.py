@@ -51,6 +51,12 @@ class ConvSylvesterConfig(pydantic.BaseModel):
     context_channels: PerScale[NonNegativeInt] = pydantic.Field(
         4, description="extra channels of the posterior that the networks see"
     )
+    orient_context: bool = pydantic.Field(
+        True,
+        description="each level sees the context the way round its latent is; off, as in "
+        "configurations before format 3: every other one sees it turned by 180 degrees, where "
+        "repeats are odd",
+    )
     terms: int = pydantic.Field(12, ge=9, description="terms of the exponential's power series")
 
 

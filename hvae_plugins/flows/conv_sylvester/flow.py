@@ -154,6 +154,7 @@ class ConvSylvester(Flow, keras.layers.Layer):
         super().__init__(name=name, dtype=self.precision)
         height, width, channels = latent_shape
         self.split_first = single(config.split_first, "split_first")
+        self.orients_context = config.orient_context
         if self.split_first:
             if channels % 2:
                 raise ConfigError(
@@ -183,12 +184,13 @@ class ConvSylvester(Flow, keras.layers.Layer):
         self.built = True
 
     def _contexts(self, context: Tensor | None) -> list[Tensor | None]:
-        """The context at each level's resolution."""
+        """The context at each level's resolution, the way round its latent begins there."""
         if context is None:
             return [None] * len(self.stack)
         found = [ops.cast(context, self.precision)]
-        while len(found) < len(self.stack):
-            found.append(squeeze(found[-1]))
+        for level in self.stack[:-1]:
+            turned = self.orients_context and level.ends_flipped
+            found.append(squeeze(flip(found[-1]) if turned else found[-1]))
         return found
 
     def _restore(self, x: Tensor, aside: list[Tensor]) -> Tensor:

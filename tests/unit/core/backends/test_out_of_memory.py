@@ -5,8 +5,9 @@ import pytest
 
 from hvae_core.backends.out_of_memory import is_out_of_memory, what_was_asked
 
+pytestmark = pytest.mark.every_backend
 
-@pytest.mark.every_backend
+
 def test_the_backend_s_own_error():
     with pytest.raises(Exception) as raised:  # noqa: PT011 each backend has its own
         # more than a processor can address

@@ -112,7 +112,7 @@ from hvae_core.plugins import ComponentSpec, hookimpl, manager
         ({"train": {"skip_start_step": 1, "skip_start_epoch": 1}}, "set one of them to null"),
         ({"train": {"beta_warmup": 1, "beta_warmup_epochs": 1}}, "set one of them to null"),
         ({"train": {"warmup_steps": 1, "warmup_epochs": 1}}, "set one of them to null"),
-        ({"format": 3}, "format is 3; expected 2"),
+        ({"format": 4}, "format is 4; expected 3"),
         ({"model": 3}, "model is 3; expected a mapping of options"),
         ({"model": {3: 4}}, r"Unknown key 'model\.3'"),
         ({"model": {"resolutions": []}}, "model.resolutions is \\[\\]; expected at least 1"),

@@ -76,6 +76,24 @@ def test_held_out_images_stay_positions():
     assert upgraded({"format": 1, "data": "digits"})["data"] == "digits"
 
 
+@pytest.mark.parametrize("older", [1, 2])
+@pytest.mark.parametrize("flow", ["conv-sylvester", {"name": "conv-sylvester", "levels": 2}])
+def test_the_levels_of_a_flow_still_see_their_context_turned(older, flow):
+    def of(**values):
+        return parse_config({**values, "model": {"flow": flow}}).model.flow.options
+
+    assert not of(format=older).orient_context
+    assert of(format=older).levels == of().levels
+    assert of().orient_context
+    said = {"format": older, "model": {"flow": {"name": "conv-sylvester", "orient_context": True}}}
+    assert parse_config(said).model.flow.options.orient_context
+
+
+@pytest.mark.parametrize("flow", [None, "sylvester", 3])
+def test_other_flows_stay_as_they_are(flow):
+    assert upgraded({"format": 2, "model": {"flow": flow}})["model"] == {"flow": flow}
+
+
 def test_an_override_is_read_in_today_s_terms():
     model = parse_config({"format": 1}, "model.large_kernels=true").model
     assert model.large_kernels is True
@@ -83,7 +101,7 @@ def test_an_override_is_read_in_today_s_terms():
     assert (train.skip_start_step, train.skip_start_epoch) == (None, 3.0)
 
 
-@pytest.mark.parametrize("values", [{"format": True}, {"format": "1"}, {"format": 3}])
+@pytest.mark.parametrize("values", [{"format": True}, {"format": "1"}, {"format": 4}])
 def test_other_formats_are_left_to_the_validation(values):
     assert upgraded(values) == values
 

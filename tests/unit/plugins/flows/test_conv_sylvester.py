@@ -279,6 +279,23 @@ def test_its_permutations_are_undone():
     np.testing.assert_array_equal(to_numpy(flow._restore(x, aside)), to_numpy(z))
 
 
+@pytest.mark.parametrize("orient_context", [True, False])
+def test_a_context_acts_where_it_is(orient_context):
+    """Of the second level alone, whose latent comes turned from the first; off: as in format 2."""
+    options = {"levels": 2, "repeats": 1, "channels": 8, "orient_context": orient_context}
+    flow = randomise(flow_of((16, 16, 2), context=1, **options), 0.3)
+    for weight in flow.stack[0].weights:  # the first level is the identity but for its flip
+        weight.assign(np.zeros(weight.shape, weight.dtype))
+    z = ops.convert_to_tensor(draws((16, 16, 2)))
+    still, moved = np.zeros((2, 16, 16, 1), np.float32), np.zeros((2, 16, 16, 1), np.float32)
+    moved[:, 1, 2] = 1.0
+    outputs = [to_numpy(run(flow, "call", z, ops.convert_to_tensor(c)).z) for c in (still, moved)]
+    changes = np.abs(outputs[1] - outputs[0]).sum(axis=(0, 3))
+    place = np.unravel_index(changes.argmax(), changes.shape)
+    assert np.abs(np.subtract(place, (1, 2) if orient_context else (14, 13))).max() <= 5
+    assert changes[:8, :8].sum() > 100 * changes[8:, 8:].sum() or not orient_context
+
+
 def test_calls_change_nothing():
     flow = randomise(flow_of((4, 4, 4), channels=8), 0.3)
     z = ops.convert_to_tensor(draws((4, 4, 4)))
