@@ -27,34 +27,49 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     result = dict(values)
     given = result.get("format", FORMAT)
-    if given not in (1, 2) or isinstance(given, bool):
+    if given not in tuple(_UPGRADES) or isinstance(given, bool):  # it may be anything, a list too
         return result
+    for older in range(int(given), FORMAT):
+        _UPGRADES[older](result)
     result["format"] = FORMAT
-    if given == 1:
-        for section, upgrade in (("model", _upgrade_model), ("train", _upgrade_train)):
-            options = result.get(section)
-            if options is None or isinstance(options, Mapping):
-                result[section] = upgrade(dict(options or {}))
-        if "data" in result:
-            result["data"] = _upgrade_data(result["data"])
-    model = result.get("model")
-    if isinstance(model, Mapping) and "flow" in model:
-        result["model"] = {**model, "flow": _upgrade_flow(model["flow"])}
     return result
 
 
-def _upgrade_flow(flow: Any) -> Any:
-    """The option ``model.flow`` of formats 1 and 2."""
-    options = {"name": flow} if isinstance(flow, str) else flow
-    if not isinstance(options, Mapping) or options.get("name") != "conv-sylvester":
-        return flow
-    return {"orient_context": False, **options}
+def _from_format_1(result: dict[str, Any]) -> None:
+    """Say in terms of format 2 what format 1 meant."""
+    for section, upgrade in (("model", _upgrade_model), ("train", _upgrade_train)):
+        options = result.get(section)
+        if options is None or isinstance(options, Mapping):
+            result[section] = upgrade(dict(options or {}))
+    if "data" in result:
+        result["data"] = _upgrade_data(result["data"])
+
+
+def _from_format_2(result: dict[str, Any]) -> None:
+    """Say in terms of format 3 what format 2 meant."""
+    model = result.get("model")
+    if not isinstance(model, Mapping):
+        return
+    options = _options_of(model.get("flow"))
+    if options is not None and options.get("name") == "conv-sylvester":
+        result["model"] = {**model, "flow": {"orient_context": False, **options}}
+
+
+#: by a format: what turns it, in place, into the next
+_UPGRADES = {1: _from_format_1, 2: _from_format_2}
+
+
+def _options_of(component: Any) -> Mapping[str, Any] | None:
+    """A component's name and options, where it may be given by its name alone; None: it is none."""
+    if isinstance(component, str):
+        return {"name": component}
+    return component if isinstance(component, Mapping) else None
 
 
 def _upgrade_data(data: Any) -> Any:
     """The section ``data`` of format 1."""
-    options = {"name": data} if isinstance(data, str) else data
-    if not isinstance(options, Mapping):
+    options = _options_of(data)
+    if options is None:
         return data
     kept: dict[str, Any] = {}
     if options.get("name") in _SPLIT_BY_POSITION:  # held-out images were so in a sorted list

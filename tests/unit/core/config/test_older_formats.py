@@ -14,6 +14,7 @@ def model_of(**model):
 def test_what_is_written_has_today_s_format_and_reads_back():
     config = parse_config({"format": 1, "model": {"large_kernels": True}})
     assert config.format == FORMAT
+    assert parse_config({"format": 1.0, "model": {"large_kernels": True}}) == config
     assert parse_config(yaml.safe_load(dump_yaml(config))) == config
     assert Config.model_validate({"format": 1, "model": {"large_kernels": True}}) == config
 
@@ -101,7 +102,9 @@ def test_an_override_is_read_in_today_s_terms():
     assert (train.skip_start_step, train.skip_start_epoch) == (None, 3.0)
 
 
-@pytest.mark.parametrize("values", [{"format": True}, {"format": "1"}, {"format": 4}])
+@pytest.mark.parametrize(
+    "values", [{"format": True}, {"format": "1"}, {"format": [1]}, {"format": 4}]
+)
 def test_other_formats_are_left_to_the_validation(values):
     assert upgraded(values) == values
 
