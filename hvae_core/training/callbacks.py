@@ -20,6 +20,7 @@ class Run(Protocol):
     output: Path
     model: HierarchicalVAE
     steps_per_epoch: int
+    seconds_left: float | None  # of training, after the last update; None: time does not decide
     is_main: bool  # False in all but the first of several processes, which must write nothing
 
     @property
@@ -29,10 +30,6 @@ class Run(Protocol):
     @property
     def total_steps(self) -> int:
         """Updates of the whole run; where time decides, an estimate that is exact at the end."""
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds of training left after the last update; None where time does not decide."""
 
     @property
     def epoch(self) -> int:

@@ -13,7 +13,6 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from hvae_core.runs.metrics import in_unit, unit_key
@@ -50,13 +49,13 @@ class ProgressDisplay(Callback):
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("left {task.fields[left]}"),
             console=self.console,
         )
         self._task = self._bar.add_task(
-            "train", total=run.total_steps, completed=run.step, epoch=run.epoch, figures=""
-        )
+            "train", total=run.total_steps, completed=run.step, epoch=run.epoch, figures="",
+            left=self._time_left(run),
+        )  # fmt: skip
         self._bar.start()
 
     def update(self, run: Run, figures: Mapping[str, Any]) -> None:
@@ -72,6 +71,7 @@ class ProgressDisplay(Callback):
             total=run.total_steps,
             epoch=run.epoch,
             figures=self.text({**figures, "images_per_second": speed}),
+            left=self._time_left(run),
         )
 
     def record(self, run: Run, record: Mapping[str, Any]) -> None:

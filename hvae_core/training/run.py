@@ -102,7 +102,7 @@ class TrainingRun:
         minutes = config.train.minutes
         self._time = None if minutes is None else Clock(minutes, folder.clock_path)
         self._estimate = self.steps_per_epoch
-        self._seconds_left: float | None = None
+        self.seconds_left: float | None = None
         self._pending: collections.deque[Mapping[str, Any]] = collections.deque()
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
         self._saved_step: int | None = None
@@ -122,11 +122,6 @@ class TrainingRun:
         """Updates of the whole run; where time decides, an estimate that is exact at the end."""
         return self._estimate if self._total is None else self._total
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Seconds of training left after the last update; None where time does not decide."""
-        return self._seconds_left
-
     def _look_at_clock(self) -> None:
         """Where time decides: how many updates there will be, and for how long they are made.
 
@@ -135,7 +130,7 @@ class TrainingRun:
         """
         if self._time is not None:
             self._estimate = self._time.updates(self.state.step, self.steps_per_epoch)
-            self._seconds_left = max(0.0, self._time.seconds - self._time.at(self.state.step))
+            self.seconds_left = max(0.0, self._time.seconds - self._time.at(self.state.step))
 
     def learning_rate(self, step: int) -> float:
         """The learning rate of an update, by its number."""

@@ -78,6 +78,7 @@ def test_where_time_decides_what_is_left_of_it_is_told(make_run):
     run = make_run("bits/dim")
     run.seconds_left = 3723.4
     assert show(run, terminal=False).splitlines()[0].endswith(", 1:02:03 left")
+    assert "left 1:02:03" in show(run, terminal=True)
 
 
 def test_a_bar_on_a_terminal(make_run):
