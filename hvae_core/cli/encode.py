@@ -57,8 +57,11 @@ def command(
 
     Images are cropped and resized to the model's size, or to --size; with --tile they keep their
     own. Of a model that was trained on measurements they are those of measurements of the images.
+    The file has the names of the images too: their paths, or what the data set calls them.
     hvae decode makes images of them again; in Python hvae.Latents.load reads them.
     """
+    import dataclasses
+
     from hvae_core.api import load_runnable
     from hvae_core.inference.latent_files import check_latents_output
 
@@ -67,7 +70,7 @@ def command(
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
-    originals = selection.read(model, whole)
+    originals, names = selection.read_named(model, whole)
     given: dict[str, Any] = {
         "condition": conditions_of(model, options["condition"], selection, len(originals)),
         "inputs": inputs_of(model, originals, options["seed"]),
@@ -83,6 +86,7 @@ def command(
         overlap=overlap,
         **given,
     )
+    latents = dataclasses.replace(latents, names=names)
     latents.save(output)
     kl = latents.kl_per_layer
     payload = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hvae_core.cli.common import WholeNumber
+from hvae_core.cli.given_images import NamedImages, read_images
 from hvae_core.errors import BadInputError, DataError, DownloadError
 
 if TYPE_CHECKING:
@@ -77,7 +77,13 @@ class Selection:
         return self._opened
 
     def read(self, model: HierarchicalVAE | ExportedModel, whole: bool = False) -> np.ndarray:
-        """The images: [B, H, W, C].
+        """The images: [B, H, W, C]; arguments and errors as in `read_named`."""
+        return self.read_named(model, whole).pixels
+
+    def read_named(
+        self, model: HierarchicalVAE | ExportedModel, whole: bool = False
+    ) -> NamedImages:
+        """The images and their names.
 
         Args:
             model: the model.
@@ -105,7 +111,9 @@ class Selection:
                         f"--count is {count}; the split {self.split!r} has {there} images."
                     )
                 count = min(COUNT, there) if count is None else count
-            return dataset_images(chosen, self.split, range(count or COUNT))
+            numbers = range(count or COUNT)
+            images = dataset_images(chosen, self.split, numbers)
+            return NamedImages(images, [chosen.image_name(self.split, n) for n in numbers])
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -180,25 +188,6 @@ def other_ways(images: str = "") -> Iterator[None]:
         raise DownloadError(error.message, hint) from error
 
 
-def read_image(
-    path: str, model: HierarchicalVAE | ExportedModel, whole: bool = False
-) -> np.ndarray:
-    """An image file as the model takes images: native values [H, W, C].
-
-    Cropped to the model's proportions and resized, or ``whole``; and padded and binarized where its
-    data are.
-
-    Raises:
-        DataError: there is no such file, or it is no image; names the file.
-    """
-    from hvae_core.images.user_images import as_trained_on, padding_of, read_user_image
-
-    shape = (None, None, model.image_shape[-1]) if whole else model.image_shape
-    padding = 0 if whole else padding_of(model.config)
-    fitted = read_user_image(path, shape, values=model.image_values, padding=padding)
-    return as_trained_on(fitted, model.config).pixels
-
-
 def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.ndarray:
     """Images of a split by number, as an evaluation sees them: [B, H, W, C].
 
@@ -221,76 +210,3 @@ def dataset_images(dataset: Dataset, split: str, indices: Sequence[int]) -> np.n
             )
     chosen = source.batch(np.asarray(indices))
     return dataset.transform(chosen, np.random.default_rng(0), False)
-
-
-def read_images(
-    paths: Sequence[str], model: HierarchicalVAE | ExportedModel, whole: bool = False
-) -> np.ndarray:
-    """Images as the model takes them, [B, H, W, C], in the order of the paths.
-
-    Args:
-        paths: image files (see `read_image`), folders of them, ``.npy`` files and TIFF stacks with
-            images of the model's shape, and ``.npz`` archives with such an array ``images``, or one
-            array of another name.
-        model: the model.
-        whole: in the size that they have, which must be the same.
-
-    Raises:
-        DataError: a path is none of these, or holds no image, or is of another size than the first;
-            names it.
-        BadInputError: an archive's images are not of the model's shape; names it.
-    """
-    import numpy as np
-
-    from hvae_core.data.file_search import find_files
-    from hvae_core.data.image_files import SUFFIXES
-    from hvae_core.data.tiff import is_stack
-
-    found = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            files = find_files(path, SUFFIXES)
-            if not files:
-                raise DataError(
-                    f"{path} has no images.", f"Images end in {', '.join(sorted(SUFFIXES))}."
-                )
-            found += [(file, read_image(str(file), model, whole)[None]) for file in files]
-        elif path.suffix.lower() in (".npy", ".npz") or is_stack(path):
-            found.append((path, _read_arrays(path, model, whole)))
-        else:
-            found.append((path, read_image(str(path), model, whole)[None]))
-    size = found[0][1].shape[1:3]
-    for file, images in found:
-        if images.shape[1:3] != size:
-            raise DataError(
-                f"{file} is of {images.shape[1]}x{images.shape[2]}, and {found[0][0]} of "
-                f"{size[0]}x{size[1]}; images that keep their size must be of one.",
-                "Take those of each size by themselves.",
-            )
-    return np.concatenate([images for _, images in found])
-
-
-def _read_arrays(
-    path: Path, model: HierarchicalVAE | ExportedModel, whole: bool = False
-) -> np.ndarray:
-    from hvae_core.data import tiff
-    from hvae_core.data.arrays import map_npy, read_member
-    from hvae_core.inference.arguments import check_images
-    from hvae_core.inference.tiles import check_whole_images
-
-    def choose(names: list[str]) -> str:
-        if "images" not in names and len(names) != 1:
-            raise DataError(
-                f"{path} has the arrays {', '.join(names) or 'none'}; expected one called images."
-            )
-        return "images" if "images" in names else names[0]
-
-    if not path.is_file():
-        raise DataError(f"There is no file {path}.")
-    if path.suffix.lower() in tiff.SUFFIXES:
-        array = tiff.read_tiff(path)
-    else:
-        array = map_npy(path) if path.suffix.lower() == ".npy" else read_member(path, choose)
-    if array.shape == tuple(model.image_shape) or (whole and array.ndim == 3):
-        array = array[None]
-    return (check_whole_images if whole else check_images)(model, array, str(path))

@@ -15,12 +15,12 @@ from hvae_core.cli.common import (
     shortened,
 )
 from hvae_core.cli.conditions import read_condition
+from hvae_core.cli.given_images import read_image
 from hvae_core.cli.images import (
     chosen_dataset,
     dataset_images,
     dataset_options,
     other_ways,
-    read_image,
 )
 from hvae_core.cli.measured import inputs_of
 

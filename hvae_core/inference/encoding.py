@@ -112,7 +112,7 @@ def encode(
             given_rows |= {"kept": masks[:depth], "prior_noise": further}
         out = engine.run(program, given_rows)
         parts.append({name: [layer[:valid] for layer in out[name]] for name in OUTPUTS})
-    whole = {
+    whole: dict[str, Any] = {
         name: [np.concatenate([part[name][layer] for part in parts]) for layer in range(depth)]
         for name in OUTPUTS
     }
@@ -133,7 +133,7 @@ def _in_tiles(
     engine, shapes = tiling.engine, tiling.latent_shapes[:depth]
     given = check_noise(engine, noise, len(images), tiling.latent_shapes)
     program = Infer(OUTPUTS[:-1], depth)
-    whole = {
+    whole: dict[str, Any] = {
         name: [np.empty((len(images), *shape), np.float32) for shape in shapes]
         for name in program.outputs
     }

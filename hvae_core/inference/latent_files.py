@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +19,16 @@ FORMAT = "hvae-latents-1"
 SUFFIXES = (".safetensors", ".npz")
 #: more layers than any model has; a file's number is not believed
 MOST_LAYERS = 10_000
+#: the array of what the images are called: strings in ``.npz``, elsewhere the bytes of a JSON list
+NAMES = "names"
+
+
+class LatentFile(NamedTuple):
+    """What a file of latents holds: arrays, the number of layers, and the images' names if any."""
+
+    arrays: dict[str, np.ndarray]
+    layers: int
+    names: list[str] | None
 
 
 def check_latents_path(path: str | Path) -> str:
@@ -52,16 +64,22 @@ def check_latents_output(path: str | Path) -> None:
         )
 
 
-def write_latents(arrays: Mapping[str, np.ndarray], layers: int, path: Path) -> Path:
-    """Write named arrays of so many layers, whole or not at all.
+def write_latents(
+    arrays: Mapping[str, np.ndarray], layers: int, names: Sequence[str] | None, path: Path
+) -> Path:
+    """Write named arrays of so many layers, and the images' names, whole or not at all.
 
     Raises:
         BadInputError: the path has another suffix.
         HvaeError: the file cannot be written.
     """
     if check_latents_path(path) == ".safetensors":
-        return write_tensors(arrays, path, {"format": FORMAT, "layers": str(layers)})
+        # Not among the metadata: the header of a file is short.
+        text = {} if names is None else {NAMES: _bytes_of(names)}
+        return write_tensors({**arrays, **text}, path, {"format": FORMAT, "layers": str(layers)})
     facts = {"format": np.array(FORMAT), "layers": np.array(str(layers))}
+    if names is not None:
+        facts[NAMES] = np.array(list(names), dtype=np.str_)
     with (
         disk_errors(f"write {path}"),
         replacing(path, flush=False) as temporary,
@@ -71,12 +89,12 @@ def write_latents(arrays: Mapping[str, np.ndarray], layers: int, path: Path) -> 
     return path
 
 
-def read_latents(path: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:
-    """The arrays of a file and the number of its layers.
+def read_latents(path: Path, lists: Sequence[str]) -> LatentFile:
+    """What a file holds.
 
     Args:
         path: the file.
-        names: the lists there may be; their arrays are called ``NAME.LAYER``.
+        lists: those there may be; their arrays are called ``LIST.LAYER``.
 
     Raises:
         DataError: the file is missing, damaged, or holds something else.
@@ -101,15 +119,38 @@ def read_latents(path: Path, names: Sequence[str]) -> tuple[dict[str, np.ndarray
     layers = int(count) if re.fullmatch(r"[0-9]{1,5}", count) else 0
     if not 1 <= layers <= MOST_LAYERS:
         raise DataError(f"{path} has {count!r} latent layers.", "Write it again.")
-    known = {f"{name}.{place}" for name in names for place in range(layers)} | {"kl_per_layer"}
+    names = _names(path, arrays.pop(NAMES, None))
+    known = {f"{name}.{place}" for name in lists for place in range(layers)} | {"kl_per_layer"}
     for name, array in arrays.items():
         if name not in known or array.dtype != np.float32:
             raise DataError(
                 f"{path} has the array {name!r} of {array.dtype}; expected float32 arrays "
-                f"called {', '.join(f'{name}.0' for name in names)} and on, and kl_per_layer.",
+                f"called {', '.join(f'{name}.0' for name in lists)} and on, and kl_per_layer.",
                 "Write it again.",
             )
-    return arrays, layers
+    return LatentFile(arrays, layers, names)
+
+
+def _bytes_of(names: Sequence[str]) -> np.ndarray:
+    text = json.dumps(list(names), ensure_ascii=False)
+    # A file's name need not be UTF-8: Python keeps such bytes as surrogates.
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+
+
+def _names(path: Path, array: np.ndarray | None) -> list[str] | None:
+    """The names that an array of either kind of file tells."""
+    if array is None:
+        return None
+    if array.dtype.kind == "U" and array.ndim == 1:
+        return array.tolist()
+    if array.dtype == np.uint8:
+        try:
+            names = json.loads(array.tobytes().decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            names = None
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            return names
+    raise DataError(f"{path} has no list of strings in its array {NAMES!r}.", "Write it again.")
 
 
 def no_latents(path: str | Path, error: Exception) -> DataError:

@@ -12,6 +12,14 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.kept_channels import most_informative
+from hvae_core.inference.latent_checks import (
+    checked_kl,
+    checked_layers,
+    checked_masks,
+    checked_names,
+    checked_statistics,
+    image_count,
+)
 from hvae_core.inference.latent_files import no_latents, read_latents, write_latents
 from hvae_core.interfaces import Shape3
 from hvae_core.prob.noise import split_layers, total_size
@@ -39,6 +47,7 @@ class Latents:
         kl_per_layer: [B, k] in nats, as `elbo` gives them.
         kept: [c] for each layer, 1 where a channel of ``z`` is the posterior's and 0 where it was
             drawn from the prior; None: all are the posterior's.
+        names: [B], what each image is called, such as its file; None: they have no names.
 
     Raises:
         BadInputError: the arrays are not of this shape, do not fit each other or are of no image.
@@ -51,57 +60,29 @@ class Latents:
     prior_log_std: Sequence[np.ndarray] | None = None
     kl_per_layer: np.ndarray | None = None
     kept: Sequence[np.ndarray] | None = None
+    names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        z = [
-            None if layer is None else _array("z", place, layer)
-            for place, layer in enumerate(self.z)
-        ]
-        shapes = [None if layer is None else layer.shape for layer in z]
-        rows = {shape[0] for shape in shapes if shape is not None}
-        if len(rows) != 1:
-            raise BadInputError(
-                f"The latents are of {sorted(rows)} images."
-                if rows
-                else "The latents have no layer that is given.",
-                "Give arrays [B, h, w, c] of the same images, at least one.",
-            )
-        if rows == {0}:
-            raise BadInputError("The latents are of no image.", "Give, or choose, at least one.")
-        object.__setattr__(self, "z", z)
+        z = checked_layers(self.z)
+        checked: dict[str, Any] = {"z": z}
         for name in STATISTICS:
-            layers = getattr(self, name)
-            if layers is None:
-                continue
-            arrays = [_array(name, place, layer) for place, layer in enumerate(layers)]
-            same = len(arrays) == len(z) and all(
-                shape is None or array.shape == shape
-                for array, shape in zip(arrays, shapes, strict=True)
-            )
-            if not same:
-                raise BadInputError(f"{name} has not the shapes of z, layer by layer.")
-            object.__setattr__(self, name, arrays)
+            if (layers := getattr(self, name)) is not None:
+                checked[name] = checked_statistics(name, layers, z)
         if self.kl_per_layer is not None:
-            kl = np.asarray(self.kl_per_layer, np.float32)
-            if kl.shape != (*rows, len(z)):
-                raise BadInputError(
-                    f"kl_per_layer has shape {list(kl.shape)}; expected {[*rows, len(z)]}."
-                )
-            object.__setattr__(self, "kl_per_layer", kl)
+            checked["kl_per_layer"] = checked_kl(self.kl_per_layer, z)
         if self.kept is not None:
-            masks = [np.asarray(layer, np.float32) for layer in self.kept]
-            if [mask.shape for mask in masks] != [None if s is None else s[-1:] for s in shapes]:
-                raise BadInputError(
-                    "kept has not one number for each channel of z, layer by layer."
-                )
-            object.__setattr__(self, "kept", masks)
+            checked["kept"] = checked_masks(self.kept, z)
+        if self.names is not None:
+            checked["names"] = checked_names(self.names, z)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         """The number of images."""
-        return next(len(layer) for layer in self.z if layer is not None)
+        return image_count(self.z)
 
     def __repr__(self) -> str:
-        further = (*STATISTICS, "kl_per_layer", "kept")
+        further = (*STATISTICS, "kl_per_layer", "kept", "names")
         names = [name for name in further if getattr(self, name) is not None]
         return f"Latents(images={len(self)}, layers={len(self.z)}, {', '.join(('z', *names))})"
 
@@ -125,7 +106,8 @@ class Latents:
         kl = None if self.kl_per_layer is None else change(self.kl_per_layer)[:, :layers]
         statistics = {name: each(getattr(self, name)) for name in STATISTICS}
         kept = None if self.kept is None else self.kept[:layers]
-        return Latents(each(self.z), **statistics, kl_per_layer=kl, kept=kept)
+        names = None if self.names is None else change(np.asarray(self.names, object)).tolist()
+        return Latents(each(self.z), **statistics, kl_per_layer=kl, kept=kept, names=names)
 
     def kl_per_channel(self) -> list[np.ndarray]:
         """The mean KL of each channel, [c] for each layer, in nats a position; over the images.
@@ -233,8 +215,9 @@ class Latents:
     def save(self, path: str | Path) -> Path:
         """Write them as ``.safetensors`` or ``.npz``; an older file is replaced when done.
 
-        The arrays are named ``z.0``, ``posterior_mean.0``, ``kept.0`` and so on, and
-        ``kl_per_layer``.
+        The arrays are named ``z.0``, ``posterior_mean.0``, ``kept.0`` and so on,
+        ``kl_per_layer``, and ``names``: strings in ``.npz``, and in ``.safetensors`` the bytes of a
+        JSON list.
 
         Raises:
             BadInputError: another suffix.
@@ -248,7 +231,7 @@ class Latents:
         }
         if self.kl_per_layer is not None:
             arrays["kl_per_layer"] = self.kl_per_layer
-        return write_latents(arrays, len(self.z), Path(path))
+        return write_latents(arrays, len(self.z), self.names, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Latents:
@@ -257,9 +240,9 @@ class Latents:
         Raises:
             DataError: the file is missing, damaged, or holds no latents.
         """
-        arrays, layers = read_latents(Path(path), ("z", *STATISTICS, "kept"))
+        held = read_latents(Path(path), ("z", *STATISTICS, "kept"))
         lists = {
-            name: [arrays.get(f"{name}.{place}") for place in range(layers)]
+            name: [held.arrays.get(f"{name}.{place}") for place in range(held.layers)]
             for name in ("z", *STATISTICS, "kept")
         }
         statistics = {
@@ -267,21 +250,14 @@ class Latents:
             for name in (*STATISTICS, "kept")
         }
         try:
-            return cls(lists["z"], **statistics, kl_per_layer=arrays.get("kl_per_layer"))  # type: ignore[arg-type]
+            return cls(
+                lists["z"],
+                **statistics,  # type: ignore[arg-type]
+                kl_per_layer=held.arrays.get("kl_per_layer"),
+                names=held.names,
+            )
         except BadInputError as error:
             raise no_latents(path, error) from error
-
-
-def _array(name: str, place: int, layer: Any) -> np.ndarray:
-    try:
-        array = np.asarray(layer, np.float32)
-    except (TypeError, ValueError):
-        raise BadInputError(f"{name}[{place}] holds no numbers.") from None
-    if array.ndim != 4:
-        raise BadInputError(
-            f"{name}[{place}] has shape {list(array.shape)}; expected [B, h, w, c]."
-        )
-    return array
 
 
 def as_latents(value: Any) -> Latents:

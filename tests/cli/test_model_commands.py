@@ -113,6 +113,7 @@ def test_encode_and_decode_are_reconstruct(preset, capsys, tmp_path):
         told = json.loads(out)
         assert told["shapes"] == [[1, 1, 2], [8, 8, 2]]
         assert len(told["kl_per_layer"]) == 2
+        assert hvae.Latents.load(file).names == [f"test image {number}" for number in range(3)]
         run(capsys, "decode", preset, file, "--seed", 4, "-o", tmp_path / "d.npz")
         with np.load(tmp_path / "r.npz") as ours, np.load(tmp_path / "d.npz") as theirs:
             np.testing.assert_array_equal(ours["images"], theirs["images"])
@@ -130,6 +131,9 @@ def test_encode_files_folders_and_arrays(preset, capsys, tmp_path):
     assert out == f"{file}: images 6, latent layers 1\n"
     latents = hvae.Latents.load(file)
     np.testing.assert_array_equal(latents.z[0], latents.posterior_mean[0])
+    a, b, stack = images[0] / "a.png", images[0] / "b.png", images[2]
+    names = [a, b, a, f"{stack}[0]", f"{stack}[1]", f"{stack}[2]"]
+    assert latents.names == [str(name) for name in names]
     out = run(capsys, "decode", preset, file, "--pixels", "mode", "-o", tmp_path / "d", "--json")
     assert json.loads(out) == {"output": str(tmp_path / "d"), "images": 6, "layers": 1}
     assert len(list((tmp_path / "d").glob("*.png"))) == 6

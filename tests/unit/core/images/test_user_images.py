@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hvae_core.cli.images import read_image
+from hvae_core.cli.given_images import read_image
 from hvae_core.config import parse_config
 from hvae_core.errors import DataError
 from hvae_core.images.grids import as_pictures

@@ -214,6 +214,39 @@ def test_files_give_back_what_was_written(encoded, suffix, tmp_path):
     again = Latents.load(edited.save(path))
     assert again.shapes == edited.shapes
     assert again.prior_mean is None
+    assert again.names is None
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz"])
+def test_the_images_of_a_file_are_known_by_name(encoded, suffix, tmp_path):
+    # a path with what JSON escapes, one beyond ASCII, and one of a byte that is no UTF-8
+    names = ['a/"1"\\.png', "日本/é.png", "b\udcff.png"]
+    named = dataclasses.replace(encoded, names=names)
+    loaded = Latents.load(named.save(tmp_path / f"a{suffix}"))
+    assert loaded.names == names
+    assert loaded[[2, 0]].names == [names[2], names[0]]
+    assert loaded[1].leading(2).names == [names[1]]
+    np.testing.assert_array_equal(loaded.z[0], encoded.z[0])
+    for wrong, reason in ((names[:2], "2 names of 3 images"), ("abc", "no list of strings"),
+                          ([1, 2, 3], "no list of strings")):  # fmt: skip
+        with pytest.raises(BadInputError, match=reason):
+            dataclasses.replace(encoded, names=wrong)
+
+
+def test_names_in_a_file_are_not_believed(tmp_path):
+    facts = {"format": "hvae-latents-1", "layers": "1"}
+    z, path = np.zeros((2, 2, 2, 1), "f"), tmp_path / "a.safetensors"
+    for text, reason in (
+        ("[1, 2]", "no list of strings"), ("{", "no list of strings"), ('"ab"', "no list"),
+        ("[" * 99_999, "no list of strings"), ('["a"]', "1 names of 2 images"),
+    ):  # fmt: skip
+        names = np.frombuffer(text.encode(), np.uint8)
+        write_tensors({"z.0": z, "names": names}, path, facts)
+        with pytest.raises(DataError, match=reason):
+            Latents.load(path)
+    write_tensors({"z.0": z, "names": z}, path, facts)
+    with pytest.raises(DataError, match="no list of strings in its array 'names'"):
+        Latents.load(path)
 
 
 def test_files_of_other_things_are_refused(encoded, tmp_path):
