@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.config import PRESET_KEYS
-from hvae_core.errors import ConfigError, HvaeError, MissingDependencyError, PresetError
+from hvae_core.errors import HvaeError, MissingDependencyError, PresetError
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.fetching.hub import hub_reason
 from hvae_core.files.places import offline
@@ -22,6 +22,7 @@ from hvae_core.zoo.preset import (
     check_name,
     how_to_get,
 )
+from hvae_core.zoo.without_places import without_places
 from hvae_core.zoo.writing import write_preset
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def push(
 ) -> str:
     """Publish a preset with a model card: figures, picture, licence, how to cite.
 
-    A ``data.root`` of this machine is left out of what is published.
+    What the configuration tells of this machine is left out, see `without_places`.
 
     Args:
         publication: what is to be published.
@@ -91,7 +92,7 @@ def push(
         PresetError: there is a preset already, or what the Hub needs is missing.
         HvaeError: it cannot be written; a folder is as it was.
     """
-    config = _without_places(publication.config)
+    config = without_places(publication.config)
     if not is_address(str(target)):
         return str(_write(publication, config, Path(target), force).folder)
     address = HubAddress.parse(str(target))
@@ -152,21 +153,6 @@ def _upload(preset: Preset, address: HubAddress, force: bool, private: bool) -> 
             f"Cannot push to hf://{repository}: {hub_reason(error)}.",
             "Log in with: hf auth login",
         ) from error
-
-
-def _without_places(config: Config) -> Config:
-    """The configuration without the place of the data on this machine."""
-    from hvae_core.config import parse_config
-
-    values = config.to_dict()
-    root = values["data"].pop("root", None)
-    if root is None:
-        return config
-    try:
-        return parse_config(values)
-    except ConfigError:  # this data set cannot do without one: a name for the user's own folder
-        values["data"]["root"] = Path(root).name
-        return parse_config(values)
 
 
 def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:

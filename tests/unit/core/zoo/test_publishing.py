@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -133,20 +134,39 @@ def test_the_card_says_how_long_the_recipe_trains(
 @pytest.mark.parametrize(
     ("data", "published"),
     [
-        ({"name": "cifar10", "root": "/home/me/cifar"}, None),
-        ({"name": "image-folder", "root": "/home/me/photos", "size": 8}, "photos"),
+        ({"name": "cifar10", "root": "/home/me/cifar"}, {}),
+        ({"name": "image-folder", "root": "/home/me/photos", "size": 8}, {"root": "photos"}),
+        (
+            {"name": "arrays", "files": {"train": "/home/me/a.npy", "test": "C:\\home\\me\\b.npz"}},
+            {"files": {"train": "a.npy", "test": "b.npz"}},
+        ),
+        ({"name": "arrays", "files": "~/home/me/a.npy"}, {"files": {"train": "a.npy"}}),
+        ({"name": "hub", "repository": "/home/me/photos", "size": 8}, {"repository": "photos"}),
+        (
+            {"name": "hub", "repository": "owner/name", "splits": {"train": "train[:90%]"}},
+            {"repository": "owner/name", "splits": {"train": "train[:90%]"}},
+        ),
+        (
+            {"name": "mnist", "url": "https://me:secret@example.org/mnist"},
+            {"url": "https://example.org/mnist"},
+        ),
     ],
 )
-def test_places_on_this_machine_stay_here(
-    data: dict[str, object], published: str | None, zoo: Path, tmp_path: Path
+def test_places_and_secrets_stay_here(
+    data: dict[str, Any], published: dict[str, Any], zoo: Path, tmp_path: Path
 ) -> None:
     found = Publication.of(find_preset("trained"))
     values = {**found.config.to_dict(), "data": data}
-    values["model"]["image_channels"] = 3
+    values["model"]["image_channels"] = 1 if data["name"] == "mnist" else 3
+    uri = "http://me:secret@10.0.0.1/home/me"
+    values["train"]["trackers"] = [{"name": "mlflow", "tracking_uri": uri}]
     push(Publication(parse_config(values), found.weights, {}), tmp_path / "mine")
     text = (tmp_path / "mine" / "preset.yaml").read_text()
-    assert yaml.safe_load(text)["data"].get("root") == published
-    assert "/home/me" not in text
+    said = yaml.safe_load(text)["data"]
+    assert said.get("root") == published.get("root")
+    assert published.items() <= said.items()
+    for secret in ("home", "secret", "10.0.0.1"):
+        assert secret not in text
 
 
 def test_without_weights(zoo: Path) -> None:
