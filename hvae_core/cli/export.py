@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import emit, json_option, size_option
+from hvae_core.cli.common import at_size, emit, json_option, size_option
 
 
 @click.command()
@@ -37,14 +37,15 @@ def command(
     An exported model draws, encodes and measures without Keras. Its ELBO is measured beside that
     of the model as it is.
     """
-    if size is None:
-        from hvae_core.exporting import export_source
+    from hvae_core.exporting import check_export, export_source
 
+    if size is None and not source.endswith(".keras"):
         report = export_source(source, output, kind, precision)
     else:
         from hvae_core.api import load
 
-        report = load(source).at_size(*size).export(output, kind, precision)
+        check_export(output, kind, precision)
+        report = at_size(load(source), size).export(output, kind, precision)
     emit(report, as_json, [f"{source} in {report['output']}", *_figures(report)])
 
 

@@ -103,16 +103,24 @@ def push_command(
     if not is_address(target):
         check_replaceable(target)
     with tempfile.TemporaryDirectory(prefix="hvae-push-") as folder:
-        publication = _publication(source, figures, said, Path(folder))
+        publication = _publication(source, target, force, figures, said, Path(folder))
         where = push(publication, target, force=force, private=private)
     name = publication.info["name"]
     emit({"name": name, "target": where}, as_json, [f"{name}: pushed to {where}"])
 
 
 def _publication(
-    source: str, figures: Path | None, said: dict[str, str | None], folder: Path
+    source: str,
+    target: str,
+    force: bool,
+    figures: Path | None,
+    said: dict[str, str | None],
+    folder: Path,
 ) -> Publication:
-    """What is to be published, with pictures drawn, to the folder, where it has none."""
+    """What is to be published, with pictures drawn, to the folder, where it has none.
+
+    All that can be refused is, before the model is loaded for its pictures.
+    """
     import dataclasses
 
     from hvae_core.api import load
@@ -124,7 +132,7 @@ def _publication(
     from hvae_core.runs.run_folder import is_run_folder
     from hvae_core.zoo import Publication, find_preset
     from hvae_core.zoo.finding import find_source
-    from hvae_core.zoo.publishing import figures_of, layers_of
+    from hvae_core.zoo.publishing import check_push, figures_of, layers_of
 
     if is_run_folder(source):
         config, weights = find_source(source)
@@ -134,6 +142,9 @@ def _publication(
             trained["splits"] = record.summary()
         own = {"name": Path(source).resolve().name, "trained": trained}
         found = Publication(config, weights, own)
+    elif source.endswith(".keras"):
+        saved = Publication.of(find_preset(load(source).save(folder / "model")))
+        found = dataclasses.replace(saved, info={**saved.info, "name": Path(source).stem})
     else:
         found = Publication.of(find_preset(source))
     info = {**found.info, **{key: text for key, text in said.items() if text and key != "summary"}}
@@ -149,6 +160,7 @@ def _publication(
                 f"{figures} holds no figures of an evaluation.",
                 f"Make it with: hvae evaluate {source} --json > {figures}",
             ) from error
+    check_push(info, target, force=force)
     config = found.config
     if said["summary"]:
         config = config.model_copy(update={"summary": said["summary"]})

@@ -7,6 +7,7 @@ said by `hvae_core.inference.programs.graphs`, and what was exported is run by `
 from hvae_core.exporting.comparison import compare
 from hvae_core.exporting.export_folder import check_output, describe, report, write_folder
 from hvae_core.exporting.exporting import (
+    check_export,
     export_graphs,
     export_model,
     export_source,
@@ -15,6 +16,7 @@ from hvae_core.exporting.exporting import (
 from hvae_core.inference.programs import graphs
 
 __all__ = [
+    "check_export",
     "check_output",
     "compare",
     "describe",

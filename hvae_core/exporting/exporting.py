@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hvae_core.backends.selection import active_backend, select_backend
 from hvae_core.config import create_component
 from hvae_core.errors import BadInputError, HvaeError, PresetError, did_you_mean
-from hvae_core.exported import load_exported
+from hvae_core.exported import is_export_folder, load_exported
 from hvae_core.exporting.comparison import compare
 from hvae_core.exporting.export_folder import describe, report, write_folder
 from hvae_core.files.paths import real_name
@@ -25,7 +25,7 @@ from hvae_core.runs.run_folder import is_run_folder
 from hvae_core.weights import load_weights
 from hvae_core.zoo import Preset, find_preset, save_model, write_preset
 from hvae_core.zoo.finding import find_source
-from hvae_core.zoo.preset import check_name
+from hvae_core.zoo.preset import check_name, how_to_get
 from hvae_core.zoo.writing import Savable
 
 if TYPE_CHECKING:
@@ -52,6 +52,18 @@ def exporter(format: str, precision: str) -> Exporter:
     return chosen
 
 
+def check_export(
+    output: str | Path, format: str = "openvino", precision: str = "float32"
+) -> Exporter:
+    """The exporter that writes ``output``, found before anything is loaded.
+
+    Arguments and errors as in `export_source`.
+    """
+    chosen = exporter(format, precision)
+    chosen.check_output(Path(output))
+    return chosen
+
+
 def export_source(
     source: str | Path | Preset,
     output: str | Path,
@@ -75,9 +87,8 @@ def export_source(
     Raises:
         HvaeError: the format, its backend, the source or the output cannot be used.
     """
-    chosen = exporter(format, precision)
     output = Path(output)
-    chosen.check_output(output)
+    chosen = check_export(output, format, precision)
     with tempfile.TemporaryDirectory() as folder:
         preset = as_preset(source, Path(folder))
         if chosen.backend is not None:
@@ -91,7 +102,7 @@ def export_model(
     model: Savable, output: str | Path, format: str = "openvino", precision: str = "float32"
 ) -> dict[str, Any]:
     """Write a live model in a format; arguments, result and errors as in `export_source`."""
-    exporter(format, precision)
+    check_export(output, format, precision)
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / _FOLDER
         save_model(model, saved, info={"name": _preset_name(Path(output).stem)})
@@ -161,8 +172,12 @@ def as_preset(source: str | Path | Preset, folder: Path) -> Preset:
     """The preset that ``source`` is, or one made in ``folder`` of a run's averaged weights.
 
     Raises:
-        PresetError: it has no weights on this machine.
+        PresetError: it has no weights on this machine, or is no preset.
     """
+    if isinstance(source, str | Path) and is_export_folder(source):
+        raise PresetError(
+            f"{source} is an exported model already.", "Export the model that it was made of."
+        )
     if isinstance(source, str | Path) and is_run_folder(source):
         config, weights = find_source(source)
         return write_preset(
@@ -170,9 +185,7 @@ def as_preset(source: str | Path | Preset, folder: Path) -> Preset:
         )
     preset = find_preset(source)
     if preset.weights_path is None:
-        raise PresetError(
-            f"The preset {preset.name!r} has no weights here.", "Pull it or train it first."
-        )
+        raise PresetError(f"The preset {preset.name!r} has no weights here.", how_to_get(preset))
     return preset
 
 

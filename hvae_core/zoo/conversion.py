@@ -23,7 +23,7 @@ from hvae_core.weights.tensors import write_tensors
 from hvae_core.zoo.finding import find_preset, list_presets
 from hvae_core.zoo.originals import Original
 from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset
-from hvae_core.zoo.writing import write_preset
+from hvae_core.zoo.writing import check_target, write_preset
 
 
 def import_checkpoint(
@@ -53,6 +53,7 @@ def import_checkpoint(
         ConfigError: the format or the configuration is unknown or impossible.
         PresetError: ``output`` cannot be used.
     """
+    check_target(output, overwrite, "--overwrite")
     importer = find_importer(format, options)
     names = list_presets(importer.presets) if importer.presets else []
     known = {name: find_preset(name).config for name in names}

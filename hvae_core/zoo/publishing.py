@@ -12,6 +12,7 @@ from hvae_core.config import PRESET_KEYS
 from hvae_core.errors import HvaeError, MissingDependencyError, PresetError
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.fetching.hub import hub_reason
+from hvae_core.files.paths import real_name
 from hvae_core.files.places import offline
 from hvae_core.zoo.cards import hub_card
 from hvae_core.zoo.preset import (
@@ -23,7 +24,7 @@ from hvae_core.zoo.preset import (
     how_to_get,
 )
 from hvae_core.zoo.without_places import without_places
-from hvae_core.zoo.writing import write_preset
+from hvae_core.zoo.writing import check_target, write_preset
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
@@ -92,23 +93,44 @@ def push(
         PresetError: there is a preset already, or what the Hub needs is missing.
         HvaeError: it cannot be written; a folder is as it was.
     """
+    check_push(publication.info, target, force=force)
     config = without_places(publication.config)
     if not is_address(str(target)):
         return str(_write(publication, config, Path(target), force).folder)
     address = HubAddress.parse(str(target))
-    if not publication.info.get("licence"):
+    name = publication.info.get("name") or address.name
+    with tempfile.TemporaryDirectory(prefix="hvae-push-") as folder:
+        preset = _write(publication, config, Path(folder) / name, force)
+        (preset.folder / CARD_FILE).write_text(hub_card(preset), encoding="utf-8")
+        _upload(preset, address, force, private)
+    return str(target)
+
+
+def check_push(info: Mapping[str, Any], target: str | Path, *, force: bool = False) -> None:
+    """Refuse what `push` would, as far as it can be known before there is anything to publish.
+
+    Args:
+        info: see `Publication`.
+        target: see `push`.
+        force: see `push`.
+
+    Raises:
+        PresetError: see `push`; or the preset has a name that none can have.
+        HvaeError: the network is forbidden.
+    """
+    if not is_address(str(target)):
+        check_name(info.get("name") or real_name(target), "a preset's name")
+        check_target(target, force, "--force")
+        return
+    address = HubAddress.parse(str(target))
+    check_name(info.get("name") or address.name, "a preset's name")
+    if not info.get("licence"):
         raise PresetError(
             f"Cannot push to {target} without a licence: nobody could use the weights.",
             "Give one, such as --licence Apache-2.0.",
         )
     if offline():
         raise HvaeError(f"Cannot push to {target}: HVAE_OFFLINE=1 forbids the network.")
-    name = check_name(publication.info.get("name") or address.name, "a preset's name")
-    with tempfile.TemporaryDirectory(prefix="hvae-push-") as folder:
-        preset = _write(publication, config, Path(folder) / name, force)
-        (preset.folder / CARD_FILE).write_text(hub_card(preset), encoding="utf-8")
-        _upload(preset, address, force, private)
-    return str(target)
 
 
 def _write(publication: Publication, config: Config, folder: Path, force: bool) -> Preset:

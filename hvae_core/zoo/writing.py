@@ -78,7 +78,7 @@ def write_preset(
     target = Path(folder)
     content = _content(target, config, figures, info)
     _check_pictures(pictures)
-    _refuse_to_clobber(target, overwrite)
+    check_target(target, overwrite)
     with disk_errors(f"write the preset {target}"), replacing_folder(target) as work:
         if target.is_dir():
             for path in target.iterdir():
@@ -173,7 +173,18 @@ def _check_pictures(pictures: Sequence[Path]) -> None:
             )
 
 
-def _refuse_to_clobber(target: Path, overwrite: bool) -> None:
+def check_target(folder: str | Path, overwrite: bool, option: str = "overwrite=True") -> None:
+    """Refuse a folder that a preset cannot be written to, before there is one to write.
+
+    Args:
+        folder: the preset's folder to be.
+        overwrite: a preset in ``folder`` may be replaced.
+        option: what allows that, for the message.
+
+    Raises:
+        PresetError: it is a file, has content and ``overwrite`` is off, or is no preset.
+    """
+    target = Path(folder)
     if not exists(target):
         above = next((folder for folder in target.parents if exists(folder)), None)
         if above is not None and not is_folder(above):
@@ -190,5 +201,6 @@ def _refuse_to_clobber(target: Path, overwrite: bool) -> None:
         )
     if not overwrite:
         raise PresetError(
-            f"The preset {target} exists already.", "Choose a new folder, or overwrite it."
+            f"The preset {target} exists already.",
+            f"Choose a new folder, or replace it with {option}.",
         )

@@ -60,14 +60,16 @@ class EfficientVDVAEImporter(Importer):
     def read(self, checkpoint: Path, config: str | None, known: Mapping[str, Config]) -> Imported:
         """See `Importer.read`; ``config`` is the cfg file of the run, or such as ``cifar10``."""
         published = {name.removeprefix(PREFIX): found for name, found in known.items()}
-        tensors = read_state_dict(checkpoint, SECTIONS[self.options.weights])
         cells: Sequence[int] | None = None
-        if config is None:
-            chosen = recognise(tensors, checkpoint, published)
-        elif config.removeprefix(PREFIX) in published:
+        chosen: Config | None = None
+        # A configuration that there is not is told before gigabytes are read.
+        if config is not None and config.removeprefix(PREFIX) in published:
             chosen = published[config.removeprefix(PREFIX)]
-        else:
+        elif config is not None:
             chosen, cells = read_configuration(config, published)
+        tensors = read_state_dict(checkpoint, SECTIONS[self.options.weights])
+        if chosen is None:
+            chosen = recognise(tensors, checkpoint, published)
         notes = (
             f"Imported from {checkpoint.name} (sha256 {file_digest(checkpoint)}), "
             f"{'averaged' if self.options.weights == 'ema' else 'raw'} weights of Efficient-VDVAE."

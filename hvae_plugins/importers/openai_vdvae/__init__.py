@@ -41,11 +41,10 @@ class OpenAIVDVAEImporter(Importer):
     def read(self, checkpoint: Path, config: str | None, known: Mapping[str, Config]) -> Imported:
         """See `Importer.read`; ``config`` is such as ``cifar10``, or a JSON file."""
         originals = {name.removeprefix(PREFIX): found for name, found in known.items()}
+        # A configuration that there is not is told before gigabytes are read.
+        known_as = None if config is None else find_configuration(config, originals)
         tensors = read_state_dict(checkpoint)
-        if config is None:
-            chosen = recognise(tensors, checkpoint, originals)
-        else:
-            chosen = find_configuration(config, originals)
+        chosen = known_as or recognise(tensors, checkpoint, originals)
         notes = (
             f"Imported from {checkpoint.name} (sha256 {file_digest(checkpoint)}), "
             "a checkpoint of openai/vdvae."

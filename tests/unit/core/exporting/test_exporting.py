@@ -28,7 +28,7 @@ def test_a_run_of_any_name(model, tmp_path, monkeypatch, name, expected):
 
 @pytest.mark.parametrize(("name", "expected"), [*NAMES, ("..", "model")])
 def test_a_live_model_to_any_output(model, monkeypatch, name, expected):
-    monkeypatch.setattr(exporting, "exporter", lambda format, precision: None)
+    monkeypatch.setattr(exporting, "check_export", lambda output, format, precision: None)
     monkeypatch.setattr(
         exporting, "export_source", lambda source, output, *_: (find_preset(source).name, output)
     )
