@@ -21,6 +21,7 @@ __all__ = [
     "MissingDependencyError",
     "PluginError",
     "PresetError",
+    "SlowDownloadError",
     "TrainingError",
     "WeightsError",
     "did_you_mean",
@@ -119,6 +120,10 @@ class DownloadError(HvaeError):
     """A download failed or its content is not what was promised (exit code 1)."""
 
     code = "download"
+
+
+class SlowDownloadError(DownloadError):
+    """A server was too slow; what has arrived is kept."""
 
 
 class TrainingError(HvaeError):

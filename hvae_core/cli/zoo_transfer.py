@@ -53,17 +53,22 @@ def pull_command(
     hf://owner/name[@revision]), or a local folder. Presets go to the cache folder, which HVAE_HOME
     sets; HVAE_OFFLINE=1 forbids the network. An interrupted pull goes on when it is called again.
     """
+    from hvae_core.errors import SlowDownloadError
     from hvae_core.zoo import pull
 
-    with _progress() as progress:
-        result = pull(
-            source,
-            revision=revision,
-            progress=progress,
-            force=force,
-            least_rate=least_rate,
-            max_time=max_time,
-        )
+    try:
+        with _progress() as progress:
+            result = pull(
+                source,
+                revision=revision,
+                progress=progress,
+                force=force,
+                least_rate=least_rate,
+                max_time=max_time,
+            )
+    except SlowDownloadError as error:
+        hint = f"{error.hint} --least-rate 0 and --max-time wait for a slow connection."
+        raise SlowDownloadError(error.message, hint) from error
     emit(result.to_dict(), as_json, [f"{result.name}: {result.status}, in {result.folder}"])
 
 

@@ -136,11 +136,6 @@ def as_keys(digests: np.ndarray) -> list[str]:
     return [f"{digest:016x}" for digest in digests.tolist()]
 
 
-def in_both(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Which of the second images are among the first: their indices."""
-    return np.flatnonzero(np.isin(second, first))
-
-
 def _digests_of(chunks: Iterable[np.ndarray]) -> np.ndarray:
     return np.fromiter(_each(chunks), np.uint64)
 

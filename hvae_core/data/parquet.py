@@ -14,11 +14,10 @@ from typing import Any
 
 from hvae_core.data.condition_cells import MissingColumnError, column_of_split
 from hvae_core.data.file_search import find_files
+from hvae_core.data.hub_rows import COLUMNS
 from hvae_core.data.split_names import split_begun, split_folder
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
 from hvae_core.interfaces import ConditionColumn
-
-COLUMNS = ("image", "img")
 
 
 def find_splits(root: Path) -> dict[str, list[Path]]:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from hvae_core.errors import DownloadError
+from hvae_core.errors import DownloadError, SlowDownloadError
 from hvae_core.fetching.connections import open_url
 from hvae_core.files import git_lfs, replacing
 from hvae_core.files.digests import file_digest
@@ -90,11 +90,10 @@ class Pace:
         if now < self._since + WINDOW:
             return
         if come < self._least * WINDOW:
-            raise DownloadError(
+            raise SlowDownloadError(
                 f"{self._source} comes too slowly: {come} bytes in {now - self._since:.0f} "
                 "seconds.",
-                "What has arrived is kept; run the command again to go on from there, for a slow "
-                "connection with --least-rate 0.",
+                "What has arrived is kept; run the command again to go on from there.",
             )
         self._since, self._begun = now, done
 
@@ -338,7 +337,7 @@ class Transfer:
 
     def _check_time(self) -> None:
         if time.monotonic() > self._until:
-            raise DownloadError(
+            raise SlowDownloadError(
                 f"{self.url} takes longer than {self.patience.total:.0f} seconds.",
                 "What has arrived is kept; run the command again to go on from there.",
             )

@@ -40,7 +40,9 @@ def read_state_dict(path: str | Path, section: str | None = None) -> dict[str, n
     for name, value in tensors.items():
         array = value if isinstance(value, np.ndarray) else _as_array(path, name, value)
         if array.dtype.kind != "f":
-            raise WeightsError(f"{path}: {name} holds {array.dtype} values, expected numbers.")
+            raise WeightsError(
+                f"{path}: {name} holds {array.dtype} values, expected floating-point ones."
+            )
         arrays[str(name)] = array.astype(np.float32, copy=False)
     if arrays and all(name.startswith(WRAPPER) for name in arrays):
         arrays = {name.removeprefix(WRAPPER): array for name, array in arrays.items()}

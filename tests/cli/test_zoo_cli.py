@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from hvae_core.cli.main import COMMANDS, cli
 from hvae_core.cli.zoo import command
-from hvae_core.errors import BadInputError, PresetError
+from hvae_core.errors import BadInputError, PresetError, SlowDownloadError
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_core.weights import write_tensors
 from hvae_core.zoo import finding as index
@@ -192,6 +192,15 @@ def test_pull(zoo: Path, tmp_path: Path) -> None:
     assert pulled["folder"] == str(tmp_path / "home" / "presets" / "mine")
     with pytest.raises(PresetError, match="no trained weights exist yet"):
         run("pull", "untrained")
+
+
+def test_a_slow_pull_tells_how_to_wait(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object, **__: object) -> None:
+        raise SlowDownloadError("It comes too slowly.", "Run the command again.")
+
+    monkeypatch.setattr("hvae_core.zoo.pull", slow)
+    with pytest.raises(SlowDownloadError, match=r"slowly\. Run the command again\. --least-rate 0"):
+        run("pull", "https://example.org/mine")
 
 
 def test_prune(zoo: Path, tmp_path: Path) -> None:
