@@ -5,14 +5,14 @@ The data sets themselves are plugins (`hvae_plugins.datasets`); what they share 
 
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.batches import Batches, evaluation_batches, prefetch, split_validation
-from hvae_core.data.conditions import Conditions, condition_names, open_conditions
+from hvae_core.data.conditions import Conditions, described_condition, open_conditions
 from hvae_core.data.opening import open_dataset
 
 __all__ = [
     "ArraySource",
     "Batches",
     "Conditions",
-    "condition_names",
+    "described_condition",
     "evaluation_batches",
     "open_conditions",
     "open_dataset",

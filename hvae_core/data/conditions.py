@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -87,10 +87,11 @@ def open_conditions(
         raise DataError(error.message, error.hint) from error
 
 
-def condition_names(config: Config, dataset: Dataset, split: str) -> Config:
-    """The configuration with the names that the data set has for its condition's values.
+def described_condition(config: Config, dataset: Dataset, split: str) -> Config:
+    """The configuration with what the data set tells of its condition's values.
 
-    Those that the configuration has itself stay, as does a condition without an option ``names``.
+    That is their names, and of numbers the means, where the condition has an option ``names`` or
+    ``typical`` that is not set.
 
     Args:
         config: of a run.
@@ -102,14 +103,35 @@ def condition_names(config: Config, dataset: Dataset, split: str) -> Config:
     """
     condition = config.model.condition
     values = config.model.condition_values
-    if condition is None or values is None or values.names:
+    if condition is None or values is None:
         return config
-    names = dataset.condition(dataset.conditioned_on or LABEL, split).names
-    if len(names) != values.size or not hasattr(condition.options, "names"):
+    options = condition.options
+    unset = [key for key in ("names", "typical") if getattr(options, key, "other") is None]
+    if not unset:
         return config
-    known = condition.with_options(names=list(names))
-    model = config.model.model_copy(update={"condition": known})
+    column = dataset.condition(dataset.conditioned_on or LABEL, split)
+    told: dict[str, Any] = {}
+    if "names" in unset and len(column.names) == values.size:
+        told["names"] = list(column.names)
+    if "typical" in unset and (means := _means(column, values)) is not None:
+        told["typical"] = means
+    if not told:
+        return config
+    model = config.model.model_copy(update={"condition": condition.with_options(**told)})
     return config.model_copy(update={"model": model})
+
+
+def _means(column: ConditionColumn, values: ConditionValues) -> list[float] | None:
+    """The mean of each number where it is known; None where one never is."""
+    given = np.asarray(column.values)
+    if values.form != "numbers" or given.dtype.kind not in "iufb" or not given.size:
+        return None
+    numbers = given.reshape(len(given), -1).astype(np.float64)
+    known = np.isfinite(numbers)
+    if numbers.shape[1] != values.size or not known.any(axis=0).all():
+        return None
+    means = np.where(known, numbers, 0.0).sum(axis=0) / known.sum(axis=0)
+    return [float(f"{mean:.6g}") for mean in means]
 
 
 def check_entries(values: np.ndarray, count: int, where: str) -> None:

@@ -31,12 +31,15 @@ class ConditionValues:
         size: how many.
         names: of the classes or of the numbers; may be empty.
         dropout: the part of training images that had the null condition; with 0 there is none.
+        typical: numbers to show a model under where none are asked for, one for each of ``size``;
+            empty where they are not known.
     """
 
     form: Literal["class", "numbers"]
     size: int
     names: tuple[str, ...] = ()
     dropout: float = 0.0
+    typical: tuple[float, ...] = ()
 
     @property
     def has_null(self) -> bool:
@@ -170,10 +173,15 @@ class ConditionValues:
         return np.where(encoded[:, self.size :] > 0, encoded[:, : self.size], np.nan)
 
     def examples(self, count: int) -> np.ndarray:
-        """Conditions to show a model with: the classes in turn; of numbers, that none is known."""
+        """Conditions to show a model with: the classes in turn; the typical numbers.
+
+        Where those are not known, or the model knows the null condition: that no number is known.
+        """
         if self.form == "class":
             return np.arange(count) % self.size
-        return np.full((count, self.size), np.nan)
+        # Of a model that was never trained with unknown numbers, they would show something else.
+        shown = self.typical if self.typical and not self.has_null else [np.nan] * self.size
+        return np.tile(np.asarray(shown, np.float64), (count, 1))
 
     def describe(self) -> str:
         """In words: ``a class from 0 to 9 (airplane, automobile, ...)``."""
@@ -189,12 +197,15 @@ class ConditionValues:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that make an equal one as keyword arguments, `from_dict`."""
-        return {**dataclasses.asdict(self), "names": list(self.names)}
+        values = {**dataclasses.asdict(self), "names": list(self.names)}
+        typical = list(values.pop("typical"))
+        return {**values, "typical": typical} if typical else values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ConditionValues:
         """What `to_dict` described."""
-        return cls(**{**values, "names": tuple(values["names"])})
+        lists = {key: tuple(values[key]) for key in ("names", "typical") if key in values}
+        return cls(**{**values, **lists})
 
 
 class Condition(abc.ABC):

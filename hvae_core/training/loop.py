@@ -17,7 +17,7 @@ from hvae_core.backends.processes import (
     process_index,
 )
 from hvae_core.config import Config, check_against_shape
-from hvae_core.data import condition_names
+from hvae_core.data import described_condition
 from hvae_core.errors import PluginError, TrainingError
 from hvae_core.plugins import manager
 from hvae_core.runs.metrics import MetricsFile
@@ -121,7 +121,7 @@ def train(
                 held_out, record = folder.validation_indices(), folder.data_record()
                 earlier = Earlier(output, held_out, record, allow_changed_data)
             images = open_images(config, earlier, dataset, beginning.downloading)
-            config = condition_names(config, images.dataset, SPLIT)
+            config = described_condition(config, images.dataset, SPLIT)
             check_against_shape(config, images.shape)
             per_epoch = images.training_batches(config).steps_per_epoch
             schedules.total_steps(config.train, per_epoch)

@@ -68,7 +68,7 @@ TESTED = {
     f"{EMBEDDED}::test_numbers_go_through_the_mlp_and_unknown_ones_are_no_numbers": (
         "condition.vector.size", "condition.vector.width", "condition.vector.hidden",
         "condition.vector.mean", "condition.vector.scale", "condition.vector.names",
-        "condition.vector.dropout",
+        "condition.vector.dropout", "condition.vector.typical",
     ),
     "unit/core/config/test_loading.py::test_one_sentence_names_the_key_and_what_was_expected": (
         "format",

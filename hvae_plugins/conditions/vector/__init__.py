@@ -29,6 +29,11 @@ class VectorConfig(pydantic.BaseModel):
     scale: list[float] | None = pydantic.Field(
         None, description="they are then divided by this; null: 1"
     )
+    typical: list[float] | None = pydantic.Field(
+        None,
+        description="numbers that the model is shown under where none are asked for, as in grids "
+        "of samples; training takes the means of the training images'; null: mean",
+    )
     dropout: float = pydantic.Field(
         0.0,
         ge=0,
@@ -38,14 +43,15 @@ class VectorConfig(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _has_one_of_each(self) -> Self:
-        for key in ("names", "mean", "scale"):
+        for key in ("names", "mean", "scale", "typical"):
             given = getattr(self, key)
             if given is not None and len(given) != self.size:
                 raise ValueError(f"{key} has {len(given)} entries, but size is {self.size}")
         if self.names is not None and len(set(self.names)) < self.size:
             raise ValueError("names has a name twice")
-        if not all(map(math.isfinite, self.mean or ())):
-            raise ValueError("mean must be finite numbers")
+        for key in ("mean", "typical"):
+            if not all(map(math.isfinite, getattr(self, key) or ())):
+                raise ValueError(f"{key} must be finite numbers")
         if not all(s > 0 and math.isfinite(s) for s in self.scale or ()):
             raise ValueError("scale must be finite numbers above 0")
         if not all(width >= 1 for width in self.hidden):
@@ -55,8 +61,8 @@ class VectorConfig(pydantic.BaseModel):
 
 def condition_values(options: VectorConfig) -> ConditionValues:
     """The numbers."""
-    names = tuple(options.names or ())
-    return ConditionValues("numbers", options.size, names, options.dropout)
+    names, typical = tuple(options.names or ()), tuple(options.typical or options.mean or ())
+    return ConditionValues("numbers", options.size, names, options.dropout, typical)
 
 
 @hookimpl

@@ -8,6 +8,7 @@ import pytest
 from tiny import TINY
 
 import hvae_core as hvae
+from hvae_core.inference.arguments import example_conditions
 from hvae_core.weights import model_arrays
 
 pytest.importorskip("sklearn")
@@ -53,3 +54,28 @@ def test_a_resumed_run_sees_the_labels_and_measurements_of_an_unbroken_one(tmp_p
     assert model.condition_values.names == tuple("0123456789")
     figures = hvae.evaluate(model, limit=4)
     assert figures["images"] == 4
+
+
+def test_a_run_shows_its_model_under_numbers_of_its_images(tmp_path):
+    """Not under "none is known", which a model without dropout was never trained with."""
+    rng = np.random.default_rng(0)
+    years = rng.integers(1990, 2020, (24, 1)).astype(np.float32)
+    images = rng.integers(0, 17, (24, 8, 8, 1)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, years=years)
+    options = {
+        **{key: value for key, value in OPTIONS.items() if key.startswith("train.")},
+        "data": {"name": "arrays", "files": str(tmp_path / "a.npz"), "key": "images",
+                 "condition": "years", "split_by": "position"},
+        "model.condition": {"name": "vector", "size": 1, "scale": [10.0]},
+        "likelihood.levels": 256,
+        "train.sample_epochs": 1,
+    }  # fmt: skip
+    hvae.train(TINY, tmp_path / "run", overrides=options)
+    model = hvae.load(tmp_path / "run")
+    (typical,) = model.condition_values.typical
+    assert 1990 < typical < 2020
+    given = example_conditions(model, 2)
+    np.testing.assert_array_equal(given, [[typical], [typical]])
+    assert list((tmp_path / "run" / "samples").glob("*.png"))
+    drawn = model.sample(2, seed=0, condition=given)
+    assert not np.array_equal(drawn, model.sample(2, seed=0, condition=[np.nan]))

@@ -37,7 +37,7 @@ def test_numbers_go_through_the_mlp_and_unknown_ones_are_no_numbers():
     config = {"size": 2, "width": 3, "hidden": [4], "mean": [1.0, -1.0], "scale": [2.0, 0.5],
               "names": ["age", "bmi"], "dropout": 0.3}  # fmt: skip
     vector, values = built("vector", config)
-    assert values == ConditionValues("numbers", 2, ("age", "bmi"), 0.3)
+    assert values == ConditionValues("numbers", 2, ("age", "bmi"), 0.3, (1.0, -1.0))
     given = values.encode([{"age": 3.0}, [1.0, 2.0], None], 3)
     np.testing.assert_array_equal(given, [[3, 0, 1, 0], [1, 2, 1, 1], [0, 0, 0, 0]])
     h = np.array([[1, 0, 1, 0], [0, 6, 1, 1], [0, 0, 0, 0]])
