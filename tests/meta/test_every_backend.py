@@ -34,6 +34,7 @@ RUN_ONCE = {
     "cli/test_bad_inputs.py": COMMANDS,
     "cli/test_model_commands.py": COMMANDS,
     "cli/test_plugins_cli.py": COMMANDS,
+    "cli/test_told_early.py": COMMANDS,
     "cli/test_train_cli.py": COMMANDS,
     "contract/test_datasets.py": "data sets give NumPy arrays",
     "contract/test_learning_rates.py": "schedules are numbers",
