@@ -8,7 +8,7 @@ prints the PSNR of the mean of 100 draws on noisy test images beside that of the
 total variation and of non-local means, both with and without the transform of Anscombe that makes
 the noise even. The filters' strength is the best of several, chosen on the test images themselves:
 more than a user could do. A run that is there is not trained
-again, one that was stopped is gone on with.
+again, one that was stopped is resumed.
 """
 
 from __future__ import annotations

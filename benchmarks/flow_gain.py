@@ -4,7 +4,7 @@
 
 Trains each preset with each seed for equally many epochs, evaluates the ELBO and the
 importance-weighted log-likelihood on the test images, and prints a table of means with the standard
-error over seeds. What is done already is not done again, so it can be stopped and gone on with.
+error over seeds. What is done already is not done again, so it can be stopped and resumed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What benchmarks with small models share: the configuration, and a run that is gone on with."""
+"""What benchmarks with small models share: the configuration, and a run that is resumed."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ def small_model(side: int, channels: int, width: list[int], latent_width: list[i
 
 
 def trained(config: dict[str, Any], run: Path, images: np.ndarray) -> hvae.HierarchicalVAE:
-    """The model of a run, which is trained unless it is there; a stopped one is gone on with."""
+    """The model of a run, which is trained unless it is there; a stopped one is resumed."""
     hvae.train(config, run, dataset=images, resume=(run / "config.yaml").is_file())
     return hvae.load(run)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pydantic
 
-from hvae_core.cli.plugins import option_rows
+from hvae_core.cli.plugins import option_rows, yaml_text
 from hvae_core.config import Config
 from hvae_core.plugins import manager
 
@@ -21,6 +21,9 @@ A per-scale option takes one value for all scales, or a list with one value a sc
 A component (block, likelihood, data set...) is its name, or a mapping with `name` and its options.
 On the command line: `--set train.batch_size=64`, `--set likelihood.mixtures=5`. `hvae config show`
 prints the resolved configuration, `hvae config schema` its JSON schema.
+
+An option that may be unset is unset by `null`, in a file and after `--set` alike. One without a
+default is required.
 """
 
 
@@ -29,7 +32,7 @@ def table(rows: list[dict]) -> Iterator[str]:
     yield "| option | type | default | meaning |"
     yield "|-|-|-|-|"
     for row in rows:
-        default = "" if row["default"] is None else f"`{row['default']}`"
+        default = "" if row.get("required") else f"`{yaml_text(row['default'])}`"
         kind, meaning = (row[key].replace("|", "\\|") for key in ("type", "description"))
         yield f"| `{row['name']}` | {kind} | {default} | {meaning} |"
 

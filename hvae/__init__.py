@@ -10,14 +10,26 @@ import hvae_core as _core
 from hvae_core import __all__ as __all__
 
 #: for authors of components and callers who read configurations
-_MODULES = ("config", "errors", "interfaces", "layers", "plugins")
+_MODULES = (
+    "callbacks",
+    "config",
+    "errors",
+    "exporting",
+    "interfaces",
+    "layers",
+    "plugins",
+    "weights",
+)
 
 if TYPE_CHECKING:
+    from hvae import callbacks as callbacks
     from hvae import config as config
     from hvae import errors as errors
+    from hvae import exporting as exporting
     from hvae import interfaces as interfaces
     from hvae import layers as layers
     from hvae import plugins as plugins
+    from hvae import weights as weights
     from hvae_core import *
 
     __version__: str

@@ -213,7 +213,7 @@ def evaluate(
     """The figures of a model on a data set, see `hvae_core.evaluation.evaluate`.
 
     Args:
-        model: a model, or what `load_runnable` takes.
+        model: a model, what `load` takes, or an export folder.
         dataset: images: a NumPy array or tensor [N, H, W, C], a pair (images, labels), a data set
             of PyTorch, TensorFlow, Keras, Grain or Hugging Face, anything with ``__len__`` and
             ``__getitem__``, or a mapping of split names to such. Or a data set of hvae, its name,
@@ -292,7 +292,7 @@ def train(
         overrides: what wins over it: ``"train.steps=2"``, a list of such strings, or a mapping
             such as ``{"train.steps": 2}``.
         resume: go on with the run in ``output``.
-        callbacks: `hvae_core.training.callbacks.Callback` objects that watch the run.
+        callbacks: `hvae.callbacks.Callback` objects that watch the run.
         weights: what to start from in place of fresh weights, see
             `hvae_core.zoo.finding.find_weights_file`; a run that goes on from a checkpoint does not
             look at them.

@@ -33,7 +33,7 @@ COMMANDS = {
     "evaluate": ("hvae_core.cli.evaluate", "Measure a model on a data set."),
     "report": ("hvae_core.cli.report", "Write a run's report as one HTML page."),
     "import": ("hvae_core.cli.import_checkpoint", "Make a preset of an original checkpoint."),
-    "export": ("hvae_core.cli.export", "Write a model's weights for another codebase."),
+    "export": ("hvae_core.cli.export", "Write a model for OpenVINO, ONNX or another codebase."),
     "zoo": ("hvae_core.cli.zoo", "List, show, pull, verify, prune and push presets."),
     "plugins": ("hvae_core.cli.plugins", "List, show, check and write components."),
     "config": ("hvae_core.cli.config", "Show configurations and their schema."),

@@ -63,7 +63,7 @@ def show_command(name: str, as_json: bool) -> None:
         lines += ["", "options:"]
     for row in options:
         meaning = f"  {row['description']}" if row["description"] else ""
-        default = " (required)" if row.get("required") else f" = {_yaml(row['default'])}"
+        default = " (required)" if row.get("required") else f" = {yaml_text(row['default'])}"
         lines.append(f"  {row['name']}: {row['type']}{default}{meaning}")
     emit(payload, as_json, lines)
 
@@ -215,7 +215,7 @@ def type_name(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         return "section"
     name = {"integer": "int", "number": "float", "string": "str", "boolean": "bool",
-            "null": "none"}.get(schema.get("type", ""), schema.get("type", "any"))  # fmt: skip
+            "null": "null"}.get(schema.get("type", ""), schema.get("type", "any"))  # fmt: skip
     if name == "array":
         return f"list of {type_name(schema.get('items', {}))}"
     bounds = [
@@ -231,10 +231,14 @@ def type_name(schema: dict[str, Any]) -> str:
     return f"{name} {' '.join(bounds)}".strip()
 
 
-def _yaml(value: Any) -> str:
+def yaml_text(value: Any) -> str:
     """A default as a configuration file has it."""
-    words = {None: "none", True: "true", False: "false"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {yaml_text(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(yaml_text, value))}]"
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value) or "''"
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:

@@ -25,7 +25,11 @@ from hvae_core.cli.images import other_ways
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
     help="The run folder (else runs/NAME-TIME).",
 )  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option(
+    "--resume", is_flag=True,
+    help="Go on with the run in --output, or with RUN. Without it, RUN gives its configuration to "
+    "a new run.",
+)  # fmt: skip
 @click.option(
     "--weights", metavar="PRESET|RUN|FILE",
     help="Start from these weights, not from fresh ones.",
@@ -64,7 +68,8 @@ def command(
 ) -> None:
     """Train a model.
 
-    A run that was killed goes on with the same numbers: the same command with --resume.
+    A run that was killed goes on with the same numbers: hvae train RUN --resume, or the same
+    command with --resume where it had --output.
     """
     from hvae_core.api import train
     from hvae_core.backends.processes import process_index
@@ -83,7 +88,7 @@ def command(
         output = Path(source)
     if options["allow_changed_data"] and not resume:
         raise BadInputError(
-            "--allow-changed-data is for a run that is gone on with.", "Give --resume as well."
+            "--allow-changed-data is for a run that is resumed.", "Give --resume as well."
         )
     several = _join(options["coordinator"], options["processes"], options["process_index"])
     if output is None and several and not options["dry_run"]:

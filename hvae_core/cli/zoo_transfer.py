@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     default=1000.0,
     show_default=True,
     metavar="BYTES",
-    help="A second, over a minute; a slower server is given up. 0: never.",
+    help="Give up on a server that sends fewer bytes a second than this over a minute; 0: never.",
 )
 @click.option(
     "--max-time", type=Real(True, min=0, min_open=True), default=86400.0, show_default=True,
-    metavar="SECONDS", help="That one file may take.",
+    metavar="SECONDS", help="Give up on a file that takes longer than this.",
 )  # fmt: skip
 @json_option
 def pull_command(

@@ -54,6 +54,16 @@ class Component:
         except pydantic.ValidationError:  # an option that is required
             return False
 
+    @property
+    def changed_options(self) -> dict[str, Any]:
+        """The options that are not the defaults; all of them where one is required."""
+        options = options_to_dict(self.options)
+        try:
+            usual = options_to_dict(validate_options(self.spec.config, {}))
+        except pydantic.ValidationError:
+            return options
+        return {key: value for key, value in options.items() if value != usual[key]}
+
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Build the component: the options go first, then ``args``."""
         return self.spec.build(self.options, *args, **kwargs)

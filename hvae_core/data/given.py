@@ -115,7 +115,7 @@ def check_same_images(before: Component, now: Component, run: Any) -> None:
     told = f"The run in {run} was started with {described(before)}"
     if now.name != PYTHON:
         raise ConfigError(f"{told}, not with the data set {now.name!r}.", GIVE_AGAIN)
-    # A run that is gone on with by its own configuration has nothing else to compare.
+    # A run that is resumed by its own configuration has nothing else to compare.
     if before.options.digest.get("train") != now.options.digest.get("train"):
         raise ConfigError(
             f"{told}; those given now are other ones.",

@@ -195,7 +195,10 @@ class Verbs:
     def interpolate(
         self, a: np.ndarray, b: np.ndarray, steps: int = 8, **options: Any
     ) -> np.ndarray:
-        """Images between two images [steps, H, W, C], see `hvae_core.inference.interpolation`."""
+        """Images between two images [steps, H, W, C].
+
+        See `hvae_core.inference.interpolation.interpolate`.
+        """
         return interpolate(self, a, b, steps, **options)
 
     def posterior_sample(

@@ -71,7 +71,8 @@ def denoise(
         seed: draw ``k`` of image ``i`` depends on the seed, ``k`` and ``i`` alone.
         keep: so many draws are returned; all of them if None.
         batch_size: draws computed at a time.
-        tile: compute images of any size in tiles, see `hvae_core.inference.reconstruct`.
+        tile: compute images of any size in tiles, see
+            `hvae_core.inference.reconstruction.reconstruct`.
         overlap: pixels that neighbouring tiles share.
         condition: of a conditional model, see `ConditionValues.encode`.
 

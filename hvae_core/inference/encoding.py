@@ -66,7 +66,8 @@ def encode(
             of ``z`` are drawn from the prior. None: all are. See
             `Latents.most_informative`.
         prior_noise: as ``noise``, of those draws; in place of seeded numbers.
-        tile: compute images of any size in tiles, see `hvae_core.inference.reconstruct`. Where the
+        tile: compute images of any size in tiles, see
+            `hvae_core.inference.reconstruction.reconstruct`. Where the
             sides are no multiples of the coarsest scale's step the latents are those of the image
             continued as in a mirror. With a flow there is no ``kl_per_layer``: the flow's part
             in it is a sum over a whole tile.

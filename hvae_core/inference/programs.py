@@ -220,13 +220,14 @@ class Graph:
 
 
 def graphs(network: HierarchicalNetwork, completes: bool = False) -> tuple[Graph, ...]:
-    """The graphs of a network: ``generator`` and ``posterior``.
+    """The graphs of a network: ``generator`` and ``posterior``, and up to two more.
 
     With a null condition there is ``guided`` too, the generator with one input more.
 
     Args:
         network: the network.
-        completes: whether there is ``completion`` too, the posterior pass without the encoder.
+        completes: whether there is ``completion`` too, the posterior pass without the encoder:
+            where the configuration has a measurement.
     """
     values = network.condition_values
     guided = (generator(network, guided=True),) if values is not None and values.has_null else ()

@@ -115,7 +115,7 @@ class Tracker(abc.ABC):
             config: the resolved configuration as plain values.
             name: the run's.
             folder: the run folder, in which the tracker may keep its own files.
-            step: updates made before; above 0 in a run that is gone on with.
+            step: updates made before; above 0 in a run that is resumed.
         """
 
     @abc.abstractmethod

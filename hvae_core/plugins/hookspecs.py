@@ -30,7 +30,7 @@ class Hooks:
 
     @hookspec
     def hvae_training_callbacks(self, config: Any) -> list[Any]:  # type: ignore[empty-body]
-        """Callbacks (`hvae_core.training.callbacks`) for a run with this `Config`.
+        """Callbacks (`hvae.callbacks`) for a run with this `Config`.
 
         Asked only of the plugins of the components that the configuration names, once, before
         the first update.

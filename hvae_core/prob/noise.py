@@ -75,7 +75,7 @@ def total_size(shapes: Sequence[Shape3]) -> int:
 def draw(
     stream: int, shapes: Sequence[Shape3], images: Sequence[int] | np.ndarray, seed: int
 ) -> list[np.ndarray]:
-    """Numbers that images own, [B, *shape] for each of the shapes.
+    """Numbers that images own, ``[B, *shape]`` for each of the shapes.
 
     Args:
         stream: `NORMAL` or `UNIFORM`, see `draw_normal` and `draw_uniform`.

@@ -28,7 +28,7 @@ class RunFacts:
         config: its configuration.
         steps: the records of logged updates, in order.
         epochs: the records of epochs, in order.
-        sessions: when it was started and gone on with, on what.
+        sessions: when it was started and resumed, on what.
         times: seconds over at the beginning of each update, where ``train.minutes`` is given.
         state: the newest checkpoint's counters; empty where there is none.
         dataset: the configuration's data set, where it is open already.

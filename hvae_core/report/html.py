@@ -145,7 +145,7 @@ def _layers(facts: RunFacts) -> str:
 
 
 def _sessions(facts: RunFacts) -> str:
-    """Where and with which versions the run was started and gone on with."""
+    """Where and with which versions the run was started and resumed."""
     if not facts.sessions:
         return ""
     keys = ("started", "step", "device", "backend", "keras", "hvae", "python", "platform")

@@ -82,7 +82,7 @@ class RunFolder:
 
     @property
     def sessions_path(self) -> Path:
-        """One line for each time the run was started or gone on with."""
+        """One line for each time the run was started or resumed."""
         return self.path / SESSIONS_FILE
 
     @property

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from hvae_core.config import Config
     from hvae_core.vae import HierarchicalVAE
 
+__all__ = ["Callback", "Run"]
+
 
 class Run(Protocol):
     """What a callback may read of the run it watches."""

@@ -115,7 +115,7 @@ class Images:
 
 @dataclasses.dataclass(frozen=True)
 class Earlier:
-    """What a run that is gone on with was started with.
+    """What a run that is resumed was started with.
 
     Args:
         run: its folder, for messages.
@@ -140,7 +140,7 @@ def open_images(
 
     Args:
         config: gives `data` and the options of the division.
-        earlier: what a run that is gone on with was started with.
+        earlier: what a run that is resumed was started with.
         dataset: the data set that `data` stands for, where it is open already.
         progress: called with the bytes done and the total (or None) during a download.
 

@@ -63,7 +63,7 @@ def default_callbacks(config: Config, console: Console | None = None) -> Iterato
         if not isinstance(callback, Callback):
             raise PluginError(
                 f"A plugin's hook hvae_training_callbacks returned {callback!r}, which is no "
-                "hvae_core.training.callbacks.Callback.",
+                "hvae.callbacks.Callback.",
                 "Ask its authors to derive it from Callback.",
             )
         yield callback
@@ -89,7 +89,7 @@ def train(
         callbacks: watch the run, after progress, trackers, sample grids and plugins' callbacks.
         console: where the progress is shown, by default stderr.
         weights: a safetensors file, or arrays by name, to start from in place of fresh weights. A
-            run that is gone on with from a checkpoint does not read them.
+            run that is resumed from a checkpoint does not read them.
         dataset: what ``config.data`` stands for, where it cannot be opened from its options.
         allow_changed_data: go on with a run though its images are others now.
 

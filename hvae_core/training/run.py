@@ -66,7 +66,7 @@ _LAG = 2
 
 
 class TrainingRun:
-    """A run under way; callbacks see it as `hvae_core.training.callbacks.Run`.
+    """A run under way; callbacks see it as `hvae.callbacks.Run`.
 
     Args:
         config: the configuration.

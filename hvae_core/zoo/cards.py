@@ -19,7 +19,7 @@ from hvae_core.zoo.preset import (
     how_to_get,
     train_command,
 )
-from hvae_core.zoo.training_images import KEY, data_record
+from hvae_core.zoo.training_section import training_section
 
 _BIBTEX = """```bibtex
 @software{hvae,
@@ -60,7 +60,7 @@ def model_card(preset: Preset) -> str:
         _section("Use", _usage(preset)),
         _section("Architecture", _architecture(config, preset.info.get("parameters"))),
         _section("Data", _data(config)),
-        _section("Training", f"{_training(preset)}\n\n{_picture(preset, TRAINING_FILE)}"),
+        _section("Training", f"{training_section(preset)}\n\n{_picture(preset, TRAINING_FILE)}"),
         _section("Notes", str(preset.info.get("notes") or "")),
         _section("Licence", preset.licence),
         _section("How to cite", _citation(preset)),
@@ -285,37 +285,3 @@ def _citation(preset: Preset) -> str:
     )
     listed = "\n".join(f"- {paper}" for paper in papers)
     return f"{_BIBTEX}\n\nThe model and its data build on:\n\n{listed}" if listed else _BIBTEX
-
-
-def _training(preset: Preset) -> str:
-    """The recipe and how far it was followed; ``trained.how`` where the weights had another one."""
-    train, trained = preset.config.train, dict(preset.info.get("trained") or {})
-    how, images = trained.pop("how", None), data_record(preset)
-    trained.pop(KEY, None)
-    length = f"{train.steps:,} steps" if train.steps else f"{train.epochs} epochs"
-    if train.minutes:
-        length = f"{train.minutes:g} minutes"
-    elif not train.steps and not train.epochs:
-        length = "no set length"
-    skip = (
-        f", updates with a norm of {train.skip_norm:g} or more skipped" if train.skip_norm else ""
-    )
-    clip = f", gradients clipped to {train.clip_norm:g}" if train.clip_norm else ""
-    start = f"objective {train.objective}, " if train.objective != "evidence" else ""
-    anew = f"hvae train {preset.name}"
-    if start or train.freeze:  # what is kept or frozen has to be there
-        anew = f"{anew} --weights TRAINED"
-    text = (
-        f"{start}{train.optimizer.name}, learning rate {train.learning_rate:g} "
-        f"({train.schedule.name}), "
-        f"weight decay {train.weight_decay:g}, batches of {train.batch_size}, {length}, averaged "
-        f"weights with decay {train.ema_decay:g}{clip}{skip}."
-    )
-    if how:
-        text = f"{how}\n\n`{anew}` trains it anew: {text}"
-    facts = [f"- {key.replace('_', ' ')}: {value}" for key, value in trained.items()]
-    facts += [
-        f"- split {name}: {found.images:,} images, SHA-256 {found.sha256}"
-        for name, found in (images.splits if images else {}).items()
-    ]
-    return f"{text}\n\n" + "\n".join(facts)

@@ -118,5 +118,5 @@ class MuonOptions(Options):
     rms_rate: PositiveFloat | None = Field(
         0.2,
         description="steps have this root mean square, near Adam's, so that its learning rate and "
-        "weight decay fit; none: a step's singular values are near 1",
+        "weight decay fit; null: a step's singular values are near 1",
     )

@@ -17,10 +17,10 @@ class CosineOptions(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     decay_start: pydantic.NonNegativeInt | None = pydantic.Field(
-        None, description="the run's update that the fall starts at; none: the warm-up's end"
+        None, description="the run's update that the fall starts at; null: the warm-up's end"
     )
     decay_steps: pydantic.PositiveInt | None = pydantic.Field(
-        None, description="updates of the fall; none: as many as there are"
+        None, description="updates of the fall; null: as many as there are"
     )
 
 

@@ -18,7 +18,7 @@ class InverseSqrtOptions(pydantic.BaseModel):
 
     timescale: pydantic.PositiveInt | None = pydantic.Field(
         None,
-        description="updates after which the rate has fallen to 1 / sqrt(2); none: as many as the "
+        description="updates after which the rate has fallen to 1 / sqrt(2); null: as many as the "
         "warm-up has",
     )
 

@@ -33,7 +33,7 @@ class MlflowOptions(pydantic.BaseModel):
 
     tracking_uri: str | None = Field(
         None,
-        description="a server's address, or a database as sqlite:///...; none: what "
+        description="a server's address, or a database as sqlite:///...; null: what "
         "MLFLOW_TRACKING_URI says, else mlflow.db in the run folder",
     )
     experiment: str = Field("hvae", description="the experiment, made if there is none")

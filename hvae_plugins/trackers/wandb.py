@@ -26,12 +26,12 @@ class WandbOptions(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     project: str = Field("hvae", description="the project")
-    entity: str | None = Field(None, description="user or team; none: the account's default")
+    entity: str | None = Field(None, description="user or team; null: the account's default")
     group: str | None = Field(None, description="group of runs that this one belongs to")
     tags: tuple[str, ...] = Field((), description="of the run")
     mode: Literal["online", "offline"] | None = Field(
         None,
-        description="offline: files in the run folder, for `wandb sync`; none: what WANDB_MODE "
+        description="offline: files in the run folder, for `wandb sync`; null: what WANDB_MODE "
         "says, or offline under HVAE_OFFLINE",
     )
 

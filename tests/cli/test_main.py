@@ -1,13 +1,18 @@
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from hvae_core.cli.doctor import PACKAGES
 from hvae_core.cli.main import COMMANDS, cli, main
 
+ROOT = Path(__file__).resolve().parents[2]
 LIGHT = ["keras", "jax", "torch", "tensorflow", "openvino", "pydantic", "hvae_plugins"]
 
 
@@ -95,6 +100,18 @@ def test_doctor(capsys):
     assert report["backend"] in report["backends"]
     assert "digits-vdvae" in report["presets"]
     assert report["problems"] == []
+
+
+def test_doctor_knows_the_packages_of_every_extra():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = extras["optional-dependencies"]
+    (users,) = re.findall(r"^hvae\[(.*)\]$", " ".join(extras["all"]))
+    needed = {
+        re.match(r"[\w-]+", requirement)[0]
+        for extra in users.split(",")
+        for requirement in extras[extra]
+    }
+    assert needed - {"hvae"} == {name for names in PACKAGES.values() for name in names}
 
 
 def test_doctor_tells_of_a_damaged_preset(capsys, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -9,7 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from hvae_core.cli.main import cli, main
-from hvae_core.errors import BadInputError, PluginError
+from hvae_core.cli.plugins import option_rows, yaml_text
+from hvae_core.config import Config, ModelConfig, ParameterGroup, ReadoutConfig, TrainConfig
+from hvae_core.errors import BadInputError, ConfigError, PluginError
+from hvae_core.files.yaml_files import parse_yaml
 from hvae_core.plugins import ComponentSpec, hookimpl, manager
 from hvae_core.plugins.testing import checking
 from hvae_core.plugins.testing.checking import CheckReport
@@ -82,6 +86,34 @@ def test_show_tells_all_of_the_spec(radial, name):
     text = run("show", name).output
     for part in ("flow.radial: radial maps", "arXiv 1505.05770", "MIT", "layers: int > 0 = 2"):
         assert part in text
+
+
+def all_options():
+    """Every option of a configuration and of our components: its row and where it is."""
+    for section in (Config, ModelConfig, ReadoutConfig, TrainConfig, ParameterGroup):
+        for row in option_rows(section):
+            yield pytest.param(row, id=f"{section.__name__}.{row['name']}")
+    for entry in manager().entries():
+        if entry.distribution == "hvae" and entry.kind != "preset":
+            for row in option_rows(manager().get(entry.kind, entry.name).config):
+                yield pytest.param(row, id=f"{entry.full_name}.{row['name']}")
+
+
+@pytest.mark.parametrize("row", list(all_options()))
+def test_a_default_is_shown_as_a_file_takes_it(row):
+    default = row["default"]
+    read = parse_yaml(f"option: {yaml_text(default)}", "It", ConfigError)["option"]
+    # YAML reads 1e-06 as text, which an option then takes as a number
+    assert (type(default)(read) if isinstance(default, float) else read) == default
+    if default is None and not row.get("required"):
+        assert row["type"] == "section" or row["type"].endswith("null")
+    if re.search(r"\bnone: ", row["description"]):  # the word, which is another value than null
+        assert "none" in re.split(", | or ", row["type"])
+
+
+def test_an_option_that_may_be_unset_is_shown_with_null():
+    text = run("show", "schedule.cosine").output
+    assert "decay_start: int >= 0 or null = null" in text
 
 
 def test_a_licence_is_the_component_s_or_its_package_s_or_not_stated(radial):

@@ -54,7 +54,6 @@ LONG: dict[str, str] = {
     "hvae_core/model/network.py": "the network's passes: of images, along latents, of the prior",
     "hvae_core/training/step.py": "one update, what a checkpoint keeps of it, and its figures",
     "hvae_core/training/run.py": "a run under way: its updates, records, validation, checkpoints",
-    "hvae_core/zoo/cards.py": "the sections of a card",
     "hvae_core/zoo/pulling.py": "a pull, from what is asked for to the folder in its place",
 }
 #: base names that stand in two rooms, and why

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hvae_core.cli.plugins import option_rows
+from hvae_core.cli.plugins import option_rows, yaml_text
 from hvae_core.config import Config, ModelConfig, ReadoutConfig, TrainConfig
 from hvae_core.plugins import manager
 from hvae_core.zoo.finding import find_preset, list_presets
@@ -31,7 +31,7 @@ def test_the_default_is_the_code_s(option, default):
         kind, _, component = section.partition(".")
         options = manager().get(kind, component).config
     rows = {row["name"]: row["default"] for row in option_rows(options)}
-    assert str(rows[name]) == default
+    assert yaml_text(rows[name]) == default
 
 
 def test_every_option_of_training_and_of_the_model_s_size_has_a_source():

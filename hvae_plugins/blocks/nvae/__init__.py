@@ -17,7 +17,7 @@ class NvaeConfig(pydantic.BaseModel):
         6.0,
         ge=1,
         le=64,
-        description="inner channels for each one that comes in; none: model.encoder_middle_width "
+        description="inner channels for each one that comes in; null: model.encoder_middle_width "
         "and model.decoder_middle_width",
     )
     kernel_size: int = pydantic.Field(

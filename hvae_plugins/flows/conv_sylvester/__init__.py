@@ -29,7 +29,7 @@ class ConvSylvesterConfig(pydantic.BaseModel):
         1, description="ActNorm, Sylvester step and flip, so many times before a split"
     )
     levels: PerScale[PositiveInt | None] = pydantic.Field(
-        3, description="cap on the levels, between which space is folded; none: down to 1x1"
+        3, description="cap on the levels, between which space is folded; null: down to 1x1"
     )
     split_first: PerScale[bool] = pydantic.Field(
         False, description="half of the latent channels stay Gaussian; needs an even latent_width"

@@ -92,45 +92,6 @@ def test_the_card_names_the_papers(zoo: Path) -> None:
     assert "- Child 2020, Very Deep VAEs, arXiv 2011.10650" in card
 
 
-def test_the_card_says_how_weights_were_trained_that_had_another_recipe(
-    zoo: Path, tmp_path: Path
-) -> None:
-    found = Publication.of(find_preset("trained"))
-    for how, name in (({}, "plain"), ({"how": "In a hurry."}, "hurried")):
-        info = {**found.info, "name": name, "trained": {"images_seen": 5, **how}}
-        push(Publication(found.config, found.weights, info), tmp_path / name)
-        card = (tmp_path / name / "README.md").read_text()
-        assert "- images seen: 5" in card
-        assert ("In a hurry.\n\n`hvae train hurried` trains it anew: adamax," in card) == bool(how)
-
-
-def test_the_card_of_frozen_weights_says_that_there_is_a_start(zoo: Path, tmp_path: Path) -> None:
-    found = Publication.of(find_preset("trained"))
-    config = parse_config({**found.config.to_dict(), "train": {"freeze": ["encoder"]}})
-    info = {**found.info, "name": "kept", "trained": {"how": "In a hurry."}}
-    push(Publication(config, found.weights, info), tmp_path / "kept")
-    card = (tmp_path / "kept" / "README.md").read_text()
-    assert "`hvae train kept --weights TRAINED` trains it anew" in card
-
-
-@pytest.mark.parametrize(
-    ("length", "words"),
-    [
-        ({"minutes": 90}, "90 minutes"),
-        ({"steps": 1200}, "1,200 steps"),
-        ({"epochs": 3}, "3 epochs"),
-    ],
-)
-def test_the_card_says_how_long_the_recipe_trains(
-    zoo: Path, tmp_path: Path, length: dict[str, int], words: str
-) -> None:
-    found = Publication.of(find_preset("trained"))
-    train = {"epochs": None, "steps": None, "minutes": None, **length}
-    config = parse_config({**found.config.to_dict(), "train": train})
-    push(Publication(config, found.weights, {**found.info, "name": "long"}), tmp_path / "long")
-    assert f", {words}, " in (tmp_path / "long" / "README.md").read_text()
-
-
 @pytest.mark.parametrize(
     ("data", "published"),
     [

@@ -31,8 +31,11 @@ def test_each_is_valid(folder: Path) -> None:
     if preset.weights_path is not None:
         card = (folder / "README.md").read_text(encoding="utf-8")
         assert card == model_card(preset), "run: python docs/make_cards.py"
+        assert "--weights PRESET" not in card, "name it in trained.start"
         assert verify(preset).recorded
         assert read_header(preset.weights_path).metadata["preset"] == preset.name
+        start = (preset.info.get("trained") or {}).get("start")
+        assert start in (None, *(each.name for each in FOLDERS))
 
 
 @pytest.mark.parametrize(
