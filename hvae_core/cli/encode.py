@@ -19,7 +19,6 @@ from hvae_core.cli.common import (
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
-from hvae_core.cli.measured import inputs_of
 
 
 @click.command()
@@ -63,6 +62,7 @@ def command(
     import dataclasses
 
     from hvae_core.api import load_runnable
+    from hvae_core.evaluation.measured_inputs import inputs_of
     from hvae_core.inference.latent_files import check_latents_output
 
     output = options["output"]

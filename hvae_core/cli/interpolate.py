@@ -22,7 +22,6 @@ from hvae_core.cli.images import (
     dataset_options,
     other_ways,
 )
-from hvae_core.cli.measured import inputs_of
 
 
 @click.command()
@@ -62,6 +61,7 @@ def command(
     """
     from hvae_core.api import load_runnable
     from hvae_core.errors import BadInputError
+    from hvae_core.evaluation.measured_inputs import inputs_of
     from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
 

@@ -1,4 +1,4 @@
-"""What commands know of images by measuring them, or from a file."""
+"""How images are measured that a command completes, or the file that has measurements."""
 
 from __future__ import annotations
 
@@ -11,28 +11,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hvae_core.cli.images import Selection
-    from hvae_core.exported.exported_model import ExportedModel
-    from hvae_core.vae import HierarchicalVAE
-
-
-def inputs_of(
-    model: HierarchicalVAE | ExportedModel, images: np.ndarray, seed: int, first: int = 0
-) -> np.ndarray | None:
-    """What the encoder sees of images where the model was trained on measurements; None: them.
-
-    Args:
-        model: the model.
-        images: [B, H, W, C].
-        seed: of the measurements.
-        first: the number of the first image, from which its measurement follows.
-    """
-    from hvae_core.data.measuring import measured
-
-    measurement = model.measurement
-    if measurement is None or not model.sees_inputs:
-        return None
-    y, mask = measured(measurement, images, range(first, first + len(images)), seed)
-    return model.encoder_inputs(y, mask)
 
 
 def chosen_measurement(model: Any, text: str | None) -> Any:

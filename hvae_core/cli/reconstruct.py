@@ -18,7 +18,6 @@ from hvae_core.cli.common import (
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
-from hvae_core.cli.measured import inputs_of
 
 
 @click.command()
@@ -48,6 +47,7 @@ def command(
     the first k latents hold. A model that was trained on measurements sees those of the images.
     """
     from hvae_core.api import load_runnable
+    from hvae_core.evaluation.measured_inputs import inputs_of
     from hvae_core.images.saving import check_output, save_images
     from hvae_core.inference.arguments import check_temperature
 
