@@ -61,9 +61,7 @@ def command(
         known = likeliest(model, originals, seed, inputs=inputs)
     else:
         known = conditions_of(model, own, selection, len(originals), "--own")
-    drawn = [
-        model.counterfactual(originals, c, own=known, seed=seed, inputs=inputs) for c in asked
-    ]
+    drawn = [model.counterfactual(originals, c, own=known, seed=seed, inputs=inputs) for c in asked]
     batches = [originals, *drawn] if kind == "png" else drawn
     save_images(batches, output, columns=len(originals), values=model.image_values)
     payload = {

@@ -7,11 +7,13 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
+    ALL_GIVEN,
     WholeNumber,
     at_size,
     batch_size_option,
     emit,
     json_option,
+    refuse_given,
     seed_option,
     size_option,
     temperature_option,
@@ -56,6 +58,8 @@ def command(source: str, latents: str, layers: int | None, **options: Any) -> No
     if layers is not None:
         known = known.leading(layers)
     model = at_size(load_runnable(source), options["size"])
+    if len(known.z) >= len(model.latent_shapes) and all(z is not None for z in known.z):
+        refuse_given("--temperature", why=ALL_GIVEN, hint="Give --layers as well, or leave it out.")
     given = options["condition"]
     condition = None if given is None else read_condition(model.condition_values, given)
     images = model.decode(

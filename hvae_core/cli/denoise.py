@@ -12,6 +12,7 @@ from hvae_core.cli.common import (
     batch_size_option,
     emit,
     json_option,
+    refuse_given,
     seed_option,
     size_option,
     tile_options,
@@ -62,6 +63,8 @@ def command(
 
     output, number = options["output"], options["number"]
     kind = check_output(output)
+    if kind == "folder" and options["kept"]:
+        refuse_given("--draws", why="a folder has the means alone", hint="Name a .png or an .npz.")
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None

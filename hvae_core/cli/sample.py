@@ -14,6 +14,7 @@ from hvae_core.cli.common import (
     emit,
     json_option,
     progress_bar,
+    refuse_given,
     seed_option,
     size_option,
     temperature_option,
@@ -82,6 +83,8 @@ def command(
 
     check_temperature(temperature)
     kind = check_output(output)
+    if kind != "png":
+        refuse_given("--columns", why=f"{output} is no grid", hint="Leave it out, or name a .png.")
     model = at_size(load_runnable(source, mode), size)
     condition, rows = read_conditions(model.condition_values, conditions, count)
     if rows > 1 and columns is None:

@@ -139,7 +139,7 @@ def test_images_are_measured_for_a_model_that_was_trained_on_measurements(image,
     first, second = inputs[:1], inputs[1:]
     own = [None, None]
     if has:
-        own = [likeliest(model, x[None], 4, inputs=i[None]) for x, i in zip(both, inputs)]
+        own = [likeliest(model, both[i : i + 1], 4, inputs=inputs[i : i + 1]) for i in (0, 1)]
 
     done = actions.reconstruct(model, image, 4, seed=4)
     expected = model.reconstruct(image[None], seed=4, inputs=first, condition=own[0])
