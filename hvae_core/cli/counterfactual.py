@@ -43,6 +43,7 @@ def command(
 
     from hvae_core.api import load_runnable
     from hvae_core.evaluation.measured_inputs import inputs_of
+    from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
     from hvae_core.inference.counterfactual import likeliest
 
@@ -55,6 +56,8 @@ def command(
     for condition in asked:
         values.encode(condition, 1, "--condition")
     originals = selection.read(model)
+    if kind == "png":
+        check_grid(len(originals) * (1 + len(asked)), originals.shape[1:], len(originals))
     inputs = inputs_of(model, originals, seed)
     known: Any
     if selection.images and own is None and values.form == "class":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,9 @@ def show_command(name: str, as_json: bool) -> None:
         lines += ["", "options:"]
     for row in options:
         meaning = f"  {row['description']}" if row["description"] else ""
-        default = " (required)" if row.get("required") else f" = {_yaml(row['default'])}"
-        lines.append(f"  {row['name']}: {row['type']}{default}{meaning}")
+        default = default_text(row)
+        equals = " " if row.get("required") else " = "
+        lines.append(f"  {row['name']}: {row['type']}{equals}{default}{meaning}")
     emit(payload, as_json, lines)
 
 
@@ -231,8 +233,11 @@ def type_name(schema: dict[str, Any]) -> str:
     return f"{name} {' '.join(bounds)}".strip()
 
 
-def _yaml(value: Any) -> str:
-    """A default as a configuration file has it."""
+def default_text(row: Mapping[str, Any]) -> str:
+    """The default of one of `option_rows` as a configuration file has it, or ``(required)``."""
+    if row.get("required"):
+        return "(required)"
+    value = row["default"]
     words = {None: "none", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else str(value)
 

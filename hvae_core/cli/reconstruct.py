@@ -50,6 +50,7 @@ def command(
     """
     from hvae_core.api import load_runnable
     from hvae_core.evaluation.measured_inputs import inputs_of
+    from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
     from hvae_core.inference.arguments import check_temperature
 
@@ -64,6 +65,8 @@ def command(
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
     originals = selection.read(model, whole)
+    if kind == "png":
+        check_grid(2 * len(originals), originals.shape[1:], len(originals))
     condition = conditions_of(model, options["condition"], selection, len(originals))
     drawn = model.reconstruct(
         originals,

@@ -521,6 +521,43 @@ def test_a_condition_that_does_not_fit_a_command(conditional, preset, capsys):
         assert "Traceback" not in captured.err
 
 
+def many_latents(model, place):
+    z = [np.zeros((30_000, *shape), "f") for shape in model.latent_shapes]
+    hvae.Latents(z).save(place / "z.npz")
+
+
+def many_images(model, place):
+    np.save(place / "x.npy", np.zeros((1000, *model.image_shape), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (None, ["sample", "-n", "2147483647", "--condition", "3"]),
+        (None, ["sample", "-n", "2147483647", "--condition", "all"]),
+        (many_latents, ["decode", "z.npz", "--condition", "3"]),
+        (many_images, ["reconstruct", "--images", "x.npy", "--condition", "3"]),
+        (many_images, ["counterfactual", "--images", "x.npy", "--condition", "3", "--own", "2"]),
+        (many_images, ["denoise", "--images", "x.npy", "--draws", "60", "--condition", "3"]),
+        (many_images, ["complete", "--images", "x.npy", "--measurement", "blur:1", "-n", "60",
+                       "--condition", "3"]),
+        (None, ["interpolate", "--steps", "1000"]),
+    ],
+)  # fmt: skip
+def test_a_grid_that_nobody_could_open_is_refused_before_it_is_computed(
+    prepare, words, conditional, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    model = hvae.load(conditional)
+    if prepare is not None:
+        prepare(model, tmp_path)
+    monkeypatch.setattr(type(model), "run", pytest.fail)
+    with pytest.raises(SystemExit) as left:
+        main([words[0], conditional, *words[1:], "-o", "grid.png"])
+    assert left.value.code == 2
+    assert "A grid of " in capsys.readouterr().err
+
+
 def test_evaluate_a_completion(preset, capsys):
     pytest.importorskip("skimage")
     options = ("--measurement", "columns:0.5", "--draws", 2, "--unadapted", preset, "--limit", 4)
