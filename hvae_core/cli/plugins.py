@@ -238,7 +238,7 @@ def default_text(row: Mapping[str, Any]) -> str:
     if row.get("required"):
         return "(required)"
     value = row["default"]
-    words = {None: "none", True: "true", False: "false"}
+    words = {None: "null", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else str(value)
 
 
