@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,6 +101,9 @@ temperature_option = click.option(
     help="Factor of the priors' standard deviations.",
 )
 
+#: why a temperature would be ignored
+ALL_GIVEN = "no latent is drawn from the prior, whose temperature it is"
+
 
 class SizeType(click.ParamType):
     """A height and a width, as 128x192, or the side of a square: a pair of integers."""
@@ -148,6 +152,27 @@ def tile_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def refuse_given(*options: str, why: str, hint: str = "Leave one of them out.") -> None:
+    """Refuse options that the user gave and that would be ignored.
+
+    Args:
+        options: of the running command, as they are written, such as ``--count``.
+        why: the sentence goes on after "--count is given, but".
+        hint: how to mend it.
+
+    Raises:
+        BadInputError: one of them stands on the command line, whatever its value; names the first.
+    """
+    from hvae_core.errors import BadInputError
+
+    context = click.get_current_context()
+    for option in options:
+        (name,) = (p.name for p in context.command.params if option in p.opts)
+        assert name is not None
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise BadInputError(f"{option} is given, but {why}.", hint)
 
 
 def emit(payload: Any, as_json: bool, lines: Iterable[str] | Any = ()) -> None:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hvae_core.cli.common import (
+    ALL_GIVEN,
     WholeNumber,
     batch_size_option,
     emit,
     json_option,
+    refuse_given,
     seed_option,
     temperature_option,
 )
@@ -78,10 +80,13 @@ def command(
     kind = check_output(output, folder=False)
     temperature = float(check_temperature(options["temperature"]))
     layers = _layers(options["layers"])
+    if layers is None:
+        refuse_given("--temperature", why=ALL_GIVEN, hint="Give --layers as well, or leave it out.")
+    given = None if options["measured"] is None else read_measured(options["measured"])
     model = load_runnable(source)
     truth: np.ndarray | None = None
-    if options["measured"] is not None:
-        y, mask = read_measured(options["measured"], selection, options["measurement"])
+    if given is not None:
+        y, mask = given
         if y.dtype.kind == "f" and np.isnan(y).any():  # what was not measured may be no number
             y = np.where(np.isnan(y), check_measured(model, y, mask, model.fill)[0], y)
         selection = Selection([options["measured"]], None, "", (), None)  # says no condition

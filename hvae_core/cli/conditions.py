@@ -53,15 +53,12 @@ def read_condition(values: ConditionValues | None, text: str, option: str = "--c
         ) from None
 
 
-def read_conditions(
-    values: ConditionValues | None, texts: Sequence[str], count: int
-) -> tuple[Any, int]:
-    """Conditions of a grid with one a row, and how many rows there are.
+def read_conditions(values: ConditionValues | None, texts: Sequence[str]) -> np.ndarray | None:
+    """The conditions of a grid's rows, as `ConditionValues.encode` takes them: [rows, ...].
 
     Args:
         values: what the model's condition is made of.
-        texts: what was given, ``all`` for every class.
-        count: images in a row.
+        texts: what was given, ``all`` for every class; none: None of a model that does without.
 
     Raises:
         BadInputError: one does not fit the model, or none is given to a conditional model.
@@ -73,7 +70,9 @@ def read_conditions(
                 f"The model is conditional; expected {values.describe()}.",
                 f"Give it with --condition{more}.",
             )
-        return None, 1
+        return None
+    import numpy as np
+
     chosen: list[Any] = []
     for text in texts:
         if text == ALL and values is not None and values.form == "class":
@@ -81,9 +80,9 @@ def read_conditions(
         else:
             chosen.append(read_condition(values, text))
     assert values is not None
-    for condition in chosen:
-        values.encode(condition, 1, "--condition")
-    return [condition for condition in chosen for _ in range(count)], len(chosen)
+    encoded = [values.encode(condition, 1, "--condition") for condition in chosen]
+    rows: np.ndarray = values.decode(np.concatenate(encoded))
+    return rows
 
 
 def conditions_of(

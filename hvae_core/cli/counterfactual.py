@@ -36,11 +36,14 @@ def command(
 ) -> None:
     """Encode images under their own condition and decode them under another.
 
-    The grid has the originals above. Under its own condition an image is its reconstruction.
+    The grid has the originals above. Under its own condition an image is its reconstruction. A
+    model that was trained on measurements sees those of the images.
     """
     import numpy as np
 
     from hvae_core.api import load_runnable
+    from hvae_core.evaluation.measured_inputs import inputs_of
+    from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
     from hvae_core.inference.counterfactual import likeliest
 
@@ -53,12 +56,15 @@ def command(
     for condition in asked:
         values.encode(condition, 1, "--condition")
     originals = selection.read(model)
+    if kind == "png":
+        check_grid(len(originals) * (1 + len(asked)), originals.shape[1:], len(originals))
+    inputs = inputs_of(model, originals, seed)
     known: Any
     if selection.images and own is None and values.form == "class":
-        known = likeliest(model, originals, seed)
+        known = likeliest(model, originals, seed, inputs=inputs)
     else:
         known = conditions_of(model, own, selection, len(originals), "--own")
-    drawn = [model.counterfactual(originals, c, own=known, seed=seed) for c in asked]
+    drawn = [model.counterfactual(originals, c, own=known, seed=seed, inputs=inputs) for c in asked]
     batches = [originals, *drawn] if kind == "png" else drawn
     save_images(batches, output, columns=len(originals), values=model.image_values)
     payload = {

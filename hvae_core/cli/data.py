@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import emit, json_option, progress_console
+from hvae_core.cli.plugins import default_text, option_rows
 
 
 @click.group()
@@ -45,7 +46,10 @@ def show_command(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
     from hvae_core.plugins import manager
 
     spec = manager().get("dataset", name)
-    options = _options(spec.config)
+    options = [
+        {"option": row.pop("name"), "required": row.get("required", False), **row}
+        for row in option_rows(spec.config)
+    ]
     payload: dict[str, Any] = {
         "name": name,
         "summary": spec.summary,
@@ -66,7 +70,8 @@ def show_command(name: str, overrides: tuple[str, ...], as_json: bool) -> None:
         for key, value in payload.items()
         if key != "options" and value not in ("", 0, [], {})
     ]
-    table = _table(("option", "default", "description"), options)
+    cells = [{**option, "default": default_text(option)} for option in options]
+    table = _table(("option", "type", "default", "description"), cells)
     return emit(None, False, Group(*lines, "", table))
 
 
@@ -128,22 +133,6 @@ def _component(name: str, overrides: tuple[str, ...]) -> Any:
     return parse_config({"data": {"name": name}}, keys).data
 
 
-def _options(config: type) -> list[dict[str, Any]]:
-    import pydantic
-
-    schema = pydantic.TypeAdapter(config).json_schema()
-    required = schema.get("required", [])
-    return [
-        {
-            "option": name,
-            "default": field.get("default"),
-            "required": name in required,
-            "description": field.get("description", ""),
-        }
-        for name, field in schema.get("properties", {}).items()
-    ]
-
-
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
@@ -160,8 +149,5 @@ def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> Any:
     for title in columns:
         table.add_column(title, overflow="fold")
     for row in rows:
-        cells = dict(row)
-        if row.get("required"):
-            cells["default"] = "(required)"
-        table.add_row(*(Text(str(cells[title])) for title in columns))
+        table.add_row(*(Text(str(row[title])) for title in columns))
     return table

@@ -12,6 +12,7 @@ from hvae_core.cli.common import (
     batch_size_option,
     emit,
     json_option,
+    refuse_given,
     seed_option,
     size_option,
     tile_options,
@@ -50,17 +51,20 @@ def command(
     grid has a row for each image: noisy, the mean, and single draws. An archive has the arrays
     noisy, mean, std and draws, the last three floating-point numbers in native units; a folder has
     the means alone. With --tile images are of any size; they are never resized, which would change
-    their noise.
+    their noise. A model that was trained on measurements sees those of the images.
     """
     import numpy as np
 
     from hvae_core.api import load_runnable
     from hvae_core.errors import BadInputError
+    from hvae_core.evaluation.measured_inputs import inputs_of
     from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_arrays, save_images
 
     output, number = options["output"], options["number"]
     kind = check_output(output)
+    if kind == "folder" and options["kept"]:
+        refuse_given("--draws", why="a folder has the means alone", hint="Name a .png or an .npz.")
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
@@ -88,6 +92,7 @@ def command(
         tile=tile,
         overlap=overlap,
         condition=condition,
+        inputs=inputs_of(model, noisy, options["seed"]),
     )
     values = model.image_values
     if kind == "npz":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,13 +13,16 @@ from hvae_core.cli.common import (
     batch_size_option,
     emit,
     json_option,
+    refuse_given,
     seed_option,
     size_option,
     tile_options,
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
-from hvae_core.cli.measured import inputs_of
+
+if TYPE_CHECKING:
+    from hvae_core.inference import Latents
 
 
 @click.command()
@@ -63,10 +66,18 @@ def command(
     import dataclasses
 
     from hvae_core.api import load_runnable
+    from hvae_core.evaluation.measured_inputs import inputs_of
+    from hvae_core.inference import Latents
     from hvae_core.inference.latent_files import check_latents_output
 
     output = options["output"]
     check_latents_output(output)
+    if options["keep"] is None:
+        refuse_given("--statistics", why="--keep is not", hint="Give both.")
+    else:
+        refuse_given("--tile", "--overlap", why="--keep takes images of the model's size alone")
+    statistics = options["statistics"]
+    known = None if statistics is None else Latents.load(statistics)
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
@@ -77,7 +88,7 @@ def command(
     }
     latents = model.encode(
         originals,
-        kept=_kept(model, originals, given, options),
+        kept=_kept(model, known, originals, given, options),
         layers=options["layers"],
         seed=options["seed"],
         sample=not options["mean"],
@@ -103,25 +114,21 @@ def command(
     emit(payload, options["as_json"], [summary])
 
 
-def _kept(model: Any, images: Any, given: dict[str, Any], options: dict[str, Any]) -> Any:
-    """Which channels ``--keep`` keeps; None: all."""
+def _kept(
+    model: Any, known: Latents | None, images: Any, given: dict[str, Any], options: dict[str, Any]
+) -> Any:
+    """Which channels ``--keep`` keeps; None: all. ``known`` are the latents of ``--statistics``."""
     from hvae_core.errors import BadInputError
-    from hvae_core.inference import Latents
     from hvae_core.inference.programs import Infer
 
-    fraction, statistics = options["keep"], options["statistics"]
-    if fraction is None:
-        if statistics is not None:
-            raise BadInputError("--statistics is given and --keep is not.", "Give both.")
+    if options["keep"] is None:
         return None
     if not model.gives(Infer((), prunes=True)):
         raise BadInputError(
             "An export cannot leave out channels of its latents, as --keep asks for.",
             "Encode with the model that was exported.",
         )
-    if statistics is not None:
-        known = Latents.load(statistics)
-    else:
+    if known is None:
         size = options["batch_size"]
         known = model.encode(images, seed=options["seed"], batch_size=size, **given)
-    return known.most_informative(fraction)
+    return known.most_informative(options["keep"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hvae_core.cli.common import WholeNumber
+from hvae_core.cli.common import WholeNumber, refuse_given
 from hvae_core.cli.given_images import NamedImages, read_images
 from hvae_core.errors import BadInputError, DataError, DownloadError
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 #: images of a data set that a command takes unless it is told how many
 COUNT = 8
+#: what `dataset_options` adds, and what it is for in a refusal
+DATASET_OPTIONS = ("--dataset", "--split", "--set")
+OF_DATA_SETS = "it is for images of a data set"
 
 
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,12 +96,6 @@ class Selection:
             HvaeError: see `read_images`, `chosen_dataset` and `dataset_images`.
         """
         if self.images:
-            if self.count is not None:
-                raise BadInputError(
-                    f"--count is {self.count}, but it is for images of a data set, and --images "
-                    "are given.",
-                    "Leave one of them out.",
-                )
             return read_images(self.images, model, whole)
         chosen = self.open(model.config)
         model.check_images(chosen.shape if not whole else model.image_shape, chosen.values)
@@ -131,6 +128,8 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
         count: int | None,
         **options: Any,
     ) -> Any:
+        if images:
+            refuse_given("--count", *DATASET_OPTIONS, why=f"{OF_DATA_SETS}, and --images are given")
         selection = Selection(images, dataset, split, overrides, count)
         return command(selection=selection, **options)
 

@@ -11,18 +11,20 @@ from hvae_core.cli.common import (
     emit,
     is_large,
     json_option,
+    refuse_given,
     seed_option,
     shortened,
 )
 from hvae_core.cli.conditions import read_condition
 from hvae_core.cli.given_images import read_image
 from hvae_core.cli.images import (
+    DATASET_OPTIONS,
+    OF_DATA_SETS,
     chosen_dataset,
     dataset_images,
     dataset_options,
     other_ways,
 )
-from hvae_core.cli.measured import inputs_of
 
 
 @click.command()
@@ -62,11 +64,14 @@ def command(
     """
     from hvae_core.api import load_runnable
     from hvae_core.errors import BadInputError
+    from hvae_core.evaluation.measured_inputs import inputs_of
     from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
 
     output = options["output"]
     kind, steps = check_output(output), options["steps"]
+    if not any(name.isdecimal() for name in (first, second)):
+        refuse_given(*DATASET_OPTIONS, why=f"{OF_DATA_SETS}, and both ends are files")
     model = load_runnable(source)
     if kind == "png":
         check_grid(steps, model.image_shape, steps)

@@ -1,38 +1,16 @@
-"""What commands know of images by measuring them, or from a file."""
+"""How images are measured that a command completes, or the file that has measurements."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hvae_core.cli.common import refuse_given
+from hvae_core.cli.images import DATASET_OPTIONS
 from hvae_core.errors import BadInputError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from hvae_core.cli.images import Selection
-    from hvae_core.exported.exported_model import ExportedModel
-    from hvae_core.vae import HierarchicalVAE
-
-
-def inputs_of(
-    model: HierarchicalVAE | ExportedModel, images: np.ndarray, seed: int, first: int = 0
-) -> np.ndarray | None:
-    """What the encoder sees of images where the model was trained on measurements; None: them.
-
-    Args:
-        model: the model.
-        images: [B, H, W, C].
-        seed: of the measurements.
-        first: the number of the first image, from which its measurement follows.
-    """
-    from hvae_core.data.measuring import measured
-
-    measurement = model.measurement
-    if measurement is None or not model.sees_inputs:
-        return None
-    y, mask = measured(measurement, images, range(first, first + len(images)), seed)
-    return model.encoder_inputs(y, mask)
 
 
 def chosen_measurement(model: Any, text: str | None) -> Any:
@@ -55,28 +33,19 @@ def chosen_measurement(model: Any, text: str | None) -> Any:
     return component.build(model.image_shape, model.image_values)
 
 
-def read_measured(
-    path: str, selection: Selection, measurement: str | None
-) -> tuple[np.ndarray, np.ndarray]:
+def read_measured(path: str) -> tuple[np.ndarray, np.ndarray]:
     """The measurements [B, H, W, C] and masks of a file; whether they fit the model is unknown.
 
     Raises:
-        BadInputError: images, or how to measure them, are given as well.
+        BadInputError: images, or how to measure them, are given to the command as well.
         DataError: the file cannot be read, or lacks one of the arrays.
     """
     from hvae_core.data.arrays import read_members
 
-    others = {
-        "--images": selection.images,
-        "--count": selection.count,
-        "--measurement": measurement,
-    }
-    for option, value in others.items():
-        if value not in (None, ()):
-            raise BadInputError(
-                f"{option} is given, but --measured has what is known of the images.",
-                "Leave one of them out.",
-            )
+    refuse_given(
+        "--images", "--count", *DATASET_OPTIONS, "--measurement",
+        why="--measured has what is known of the images",
+    )  # fmt: skip
 
     def choose(names: list[str]) -> list[str]:
         for name in ("measured", "mask"):

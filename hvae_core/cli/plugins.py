@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,9 @@ def show_command(name: str, as_json: bool) -> None:
         lines += ["", "options:"]
     for row in options:
         meaning = f"  {row['description']}" if row["description"] else ""
-        default = " (required)" if row.get("required") else f" = {yaml_text(row['default'])}"
-        lines.append(f"  {row['name']}: {row['type']}{default}{meaning}")
+        default = default_text(row)
+        equals = " " if row.get("required") else " = "
+        lines.append(f"  {row['name']}: {row['type']}{equals}{default}{meaning}")
     emit(payload, as_json, lines)
 
 
@@ -239,6 +241,11 @@ def yaml_text(value: Any) -> str:
         return f"[{', '.join(map(yaml_text, value))}]"
     words = {None: "null", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else str(value) or "''"
+
+
+def default_text(row: Mapping[str, Any]) -> str:
+    """The default of one of `option_rows`, see `yaml_text`, or ``(required)``."""
+    return "(required)" if row.get("required") else yaml_text(row["default"])
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:

@@ -7,10 +7,12 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
+    ALL_GIVEN,
     WholeNumber,
     at_size,
     emit,
     json_option,
+    refuse_given,
     seed_option,
     size_option,
     temperature_option,
@@ -18,7 +20,6 @@ from hvae_core.cli.common import (
 )
 from hvae_core.cli.conditions import condition_option, conditions_of
 from hvae_core.cli.images import Selection, image_options
-from hvae_core.cli.measured import inputs_of
 
 
 @click.command()
@@ -48,16 +49,24 @@ def command(
     the first k latents hold. A model that was trained on measurements sees those of the images.
     """
     from hvae_core.api import load_runnable
+    from hvae_core.evaluation.measured_inputs import inputs_of
+    from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_images
     from hvae_core.inference.arguments import check_temperature
 
     output = options["output"]
     temperature = float(check_temperature(options["temperature"]))
     kind = check_output(output)
+    if options["latents"] is None:
+        refuse_given(
+            "--temperature", why=ALL_GIVEN, hint="Give --latents as well, or leave it out."
+        )
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None
     originals = selection.read(model, whole)
+    if kind == "png":
+        check_grid(2 * len(originals), originals.shape[1:], len(originals))
     condition = conditions_of(model, options["condition"], selection, len(originals))
     drawn = model.reconstruct(
         originals,

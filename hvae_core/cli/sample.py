@@ -14,6 +14,7 @@ from hvae_core.cli.common import (
     emit,
     json_option,
     progress_bar,
+    refuse_given,
     seed_option,
     size_option,
     temperature_option,
@@ -82,28 +83,31 @@ def command(
 
     check_temperature(temperature)
     kind = check_output(output)
+    if kind != "png":
+        refuse_given("--columns", why=f"{output} is no grid", hint="Leave it out, or name a .png.")
     model = at_size(load_runnable(source, mode), size)
-    condition, rows = read_conditions(model.condition_values, conditions, count)
-    if rows > 1 and columns is None:
+    rows = read_conditions(model.condition_values, conditions)
+    total = count if rows is None else count * len(rows)
+    if total > count and columns is None:
         columns = count
-    count *= rows
     if kind == "png":
-        check_grid(count, model.image_shape, columns)
+        check_grid(total, model.image_shape, columns)
+    condition = None if rows is None else rows.repeat(count, axis=0)
 
     with progress_bar("sampling", as_json) as progress:
         batches = sample_batches(
             model,
-            count,
+            total,
             temperature,
             seed,
-            batch_size=min(batch_size, count),
+            batch_size=min(batch_size, total),
             condition=condition,
             guidance=guidance,
         )
         save_images(
-            batches, output, count, columns, lambda done: progress(done, count), model.image_values
+            batches, output, total, columns, lambda done: progress(done, total), model.image_values
         )
-    payload = {"output": output, "images": count, "temperature": temperature, "seed": seed}
+    payload = {"output": output, "images": total, "temperature": temperature, "seed": seed}
     if conditions:
         payload |= {"conditions": list(conditions), "guidance": guidance}
-    emit(payload, as_json, [f"{count} images in {output}"])
+    emit(payload, as_json, [f"{total} images in {output}"])

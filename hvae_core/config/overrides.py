@@ -119,7 +119,10 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Overrides) -> dict[st
         for one, other in (pair, pair[::-1]):
             was_given = [["train", key] in [path for path, _ in given] for key in (one, other)]
             train = result.get("train")
-            if was_given == [True, False] and isinstance(train, dict) and train[one] is not None:
+            # A later override may have put another section in its place.
+            if was_given != [True, False] or not isinstance(train, dict):
+                continue
+            if train.get(one) is not None:
                 train[other] = None
     return result
 

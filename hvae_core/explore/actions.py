@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
+from hvae_core.evaluation.measured_inputs import inputs_of
 from hvae_core.images.grids import as_pictures, make_grid
 from hvae_core.inference.arguments import (
     check_batch,
@@ -41,10 +42,12 @@ BATCH_SIZE = 16
 class Reconstruction:
     """An image drawn from the latents of another.
 
-    ``drawn`` is [H, W, C]; ``kl`` [L] the KL of each layer in nats, coarsest first;
+    ``seen`` is [H, W, C], what the encoder was shown: the image, or what was measured of it;
+    ``drawn`` [H, W, C]; ``kl`` [L] the KL of each layer in nats, coarsest first;
     ``cost`` is the bound's negative in the likelihood's ``unit``: bits/dim or nats.
     """
 
+    seen: np.ndarray
     drawn: np.ndarray
     kl: np.ndarray
     cost: float
@@ -72,25 +75,29 @@ def sample(
     )[:count]
 
 
-def check_sees_images(model: HierarchicalVAE) -> None:
-    """Refuse to encode whole images with an encoder of measurements and masks."""
-    if model.encoder_shape != model.image_shape:
-        raise BadInputError(
-            "The model's encoder sees measurements of images with their masks, not whole images.",
-            "Complete images with: hvae complete",
-        )
+def known_of(
+    model: HierarchicalVAE, image: np.ndarray, seed: int = 0, number: int = 0
+) -> dict[str, Any]:
+    """The ``condition`` and ``inputs`` of an image [H, W, C], which no visitor is asked for.
 
+    Its condition is the class under which its bound is highest; of numbers, that none is known;
+    None where the model has none. Where the model was trained on measurements it is measured.
 
-def condition_of(model: HierarchicalVAE, image: np.ndarray, seed: int = 0) -> Any:
-    """What an image [H, W, C] is conditioned on, which no visitor is asked for.
+    Args:
+        model: the model.
+        image: in native values.
+        seed: of the measurement, and of the bounds' noise.
+        number: of the image among those of an action, from which its measurement follows.
 
-    The class under which its bound is highest; of numbers, that none is known; None where the model
-    has no condition.
+    Raises:
+        BadInputError: the image does not fit the model.
     """
+    images = check_images(model, image[None], "The image")
+    inputs = inputs_of(model, images, check_seed(seed), number)
     values = model.condition_values
     if values is None or values.form != "class":
-        return example_conditions(model, 1)
-    return likeliest(model, image[None], seed)
+        return {"condition": example_conditions(model, 1), "inputs": inputs}
+    return {"condition": likeliest(model, images, seed, inputs=inputs), "inputs": inputs}
 
 
 def reconstruct(
@@ -112,17 +119,15 @@ def reconstruct(
     Raises:
         BadInputError: the image or an argument does not fit the model.
     """
-    check_sees_images(model)
-    images = check_images(model, image[None], "The image")
     layers = len(model.latent_shapes)
     latents = check_count(latents, "The number of latents", 0)
     if latents > layers:
         raise BadInputError(f"The model has {layers} latents, not {latents}.")
+    known = known_of(model, image, seed)
     noise = draw(NORMAL, model.latent_shapes, [0], check_seed(seed))
 
     program = Infer(("standardised", "kl_per_layer", "log_likelihood"))
-    condition = condition_of(model, image, seed)
-    batch = check_batch(model, images, condition)
+    batch = check_batch(model, image[None], **known)
     out = model.run(program, {**batch.named(), "noise": noise})
     kept = [np.asarray(layer, np.float32) for layer in out["standardised"][:latents]]
     drawn = model.sample(
@@ -130,13 +135,16 @@ def reconstruct(
         temperature=[1.0] * latents + [temperature] * (layers - latents),
         seed=seed,
         noise=[*kept, *noise[latents:]],
-        condition=condition,
+        condition=known["condition"],
     )[0]
     kl = out["kl_per_layer"][0]
     cost = float(kl.sum() - out["log_likelihood"][0])
     if model.likelihood.unit == "bits/dim":
         cost = cost / (image.size * math.log(2))
-    return Reconstruction(drawn, kl, cost, model.likelihood.unit)
+    seen, channels = batch.images[0], model.image_shape[-1]
+    if batch.inputs is not None:
+        seen = model.image_values.rounded(batch.inputs[0, ..., :channels])
+    return Reconstruction(seen, drawn, kl, cost, model.likelihood.unit)
 
 
 def edit(
@@ -164,16 +172,15 @@ def edit(
     Raises:
         BadInputError: an image or an argument does not fit the model.
     """
-    check_sees_images(model)
     layers = range(len(model.latent_shapes))
     if not set(kept) <= set(layers):
         raise BadInputError(f"The model has the layers 1 to {len(layers)}.")
-    condition = condition_of(model, image, seed)
-    mine = model.encode(image[None], seed=seed, condition=condition)
+    known = known_of(model, image, seed)
+    condition = known["condition"]
+    mine = model.encode(image[None], seed=seed, **known)
     theirs = mine
     if other is not None:
-        own = condition_of(model, other, seed)
-        theirs = model.encode(other[None], seed=seed, condition=own)
+        theirs = model.encode(other[None], seed=seed, **known_of(model, other, seed, 1))
     z: list[np.ndarray | None] = []
     for place in layers:
         source = mine if place in kept else theirs
@@ -207,9 +214,17 @@ def interpolate(
     steps = check_count(steps, "The number of steps", 2)
     if steps > MAX_STEPS:
         raise BadInputError(f"{steps} steps are too many for the page; at most {MAX_STEPS}.")
-    check_sees_images(model)
-    condition = condition_of(model, first, seed)
-    return model.interpolate(first, second, steps=steps, seed=seed, condition=condition)
+    known = known_of(model, first, seed)
+    # Both ends are taken to have the first one's condition, so the second's is not looked for.
+    ends = [known["inputs"], inputs_of(model, second[None], seed, 1)]
+    return model.interpolate(
+        first,
+        second,
+        steps=steps,
+        seed=seed,
+        condition=known["condition"],
+        inputs=None if ends[0] is None else ends,
+    )
 
 
 def kl_table(model: HierarchicalVAE, kl: np.ndarray, latents: int) -> list[dict[str, Any]]:

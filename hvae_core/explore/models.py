@@ -70,10 +70,11 @@ def describe(name: str, model: HierarchicalVAE) -> str:
     """A model in one line of Markdown."""
     height, width, channels = model.image_shape
     scales = ["x".join(map(str, stage.size)) for stage in model.config.model.stages]
-    summary = model.config.summary
+    summary, measurement = model.config.summary, model.config.measurement
     return (
         f"**{name}**{f': {summary}' if summary else ''}  \n"
         f"{height}x{width} {'grey' if channels == 1 else 'colour'} images, "
         f"{len(model.latent_shapes)} latent layers at {', '.join(reversed(scales))}, "
         f"{model.count_params():,} parameters"
+        + (f"; it sees measurements of images: {measurement.name}" if measurement else "")
     )

@@ -86,7 +86,7 @@ def reconstruct_tab(models: Models, name: gr.Dropdown, layers: int) -> gr.Slider
             f"{done.cost:.3f} {done.unit}."
         )
         return (
-            rgb(actions.enlarged(fitted.pixels, values=model.image_values)),
+            rgb(actions.enlarged(done.seen, values=model.image_values)),
             rgb(actions.enlarged(done.drawn, values=model.image_values)),
             text.strip(),
             gr.BarPlot(pd.DataFrame(rows), sort=[row["layer"] for row in rows]),

@@ -19,6 +19,8 @@ _TARGET_SIDE = 64
 _GAP = 2
 #: pixels of the largest grid that `check_grid` lets through
 LARGEST_GRID = 10_000 * 10_000
+#: pixels of its longest side, beyond which many programs open no picture
+LONGEST_SIDE = 65_535
 
 
 def as_pictures(images: np.ndarray, values: ImageValues) -> np.ndarray:
@@ -96,13 +98,14 @@ def check_grid(
         scale: see `make_grid`.
 
     Raises:
-        BadInputError: it would have more than `LARGEST_GRID` pixels.
+        BadInputError: it would have more than `LARGEST_GRID` pixels, or a side of more than
+            `LONGEST_SIDE`.
     """
     height, width, channels = image_shape
     width *= 1 if channels in (1, 3) else channels
     rows, columns, scale = _layout(count, height, width, columns, scale)
     size = _size(rows, columns, height * scale, width * scale)
-    if math.prod(size) > LARGEST_GRID:
+    if math.prod(size) > LARGEST_GRID or max(size) > LONGEST_SIDE:
         raise BadInputError(
             f"A grid of {count} images would be {size[1]} x {size[0]} pixels.",
             "Write them to an array (.npz) or to a folder.",

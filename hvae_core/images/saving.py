@@ -14,7 +14,7 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.files.replacing import disk_errors, replacing, replacing_folder
-from hvae_core.images.grids import encode_png, save_grid
+from hvae_core.images.grids import check_grid, encode_png, save_grid
 from hvae_core.interfaces import UINT8, ImageValues
 
 #: the hidden folder in an output folder whose process was killed
@@ -123,7 +123,9 @@ def save_images(
         if kind == "npz":
             save_npz(counted(), target, total)
         elif kind == "png":
-            save_grid(np.concatenate(list(counted())), target, columns, values=values)
+            images = np.concatenate(list(counted()))
+            check_grid(len(images), images.shape[1:], columns)
+            save_grid(images, target, columns, values=values)
         else:
             with _new_folder(target) as folder:
                 for batch in counted():

@@ -58,6 +58,7 @@ def denoise(
     tile: Sides | None = None,
     overlap: Sides | None = None,
     condition: Any = None,
+    inputs: Any = None,
 ) -> Denoised:
     """Draw clean images from the posterior of a noisy one (Prakash et al. 2021, DivNoising).
 
@@ -75,6 +76,7 @@ def denoise(
             `hvae_core.inference.reconstruction.reconstruct`.
         overlap: pixels that neighbouring tiles share.
         condition: of a conditional model, see `ConditionValues.encode`.
+        inputs: [B, H, W, C'], what the encoder sees in place of the images.
 
     Raises:
         BadInputError: the model's likelihood is no noise model, or the images or an argument do not
@@ -94,11 +96,11 @@ def denoise(
         )
     tiled = tile is not None or overlap is not None
     if tiled:
-        refuse_more_than_images(engine, condition, None)
+        refuse_more_than_images(engine, condition, inputs)
         images = Batch(check_whole_images(engine, y, "y"))
         tiling = Tiling(sized(engine), images.images.shape[1:3], tile, overlap)
     else:
-        images = check_batch(engine, y, condition, name="y")
+        images = check_batch(engine, y, condition, inputs, name="y")
     mean = np.empty(images.images.shape, np.float32)
     std = np.empty_like(mean)
     draws = np.empty((kept, *images.images.shape), np.float32)
@@ -182,8 +184,8 @@ def _draws(
     program = Complete(("mean",))
     features: list[np.ndarray] | None = None
     if engine.gives(program):
-        seen = {"images": noisy.images, "noise": []}
-        features = engine.run(Infer(("features",)), seen)["features"]
+        seen = Batch(noisy.images, noisy.inputs)
+        features = engine.run(Infer(("features",)), {**seen.named(), "noise": []})["features"]
     layers = len(engine.latent_shapes)
     for rows, valid in batch_rows(count, batch_size):
         repeated = noisy[np.zeros_like(rows)]

@@ -80,20 +80,21 @@ class ConditionValues:
 
     def _encode_classes(self, given: Any, count: int, name: str) -> np.ndarray:
         if isinstance(given, np.ndarray):
+            is_whole = given.dtype.kind in "iu" and given.shape == (count,) and count > 0
+            if is_whole and given.min() >= 0 and given.max() < self.size:
+                return given.astype(np.int32)  # no Python object for each of many images
             given = given.item() if given.ndim == 0 else given
         is_one = given is None or isinstance(given, str | numbers.Number)
-        entries = [given] * count if is_one else _as_list(given, name)
+        if is_one:
+            return np.full(count, self._class(given, name), np.int32)
+        entries = _as_list(given, name)
         if len(entries) != count:
             raise BadInputError(
                 f"{name} has {len(entries)} classes for {count} images.",
                 "Give one class for all images, or one for each.",
             )
-        known = {} if not is_one else {0: self._class(given, name)}
         return np.asarray(
-            [
-                known[0] if is_one else self._class(entry, f"{name}[{place}]")
-                for place, entry in enumerate(entries)
-            ],
+            [self._class(entry, f"{name}[{place}]") for place, entry in enumerate(entries)],
             np.int32,
         ).reshape(count)
 

@@ -130,6 +130,9 @@ CASES = {
     "missing folder": (nothing, "sample ./nowhere", "no preset at"),
     "folder that is no preset": (nothing, "sample ./full", "is no preset"),
     "missing file": (nothing, "train nowhere.yaml", "There is no file nowhere.yaml"),
+    "an override in a section that another override empties": (
+        nothing, "train good.yaml --set train.steps=5 --set train={}", "train.epochs is not given",
+    ),
     "no YAML": (nothing, "train broken.yaml", "broken.yaml line"),
     "a list": (nothing, "train list.yaml", "list.yaml holds a list"),
     "unknown section": (nothing, "train typo.yaml", "Did you mean 'train'"),
@@ -254,7 +257,7 @@ CASES = {
     ),
     "a count of one's own images": (
         nothing, "complete ./tiny --measurement blur:1 --images fine.png --count 2",
-        "--count is 2, but it is for images of a data set",
+        "--count is given, but it is for images of a data set",
     ),
     "draws of no measurement": (
         nothing, "evaluate ./tiny --draws 4", "--draws needs --measurement",
@@ -312,6 +315,9 @@ CASES = {
     "a fraction that is no number": (
         nothing, "encode ./tiny --images fine.png --keep nan", "'nan' is no finite number",
     ),
+    "statistics that are missing, of a model that is missing": (
+        nothing, "encode ./nowhere --keep 0.5 --statistics no.npz", "There is no file no.npz",
+    ),
     "a guidance that is no number": (
         nothing, "sample ./tiny --guidance inf", "'inf' is no finite number",
     ),
@@ -323,6 +329,72 @@ CASES = {
         nothing, "denoise ./tiny --count 1 -n 2147483647 --draws 2147483647", "A grid of",
     ),
 }  # fmt: skip
+
+#: options that would be ignored: the command, the option, and why it would be
+IGNORED = [
+    *(
+        (f"{command} ./tiny --images fine.png", option, "--images are given")
+        for command in ("encode", "reconstruct", "denoise", "complete")
+        for option in ("--count 2", "--dataset mnist", "--split test", "--set data.root=x")
+    ),
+    ("counterfactual ./tiny --condition 1 --images fine.png", "--split test", "--images are given"),
+    *(
+        ("complete ./tiny --measured any.npz", option, "--measured has what is known")
+        for option in (
+            "--images fine.png", "--count 2", "--dataset mnist", "--split test",
+            "--set data.root=x", "--measurement columns:2",
+        )
+    ),
+    *(
+        ("interpolate ./tiny --first fine.png --second fine.png", option, "both ends are files")
+        for option in ("--dataset mnist", "--split test", "--set data.root=x")
+    ),
+    ("sample ./tiny -o a.npz", "--columns 3", "a.npz is no grid"),
+    ("sample ./tiny -o images", "--columns 3", "images is no grid"),
+    ("denoise ./tiny -o images", "--draws 3", "a folder has the means alone"),
+    ("reconstruct ./tiny", "--temperature 1", "no latent is drawn from the prior"),
+    ("complete ./tiny --measurement blur:1", "--temperature 1", "no latent is drawn from the"),
+    ("decode ./tiny z.npz", "--temperature 1", "no latent is drawn from the prior"),
+    ("encode ./tiny", "--statistics no.npz", "--keep is not"),
+    ("encode ./tiny --keep 0.5", "--tile 8", "--keep takes images of the model's size alone"),
+    ("encode ./tiny --keep 0.5", "--overlap 2", "--keep takes images of the model's size alone"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "option", "why"), IGNORED)
+def test_an_option_that_would_be_ignored_is_refused(command, option, why, place, capsys):
+    if command.startswith("decode"):
+        model = hvae.load("./tiny")
+        model.encode(model.sample(1)).save("z.npz")
+    else:
+        shutil.rmtree(place / "tiny")  # it is told before a model is loaded
+    with pytest.raises(SystemExit) as left:
+        main([*command.split(), *option.split()])
+    captured = capsys.readouterr()
+    assert left.value.code == 2
+    assert f"Error: {option.split()[0]} is given, but " in captured.err
+    assert why in captured.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "reconstruct ./tiny --count 1 --latents 1 --temperature 0.5",
+        "complete ./tiny --count 1 --measurement blur:1 --layers 1 --temperature 0.5",
+        "interpolate ./tiny --first fine.png --split train --dataset digits",
+        "denoise ./tiny --count 1 --split train --dataset digits",
+        "encode ./tiny --count 1 --split train --keep 0.5",
+        "decode ./tiny z.npz --layers 1 --temperature 0.5",
+        "sample ./tiny -n 2 --columns 2",
+    ],
+)
+def test_an_option_that_is_of_use_is_taken(command, place, capsys):
+    model = hvae.load("./tiny")
+    model.encode(model.sample(1)).save("z.npz")
+    with pytest.raises(SystemExit) as left:
+        main(command.split())
+    told = capsys.readouterr().err
+    assert left.value.code == 0 or "tells no noise" in told, told
 
 
 @pytest.mark.parametrize("name", CASES)

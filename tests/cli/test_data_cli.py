@@ -32,6 +32,26 @@ def test_show():
     assert "Krizhevsky" in text.stdout
 
 
+def test_options_are_shown_as_those_of_every_component():
+    from hvae_core.cli.plugins import option_rows
+    from hvae_core.config.overrides import parse_override
+    from hvae_core.plugins import manager
+
+    rows = option_rows(manager().get("dataset", "mnist").config)
+    shown = json.loads(invoke("show", "mnist", "--json").stdout)["options"]
+    for row, option in zip(rows, shown, strict=True):
+        assert option == {"required": False, "option": row.pop("name"), **row}
+    lines = {line.split()[0]: line for line in invoke("show", "mnist").stdout.splitlines() if line}
+    assert lines["root"].split()[1:6] == ["str", "or", "none", "null", "folder"]
+    assert lines["padding"].split()[1:5] == ["int", ">=", "0", "2"]
+    assert lines["near_exact"].split()[1:3] == ["bool", "false"]
+    # What is shown can be given.
+    for option in (lines["root"].split()[4], lines["near_exact"].split()[2]):
+        assert parse_override(f"data.x={option}")[1] in (None, False)
+    needed = invoke("show", "image-folder").stdout
+    assert any(line.split()[:3] == ["root", "str", "(required)"] for line in needed.splitlines())
+
+
 def test_show_a_set_that_needs_a_root():
     shown = json.loads(invoke("show", "image-folder", "--json").stdout)
     assert [option["option"] for option in shown["options"] if option["required"]] == ["root"]

@@ -161,38 +161,92 @@ def test_interpolate_images_of_12_bits(capsys, tmp_path):
     np.testing.assert_array_equal(arrays(tmp_path / "i.npz").reshape(2, 8, 8, 1), expected)
 
 
+def own_weights(model):
+    """The model, far from its start, so that what its encoder sees changes what it draws."""
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_variables:
+        weight.assign(weight + rng.normal(0, 0.2, weight.shape).astype("f"))
+    return model
+
+
 @pytest.fixture(scope="module")
 def of_columns(tmp_path_factory):
     """A preset whose encoder sees columns and which they are."""
     seen = {"measurement": "columns:0.5", "model": {**CONFIG["model"], "input_channels": 2}}
-    model = hvae.build({**CONFIG, **seen})
-    rng = np.random.default_rng(0)
-    for weight in model.trainable_variables:
-        weight.assign(weight + rng.normal(0, 0.2, weight.shape).astype("f"))
+    model = own_weights(hvae.build({**CONFIG, **seen}))
     return str(model.save(tmp_path_factory.mktemp("zoo") / "columns"))
 
 
+#: the commands that encode images: what the model has for it, and further words
+ENCODING = {
+    "encode": ({}, ()),
+    "encode --keep": ({}, ("--keep", 0.5)),
+    "reconstruct": ({}, ()),
+    "interpolate": ({}, ("--steps", 2)),
+    "counterfactual": ({"condition": "label"}, ("--condition", 3, "--own", 5)),
+    "counterfactual of the likeliest": ({"condition": "label"}, ("--condition", 3)),
+    "denoise": ({"likelihood": "noise-model"}, ("-n", 2, "--draws", 2)),
+    "complete": ({}, ("-n", 2)),
+}
+
+
+@pytest.mark.parametrize("channels", [2, 1], ids=["with the mask", "without the mask"])
+@pytest.mark.parametrize("verb", ENCODING)
 def test_commands_measure_for_a_model_that_was_trained_on_measurements(
-    of_columns, capsys, tmp_path
+    verb, channels, capsys, tmp_path
 ):
     from hvae_core.data.measuring import measured
 
-    model = hvae.load(of_columns)
+    (has, words), command = ENCODING[verb], verb.partition(" ")[0]
+    config = {**CONFIG, "measurement": "columns:0.5"}
+    config["model"] = {**CONFIG["model"], "input_channels": channels}
+    config["likelihood"] = has.get("likelihood", CONFIG["likelihood"])
+    if "condition" in has:
+        config["model"]["condition"] = {"name": "label", "classes": 10}
+    model = own_weights(hvae.build(config))
+    model.save(tmp_path / "m")
     images = model.config.data.build().load("test").batch(range(3))
-    inputs = model.encoder_inputs(*measured(model.measurement, images, range(3), 4))
-    chosen = ("--count", 3, "--seed", 4)
-    run(capsys, "reconstruct", of_columns, *chosen, "-o", tmp_path / "r.npz")
-    expected = model.reconstruct(images, seed=4, inputs=inputs)
-    np.testing.assert_array_equal(arrays(tmp_path / "r.npz").reshape(-1, 8, 8, 1)[-3:], expected)
-    latents = model.encode(images, seed=4, inputs=inputs)
-    for keep in ((), ("--keep", 0.5)):
-        run(capsys, "encode", of_columns, *chosen, *keep, "-o", tmp_path / "z.npz")
-        found = hvae.Latents.load(tmp_path / "z.npz")
-        np.testing.assert_allclose(found.posterior_mean[0], latents.posterior_mean[0], atol=1e-6)
-    ends = ("--steps", 2, "--seed", 4, "-o", tmp_path / "i.npz")
-    run(capsys, "interpolate", of_columns, *ends)
-    way = model.interpolate(*images[:2], steps=2, seed=4, inputs=inputs[:2])
-    np.testing.assert_array_equal(arrays(tmp_path / "i.npz").reshape(2, 8, 8, 1), way)
+    y, mask = measured(model.measurement, images, range(3), 4)
+    inputs = model.encoder_inputs(y, mask)
+    if command == "interpolate":
+        chosen = ("--seed", 4)
+    elif "likeliest" in verb:
+        np.save(tmp_path / "x.npy", images)
+        chosen = ("--images", tmp_path / "x.npy", "--seed", 4)
+    else:
+        chosen = ("--count", 3, "--seed", 4)
+    out = tmp_path / "out.npz"
+    run(capsys, command, tmp_path / "m", *chosen, *words, "-o", out)
+    if command == "encode":
+        expected = model.encode(images, seed=4, inputs=inputs).posterior_mean[0]
+        found = hvae.Latents.load(out).posterior_mean[0]
+    elif command == "reconstruct":
+        expected, found = model.reconstruct(images, seed=4, inputs=inputs), arrays(out)
+    elif command == "interpolate":
+        expected = model.interpolate(*images[:2], steps=2, seed=4, inputs=inputs[:2])
+        found = arrays(out)
+    elif command == "counterfactual":
+        own = 5 if "--own" in words else None
+        expected = model.counterfactual(images, 3, own=own, seed=4, inputs=inputs)
+        found = arrays(out)
+    elif command == "denoise":
+        expected = model.denoise(images, 2, seed=4, inputs=inputs).draws
+        found = arrays(out, "draws")
+    else:
+        np.testing.assert_array_equal(arrays(out, "measured"), y)
+        expected = model.posterior_sample(y, mask, 2, seed=4).images
+        found = arrays(out, "draws")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_images_that_cannot_be_measured_are_refused(of_columns, capsys, tmp_path):
+    Image.new("L", (20, 20), 99).save(tmp_path / "large.png")
+    large = ("--images", tmp_path / "large.png", "--tile", 8)
+    for command in ("encode", "reconstruct"):
+        with pytest.raises(SystemExit) as left:
+            main([command, of_columns, *map(str, large)])
+        assert left.value.code == 2
+        assert "8x8, and these are of 20x20, which cannot be" in capsys.readouterr().err
 
 
 def test_complete_goes_on_from_measurements_of_the_user_s(of_columns, capsys, tmp_path):
@@ -404,10 +458,7 @@ def test_images_in_tiles_are_of_one_size(of_any_size, capsys, tmp_path):
 def conditional(tmp_path_factory):
     """A preset of a labelled model, in which the label changes what is drawn."""
     label = {"name": "label", "classes": 10, "dropout": 0.1}
-    model = hvae.build({**CONFIG, "model": {**CONFIG["model"], "condition": label}})
-    rng = np.random.default_rng(0)
-    for weight in model.trainable_variables:
-        weight.assign(weight + rng.normal(0, 0.2, weight.shape).astype("f"))
+    model = own_weights(hvae.build({**CONFIG, "model": {**CONFIG["model"], "condition": label}}))
     return str(model.save(tmp_path_factory.mktemp("zoo") / "labelled"))
 
 
@@ -468,6 +519,43 @@ def test_a_condition_that_does_not_fit_a_command(conditional, preset, capsys):
         assert left.value.code == 2, captured
         assert sentence in captured.err
         assert "Traceback" not in captured.err
+
+
+def many_latents(model, place):
+    z = [np.zeros((30_000, *shape), "f") for shape in model.latent_shapes]
+    hvae.Latents(z).save(place / "z.npz")
+
+
+def many_images(model, place):
+    np.save(place / "x.npy", np.zeros((1000, *model.image_shape), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (None, ["sample", "-n", "2147483647", "--condition", "3"]),
+        (None, ["sample", "-n", "2147483647", "--condition", "all"]),
+        (many_latents, ["decode", "z.npz", "--condition", "3"]),
+        (many_images, ["reconstruct", "--images", "x.npy", "--condition", "3"]),
+        (many_images, ["counterfactual", "--images", "x.npy", "--condition", "3", "--own", "2"]),
+        (many_images, ["denoise", "--images", "x.npy", "--draws", "60", "--condition", "3"]),
+        (many_images, ["complete", "--images", "x.npy", "--measurement", "blur:1", "-n", "60",
+                       "--condition", "3"]),
+        (None, ["interpolate", "--steps", "1000"]),
+    ],
+)  # fmt: skip
+def test_a_grid_that_nobody_could_open_is_refused_before_it_is_computed(
+    prepare, words, conditional, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    model = hvae.load(conditional)
+    if prepare is not None:
+        prepare(model, tmp_path)
+    monkeypatch.setattr(type(model), "run", pytest.fail)
+    with pytest.raises(SystemExit) as left:
+        main([words[0], conditional, *words[1:], "-o", "grid.png"])
+    assert left.value.code == 2
+    assert "A grid of " in capsys.readouterr().err
 
 
 def test_evaluate_a_completion(preset, capsys):

@@ -59,6 +59,7 @@ RUN_ONCE = {
     "unit/core/explore/test_uploads.py": "the page's files",
     "unit/core/evaluation/test_completing.py": "figures of NumPy arrays",
     "unit/core/evaluation/test_kept_bounds.py": "what is kept of an evaluation",
+    "unit/core/evaluation/test_measured_inputs.py": "measurements are of NumPy arrays",
     "unit/core/inference/test_denoising.py": "how draws are numbered, summed and cut",
     "unit/core/exporting/test_onnx_export.py": "exports from PyTorch alone",
     "unit/core/exported/test_exported_model.py": "which graph a verb runs; formats have their own",

@@ -57,6 +57,12 @@ def test_of_two_that_exclude_each_other_the_one_given_stays(override, value, gon
     assert parse_config(FILE, {override: None}).train.epochs == 3
 
 
+def test_a_later_override_of_the_section_wins_over_one_of_a_key():
+    config = parse_config(FILE, ["train.steps=5", "train={epochs: 2}"])
+    assert (config.train.steps, config.train.epochs) == (None, 2)
+    assert parse_config(FILE, ["train.steps=5", "train={}"]) == parse_config({})
+
+
 def test_both_given_at_once_are_refused_still():
     with pytest.raises(ConfigError, match="both given"):
         parse_config({}, ["train.epochs=1", "train.steps=1"])

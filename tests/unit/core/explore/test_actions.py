@@ -5,6 +5,7 @@ import pytest
 
 from hvae_core.errors import BadInputError
 from hvae_core.explore import actions
+from hvae_core.inference.counterfactual import likeliest
 from hvae_core.inference.rows import latent_noise
 
 CONFIG = {
@@ -120,16 +121,40 @@ def test_small_images_are_enlarged(image):
     assert actions.grid(np.stack([image] * 3), columns=3, width=100).shape == (32, 100, 1)
 
 
-def test_an_encoder_of_masks_is_told_and_the_prior_is_drawn_from(image):
+@pytest.mark.parametrize("channels", [2, 1], ids=["with the mask", "without the mask"])
+@pytest.mark.parametrize("has", [{}, {"condition": {"name": "label", "classes": 3}}])
+def test_images_are_measured_for_a_model_that_was_trained_on_measurements(image, channels, has):
     import hvae_core as hvae
+    from hvae_core.data.measuring import measured
 
-    model = {**CONFIG["model"], "input_channels": 2}
-    of_masks = hvae.build({**CONFIG, "model": model, "measurement": "columns:0.5"})
-    assert actions.sample(of_masks, 2).shape == (2, 8, 8, 1)
-    for refused in (
-        lambda: actions.reconstruct(of_masks, image, 1),
-        lambda: actions.edit(of_masks, image, [0]),
-        lambda: actions.interpolate(of_masks, image, image),
-    ):
-        with pytest.raises(BadInputError, match="sees measurements of images with their masks"):
-            refused()
+    options = {**CONFIG["model"], "input_channels": channels, **has}
+    model = hvae.build({**CONFIG, "model": options, "measurement": "columns:0.5"})
+    rng = np.random.default_rng(1)
+    for variable in model.trainable_variables:
+        variable.assign(variable + rng.normal(0.0, 0.15, variable.shape).astype("float32"))
+    assert actions.sample(model, 2).shape == (2, 8, 8, 1)
+    both = np.stack([image, image[::-1]])
+    y, mask = measured(model.measurement, both, range(2), 4)
+    inputs = model.encoder_inputs(y, mask)
+    first, second = inputs[:1], inputs[1:]
+    own = [None, None]
+    if has:
+        own = [likeliest(model, both[i : i + 1], 4, inputs=inputs[i : i + 1]) for i in (0, 1)]
+
+    done = actions.reconstruct(model, image, 4, seed=4)
+    expected = model.reconstruct(image[None], seed=4, inputs=first, condition=own[0])
+    assert agreement(done.drawn, expected[0]) > 0.98
+    np.testing.assert_array_equal(done.seen, y[0])
+    edited = actions.edit(model, image, range(4), seed=4)
+    np.testing.assert_array_equal(edited, expected[0])
+    exchanged = actions.edit(model, image, [], both[1], seed=4)
+    latents = model.encode(both[1:], seed=4, inputs=second, condition=own[1])
+    theirs = model.decode(latents, seed=4, condition=own[0])
+    np.testing.assert_array_equal(exchanged, theirs[0])
+    way = actions.interpolate(model, *both, steps=3, seed=4)
+    expected = model.interpolate(*both, 3, seed=4, inputs=inputs, condition=own[0])
+    np.testing.assert_array_equal(way, expected)
+
+
+def test_of_a_model_of_whole_images_the_image_is_what_it_sees(model, image):
+    np.testing.assert_array_equal(actions.reconstruct(model, image, 2).seen, image)

@@ -20,6 +20,11 @@ def test_a_grid_that_nobody_could_open_is_refused():
     check_grid(1000, (32, 32, 3))
     with pytest.raises(BadInputError, match="A grid of 100000 images would be 20920 x 20854 pix"):
         check_grid(100_000, (32, 32, 3))
+    check_grid(1980, (64, 64, 3), columns=990)
+    with pytest.raises(BadInputError, match="A grid of 2000 images would be 65998 x 130 pixels"):
+        check_grid(2000, (64, 64, 3), columns=1000)
+    with pytest.raises(BadInputError, match="would be 64 x 65998 pixels"):
+        check_grid(1000, (64, 64, 3), columns=1)
 
 
 def test_images_go_row_by_row_on_white():

@@ -72,6 +72,14 @@ def test_what_fails_in_the_middle_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("columns", [None, 1])
+def test_a_grid_that_nobody_could_open_is_not_written(tmp_path, columns):
+    many = np.broadcast_to(IMAGES[:1, :1, :1], (30_000, 1, 1, IMAGES.shape[-1]))
+    with pytest.raises(BadInputError, match="A grid of 30000 images would be"):
+        save_images([many], tmp_path / "grid.png", columns=columns)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_a_killed_process_left_is_in_nobody_s_way(tmp_path):
     (tmp_path / ".images.0123abcd.tmp").mkdir()
     save_images([IMAGES], tmp_path)

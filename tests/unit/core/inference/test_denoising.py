@@ -124,9 +124,10 @@ def test_the_command(model, capsys, tmp_path):
     folder = str(model.save(tmp_path / "model"))
     np.save(tmp_path / "noisy.npy", NOISY)
     arguments = ["denoise", folder, "--images", str(tmp_path / "noisy.npy"), "-n", "4"]
-    for output in ("a.npz", "a.png", "a"):
+    two = ("--draws", "2")
+    for output, more in (("a.npz", two), ("a.png", two), ("a", ())):
         with pytest.raises(SystemExit) as left:
-            main([*arguments, "--draws", "2", "-o", str(tmp_path / output)])
+            main([*arguments, *more, "-o", str(tmp_path / output)])
         assert left.value.code == 0, capsys.readouterr().err
     expected = model.denoise(NOISY, n=4, keep=2)
     with np.load(tmp_path / "a.npz") as found:

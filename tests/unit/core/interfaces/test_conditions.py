@@ -1,5 +1,7 @@
 """What is given as a condition, and the form that graphs take it in."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,18 @@ def test_numbers(given, expected):
     assert found.dtype == np.float32
 
 
+@pytest.mark.parametrize("given", [1, "dog", np.ones(10**6, np.int32)])
+def test_classes_of_many_images_are_no_python_objects(given):
+    tracemalloc.start()
+    try:
+        found = ANIMALS.encode(given, 10**6)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.sum() == 10**6
+    assert peak < 6 * 10**6, "more than the array itself"
+
+
 @pytest.mark.parametrize(
     ("values", "given", "told"),
     [
@@ -54,6 +68,7 @@ def test_numbers(given, expected):
         (ANIMALS, True, "condition is True"),
         (ANIMALS, "dgo", "condition is 'dgo'"),
         (ANIMALS, [0, 1, 2], "3 classes for 2 images"),
+        (ANIMALS, np.array([0, 3]), r"condition\[1\] is .*3.*; expected a class from 0 to 2"),
         (ANIMALS, [0, "bird"], r"condition\[1\] is 'bird'"),
         (ANIMALS, object(), "expected a condition, or a list"),
         (SIZES, [1, 2, 3], r"shape \[2, 3\]; expected 2 numbers for all images"),
