@@ -42,7 +42,7 @@ def test_options_are_shown_as_those_of_every_component():
     for row, option in zip(rows, shown, strict=True):
         assert option == {"required": False, "option": row.pop("name"), **row}
     lines = {line.split()[0]: line for line in invoke("show", "mnist").stdout.splitlines() if line}
-    assert lines["root"].split()[1:6] == ["str", "or", "none", "null", "folder"]
+    assert lines["root"].split()[1:6] == ["str", "or", "null", "null", "folder"]
     assert lines["padding"].split()[1:5] == ["int", ">=", "0", "2"]
     assert lines["near_exact"].split()[1:3] == ["bool", "false"]
     # What is shown can be given.
