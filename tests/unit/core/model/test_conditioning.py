@@ -71,12 +71,13 @@ def test_a_condition_changes_bound_samples_and_reconstructions(conditional):
 )
 def test_a_model_of_bfloat16_is_told_the_condition_that_is_given(condition):
     """Years that bfloat16 would take for one have the embeddings of float32."""
-    model, of_float32 = (make(precision=p, condition=condition) for p in ("mixed_bfloat16", "float32"))
+    model, of_float32 = (
+        make(precision=p, condition=condition) for p in ("mixed_bfloat16", "float32")
+    )
     given = np.arange(2016, 2021)[:, None] if condition is not LABEL else [0, 1, 2]
     encoded = model.condition_values.encode(given, len(given))
     found, expected = (
-        ops.convert_to_numpy(m.embed(ops.convert_to_tensor(encoded)))
-        for m in (model, of_float32)
+        ops.convert_to_numpy(m.embed(ops.convert_to_tensor(encoded))) for m in (model, of_float32)
     )
     np.testing.assert_array_equal(found, expected)
     assert len(np.unique(found, axis=0)) == len(given)
