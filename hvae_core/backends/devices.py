@@ -144,7 +144,7 @@ def shard(rows: np.ndarray) -> Tensor:
 
 
 def shard_batches(arrays: Any) -> Any:
-    """``spread`` for those of a tree of arrays that the devices divide; the others as they are."""
+    """`shard` for those of a tree of arrays that the devices divide; the others as they are."""
     distribution = _distribution()
     if distribution is None:
         return arrays

@@ -24,10 +24,12 @@ from hvae_core.config.stages import (
     factors,
     flow_at,
     kernel_size,
+    multiples_of,
     pairs,
     pin_of,
     scale_label,
     size_label,
+    step_of,
 )
 from hvae_core.config.top_prior import prior_channels, prior_shape
 from hvae_core.interfaces import ConditionValues
@@ -316,6 +318,13 @@ class ModelConfig(Section):
         pin = self.pin
         if pin:
             raise ValueError(f"model.trained_resolutions is given, but {pin}")
+        size, multiples = self.image_shape[:2], self.multiples
+        if any(side % multiple for side, multiple in zip(size, multiples, strict=True)):
+            raise ValueError(
+                f"model.resolutions makes images of {size_label(size)}; with "
+                f"model.trained_resolutions expected multiples of {size_label(multiples)}, "
+                f"{self.reason_of_multiples}"
+            )
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -330,8 +339,15 @@ class ModelConfig(Section):
     @property
     def multiples(self) -> tuple[int, int]:
         """What height and width of an image are multiples of at any size of the model."""
-        (height, width), (rows, columns) = self.sizes[0], self.sizes[-1]
-        return height // rows * self.patch_size, width // columns * self.patch_size
+        return multiples_of(self.stages, self.patch_size)
+
+    @property
+    def reason_of_multiples(self) -> str:
+        """Why they are these, as a clause."""
+        coarsest = step_of(self.stages[-1], self.stages[0], self.patch_size)
+        if self.flow is None or self.multiples == coarsest:
+            return "for which one position of its coarsest scale stands"
+        return f"to which its flow {self.flow.name} is aligned"
 
     @property
     def pin(self) -> str:

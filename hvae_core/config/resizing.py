@@ -34,8 +34,7 @@ def config_at_size(config: Config, height: Any, width: Any) -> Config:
         up = (math.ceil(size[0] / rows) * rows, math.ceil(size[1] / columns) * columns)
         raise BadInputError(
             f"The size is {size[0]}x{size[1]}; this model needs a height in multiples of {rows} "
-            f"and a width in multiples of {columns}, for which one position of its coarsest scale "
-            "stands.",
+            f"and a width in multiples of {columns}, {model.reason_of_multiples}.",
             f"The next size is {up[0]}x{up[1]}. With tile= images of any size are reconstructed, "
             "encoded and denoised.",
         )

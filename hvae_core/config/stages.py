@@ -62,6 +62,18 @@ class StageConfig:
         """Shape [h, w, c] of each of this scale's latents."""
         return (*self.size, self.latent_width)
 
+    @property
+    def trained_latent_shape(self) -> tuple[int, int, int]:
+        """The same in training."""
+        return (*self.trained_size, self.latent_width)
+
+    @property
+    def alignment(self) -> int:
+        """What the sides of the latents are multiples of, for the flow; where a tile may start."""
+        if self.flow is None or not self.decoder_blocks or self.flow.spec.alignment is None:
+            return 1
+        return self.flow.spec.alignment(self.flow.options, self.trained_latent_shape)
+
 
 def flow_at(flow: Component | None, index: int, scales: int) -> Component | None:
     """The flow with its options at scale ``index``, None where it is off."""
@@ -107,6 +119,27 @@ def pairs(sizes: Sequence[int | tuple[int, int]]) -> list[tuple[int, int]]:
 def factors(sizes: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
     """By how much each size is smaller than the one before it, along height and along width."""
     return [(fine[0] / coarse[0], fine[1] / coarse[1]) for fine, coarse in pairwise(sizes)]
+
+
+def step_of(stage: StageConfig, finest: StageConfig, patch_size: int) -> tuple[int, int]:
+    """Height and width in pixels of one position of a scale."""
+    (height, width), (rows, columns) = finest.size, stage.size
+    return height // rows * patch_size, width // columns * patch_size
+
+
+def multiples_of(stages: Sequence[StageConfig], patch_size: int) -> tuple[int, int]:
+    """What height and width of an image are multiples of: positions of all scales, as flows need.
+
+    Args:
+        stages: finest first.
+        patch_size: pixels a side of a position of the finest scale.
+    """
+    steps = [step_of(stages[-1], stages[0], patch_size)]
+    for stage in stages:
+        height, width = step_of(stage, stages[0], patch_size)
+        steps.append((height * stage.alignment, width * stage.alignment))
+    rows, columns = zip(*steps, strict=True)
+    return math.lcm(*rows), math.lcm(*columns)
 
 
 def pin_of(stages: Sequence[StageConfig], starts_from_zeros: bool, no_bias_above: int) -> str:

@@ -1,7 +1,8 @@
-"""Batches of images with the noise that each image owns, as Keras's `predict` takes them."""
+"""Batches of images with the noise that each image owns, as Keras's loops take them."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -42,6 +43,29 @@ def batches_with_noise(
     return _given_batches(engine, x, seed)
 
 
+def noisy_batches(
+    engine: Engine, x: Any, batch_size: int | None, seed: int, steps: int | None = None
+) -> keras.utils.PyDataset | Iterator[Any]:
+    """What Keras's `evaluate` is given: as `batches_with_noise`, with all that batches hold.
+
+    Args:
+        engine: see `batches_with_noise`.
+        x: the same. Batches are not checked, and begin anew with each evaluation but for those of
+            an iterator.
+        batch_size: see `batches_with_noise`.
+        seed: the same.
+        steps: so many batches are taken; None: all.
+
+    Raises:
+        BadInputError: an array holds no images of the model's shape.
+    """
+    if isinstance(x, Mapping) or is_array(x):
+        return batches_with_noise(engine, x, batch_size, seed)
+    if isinstance(x, Iterator):
+        return _added(engine, x, seed)
+    return _RestartedBatches(engine, x, seed, steps)
+
+
 def _batch(engine: Engine, given: Given, start: int, seed: int) -> Batch:
     noise = draw_normal(engine.latent_shapes, len(given), seed, start)
     images = engine.image_values.to_tensor_dtype(given.images)
@@ -66,9 +90,52 @@ class _ArrayBatches(keras.utils.PyDataset):
 def _given_batches(engine: Engine, x: Any, seed: int) -> Iterator[Batch]:
     """The batches of a data set, a loader or a generator."""
     start = 0
-    given = (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else x
-    for batch in given:
+    for batch in _in_order(x):
         images = batch[0] if isinstance(batch, tuple | list) else batch
         checked = check_batch(engine, images)
         yield _batch(engine, checked, start, seed)
         start += len(checked)
+
+
+def _in_order(x: Any) -> Iterator[Any]:
+    """The batches of a data set or a loader."""
+    return (x[i] for i in range(len(x))) if isinstance(x, keras.utils.PyDataset) else iter(x)
+
+
+def _added(engine: Engine, batches: Iterator[Any], seed: int) -> Iterator[Any]:
+    """The batches, targets and weights included, with noise beside their images."""
+    start = 0
+    for batch in batches:
+        inputs, *rest = batch if isinstance(batch, tuple | list) else (batch,)
+        named = dict(inputs) if isinstance(inputs, Mapping) else {"images": inputs}
+        count = int(named["images"].shape[0])
+        noise = draw_normal(engine.latent_shapes, count, seed, start)
+        yield ({**named, "noise": noise}, *rest)
+        start += count
+
+
+class _RestartedBatches(keras.utils.PyDataset):
+    """Batches that are gone through in order, and anew from each first one on."""
+
+    def __init__(self, engine: Engine, x: Any, seed: int, steps: int | None) -> None:
+        super().__init__()
+        self._engine, self._given, self._seed, self._steps = engine, x, seed, steps
+        self._rest: Iterator[Any] = iter(())
+
+    @functools.cached_property
+    def num_batches(self) -> int:
+        """How many there are; those of unknown number are counted."""
+        if self._steps is not None:
+            return self._steps
+        try:
+            return len(self._given)
+        except TypeError:
+            return sum(1 for _ in self._given)
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 0:
+            self._rest = _added(self._engine, _in_order(self._given), self._seed)
+        return next(self._rest)

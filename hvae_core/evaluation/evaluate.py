@@ -20,6 +20,7 @@ from hvae_core.interfaces import Batch
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
 from hvae_core.prob.elbo import bits_per_dim
+from hvae_core.prob.moments import RunningMoments
 
 if TYPE_CHECKING:
     from hvae_core.data.batches import Observe
@@ -27,37 +28,6 @@ if TYPE_CHECKING:
 
 #: a unit is active if its posterior mean varies over the data by more than this (Burda et al. 2016)
 ACTIVE_VARIANCE = 0.01
-
-
-class _Moments:
-    """Count, mean and sum of squared deviations over rows, one batch after the other.
-
-    The merging of two sets' moments (Chan et al. 1979) is stable where a sum of squares cancels.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: Any = 0.0
-        self.squares: Any = 0.0
-
-    def add(self, rows: np.ndarray) -> None:
-        """Add rows [b, ...]."""
-        rows = rows.astype(np.float64)
-        mean, count = rows.mean(axis=0), len(rows)
-        squares = np.square(rows - mean).sum(axis=0)
-        total = self.count + count
-        difference = mean - self.mean
-        self.squares = self.squares + squares + np.square(difference) * self.count * count / total
-        self.mean = self.mean + difference * count / total
-        self.count = total
-
-    def variance(self) -> Any:
-        """The population variance."""
-        return self.squares / max(self.count, 1)
-
-    def standard_error(self) -> Any:
-        """Of the mean."""
-        return np.sqrt(self.squares / max(self.count - 1, 1) / max(self.count, 1))
 
 
 def evaluate_batches(
@@ -83,8 +53,8 @@ def evaluate_batches(
         BadInputError: there is no image.
     """
     program = Infer(("log_likelihood", "kl_per_layer", "posterior_mean"))
-    figures: dict[str, _Moments] = {}
-    means = [_Moments() for _ in engine.latent_shapes]
+    figures: dict[str, RunningMoments] = {}
+    means = [RunningMoments() for _ in engine.latent_shapes]
     is_discrete = engine.image_values.is_discrete
     size = start = 0
     for given in batches:
@@ -105,7 +75,7 @@ def evaluate_batches(
             "kl_per_layer": kl,
         }
         for name, value in values.items():
-            figures.setdefault(name, _Moments()).add(value)
+            figures.setdefault(name, RunningMoments()).add(value)
         for moments, mean in zip(means, out["posterior_mean"], strict=True):
             moments.add(mean[:count].reshape(count, -1))
         start += count
@@ -210,7 +180,7 @@ def evaluate(
         kept.begin(np.concatenate(elbo))
     if importance_samples is not None:
         found = _weighted(engine, batches(), importance_samples, seed, batch_size, kept)
-        moments = _Moments()
+        moments = RunningMoments()
         moments.add(found)
         figures["importance_weighted"] = _plain(moments.mean)
         figures["importance_weighted_standard_error"] = _plain(moments.standard_error())

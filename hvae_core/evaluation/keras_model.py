@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from inspect import signature
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from keras import ops
 from hvae_core.backends.compiling import runs_on_accelerator
 from hvae_core.config import Config
 from hvae_core.errors import BackendError, BadInputError, ConfigError
-from hvae_core.evaluation.batches_with_noise import batches_with_noise
+from hvae_core.evaluation.batches_with_noise import batches_with_noise, noisy_batches
 from hvae_core.inference.arguments import (
     check_batch,
     check_condition,
@@ -88,7 +89,7 @@ class KerasModel(HierarchicalNetwork):
         if "inputs" not in further:
             check_inputs(self, None, shape[0])
         if self._computes_bound:
-            return self._bound(x, bool(training), further)
+            return self._bound(x, bool(training), further, noise)
         if noise is None:
             noise = Noise.from_flat(self._rows_of_noise(x, seed), self.latent_shapes).layers
         return self.likelihood.mean(self.infer(x, noise, **further).parameters)
@@ -117,12 +118,20 @@ class KerasModel(HierarchicalNetwork):
         drawn = tf.numpy_function(draw, [tf.shape(x)[0]], tf.float32)
         return tf.ensure_shape(drawn, (None, total_size(self.latent_shapes)))
 
-    def _bound(self, x: Tensor, training: bool, further: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The bound's parts, [B] in nats, with noise that is new in each update."""
-        seed = self.training_noise if training else self.initial_seed
-        shape = (ops.shape(x)[0], total_size(self.latent_shapes))
-        flat = keras.random.normal(shape, dtype="float32", seed=seed)
-        out = self.infer(x, Noise.from_flat(flat, self.latent_shapes), **further)
+    def _bound(
+        self,
+        x: Tensor,
+        training: bool,
+        further: Mapping[str, Tensor],
+        noise: Sequence[Tensor] | None,
+    ) -> dict[str, Tensor]:
+        """The bound's parts, [B] in nats, with noise that is given or new in each update."""
+        if noise is None:
+            seed = self.training_noise if training else self.initial_seed
+            shape = (ops.shape(x)[0], total_size(self.latent_shapes))
+            flat = keras.random.normal(shape, dtype="float32", seed=seed)
+            noise = Noise.from_flat(flat, self.latent_shapes).layers
+        out = self.infer(x, noise, **further)
         return {"log_likelihood": out.log_likelihood, "kl": out.kl}
 
     def predict(
@@ -255,14 +264,67 @@ class KerasModel(HierarchicalNetwork):
                 f"fit trains the bound, and train.objective is {objective}.",
                 "Train with hvae.train(model, output), or set train.objective to evidence.",
             )
-        return super().fit(self._checked(x), *args, **options)
+        given = signature(super().fit).bind_partial(self._checked(x), *args, **options).arguments
+        self._hold_out(given)
+        if (held_out := given.get("validation_data")) is not None:
+            held_out, *targets = held_out if isinstance(held_out, tuple | list) else (held_out,)
+            size = given.get("validation_batch_size") or given.get("batch_size")
+            given["validation_data"] = self._evaluated(
+                held_out, size, given.get("validation_steps"), targets
+            )
+        return super().fit(**given)
+
+    @staticmethod
+    def _hold_out(given: dict[str, Any]) -> None:
+        """Turn ``validation_split`` into ``validation_data``, as Keras does."""
+        x, part = given["x"], given.get("validation_split")
+        if not part or given.get("validation_data") is not None or given.get("y") is not None:
+            return
+        arrays = x if isinstance(x, Mapping) else {"images": x}
+        if not is_array(arrays["images"]):
+            return  # Keras refuses it
+        count = len(arrays["images"])
+        end = math.floor(count * (1.0 - part))
+        if 0 < end < count:
+            given["x"], given["validation_data"] = (
+                {name: array[rows] for name, array in arrays.items()}
+                if isinstance(x, Mapping)
+                else x[rows]
+                for rows in (slice(end), slice(end, None))
+            )
+            del given["validation_split"]
 
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
-        """The figures of `fit` on images, with fixed noise; `hvae.evaluate` has more."""
+        """The figures of `fit` on images, see `keras.Model.evaluate`; `hvae.evaluate` has more.
+
+        An image's noise follows from the model's initial seed and its place in ``x``, whatever the
+        batches are: it is that of ``model.elbo(x, seed=model.initial_seed)``.
+
+        Raises:
+            BadInputError: the model is not compiled, these are no images of its shape, or there
+                are targets.
+        """
         if not self.compiled:
             instead = "Call model.compile() first; hvae.evaluate(model, dataset=x) needs none."
             raise BadInputError("The model is not compiled, which evaluate needs.", instead)
-        return super().evaluate(self._checked(x), *args, **options)
+        if options.get("_use_cached_eval_dataset"):  # what `fit` has made ready
+            return super().evaluate(x, *args, **options)
+        given = signature(super().evaluate).bind_partial(x, *args, **options).arguments
+        given.update(given.pop("kwargs", {}))
+        targets = given.pop("y", None), given.pop("sample_weight", None)
+        size, steps = given.pop("batch_size", None), given.get("steps")
+        given["x"] = self._evaluated(x, size, steps, targets)
+        return super().evaluate(**given)
+
+    def _evaluated(
+        self, x: Any, batch_size: int | None, steps: int | None, targets: Sequence[Any]
+    ) -> Any:
+        """What is evaluated, with the noise that each image owns."""
+        if any(target is not None for target in targets):
+            raise _targets_given()
+        if isinstance(x, Mapping) or is_array(x):
+            self._checked(x)
+        return noisy_batches(self, x, batch_size, self.initial_seed, steps)
 
     def _checked(self, x: Any) -> Any:
         if isinstance(x, Mapping):
@@ -308,10 +370,7 @@ class KerasModel(HierarchicalNetwork):
     ) -> Tensor:
         """The negative bound in nats per dimension, its rate times ``train.beta``."""
         if y is not None or sample_weight is not None:
-            raise BadInputError(
-                "The data have targets or weights beside the images, which a VAE has no use for.",
-                "Give the images alone: model.fit(x).",
-            )
+            raise _targets_given()
         nats = self.config.train.beta * y_pred["kl"] - y_pred["log_likelihood"]
         return ops.mean(nats) / math.prod(self.image_shape)
 
@@ -324,6 +383,13 @@ class KerasModel(HierarchicalNetwork):
         for metric in self.bound_metrics:
             metric.update_state(figures[metric.name])
         return self.get_metrics_result()
+
+
+def _targets_given() -> BadInputError:
+    return BadInputError(
+        "The data have targets or weights beside the images, which a VAE has no use for.",
+        "Give the images alone: model.fit(x).",
+    )
 
 
 def tree_shape(x: Any) -> tuple[int | None, ...]:

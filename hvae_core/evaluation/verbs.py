@@ -152,7 +152,7 @@ class Verbs:
     def features(
         self, x: np.ndarray, batch_size: int = 32, inputs: np.ndarray | None = None
     ) -> list[np.ndarray]:
-        """The encoder's maps [B, r, r, width] of each scale, finest first.
+        """The encoder's maps [B, h, w, width] of each scale, finest first.
 
         See `hvae_core.inference.encoding.features`.
         """

@@ -56,7 +56,7 @@ class PosteriorDraws:
 
     @cached_property
     def std(self) -> np.ndarray:
-        """Their standard deviation, float32 [B, H, W, C]; 0 of a single draw."""
+        """Their standard deviation, by n - 1, float32 [B, H, W, C]; 0 of a single draw."""
         unbiased = min(1, len(self.images) - 1)
         return self.images.std(axis=0, ddof=unbiased, dtype=np.float64).astype(np.float32)
 

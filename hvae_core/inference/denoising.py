@@ -23,6 +23,7 @@ from hvae_core.inference.programs import Complete, Generate, Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, DRAW_STRIDE, batch_rows, latent_noise
 from hvae_core.inference.tiles import Sides, Tile, Tiling, check_whole_images, sized
 from hvae_core.interfaces import Batch
+from hvae_core.prob.moments import RunningMoments
 
 #: the latents' noise of the draws of these numbers
 NoiseOf = Callable[[np.ndarray], list[np.ndarray]]
@@ -34,7 +35,8 @@ class Denoised:
 
     Args:
         mean: over the draws, float32 [B, H, W, C]: the estimate of least squared error.
-        std: over the draws, float32 [B, H, W, C]: how much they differ at each value.
+        std: over the draws, float32 [B, H, W, C]: how much they differ at each value; their
+            standard deviation, of n draws by n - 1, and 0 of a single one.
         draws: the first of the draws, float32 [K, B, H, W, C]: clean images, any of which may have
             been the true one.
     """
@@ -109,7 +111,7 @@ def denoise(
             noise_of = partial(_noise_of_image, engine, place, seed)
             noisy = images[place : place + 1]
             moments, first = _summed(engine, noisy, noise_of, count, kept, batch_size)
-            mean[place], std[place], draws[:, place] = moments.mean, moments.std, first
+            mean[place], std[place], draws[:, place] = moments.mean, moments.std(), first
             continue
         whole = tiling.whole(image)
         sources = [tiling.noise(place + k * DRAW_STRIDE, seed) for k in range(count)]
@@ -118,7 +120,7 @@ def denoise(
             noisy = Batch(whole[part.computed][None])
             moments, first = _summed(tiling.engine, noisy, noise_of, count, kept, batch_size)
             tiling.put(mean[place], part, moments.mean)
-            tiling.put(std[place], part, moments.std)
+            tiling.put(std[place], part, moments.std())
             tiling.put(draws[:, place], part, first)
     return Denoised(mean, std, draws)
 
@@ -134,39 +136,11 @@ def _noise_of_tile(
     return [np.concatenate(layer) for layer in zip(*each, strict=True)]
 
 
-class _Moments:
-    """Mean and standard deviation of what is added, in float64, less the first for precision."""
-
-    def __init__(self) -> None:
-        self._first: Any = None
-        self._count, self._sum, self._squares = 0, 0.0, 0.0
-
-    def add(self, draws: np.ndarray) -> None:
-        """[b, ...]."""
-        if self._first is None:
-            self._first = draws[0].astype(np.float64)
-        less = draws - self._first
-        self._count += len(draws)
-        self._sum = self._sum + less.sum(axis=0)
-        self._squares = self._squares + np.square(less).sum(axis=0)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """[...]."""
-        return self._first + self._sum / self._count
-
-    @property
-    def std(self) -> np.ndarray:
-        """[...]."""
-        mean = self._sum / self._count
-        return np.sqrt(np.maximum(self._squares / self._count - np.square(mean), 0.0))
-
-
 def _summed(
     engine: Engine, noisy: Batch, noise_of: NoiseOf, count: int, kept: int, batch_size: int
-) -> tuple[_Moments, np.ndarray]:
+) -> tuple[RunningMoments, np.ndarray]:
     """The moments of an image's draws, and the first of them [kept, H, W, C]."""
-    moments = _Moments()
+    moments = RunningMoments()
     first = np.empty((kept, *noisy.images.shape[1:]), np.float32)
     done = 0
     for draws in _draws(engine, noisy, noise_of, count, batch_size):

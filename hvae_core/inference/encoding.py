@@ -24,6 +24,7 @@ from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
 from hvae_core.inference.tiles import Sides, Tiling, check_whole_images, sized
 from hvae_core.interfaces import Batch
+from hvae_core.prob.divergence import array_kl
 from hvae_core.prob.noise import fold_seed
 
 if TYPE_CHECKING:
@@ -160,21 +161,14 @@ def _in_tiles(
     if config.model.flow is None:
         kl = np.stack(
             [
-                _kl_divergence(*(whole[name][layer] for name in STATISTICS))
+                array_kl(*(whole[name][layer] for name in STATISTICS)).sum(
+                    axis=(1, 2, 3), dtype=np.float64
+                )
                 for layer in range(depth)
             ],
             axis=1,
         )
     return Latents(z, **whole, kl_per_layer=kl)
-
-
-def _kl_divergence(
-    mean: np.ndarray, log_std: np.ndarray, prior_mean: np.ndarray, prior_log_std: np.ndarray
-) -> np.ndarray:
-    """KL(q || p) [B] in nats of Gaussians [B, h, w, c]."""
-    difference = log_std - prior_log_std
-    squares = np.exp(2 * difference) + np.square((mean - prior_mean) * np.exp(-prior_log_std))
-    return (0.5 * squares - difference - 0.5).sum(axis=(1, 2, 3), dtype=np.float64)
 
 
 def features(
@@ -189,8 +183,9 @@ def features(
         inputs: [B, H, W, C'], what the encoder sees in place of the images.
 
     Returns:
-        A float32 array [B, r, r, width] for each scale, finest first, as in ``model.resolutions``:
-        what the latent layers of that scale are given of the image.
+        A float32 array [B, h, w, width] for each scale, finest first, as in ``model.resolutions``:
+        what the latent layers of that scale are given of the image. Of a model with a top prior
+        one more: the coefficients [B, h, w, c] of the image that its posterior goes by.
 
     Raises:
         BadInputError: the images do not fit the model, or the model is an export of an older hvae,

@@ -22,6 +22,7 @@ from hvae_core.inference.latent_checks import (
 )
 from hvae_core.inference.latent_files import no_latents, read_latents, write_latents
 from hvae_core.interfaces import Shape3
+from hvae_core.prob.divergence import array_kl
 from hvae_core.prob.noise import split_layers, total_size
 
 Part = Literal["z", "posterior_mean", "posterior_log_std", "prior_mean", "prior_log_std"]
@@ -112,7 +113,9 @@ class Latents:
     def kl_per_channel(self) -> list[np.ndarray]:
         """The mean KL of each channel, [c] for each layer, in nats a position; over the images.
 
-        Of the two Gaussians; in a layer with a flow that is not the KL of the layer.
+        Of the two Gaussians; in a layer with a flow that is not the KL of the layer. In a top
+        prior's layer each group's prior is the one given what the posterior drew of the groups
+        before it.
 
         Raises:
             BadInputError: posteriors or priors are not there.
@@ -123,12 +126,8 @@ class Latents:
             )
         result = []
         for layer in range(len(self.z)):
-            q_mean, q_log_std, p_mean, p_log_std = (
-                np.asarray(getattr(self, name)[layer], np.float64) for name in STATISTICS
-            )
-            ratio = q_log_std - p_log_std
-            scaled = (q_mean - p_mean) * np.exp(-p_log_std)
-            kl = 0.5 * (np.exp(2.0 * ratio) + scaled**2 - 1.0) - ratio
+            given = (np.asarray(getattr(self, name)[layer], np.float64) for name in STATISTICS)
+            kl = array_kl(*given)
             result.append(kl.mean(axis=(0, 1, 2)).astype(np.float32))
         return result
 

@@ -1,7 +1,8 @@
 """An image in tiles that overlap: where they lie, and what is kept of each.
 
 A tile starts at a multiple of the coarsest scale's step, so that every scale of it lies on the grid
-of the whole image. What neighbours share is kept up to its middle from each.
+of the whole image, and where a flow takes positions together, it takes the same ones. What
+neighbours share is kept up to its middle from each.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Tile:
 class Tiling:
     """The tiles of images of one size, and the engine that computes one.
 
-    Images that are no multiple of the coarsest scale's step, or smaller than a tile, are continued
+    Images that are no multiple of the model's ``multiples``, or smaller than a tile, are continued
     as in a mirror.
 
     Args:
@@ -85,8 +86,9 @@ class Tiling:
 
         check_any_size(engine.config)
         steps = engine.config.model.multiples
+        reason = engine.config.model.reason_of_multiples
         own = engine.image_shape[:2]
-        tiles = _pair(own if tile is None else tile, steps, "tile")
+        tiles = _pair(own if tile is None else tile, steps, "tile", reason)
         for side, step in zip(tiles, steps, strict=True):
             if not side:
                 raise BadInputError(f"tile is {side}; it must be at least {step}.")
@@ -95,7 +97,7 @@ class Tiling:
                 min(math.ceil(side / 4 / step) * step, side - step)
                 for side, step in zip(tiles, steps, strict=True)
             ]
-        shared = _pair(overlap, steps, "overlap")
+        shared = _pair(overlap, steps, "overlap", reason)
         for side, part in zip(tiles, shared, strict=True):
             if part >= side:
                 raise BadInputError(f"overlap is {part}; it must be smaller than the tile, {side}.")
@@ -163,15 +165,14 @@ class Tiling:
         return rows, columns
 
 
-def _pair(value: Sides, steps: tuple[int, int], name: str) -> tuple[int, int]:
+def _pair(value: Sides, steps: tuple[int, int], name: str, reason: str) -> tuple[int, int]:
     sides: list[Any] = list(value) if isinstance(value, Sequence) else [value, value]
     if len(sides) != 2:
         raise BadInputError(f"{name} is {value}; it must be a number, or a height and a width.")
     for side, step in zip(sides, steps, strict=True):
         if check_count(side, name, 0) % step:
             raise BadInputError(
-                f"{name} is {side}; with this model it must be a multiple of {step}, for which "
-                "one position of its coarsest scale stands."
+                f"{name} is {side}; with this model it must be a multiple of {step}, {reason}."
             )
     return int(sides[0]), int(sides[1])
 

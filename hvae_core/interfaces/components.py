@@ -64,7 +64,10 @@ class Flow(abc.ABC):
     """An invertible map of a latent, a Keras layer.
 
     Builder: ``(options, latent_shape: Shape3, context_channels: int, name: str)``. The spec's
-    ``context_channels(options, latent_shape)`` says how many extra posterior channels it wants.
+    ``context_channels(options, latent_shape)`` says how many extra posterior channels it wants. A
+    flow whose positions are not all alike, as those of pairs are not, says so by the spec's
+    ``alignment(options, latent_shape)``, and is built with ``trained_shape: Shape3`` too, of which
+    its weights and its structure are in a model at another size than that of its training.
     """
 
     #: "exact", "iterative" or None where there is no inverse.

@@ -213,7 +213,9 @@ class Condition(abc.ABC):
     """An embedding of what an image is conditioned on, a Keras layer.
 
     Builder: ``(options, name: str)``. Its spec's ``condition_values(options)`` says what it is
-    given. The hierarchy brings the embedding to each latent layer by projections of its own.
+    given. The hierarchy brings the embedding to each latent layer by projections of its own. It
+    is built to compute in float32 in a model of any precision, so that numbers are not rounded
+    before they are standardised; the projections cast what it gives.
     """
 
     #: channels of the embedding

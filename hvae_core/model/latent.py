@@ -53,9 +53,8 @@ class LatentLayer(keras.layers.Layer):
         self.is_relative = config.relative_posterior
         middle = stage.decoder_middle_width
         context = 0
-        if stage.flow is not None:
-            channels = stage.flow.spec.context_channels
-            context = channels(stage.flow.options, stage.latent_shape) if channels else 0
+        if stage.flow is not None and (channels := stage.flow.spec.context_channels):
+            context = channels(stage.flow.options, stage.latent_shape)
         width = stage.decoder_width
         into_stream = 0 if ends_stream else width
         posterior_channels, prior_channels = 2 * self.width + context, 2 * self.width
@@ -88,7 +87,8 @@ class LatentLayer(keras.layers.Layer):
         )
         self.flow = None
         if stage.flow is not None:
-            self.flow = stage.flow.build(stage.latent_shape, context, name="flow")
+            shape, trained = stage.latent_shape, stage.trained_latent_shape
+            self.flow = stage.flow.build(shape, context, name="flow", trained_shape=trained)
         self.residuals: list[Any] = []
         if not ends_stream:
             gain = depth**-0.5

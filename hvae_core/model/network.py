@@ -84,7 +84,8 @@ class HierarchicalNetwork(keras.Model):
                 attention.build(hierarchy_shape(options), name="attention") if attention else None
             )
             condition = options.condition
-            self.condition = condition.build(name="condition") if condition else None
+            with dtype_policy("float32"):  # what is given must not be rounded
+                self.condition = condition.build(name="condition") if condition else None
             prior = options.prior
             self.prior = prior.build(self.image_shape, name="prior") if prior else None
             self.build((None, *self.image_shape))
@@ -145,7 +146,9 @@ class HierarchicalNetwork(keras.Model):
         return PassOutput(log_likelihood, kl, layers, parameters, features, embedding)
 
     def embed(self, condition: Tensor | None) -> Tensor | None:
-        """The embedding [B, width] of a condition [B, ...]; None where the model has none.
+        """The embedding [B, width] of a condition [B, ...], float32 whatever the precision.
+
+        None where the model has no condition.
 
         Raises:
             BadInputError: one is missing, or given to a model that has none.

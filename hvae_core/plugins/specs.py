@@ -78,6 +78,10 @@ class ComponentSpec:
         latent_shape: for a prior, ``(options, image_shape) -> Shape3``: of its variables. It raises
             ValueError where images of this shape cannot have it.
         enabled: for a flow, ``(options) -> bool``: whether a scale with these options has it.
+        alignment: for a flow that is of any size, ``(options, latent_shape) -> int``: what the
+            sides of a latent are multiples of, and where in it a tile may start, ``latent_shape``
+            being that of the weights' training; a divisor of its sides. The builder of such a flow
+            is given that shape as ``trained_shape``. None: every position is like every other.
         inverse_gradient: for a flow, ``(options) -> bool``: whether with these options it has an
             inverse that can be differentiated. None: it has none.
         supports: for a regularizer, what it can be combined with, everything if empty: ``"flow"``,
@@ -112,6 +116,7 @@ class ComponentSpec:
     context_channels: Callable[[Any, tuple[int, int, int]], int] | None = None
     latent_shape: Callable[[Any, tuple[int, int, int]], tuple[int, int, int]] | None = None
     enabled: Callable[[Any], bool] | None = None
+    alignment: Callable[[Any, tuple[int, int, int]], int] | None = None
     inverse_gradient: Callable[[Any], bool] | None = None
     supports: tuple[str, ...] = ()
     dtypes: tuple[str, ...] | None = None
@@ -141,7 +146,12 @@ class ComponentSpec:
             ) from error
 
     def build(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the builder. A flow is told what it was built for: `Flow.context_channels`."""
+        """Call the builder. A flow is told what it was built for: `Flow.context_channels`.
+
+        ``trained_shape=`` reaches the builder of a flow that has an ``alignment`` alone.
+        """
+        if self.alignment is None:
+            kwargs.pop("trained_shape", None)
         built = self.resolve()(*args, **kwargs)
         if self.kind == "flow":
             # The builder's arguments: options, latent_shape, context_channels, name.

@@ -9,9 +9,9 @@ import math
 
 from keras import ops
 
-from hvae_core.interfaces import GaussianParameters, Tensor
+from hvae_core.interfaces import FlowOutput, GaussianParameters, Tensor
+from hvae_core.prob.normal import LOG_2PI
 
-LOG_2PI = math.log(2.0 * math.pi)
 #: the smallest log standard deviation of the softplus parametrisation (6e-6)
 LOG_STD_FLOOR = -12.0
 
@@ -75,6 +75,32 @@ def flow_kl(
     estimate = analytic + sum_event(before - log_prob(end, p)) - log_det
     control = sum_event(standard_log_prob(noise, q) - before) - analytic
     return estimate + ops.stop_gradient(control)
+
+
+def flow_divergence(
+    q: GaussianParameters,
+    c: GaussianParameters,
+    noise: Tensor,
+    log_det: Tensor,
+    inverse: FlowOutput,
+) -> Tensor:
+    """Estimate [B] of the KL in nats between the densities that two flows f and g make of q and c.
+
+    At q's draw z = f(u), v = g^-1(z) being its preimage under the other flow, it is ``KL(q || c) +
+    log c(u) - log c(v) + log|det g'| - log|det f'|``. That has the mean of ``log q_f(z) - log
+    c_g(z)``, as the first term is that of ``log q(u) - log c(u)``, and no noise where the two flows
+    are one.
+
+    Args:
+        q: before f.
+        c: before g.
+        noise: what u was drawn with.
+        log_det: f's at u [B].
+        inverse: what `Flow.inverse` of g gives for z: v, and g's log_det there.
+    """
+    start = draw(q, noise)
+    moved = log_prob(start, c) - log_prob(inverse.z, c)
+    return sum_event(kl_divergence(q, c)) + sum_event(moved) + inverse.log_det - log_det
 
 
 def log_softplus(x: Tensor) -> Tensor:

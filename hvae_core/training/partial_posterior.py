@@ -174,9 +174,7 @@ def freeze_all_but_encoder(network: HierarchicalNetwork) -> None:
 def divergence(layer: LatentOutput, posterior: LayerPosterior, flow: Flow | None) -> Tensor:
     """KL(q_l || c_l) of a layer [B] in nats.
 
-    With flows it is estimated at q's draw z = f(u): v being its preimage under c's flow g,
-    ``KL(q_0 || c_0) + log c_0(u) - log c_0(v) + log|det g'| - log|det f'|``, which has the mean of
-    ``log q(z) - log c(z)`` and no noise where the two flows are one.
+    With flows it is estimated at q's draw, see `gaussian.flow_divergence`.
 
     Args:
         layer: q's, with its draw.
@@ -184,10 +182,7 @@ def divergence(layer: LatentOutput, posterior: LayerPosterior, flow: Flow | None
         flow: c's.
     """
     q, c = layer.posterior, posterior.parameters
-    kl = gaussian.sum_event(gaussian.kl_divergence(q, c))
     if flow is None:
-        return kl
-    start = gaussian.draw(q, layer.noise)
-    preimage, log_det = flow.inverse(layer.z, posterior.context)
-    moved = gaussian.log_prob(start, c) - gaussian.log_prob(preimage, c)
-    return kl + gaussian.sum_event(moved) + log_det - layer.log_det
+        return gaussian.sum_event(gaussian.kl_divergence(q, c))
+    back = flow.inverse(layer.z, posterior.context)
+    return gaussian.flow_divergence(q, c, layer.noise, layer.log_det, back)

@@ -24,6 +24,7 @@ from hvae_core.interfaces import Flow, Shape3, Tensor
 from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of
 from hvae_core.plugins.testing.layer import LayerContract
+from hvae_core.weights import weight_names
 
 
 class FlowContract(LayerContract):
@@ -54,7 +55,9 @@ class FlowContract(LayerContract):
     def make(self, config: dict[str, Any], case: Shape3) -> Any:
         """A flow, built as the latent layer builds it."""
         width = self.context_width(config, case)
-        flow = self.component.build(self.options(config), case, width, name="flow")
+        flow = self.component.build(
+            self.options(config), case, width, name="flow", trained_shape=case
+        )
         if not flow.built:
             flow.build((None, *case))
         return flow
@@ -83,6 +86,25 @@ class FlowContract(LayerContract):
         for array in (z, log_det):
             assert array.dtype == np.float32
             assert np.isfinite(array).all()
+
+    def test_it_has_its_weights_at_any_size(self, config: dict[str, Any], case: Any) -> None:
+        """Where it states an alignment: of a latent of thrice the size, those of training."""
+        if self.component.alignment is None:
+            pytest.skip("it states no alignment")
+        alignment = self.component.alignment(self.options(config), case)
+        assert case[0] % alignment == case[1] % alignment == 0, "it must divide the latent's sides"
+        size = (3 * case[0], 3 * case[1], case[2])
+        width = self.context_width(config, case)
+        larger = self.component.build(
+            self.options(config), size, width, name="flow", trained_shape=case
+        )
+        if not larger.built:
+            larger.build((None, *size))
+        shapes = [
+            {name: tuple(weight.shape) for name, weight in weight_names(flow).items()}
+            for flow in (larger, self.trial(config, case).layer)
+        ]
+        assert shapes[0] == shapes[1], "its weights are those of a size"
 
     def test_densities_stay_float32(self, config: dict[str, Any], case: Any) -> None:
         """Under mixed_bfloat16 the context is bfloat16, but z and log_det are float32."""

@@ -6,12 +6,13 @@ the masked network; `steps`: the layers; `flow`: the multi-scale stack of them.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import pydantic
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from hvae_core.config import PerScale
+from hvae_core.config import PerScale, single
 from hvae_core.plugins import hookimpl
 from hvae_core.plugins.specs import ComponentSpec
 
@@ -60,6 +61,25 @@ class ConvSylvesterConfig(pydantic.BaseModel):
     terms: int = pydantic.Field(12, ge=9, description="terms of the exponential's power series")
 
 
+def count_levels(side: int, cap: int | None) -> int:
+    """min(floor(log2 side) + 1, cap), and no more than the side can be halved evenly."""
+    levels = 1
+    while side % 2 == 0 and (cap is None or levels < cap):
+        side //= 2
+        levels += 1
+    return levels
+
+
+def levels_of(options: ConvSylvesterConfig, shape: tuple[int, int, int]) -> int:
+    """Levels of the flow of a latent [H, W, C], with the options of its scale."""
+    return count_levels(math.gcd(*shape[:2]), single(options.levels, "levels"))
+
+
+def alignment(options: ConvSylvesterConfig, shape: tuple[int, int, int]) -> int:
+    """Side of the squares that the last level's positions are folded of."""
+    return 2 ** (levels_of(options, shape) - 1)
+
+
 @hookimpl
 def hvae_component() -> ComponentSpec:
     """Describe the flow."""
@@ -71,6 +91,7 @@ def hvae_component() -> ComponentSpec:
         config=ConvSylvesterConfig,
         references=("Hoogeboom et al. 2020, The Convolution Exponential, arXiv 2006.01910",),
         context_channels=lambda options, shape: options.context_channels,
+        alignment=alignment,
         # Without a bound as tight as the default's, no small number of iterations gives it.
         inverse_gradient=lambda options: (
             options.spectral_norm

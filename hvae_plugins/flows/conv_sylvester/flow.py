@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import keras
 from keras import ops
 
@@ -11,7 +9,7 @@ from hvae_core.config import single
 from hvae_core.errors import ConfigError
 from hvae_core.interfaces import Flow, FlowOutput, Shape3, Tensor
 from hvae_core.layers import density_dtype
-from hvae_plugins.flows.conv_sylvester import ConvSylvesterConfig
+from hvae_plugins.flows.conv_sylvester import ConvSylvesterConfig, levels_of
 from hvae_plugins.flows.conv_sylvester.convolutions import AutoregressiveNetwork
 from hvae_plugins.flows.conv_sylvester.steps import (
     ActNorm,
@@ -21,15 +19,6 @@ from hvae_plugins.flows.conv_sylvester.steps import (
     squeeze,
     unsqueeze,
 )
-
-
-def count_levels(side: int, cap: int | None) -> int:
-    """min(floor(log2 side) + 1, cap), and no more than the side can be halved evenly."""
-    levels = 1
-    while side % 2 == 0 and (cap is None or levels < cap):
-        side //= 2
-        levels += 1
-    return levels
 
 
 def hidden_channels(wanted: int, channels: int) -> int:
@@ -45,6 +34,7 @@ class Level(keras.layers.Layer):
     Args:
         config: the flow's options.
         shape: [H, W, C] at this level.
+        trained_shape: the same in training, of which kernels and flips are.
         context: channels of the context here.
         splits: whether half of the channels leave after this level, coupled first.
         dtype: float32 or float64.
@@ -55,6 +45,7 @@ class Level(keras.layers.Layer):
         self,
         config: ConvSylvesterConfig,
         shape: Shape3,
+        trained_shape: Shape3,
         context: int,
         splits: bool,
         dtype: str,
@@ -62,11 +53,11 @@ class Level(keras.layers.Layer):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.splits = splits
-        self.flips = shape[0] > 1
+        self.flips = trained_shape[0] > 1
         repeats, channels = single(config.repeats, "repeats"), single(config.channels, "channels")
         #: whether the level ends with its pixels in reverse
         self.ends_flipped = self.flips and repeats % 2 == 1
-        size = 1 if shape[0] == shape[1] == 1 else 3
+        size = 1 if trained_shape[0] == trained_shape[1] == 1 else 3
         hidden = hidden_channels(channels, shape[-1])
         reflections = single(config.reflections, "reflections")
         norm = config.network_norm if config.spectral_norm else None
@@ -78,12 +69,14 @@ class Level(keras.layers.Layer):
             )  # fmt: skip
             self.norms.append(ActNorm(shape, dtype, f"norms-{place}"))
             self.steps.append(
-                SylvesterStep(shape, network, reflections, config.terms, dtype, f"steps-{place}")
+                SylvesterStep(
+                    trained_shape, network, reflections, config.terms, dtype, f"steps-{place}"
+                )
             )
         self.coupling = None
         if splits:
             self.coupling = Coupling(
-                shape, channels, context, norm=norm, dtype=dtype, name="coupling"
+                trained_shape, channels, context, norm=norm, dtype=dtype, name="coupling"
             )
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
@@ -143,16 +136,24 @@ class ConvSylvester(Flow, keras.layers.Layer):
         latent_shape: [H, W, C] of the latent.
         context_channels: of the context [B, H, W, context_channels], 0: none.
         name: the layer's name.
+        trained_shape: that of the latent in training, of which levels and kernels are, so that the
+            flow is the same at any size; None: ``latent_shape``.
     """
 
     invertible = "iterative"
 
     def __init__(
-        self, config: ConvSylvesterConfig, latent_shape: Shape3, context_channels: int, name: str
+        self,
+        config: ConvSylvesterConfig,
+        latent_shape: Shape3,
+        context_channels: int,
+        name: str,
+        trained_shape: Shape3 | None = None,
     ) -> None:
         self.precision = density_dtype()
         super().__init__(name=name, dtype=self.precision)
         height, width, channels = latent_shape
+        rows, columns, _ = trained = trained_shape or latent_shape
         self.split_first = single(config.split_first, "split_first")
         self.orients_context = config.orient_context
         if self.split_first:
@@ -163,18 +164,19 @@ class ConvSylvester(Flow, keras.layers.Layer):
                     "Give an even latent_width, or split_first: false at this scale.",
                 )
             channels //= 2
-        count = count_levels(math.gcd(height, width), single(config.levels, "levels"))
+        count = levels_of(config, trained)
         self.stack: list[Level] = []
         for index in range(count):
             splits = 0 < index < count - 1
             level = Level(
-                config, (height, width, channels), context_channels, splits, self.precision,
-                f"levels-{index}",
+                config, (height, width, channels), (rows, columns, channels), context_channels,
+                splits, self.precision, f"levels-{index}",
             )  # fmt: skip
             self.stack.append(level)
             if splits:
                 channels //= 2
             height, width, channels = height // 2, width // 2, 4 * channels
+            rows, columns = rows // 2, columns // 2
             context_channels *= 4
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:

@@ -18,6 +18,10 @@ from hvae_plugins.flows.planar import PlanarConfig
 SMALL = 1e-6
 #: the alignment w^T u stays above -1 by this, so that log_det is finite in float32
 MARGIN = 1e-4
+#: and by this times |w| |u|, of which the alignment is a difference
+ROUNDING = 1.2e-7
+#: in place of a |w|^2 of 0
+TINY = 1e-30
 
 
 class Planar(FlatFlow):
@@ -64,9 +68,17 @@ class Planar(FlatFlow):
         # Above -1, and 0 at 0, so that the identity stays one.
         offset = math.log(math.expm1(1.0 - MARGIN))
         wanted = ops.softplus(alignment + offset) - (1.0 - MARGIN)
-        length = ops.sum(w * w, axis=-1) + SMALL
+        square = ops.sum(w * w, axis=-1)
+        length = square + SMALL
+        rounding = ROUNDING * ops.sqrt(square * ops.sum(u * u, axis=-1))
         u = u + ((wanted - alignment) / length)[..., None] * w
-        return u, w, self.shifts(h), ops.sum(w * u, axis=-1)
+        # What w^T u is now but for its rounding, which of large u and w is more than the margin.
+        least = ops.maximum(alignment, MARGIN - 1.0)
+        reached = wanted * (square / length) + least * (SMALL / length)
+        reached = ops.maximum(reached, ops.stop_gradient(ops.minimum(rounding, 0.5)) - 1.0)
+        # So u is moved by what it lacks, and the number that is above -1 is the one that counts.
+        lacking = (reached - ops.sum(w * u, axis=-1)) / ops.maximum(square, TINY)
+        return u + lacking[..., None] * w, w, self.shifts(h), reached
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> FlowOutput:
         """See `Flow.forward`; ``context`` is [B, H, W, context_channels]."""

@@ -76,10 +76,7 @@ def divergence(
     """KL [B] in nats from a layer's posterior for the copies to ``posterior``.
 
     A flow that does not depend on the image is one bijection for both and changes no KL: it is
-    the Gaussians'. Otherwise it is estimated at the copy's draw z~ = f~(u~), u = f^-1(z~) being
-    the preimage under the other flow, ``KL(q~_0 || q_0) + log q_0(u~) - log q_0(u) + log|det f'|
-    - log|det f~'|``. That has the mean of ``log q~(z~) - log q(z~)``, as the first term is that of
-    ``log q~_0(u~) - log q_0(u~)``; it is exact where the two flows are one.
+    the Gaussians'. Otherwise it is estimated at the copy's draw, see `gaussian.flow_divergence`.
 
     Args:
         layer: of a pass whose rows from ``rows`` on are the copies.
@@ -89,10 +86,7 @@ def divergence(
     """
     copy = GaussianParameters(*(p[rows:] for p in layer.posterior))
     q = posterior.parameters
-    kl = gaussian.sum_event(gaussian.kl_divergence(copy, q))
     if flow is None or posterior.context is None:
-        return kl
-    start = gaussian.draw(copy, layer.noise[rows:])
-    preimage, log_det = flow.inverse(layer.z[rows:], posterior.context)
-    moved = gaussian.log_prob(start, q) - gaussian.log_prob(preimage, q)
-    return kl + gaussian.sum_event(moved) + log_det - layer.log_det[rows:]
+        return gaussian.sum_event(gaussian.kl_divergence(copy, q))
+    back = flow.inverse(layer.z[rows:], posterior.context)
+    return gaussian.flow_divergence(copy, q, layer.noise[rows:], layer.log_det[rows:], back)

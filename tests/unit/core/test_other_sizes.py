@@ -143,6 +143,52 @@ def test_what_cannot_be_is_said(model, call, message):
         call(model)
 
 
+FOLDING = {
+    "flow": {"name": "conv-sylvester", "channels": 4, "levels": 3, "terms": 9},
+    "latent_width": 2,
+    "decoder_blocks": [0, 1, 0],
+}
+
+
+def folding(**changes):
+    """A model whose flow folds 4x4 positions of the latents of 4x4 together."""
+    return hvae.build({**CONFIG, "model": {**MODEL, **FOLDING, **changes}})
+
+
+@pytest.mark.every_backend
+def test_a_flow_of_several_levels_is_the_same_in_tiles_and_at_any_size():
+    """The middle tile starts where the whole image's flow has a position of its last level."""
+    model = folding()
+    rng = np.random.default_rng(1)
+    for name, value in model_arrays(model).items():
+        weight_names(model)[name].assign(value + rng.normal(0, 0.1, value.shape).astype("f"))
+    assert model.options.multiples == (8, 8)
+    images = np.random.default_rng(0).uniform(0, 1, (1, 24, 168, 1)).astype("f")
+    (expected,) = model.at_size(24, 168).encode(images, seed=3).z
+    (found,) = model.encode(images, seed=3, tile=(24, 72)).z  # overlaps of 24
+    middle = slice(40, 46)
+    np.testing.assert_allclose(found[:, :, middle], expected[:, :, middle], atol=1e-4)
+    # Of 6x6 in training it has two levels at any size.
+    half = folding(resolutions=[12, 6, 3])
+    assert half.options.multiples == (4, 4)
+    assert model_arrays(half.at_size(16, 16)).keys() == model_arrays(half).keys()
+
+
+def test_images_are_multiples_of_what_a_flow_is_aligned_to():
+    model = folding()
+    said = "multiples? of 8.*, to which its flow conv-sylvester is aligned"
+    for call in (
+        lambda: model.at_size(20, 16),
+        lambda: model.reconstruct(IMAGES, tile=20),
+        lambda: model.reconstruct(IMAGES, tile=24, overlap=4),
+        lambda: folding(resolutions=[12, 6, 3], trained_resolutions=[8, 4, 2]),
+    ):
+        with pytest.raises((BadInputError, ConfigError), match=said):
+            call()
+    # Latents of 8x8 alone, of which four positions are one of the coarsest scale.
+    assert folding(decoder_blocks=[1, 0, 0]).options.multiples == (4, 4)
+
+
 FLOW = {"name": "planar", "flows": 1, "scales": [False, True, False]}
 
 

@@ -46,7 +46,7 @@ def test_draws_are_the_means_of_the_posterior_s_latents(model):
     every = model.denoise(NOISY, n=3, seed=4).draws
     np.testing.assert_allclose(found.draws, every[:2], atol=1e-6)
     np.testing.assert_allclose(found.mean, every.mean(axis=0), atol=1e-6)
-    np.testing.assert_allclose(found.std, every.std(axis=0), atol=1e-5)
+    np.testing.assert_allclose(found.std, every.std(axis=0, ddof=1), atol=1e-5)
     assert found.std.min() > 0
 
 

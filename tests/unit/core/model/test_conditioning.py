@@ -21,10 +21,10 @@ SMALL = {"resolutions": [2], "encoder_blocks": 1, "decoder_blocks": 2}
 IMAGES = np.random.default_rng(5).integers(0, 255, (3, 2, 2, 1)).astype(np.uint8)
 
 
-def make(random_weights=True, **model):
+def make(random_weights=True, precision="float32", **model):
     from hvae_core.vae import HierarchicalVAE
 
-    network = HierarchicalVAE(merged({"model": {**SMALL, **model}}))
+    network = HierarchicalVAE(merged({"model": {**SMALL, **model}}), precision=precision)
     rng = np.random.default_rng(0)
     for weight in network.trainable_variables if random_weights else ():
         value = np.asarray(ops.convert_to_numpy(weight.value))
@@ -64,6 +64,24 @@ def test_a_condition_changes_bound_samples_and_reconstructions(conditional):
     drawn = conditional.decode(z, condition=1)
     again = conditional.reconstruct(IMAGES, condition=1)
     np.testing.assert_array_equal(drawn, again)
+
+
+@pytest.mark.parametrize(
+    "condition", [{"name": "vector", "size": 1, "mean": [2000.0], "scale": [10.0]}, LABEL]
+)
+def test_a_model_of_bfloat16_is_told_the_condition_that_is_given(condition):
+    """Years that bfloat16 would take for one have the embeddings of float32."""
+    model, of_float32 = (
+        make(precision=p, condition=condition) for p in ("mixed_bfloat16", "float32")
+    )
+    given = np.arange(2016, 2021)[:, None] if condition is not LABEL else [0, 1, 2]
+    encoded = model.condition_values.encode(given, len(given))
+    found, expected = (
+        ops.convert_to_numpy(m.embed(ops.convert_to_tensor(encoded))) for m in (model, of_float32)
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(found, axis=0)) == len(given)
+    assert np.isfinite(model.elbo(IMAGES, condition=given[:3]).elbo).all()
 
 
 def test_with_an_unconditional_prior_the_latents_know_nothing_of_the_condition():

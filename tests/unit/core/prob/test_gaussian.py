@@ -7,6 +7,7 @@ from keras import ops
 
 from hvae_core.interfaces import GaussianParameters
 from hvae_core.prob import gaussian
+from hvae_core.prob.divergence import array_kl
 
 pytestmark = pytest.mark.every_backend
 
@@ -28,6 +29,8 @@ def test_kl_against_the_closed_form_in_float64():
     np.testing.assert_allclose(
         ops.convert_to_numpy(gaussian.kl_divergence(q, p)), expected, rtol=2e-5, atol=1e-5
     )
+    arrays = (np.asarray(ops.convert_to_numpy(part), np.float64) for part in (*q, *p))
+    np.testing.assert_allclose(array_kl(*arrays), expected, rtol=2e-5, atol=1e-5)
 
 
 def test_kl_of_equals_is_zero_even_at_tiny_and_huge_scales():

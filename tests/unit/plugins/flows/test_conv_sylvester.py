@@ -11,7 +11,7 @@ from hvae_core.backends.compiling import compiled, value_and_grad
 from hvae_core.errors import ConfigError
 from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.autodiff import jacobian_of
-from hvae_plugins.flows.conv_sylvester import ConvSylvesterConfig
+from hvae_plugins.flows.conv_sylvester import ConvSylvesterConfig, count_levels
 from hvae_plugins.flows.conv_sylvester.convolutions import autoregressive_mask
 from hvae_plugins.flows.conv_sylvester.exponential import (
     bounded,
@@ -20,7 +20,7 @@ from hvae_plugins.flows.conv_sylvester.exponential import (
     exponential,
     quick_norm_bound,
 )
-from hvae_plugins.flows.conv_sylvester.flow import ConvSylvester, count_levels, hidden_channels
+from hvae_plugins.flows.conv_sylvester.flow import ConvSylvester, hidden_channels
 
 
 def flow_of(shape, context=0, **options):

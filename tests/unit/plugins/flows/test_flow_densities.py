@@ -138,3 +138,32 @@ def test_no_training_makes_the_kl_negative(name, steps):
         assert abs(expected - log_det[row]) < 1e-3
         ratios.append(np.exp(expected - log_det[row]))
     assert abs(np.mean(ratios) - 1) < 1e-3
+
+
+#: D, and the sizes of w and u: rounding w^T u is more than planar's margin
+LARGE = [(128, 1.0, 20.0), (512, 1.0, 5.0), (4096, 1.0, 5.0), (4096, 0.5, 1.0), (4, 0.3, 40.0)]
+
+
+@pytest.mark.parametrize(("size", "inward", "outward"), LARGE)
+def test_planar_is_invertible_however_large_its_vectors_are(size, inward, outward):
+    """Where w^T u would be far below -1, and at tanh = 0, where its slope counts whole."""
+    rng, rows = np.random.default_rng(0), 64
+    w = rng.normal(0, inward, (rows, size)).astype("f")
+    u = (rng.normal(0, outward, (rows, size)) - outward * w).astype("f")
+    z = rng.normal(size=(rows, size)).astype("f")
+    options = {"flows": 1, "context_channels": rows}
+    flow = hvae.create("flow.planar", options, latent_shape=(1, 1, size))
+    flow.build()
+    # Each row's context chooses its own.
+    heads = (flow.outward, u), (flow.inward, w), (flow.shifts, -(w * z).sum(-1, keepdims=True))
+    for head, values in heads:
+        head.kernel.assign(values)
+    context = ops.convert_to_tensor(np.eye(rows, dtype="f").reshape(rows, 1, 1, rows))
+    found, _, _, alignment = (to_numpy(v) for v in flow._amortised(context))
+    exact = (found[:, 0] * w.astype(np.float64)).sum(-1)
+    assert exact.min() > -1.0
+    # The slope at tanh = 0, whose logarithm is log_det.
+    np.testing.assert_allclose(1 + alignment[:, 0], 1 + exact, rtol=0.2)
+    out = flow.forward(ops.convert_to_tensor(z.reshape(rows, 1, 1, size)), context)
+    assert np.isfinite(to_numpy(out.log_det)).all()
+    assert np.isfinite(to_numpy(flow.inverse(out.z, context).z)).all()
