@@ -48,7 +48,13 @@ def report() -> dict[str, Any]:
     installed = installed_backends()
     cache = cache_folder()
     nearest = next(folder for folder in (cache, *cache.parents) if folder.exists())
-    problems = []
+    problems, presets = [], {}
+    for name in list_presets():  # first, as it tells which plugins of presets are broken
+        try:
+            presets[name] = preset_summary(name)["weights"]
+        except HvaeError as error:  # a damaged one must not hide the rest
+            presets[name] = "damaged"
+            problems.append(f"preset {name}: {error}")
     if not installed:
         problems.append("No backend is installed. Install one with: pip install 'hvae[jax]'")
     if installed == ["openvino"]:
@@ -62,13 +68,6 @@ def report() -> dict[str, Any]:
             )
     if not os.access(nearest, os.W_OK):
         problems.append(f"The cache folder {cache} cannot be written to; set HVAE_HOME.")
-    presets = {}
-    for name in list_presets():
-        try:
-            presets[name] = preset_summary(name)["weights"]
-        except HvaeError as error:  # a damaged one must not hide the rest
-            presets[name] = "damaged"
-            problems.append(f"preset {name}: {error}")
     return {
         "hvae": package_version("hvae"),
         "python": platform.python_version(),

@@ -24,12 +24,18 @@ def command() -> None:
 @click.option("--kind", help="Only components of this kind, such as flow.")
 @json_option
 def list_command(kind: str | None, as_json: bool) -> None:
-    """List the components from their packages' metadata; loads none of them."""
+    """List the components from their packages' metadata.
+
+    Only those with presets are loaded, as whenever a preset is looked for by its name.
+    """
     from hvae_core.errors import BadInputError, did_you_mean
     from hvae_core.plugins import manager
+    from hvae_core.zoo.folders import installed_presets
 
     if kind is not None and kind not in KINDS:
         raise BadInputError(f"There is no kind {kind!r}.", did_you_mean(kind, KINDS))
+    if kind in (None, "preset"):
+        installed_presets()  # tells which are broken
     entries = manager().entries(kind)
     rows = [dataclasses.asdict(entry) for entry in entries]
     emit(rows, as_json, None if as_json else _table(rows))

@@ -16,10 +16,14 @@ import numpy as np
 from hvae_core.data.arrays import open_npy
 from hvae_core.data.decode import Unreadable
 from hvae_core.errors import DataError
+from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.json_files import read_object
 from hvae_core.files.places import cache_folder
 from hvae_core.files.replacing import replace_file, replacing
 from hvae_core.interfaces import Shape3
+
+#: the names of a million images
+_MAX_LEFT_OUT_BYTES = 1 << 28
 
 
 def decoded_images(
@@ -51,8 +55,7 @@ def decoded_images(
     with contextlib.suppress(DataError):
         images = open_npy(path, shape, dtype)
         if unreadable is not None and left_out.exists():
-            found = read_object(left_out, DataError)["images"]
-            unreadable.found = [(int(number), str(where)) for number, where in found]
+            unreadable.found = _left_out(left_out)
         return images
     if unreadable is not None:
         unreadable.found.clear()
@@ -68,6 +71,20 @@ def decoded_images(
         unreadable.found.clear()
     parts = list(chunks())
     return np.concatenate(parts) if parts else np.empty((0, *shape), dtype)
+
+
+def _left_out(path: Path) -> list[tuple[int, str]]:
+    """The number and the name of each image that was left out.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    found = read_object(path, DataError, most=_MAX_LEFT_OUT_BYTES).get("images")
+    if not isinstance(found, list) or not all(
+        isinstance(entry, list) and len(entry) == 2 and is_whole(entry[0]) for entry in found
+    ):
+        raise DataError(f"{path} does not list images.")
+    return [(number, str(where)) for number, where in found]
 
 
 def stat_key(files: Sequence[Path], recipe: Any) -> str:

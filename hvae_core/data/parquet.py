@@ -148,7 +148,7 @@ def _class_names(schema: Any, column: str) -> tuple[str, ...]:
     try:
         told = json.loads((schema.metadata or {})[b"huggingface"])
         return tuple(map(str, told["info"]["features"][column]["names"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return ()
 
 

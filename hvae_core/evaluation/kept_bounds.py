@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.files.json_files import read_object
+from hvae_core.files.foreign_numbers import is_number
+from hvae_core.files.json_files import MAX_BYTES, read_object
 from hvae_core.files.replacing import disk_errors, replace_file
 
 #: what a backend may change in an image's ELBO, relative and in nats
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-3
+#: of both bounds of an image, as JSON
+_BYTES = 64
 _ANOTHER_FILE = "Name a file that does not exist yet, or one that --bounds wrote."
 
 
@@ -46,7 +49,8 @@ class KeptBounds:
             self._write()  # what cannot be written is told before hours of work
 
     def _read(self) -> None:
-        content = read_object(self.path, BadInputError, _ANOTHER_FILE)
+        most = MAX_BYTES + _BYTES * self.about.get("images", 0)
+        content = read_object(self.path, BadInputError, _ANOTHER_FILE, most)
         about = content.get("about")
         if not isinstance(about, dict):
             raise self._other("holds no bounds of an evaluation")
@@ -63,7 +67,10 @@ class KeptBounds:
 
     def _numbers(self, content: Mapping[str, Any], key: str, default: Any = None) -> np.ndarray:
         value = content.get(key, default)
-        if not isinstance(value, list) or any(type(number) not in (int, float) for number in value):
+        # A float may be of any size, NaN too: a model's bound that is not finite is kept.
+        if not isinstance(value, list) or not all(
+            isinstance(n, float) or is_number(n) for n in value
+        ):
             raise self._other(f"has no list of numbers {key}")
         return np.asarray(value, np.float64)
 

@@ -67,7 +67,7 @@ class ExportedModel(Verbs):
         values = manifest.get("image_values")  # exports of an older hvae are of uint8
         self.image_values = UINT8 if values is None else ImageValues(**values)
         self.latent_shapes: list[Shape3] = [tuple(s) for s in manifest["latent_shapes"]]
-        self.encoder_shape: Shape3 = tuple(manifest.get("encoder_shape", self.image_shape))
+        self.encoder_shape: Shape3 = tuple(manifest.get("encoder_shape") or self.image_shape)
         condition = manifest.get("condition")
         self.condition_values = None if condition is None else ConditionValues.from_dict(condition)
         facts = manifest["likelihood"]
@@ -148,6 +148,8 @@ class ExportedModel(Verbs):
             named["pixels"] = inputs["pixels"]
         named |= {name: inputs[name] for name in ("condition", "guidance") if name in inputs}
         graph = "guided" if "guidance" in inputs else "generator"
+        if graph not in self.manifest["graphs"]:
+            raise self._lacks([graph])
         found = self.run_graph(graph, named, program.outputs)
         return dict(zip(program.outputs, found, strict=True))
 
@@ -170,10 +172,7 @@ class ExportedModel(Verbs):
             )
         parts = self._parts(program)
         if missing := self._missing(parts):
-            raise BadInputError(
-                f"{self.folder} was exported by an older hvae and lacks {', '.join(missing)}.",
-                "Export the model again.",
-            )
+            raise self._lacks(missing)
         inputs = with_images_as_tensors(inputs, self.image_values)
         named = {"images": inputs["images"], **_by_layer(inputs["noise"])}
         named |= {name: inputs[name] for name in ("inputs", "condition") if name in inputs}
@@ -198,6 +197,12 @@ class ExportedModel(Verbs):
         scales = sum(name.startswith("features_") for name in self._outputs)
         parts["features"] = [f"features_{scale}" for scale in range(max(1, scales))]
         return {name: parts.get(name, [name]) for name in program.outputs}
+
+    def _lacks(self, names: Sequence[str]) -> BadInputError:
+        return BadInputError(
+            f"{self.folder} was exported by an older hvae and lacks {', '.join(names)}.",
+            "Export the model again.",
+        )
 
     @property
     def _outputs(self) -> list[str]:

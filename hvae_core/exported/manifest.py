@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import BadInputError
 from hvae_core.files.digests import file_digest
+from hvae_core.files.foreign_numbers import is_number, is_whole
 from hvae_core.files.json_files import read_object
 from hvae_core.files.paths import is_file
 
@@ -16,6 +16,10 @@ MANIFEST = "manifest.json"
 FORMAT, VERSION = "hvae-export", 1
 #: of an axis, a number of channels
 MOST = 65_536
+#: the names of so many classes are the most of it
+MAX_BYTES = 16 << 20
+#: the largest value of integers of a type
+_HIGHEST = {"uint8": 255, "uint16": 65_535}
 #: what a runner needs to know
 NEEDED = {"runtime", "image_shape", "latent_shapes", "likelihood", "graphs", "files", "config"}
 
@@ -32,7 +36,7 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
         BadInputError: it is missing, damaged or of a later version, or a file is.
     """
     path = Path(folder) / MANIFEST
-    manifest = read_object(path, BadInputError, "Export the model again.")
+    manifest = read_object(path, BadInputError, "Export the model again.", MAX_BYTES)
     if manifest.get("format") != FORMAT:
         raise BadInputError(f"{path} is no manifest of an exported model.")
     if manifest.get("version") != VERSION:
@@ -113,13 +117,12 @@ def _fault(manifest: Mapping[str, Any]) -> str:
 def _are_values(values: Any) -> bool:
     if not isinstance(values, dict) or set(values) != {"dtype", "low", "high", "unit"}:
         return False
-    low, high = values["low"], values["high"]
-    return (
-        values["dtype"] in ("uint8", "uint16", "float32")
-        and all(isinstance(n, int | float) and math.isfinite(n) for n in (low, high))
-        and bool(low < high)
-        and _is_text(values["unit"])
-    )
+    dtype, low, high = values["dtype"], values["low"], values["high"]
+    if not is_number(low) or not is_number(high) or not low < high or not _is_text(values["unit"]):
+        return False
+    if dtype not in ("uint8", "uint16"):
+        return bool(dtype == "float32")
+    return bool(low == 0 and high == int(high) and high <= _HIGHEST[dtype])
 
 
 def _is_condition(condition: Any) -> bool:
@@ -130,8 +133,9 @@ def _is_condition(condition: Any) -> bool:
         condition["form"] in ("class", "numbers")
         and _is_count(condition["size"])
         and isinstance(names, list)
+        and len(names) <= condition["size"]
         and all(map(_is_text, names))
-        and isinstance(dropout, int | float)
+        and is_number(dropout)
         and 0 <= dropout < 1
     )
 
@@ -141,7 +145,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_count(value: Any, least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MOST
+    return is_whole(value, least, MOST)
 
 
 def _is_shape(value: Any) -> bool:
@@ -154,6 +158,6 @@ def _is_record(item: tuple[str, Any]) -> bool:
     return (
         is_plain
         and isinstance(record, dict)
-        and isinstance(record.get("size"), int)
+        and is_whole(record.get("size"))
         and isinstance(record.get("sha256"), str)
     )

@@ -25,6 +25,7 @@ from hvae_core.errors import DownloadError, SlowDownloadError
 from hvae_core.fetching.connections import open_url
 from hvae_core.files import git_lfs, replacing
 from hvae_core.files.digests import file_digest
+from hvae_core.files.json_files import read_object
 
 Progress = Callable[[int, int | None], None]
 
@@ -304,10 +305,10 @@ class Transfer:
 
     def _noted_version(self) -> str | None:
         try:
-            note = json.loads(self.note.read_text())
-            return str(note["version"] or "") or None if note["url"] == self.url else None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            note = read_object(self.note, DownloadError)
+        except DownloadError:
             return None
+        return str(note.get("version") or "") or None if note.get("url") == self.url else None
 
     def _open_part(self, start: int) -> BinaryIO:
         """The part, ready to be written from ``start`` on; no link is followed."""

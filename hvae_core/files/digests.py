@@ -9,6 +9,8 @@ from pathlib import Path
 
 #: the digests of a folder's files, as the program sha256sum writes and checks them
 DIGESTS_FILE = "SHA256SUMS"
+#: characters: of some thousands of files
+_MOST = 1 << 20
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^/\\]+)")
 
 
@@ -51,14 +53,15 @@ def damaged_file(folder: Path, names: Iterable[str], *, all_listed: bool = False
         The file's name (``SHA256SUMS`` where that is damaged itself), or None: all is well.
     """
     try:
-        text = (folder / DIGESTS_FILE).read_text(encoding="utf-8")
+        with (folder / DIGESTS_FILE).open(encoding="utf-8") as file:
+            text = file.read(_MOST + 1)
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
         return DIGESTS_FILE
     lines = [_LINE.fullmatch(line) for line in text.removesuffix("\n").split("\n")]
     digests = {line["name"]: line["digest"] for line in lines if line}
-    if len(digests) < len(lines) or not text.endswith("\n"):
+    if len(text) > _MOST or len(digests) < len(lines) or not text.endswith("\n"):
         return DIGESTS_FILE
     for name in sorted({*names, *(digests if all_listed else ())}):
         try:

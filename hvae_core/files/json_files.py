@@ -10,22 +10,34 @@ from typing import Any
 
 from hvae_core.errors import HvaeError
 
+#: a configuration, or the figures of an evaluation, has some kilobytes
+MAX_BYTES = 1 << 20
 
-def read_object(path: Path, kind: type[HvaeError], hint: str = "") -> dict[str, Any]:
+
+def read_object(
+    path: Path, kind: type[HvaeError], hint: str = "", most: int = MAX_BYTES
+) -> dict[str, Any]:
     """The object in a JSON file.
 
     Args:
         path: the file.
         kind: of the error.
         hint: how to mend it.
+        most: the bytes that such a file can have; of a larger one nothing more is read.
 
     Raises:
-        HvaeError: of this kind: it cannot be read, is not valid, or holds something else.
+        HvaeError: of this kind: it cannot be read, is too large, is not valid, or
+            holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(most + 1)
     except OSError as error:
         raise kind(f"Cannot read {path}: {error.strerror or error}.", hint) from error
+    if len(raw) > most:
+        raise kind(f"{path} has more than {most:,} bytes, too many for what it should hold.", hint)
+    try:
+        content = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise kind(f"{path} is not valid JSON.", hint) from error
     if not isinstance(content, dict):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from hvae_core.config import Config, create_component
-from hvae_core.errors import HvaeError
+from hvae_core.errors import HvaeError, PluginError
 from hvae_core.interfaces import Importer
 from hvae_core.plugins import manager
 
@@ -30,9 +31,15 @@ def formats_that_describe(config: Config) -> list[str]:
     """The formats whose checkpoints may hold a model of this configuration."""
     names = []
     for name in manager().names("import"):
-        try:
-            if find_importer(name).describes(config):
+        # One that fails describes nothing; `hvae plugins list` says why.
+        with contextlib.suppress(PluginError), manager().guarding("import", name):
+            if _describes(name, config):
                 names.append(name)
-        except HvaeError:  # `hvae plugins list` says what is broken
-            continue
     return names
+
+
+def _describes(format: str, config: Config) -> bool:
+    try:
+        return bool(find_importer(format).describes(config))
+    except HvaeError:
+        return False

@@ -6,14 +6,15 @@ keeps the first of two with one name; here each is loaded when a configuration n
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pluggy
 
-from hvae_core.errors import HvaeError, PluginError, did_you_mean
+from hvae_core.errors import HvaeError, PluginError, did_you_mean, one_line
 from hvae_core.plugins.entries import PluginEntry, installed_entries, is_strict
 from hvae_core.plugins.hookspecs import PROJECT, Hooks
 from hvae_core.plugins.specs import API_VERSIONS, KINDS, ComponentSpec
@@ -134,24 +135,39 @@ class PluginManager:
         entry = self.find(kind, name)
         key = (entry.kind, entry.name, entry.distribution)
         if key not in self._specs:
-            try:
+            with self.guarding(kind, name):
                 if entry.kind not in KINDS:
                     raise PluginError(f"{entry.kind!r} is no kind of component")
                 plugin = _load(entry.module)
                 self._specs[key] = self._spec_of(plugin, entry.module, entry)
                 self._loaded[key] = plugin
-            except (Exception, SystemExit) as error:
-                reason = error.message if isinstance(error, PluginError) else repr(error)
-                entry.status, entry.reason = "broken", reason.rstrip(".")
-                raise PluginError(
-                    f"The plugin {entry.full_name} of {entry.distribution} {entry.version} "
-                    f"cannot be loaded: {entry.reason}.",
-                    f"Update or uninstall {entry.distribution}.",
-                ) from error
             # A conflict stays visible although the qualified name was loaded.
             if entry.status != "conflict":
-                entry.status = "loaded"
+                entry.status, entry.reason = "loaded", ""
         return self._specs[key]
+
+    @contextlib.contextmanager
+    def guarding(self, kind: str, name: str) -> Iterator[None]:
+        """Run what a plugin brings; where that fails, the plugin is listed as broken, and why.
+
+        Args:
+            kind: the component's.
+            name: the component's, or ``distribution:name``.
+
+        Raises:
+            PluginError: see `find`; or in place of whatever was raised, which names the
+                distribution and the reason.
+        """
+        entry = self.find(kind, name)
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            entry.status, entry.reason = "broken", _reason(error)
+            raise PluginError(
+                f"The plugin {entry.full_name} of {entry.distribution} {entry.version} "
+                f"cannot be loaded: {entry.reason}.",
+                f"Update or uninstall {entry.distribution}.",
+            ) from error
 
     def training_callbacks(self, config: Any, specs: Iterable[ComponentSpec]) -> list[Any]:
         """The callbacks that the plugins of these components add to a run.
@@ -221,6 +237,18 @@ class PluginManager:
                 f"its spec says {spec.kind}.{spec.name}, its entry point {entry.full_name}"
             )
         return spec
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong in a plugin, on one line."""
+    try:
+        if isinstance(error, HvaeError):
+            return error.message.rstrip(".")
+        # An OSError's repr leaves out which file it is of.
+        told = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else repr(error)
+        return one_line(told).rstrip(".")
+    except Exception:  # the plugin's own class of errors
+        return type(error).__name__
 
 
 def _load(place: str) -> Any:

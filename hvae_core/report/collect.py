@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hvae_core.config import Config
 from hvae_core.errors import BadInputError, HvaeError
+from hvae_core.files.foreign_numbers import is_number, is_whole
 from hvae_core.runs.checkpoints import read_state
 from hvae_core.runs.clock import ended_at, read_times
 from hvae_core.runs.metrics import MetricsFile
@@ -72,7 +73,7 @@ class RunFacts:
             return ended_at(self.times, train.minutes)
         if train.steps is not None:
             return train.steps
-        whole = [r for r in self.epochs if r.get("epoch")]
+        whole = [r for r in self.epochs if is_whole(r.get("epoch"), 1)]
         if train.epochs is None or not whole:
             return None
         return train.epochs * round(whole[0]["step"] / whole[0]["epoch"])
@@ -136,7 +137,7 @@ def _is_figure(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < 1e300
+    return is_number(value, 1e300)
 
 
 def _newest_state(folder: RunFolder) -> Record:

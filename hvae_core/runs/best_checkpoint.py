@@ -41,8 +41,8 @@ def how_far(run: str | Path) -> dict[str, int]:
         BadInputError: as `find_weights`.
     """
     state = _best_checkpoint(run)[0]
-    minutes = max(1, round(state["elapsed"] / 60))
-    return {"images_seen": state["images"], "updates": state["step"], "minutes": minutes}
+    images, step, seconds = (state.get(key, 0) for key in ("images", "step", "elapsed"))
+    return {"images_seen": images, "updates": step, "minutes": max(1, round(seconds / 60))}
 
 
 def _best_checkpoint(run: str | Path) -> tuple[dict[str, Any], Path]:

@@ -19,6 +19,7 @@ import numpy as np
 from hvae_core.data.arrays import map_npy
 from hvae_core.data.fingerprints import Fingerprint, fingerprint, image_digests
 from hvae_core.errors import BadInputError, ConfigError, DataError
+from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.json_files import read_object
 from hvae_core.files.paths import is_file
 from hvae_core.files.replacing import replace_file
@@ -28,6 +29,8 @@ DATA_FILE = "data.json"
 DIGESTS_FILE = "data-digests.npy"
 #: the split that a run's images are of
 TRAIN = "train"
+#: of each split
+_RECORDED = ("images", "sha256")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,20 +56,15 @@ class DataRecord:
         }
 
     @classmethod
-    def of_summary(cls, values: Mapping[str, Any]) -> DataRecord:
+    def of_summary(cls, values: Any) -> DataRecord:
         """The record that `summary` was made of, without the digests of its images.
 
         Raises:
-            ValueError, TypeError, KeyError, AttributeError: it is of another form.
+            ValueError: it is of another form.
         """
-        record = cls(
-            {
-                str(name): Fingerprint(int(found["images"]), str(found["sha256"]))
-                for name, found in values.items()
-            }
-        )
-        _ = record.training
-        return record
+        if not isinstance(values, Mapping) or TRAIN not in values:
+            raise ValueError("no splits of which one is of the training")
+        return cls({str(name): _fingerprint(found) for name, found in values.items()})
 
     def write(self, folder: Path) -> None:
         """Write both files.
@@ -94,21 +92,33 @@ class DataRecord:
         if not path.is_file():
             return None
         try:
-            record = cls.of_summary(read_object(path, BadInputError)["splits"])
+            record = cls.of_summary(read_object(path, BadInputError).get("splits"))
             training = record.training
             if (folder / DIGESTS_FILE).is_file():
                 digests = np.array(map_npy(folder / DIGESTS_FILE))
                 if digests.dtype != np.uint64 or digests.shape != (training.images,):
-                    raise TypeError("no digests of these images")
+                    raise ValueError("no digests of these images")
                 known = dataclasses.replace(training, digests=digests)
                 record = cls({**record.splits, TRAIN: known})
-        except (BadInputError, DataError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (BadInputError, DataError, ValueError) as error:
             raise BadInputError(
                 f"{path} or {DIGESTS_FILE} beside it is damaged; they should hold the digests of "
                 "the run's images.",
                 "Remove both to go on without them; whether the images changed is then not known.",
             ) from error
         return record
+
+
+def _fingerprint(found: Any) -> Fingerprint:
+    """That of a split, from what a file says of it.
+
+    Raises:
+        ValueError: it is of another form.
+    """
+    images, sha256 = (found.get(k) if isinstance(found, Mapping) else None for k in _RECORDED)
+    if not is_whole(images) or not isinstance(sha256, str):
+        raise ValueError("no number and no SHA-256 of the images of a split")
+    return Fingerprint(images, sha256)
 
 
 def changed(before: Fingerprint, now: Fingerprint) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from hvae_core.errors import TrainingError
+from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.json_files import plain
 from hvae_core.files.replacing import disk_errors, replace_file
 
@@ -72,8 +73,10 @@ class RunningMeans:
         Raises:
             KeyError, TypeError, ValueError, AttributeError, OverflowError: it is something else.
         """
-        self.steps, self.skipped = int(state["steps"]), int(state["skipped"])
-        self.nonfinite, self._averaged = int(state["nonfinite"]), int(state["averaged"])
+        counts = [state[key] for key in ("steps", "skipped", "nonfinite", "averaged")]
+        if not all(map(is_whole, counts)):
+            raise ValueError("counts that are no whole numbers")
+        self.steps, self.skipped, self.nonfinite, self._averaged = counts
         self._sums = {key: np.asarray(v, dtype=np.float64) for key, v in state["sums"].items()}
 
 
@@ -126,7 +129,7 @@ class MetricsFile:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(record, dict) and isinstance(record.get("step"), int):
+            if isinstance(record, dict) and is_whole(record.get("step")):
                 records.append(record)
         return records
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.json_files import read_object
 from hvae_core.files.paths import exists, is_file, is_folder
 from hvae_core.files.replacing import disk_errors, is_leftover, remove_leftovers, replace_file
@@ -25,6 +26,8 @@ METRICS_FILE = "metrics.jsonl"
 SESSIONS_FILE = "sessions.jsonl"
 CLOCK_FILE = "clock.txt"
 VALIDATION_FILE = "validation.json"
+#: the indices of some 20 million images
+_MAX_VALIDATION_BYTES = 1 << 28
 LOCK_FILE = ".lock"
 _FOLDERS = ("checkpoints", "samples")
 
@@ -201,11 +204,11 @@ class RunFolder:
         if not path.is_file():
             return None
         try:
-            found = read_object(path, BadInputError)["indices"]
-            if not isinstance(found, list) or not all(type(index) is int for index in found):
-                raise TypeError("no list of numbers")
+            found = read_object(path, BadInputError, most=_MAX_VALIDATION_BYTES).get("indices")
+            if not isinstance(found, list) or not all(map(is_whole, found)):
+                raise BadInputError("There is no list of indices.")
             return np.asarray(found, np.int64)
-        except (BadInputError, ValueError, KeyError, TypeError, OverflowError) as error:
+        except BadInputError as error:
             raise BadInputError(
                 f"{path} is damaged; it should hold the indices of the validation images.",
                 "Remove it to have them drawn again from train.seed.",

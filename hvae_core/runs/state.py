@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import WeightsError
+from hvae_core.files.foreign_numbers import is_number, is_whole
 from hvae_core.runs.metrics import RunningMeans
 
 _COUNTS = (
@@ -118,11 +120,12 @@ def check_counters(values: Mapping[str, Any]) -> None:
         value = values.get(key, 0)
         if value is None and key in _MAY_BE_NONE:
             continue
-        kinds = int if key in _COUNTS else int | float
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise WeightsError(f"Its {key!r} is no number.")
-        if key != "best_elbo" and not 0 <= value < 1 << 62:
-            raise WeightsError(f"Its {key!r} is out of range.")
+        if key == "best_elbo":  # the first one is the best, however low
+            is_sound = is_number(value, sys.float_info.max)
+        else:
+            is_sound = is_whole(value) if key in _COUNTS else is_number(value) and value >= 0
+        if not is_sound:
+            raise WeightsError(f"Its {key!r} is no number of a run.")
     if not isinstance(values.get("validation"), Mapping | None):
         raise WeightsError("Its 'validation' holds no figures.")
 

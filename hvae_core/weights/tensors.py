@@ -26,6 +26,7 @@ import numpy as np
 
 from hvae_core.errors import HvaeError, WeightsError
 from hvae_core.files import git_lfs
+from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.replacing import disk_errors, replacing
 
 #: some 100,000 tensors; the library reads ten times as much, which costs a gigabyte
@@ -144,7 +145,7 @@ def copy_weights(source: str | Path, target: str | Path, **metadata: str) -> Non
     read_header(source)
     with Path(source).open("rb") as file, Path(target).open("wb") as copy:
         raw = _read_raw_header(file)
-        raw["__metadata__"] = {**raw.get("__metadata__", {}), **metadata}
+        raw["__metadata__"] = {**(raw.get("__metadata__") or {}), **metadata}
         _write_raw_header(copy, raw)
         shutil.copyfileobj(file, copy)
 
@@ -256,6 +257,8 @@ def _refusal(path: Path, error: Exception) -> WeightsError:
     try:
         raw = json.loads(text)
         ends = [entry["data_offsets"][1] for name, entry in raw.items() if name != "__metadata__"]
+        if not all(map(is_whole, ends)):
+            return _not_safetensors(path)
         end = 8 + header_bytes + max(ends, default=0)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return _not_safetensors(path)

@@ -6,11 +6,11 @@ import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from hvae_core.errors import BadInputError, ConfigError, HvaeError, PresetError, did_you_mean
+from hvae_core.errors import BadInputError, ConfigError, PresetError, did_you_mean
 from hvae_core.fetching.addresses import HubAddress, is_address
+from hvae_core.files.foreign_numbers import is_number
 from hvae_core.files.paths import exists, expand_home, is_file, is_folder
-from hvae_core.files.places import cache_folder
-from hvae_core.plugins import manager
+from hvae_core.zoo.folders import broken_hint, installed_presets, presets_folder, pulled_presets
 from hvae_core.zoo.preset import PRESET_FILE, WEIGHTS_FILE, Preset, how_to_get, read_preset
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def find_preset(source: str | Path | Preset) -> Preset:
     if exists(text):
         return _find_path(Path(text))
     raise PresetError(
-        f"There is no preset named {text!r}.", did_you_mean(text, list_presets()) + _broken_hint()
+        f"There is no preset named {text!r}.", did_you_mean(text, list_presets()) + broken_hint()
     )
 
 
@@ -123,7 +123,7 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
     return {
         "name": preset.name,
         "summary": preset.summary,
-        "data": data.get("name", "") if isinstance(data, dict) else str(data),
+        "data": str((data.get("name") if isinstance(data, dict) else data) or ""),
         "parameters": preset.info.get("parameters"),
         "bits_per_dim": figure_value(preset.figures.get("bits_per_dim")),
         "nats": figure_value(preset.figures.get("nats")),
@@ -162,38 +162,7 @@ def _possible(preset: Preset) -> list[Task]:
 def figure_value(figure: Any) -> float | None:
     """The number in a figure given as ``2.9`` or as ``{value: 2.9, how: ...}``."""
     value = figure.get("value") if isinstance(figure, dict) else figure
-    return float(value) if isinstance(value, int | float) else None
-
-
-def installed_presets() -> dict[str, list[Path]]:
-    """The folders of the installed presets by name; broken plugins are passed over."""
-    found: dict[str, list[Path]] = {}
-    for entry in manager().entries("preset"):
-        try:
-            folder = Path(manager().get("preset", entry.name).build())
-        except (HvaeError, ImportError, AttributeError):
-            continue  # `hvae plugins list` says why
-        for name, path in _presets_in(folder).items():
-            found.setdefault(name, []).append(path)
-    return found
-
-
-def pulled_presets() -> dict[str, Path]:
-    """The folders of the pulled presets by name."""
-    return _presets_in(presets_folder())
-
-
-def presets_folder() -> Path:
-    """Where pulled presets lie."""
-    return cache_folder() / "presets"
-
-
-def _presets_in(folder: Path) -> dict[str, Path]:
-    return {
-        path.parent.name: path.parent
-        for path in sorted(folder.glob(f"*/{PRESET_FILE}"))
-        if not path.parent.name.startswith(".")
-    }
+    return float(value) if is_number(value) else None
 
 
 def _with_pulled_weights(installed: Preset, cached: Path) -> Preset:
@@ -217,7 +186,7 @@ def _find_path(path: Path) -> Preset:
     if exists(path):
         raise PresetError(f"{path} is no preset; expected a folder with a {PRESET_FILE}.")
     raise PresetError(
-        f"There is no preset at {path}.", did_you_mean(path.name, list_presets()) + _broken_hint()
+        f"There is no preset at {path}.", did_you_mean(path.name, list_presets()) + broken_hint()
     )
 
 
@@ -231,11 +200,6 @@ def _find_address(address: str) -> Preset:
         f"{address} is not on this machine; loading never touches the network.",
         f"Pull it first with: hvae zoo pull {address}",
     )
-
-
-def _broken_hint() -> str:
-    broken = [e.name for e in manager().entries("preset") if e.status in ("broken", "conflict")]
-    return f" Presets of these plugins are not available: {', '.join(broken)}." if broken else ""
 
 
 def find_source(source: str | Path) -> tuple[Config, Path | None]:

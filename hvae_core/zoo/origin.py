@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hvae_core.errors import PresetError
 from hvae_core.fetching.addresses import HubAddress, is_address
+from hvae_core.files.json_files import read_object
 from hvae_core.files.replacing import replace_file
 
 ORIGIN_FILE = "origin.json"
@@ -25,9 +26,10 @@ def note_origin(folder: Path, origin: str) -> None:
 def read_origin(folder: Path) -> str:
     """Where a pulled preset came from."""
     try:
-        return str(json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))["source"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        source = read_object(folder / ORIGIN_FILE, PresetError).get("source")
+    except PresetError:
         return UNKNOWN
+    return source if isinstance(source, str) else UNKNOWN
 
 
 def name_in(address: str) -> str:

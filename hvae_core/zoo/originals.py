@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hvae_core.errors import PresetError
+from hvae_core.files.foreign_numbers import is_whole
 
 #: where the files are collected, in a preset's workplace
 ORIGINALS = "originals"
@@ -90,7 +91,7 @@ def _file(entry: Any, where: str) -> OriginalFile:
         raise PresetError(f"{where}.name cannot be the name of a file in the cache.")
     if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         raise PresetError(f"{where}.sha256 must be 64 hexadecimal digits in quotes.")
-    if type(size) is not int or not 0 < size <= MAX_BYTES:
+    if not is_whole(size, 1, MAX_BYTES):
         raise PresetError(f"{where}.size must be a number of bytes, at most {MAX_BYTES:,}.")
     if not isinstance(sources, list) or not sources or not all(isinstance(s, str) for s in sources):
         raise PresetError(f"{where}.sources must be a list of addresses.")

@@ -10,6 +10,7 @@ from hvae_core.fetching.addresses import check_source
 from hvae_core.weights.announced import check_announced
 from hvae_core.weights.tensors import Header
 from hvae_core.zoo.preset import Preset, read_preset
+from hvae_core.zoo.training_images import data_record
 
 #: of a weight; a convolution has four
 MAX_AXES = 8
@@ -21,6 +22,7 @@ def checked(work: Path, name: str, base: str) -> Preset:
     """The preset in the workplace, if all of it is in order but for the weights to come."""
     try:
         preset = read_preset(work, name)
+        data_record(preset)
         if (count := len(preset.weights.sources)) > MAX_SOURCES:
             raise PresetError(
                 f"{name}: weights.sources names {count} addresses; at most {MAX_SOURCES} are taken."

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hvae_core.errors import ConfigError, PresetError
+from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.paths import is_file
 from hvae_core.files.yaml_files import read_mapping
 from hvae_core.zoo.origin import NAME_PATTERN, pull_again
@@ -182,7 +183,7 @@ def _weights_info(raw: Any, path: Path) -> WeightsInfo:
     sha256, size, sources = raw.get("sha256"), raw.get("size"), raw.get("sources") or []
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
         raise PresetError(f"{path}: weights.sha256 must be 64 hexadecimal digits in quotes.")
-    if size is not None and (type(size) is not int or size < 0):
+    if size is not None and not is_whole(size):
         raise PresetError(f"{path}: weights.size must be a number of bytes.")
     if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise PresetError(f"{path}: weights.sources must be a list of addresses.")

@@ -14,7 +14,7 @@ from typing import Any
 
 from hvae_core.errors import PresetError, did_you_mean
 from hvae_core.files.replacing import LEFTOVER, disk_errors, remove_folder
-from hvae_core.zoo.finding import installed_presets, presets_folder, pulled_presets
+from hvae_core.zoo.folders import installed_presets, presets_folder, pulled_presets
 from hvae_core.zoo.preset import WEIGHTS_FILE, read_preset
 from hvae_core.zoo.workplace import held, lock_path, pulling_folder
 

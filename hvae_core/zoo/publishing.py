@@ -12,6 +12,7 @@ from hvae_core.config import PRESET_KEYS
 from hvae_core.errors import HvaeError, MissingDependencyError, PresetError
 from hvae_core.fetching.addresses import HubAddress, is_address
 from hvae_core.fetching.hub import hub_reason
+from hvae_core.files.foreign_numbers import finite_number, is_number, whole_number
 from hvae_core.files.paths import real_name
 from hvae_core.files.places import offline
 from hvae_core.zoo.cards import hub_card
@@ -28,6 +29,9 @@ from hvae_core.zoo.writing import check_target, write_preset
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
+
+_NO_FIGURES = "These are no figures of an evaluation"
+_EVALUATE = "Make them with: hvae evaluate --json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,29 +187,23 @@ def figures_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         PresetError: it is something else.
     """
-    try:
-        if "psnr_of_mean" in evaluation:
-            return _completion_figures(evaluation)
-        unit, where = evaluation["unit"], _images_of(evaluation)
-        how = f"ELBO, one draw of the latents an image, {where}"
-        in_bits = unit == "bits/dim"
-        digits = 4 if in_bits else 2
-        key, value = ("bits_per_dim", "bits_per_dim") if in_bits else ("nats", "elbo")
-        figures = {
-            key: {"value": round(float(evaluation[value]), digits), "unit": unit, "how": how}
+    if "psnr_of_mean" in evaluation:
+        return _completion_figures(evaluation)
+    unit, where = _text(evaluation, "unit"), _images_of(evaluation)
+    how = f"ELBO, one draw of the latents an image, {where}"
+    in_bits = unit == "bits/dim"
+    digits = 4 if in_bits else 2
+    key, value = ("bits_per_dim", "bits_per_dim") if in_bits else ("nats", "elbo")
+    figures = {key: {"value": round(_number(evaluation, value), digits), "unit": unit, "how": how}}
+    if "importance_weighted" in evaluation:
+        key = f"importance_weighted{'_bits_per_dim' if in_bits else ''}"
+        draws = _count(evaluation, "importance_samples")
+        figures[key] = {
+            "value": round(_number(evaluation, key), digits),
+            "unit": unit,
+            "how": f"{draws} importance samples an image, {where}",
         }
-        if "importance_weighted" in evaluation:
-            suffix = "_bits_per_dim" if in_bits else ""
-            figures[f"importance_weighted{suffix}"] = {
-                "value": round(float(evaluation[f"importance_weighted{suffix}"]), digits),
-                "unit": unit,
-                "how": f"{evaluation['importance_samples']} importance samples an image, {where}",
-            }
-        return figures
-    except (KeyError, TypeError, ValueError) as error:
-        raise PresetError(
-            "These are no figures of an evaluation.", "Make them with: hvae evaluate --json"
-        ) from error
+    return figures
 
 
 def layers_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,35 +214,63 @@ def layers_of(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """
     if "kl_per_layer" not in evaluation:
         return {}
-    try:
-        kl = [round(float(nats), 2) for nats in evaluation["kl_per_layer"]]
-        where = _images_of(evaluation)
-    except (KeyError, TypeError, ValueError) as error:
-        raise PresetError("These are no layers of an evaluation.") from error
-    further = {key: evaluation[key] for key in ("active_units", "units") if key in evaluation}
-    return {"kl": kl, **further, "how": where}
+    found = {
+        key: evaluation[key]
+        for key in ("kl_per_layer", "active_units", "units")
+        if key in evaluation
+    }
+    for key, numbers in found.items():
+        if not isinstance(numbers, list) or not all(map(is_number, numbers)):
+            raise _no_figures(f"{key} is no list of numbers")
+    if len({len(numbers) for numbers in found.values()}) > 1:
+        raise _no_figures("its lists of layers are of different lengths")
+    kl = [round(float(nats), 2) for nats in found.pop("kl_per_layer")]
+    return {"kl": kl, **found, "how": _images_of(evaluation)}
 
 
 def _images_of(evaluation: Mapping[str, Any]) -> str:
     """Which images were evaluated, in words."""
-    images, split = int(evaluation["images"]), evaluation["split"]
-    return f"{images:,} {split} images of {evaluation['dataset']}"
+    images = _count(evaluation, "images")
+    return f"{images:,} {_text(evaluation, 'split')} images of {_text(evaluation, 'dataset')}"
 
 
 def _completion_figures(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    where = f"{_images_of(evaluation)}, {float(evaluation['known']):.0%} of the pixels known"
-    how = f"{int(evaluation['draws'])} draws of each of {where}"
-    figures = {"psnr_of_mean": (evaluation["psnr_of_mean"], how)}
-    for name, of in evaluation["baselines"].items():
-        its = where if name == "mean_filled" else how
-        figures[f"psnr_{name}"] = (of["psnr_of_mean"], its)
+    where = f"{_images_of(evaluation)}, {_number(evaluation, 'known'):.0%} of the pixels known"
+    how = f"{_count(evaluation, 'draws')} draws of each of {where}"
+    figures = {"psnr_of_mean": (evaluation, how)}
+    baselines = evaluation.get("baselines")
+    if not isinstance(baselines, Mapping) or not all(
+        isinstance(of, Mapping) for of in baselines.values()
+    ):
+        raise _no_figures("baselines holds no figures of other models")
+    for name, of in baselines.items():
+        figures[f"psnr_{name}"] = (of, where if name == "mean_filled" else how)
     rounded = {
-        key: {"value": round(float(value), 2), "unit": "dB", "how": told}
-        for key, (value, told) in figures.items()
+        key: {"value": round(_number(of, "psnr_of_mean"), 2), "unit": "dB", "how": told}
+        for key, (of, told) in figures.items()
     }
     for key in ("coverage_50", "coverage_90"):
         if key in evaluation:
-            share = round(100 * float(evaluation[key]), 1)
+            share = round(100 * _number(evaluation, key), 1)
             told = f"of unknown pixels, {how}"
             rounded[key] = {"value": share, "unit": "%", "how": told}
     return rounded
+
+
+def _number(figures: Mapping[str, Any], key: str) -> float:
+    return float(finite_number(figures.get(key), f"{_NO_FIGURES}: {key}", PresetError, _EVALUATE))
+
+
+def _count(figures: Mapping[str, Any], key: str) -> int:
+    return whole_number(figures.get(key), f"{_NO_FIGURES}: {key}", 1, PresetError, _EVALUATE)
+
+
+def _text(figures: Mapping[str, Any], key: str) -> str:
+    text = figures.get(key)
+    if not isinstance(text, str):
+        raise _no_figures(f"{key} is no text")
+    return text
+
+
+def _no_figures(why: str) -> PresetError:
+    return PresetError(f"{_NO_FIGURES}: {why}.", _EVALUATE)

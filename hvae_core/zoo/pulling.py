@@ -32,7 +32,8 @@ from hvae_core.files.replacing import swap_in
 from hvae_core.files.yaml_files import MAX_BYTES
 from hvae_core.weights.tensors import read_header
 from hvae_core.zoo.conversion import convert, fetch_originals
-from hvae_core.zoo.finding import find_preset, installed_presets, presets_folder
+from hvae_core.zoo.finding import find_preset
+from hvae_core.zoo.folders import installed_presets, presets_folder
 from hvae_core.zoo.origin import NAME_PATTERN, ORIGIN_FILE, name_in, note_origin, read_origin
 from hvae_core.zoo.originals import ORIGINALS
 from hvae_core.zoo.outside import check_tensors, checked

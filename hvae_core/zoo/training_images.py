@@ -48,7 +48,7 @@ def data_record(preset: Preset) -> DataRecord | None:
         return None
     try:
         return DataRecord.of_summary(splits)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise PresetError(
             f"{preset.folder / PRESET_FILE}: trained.{KEY} must give images and sha256 of each "
             "split, train among them.",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hvae_core.errors import DownloadError
 from hvae_core.files.replacing import disk_errors
-from hvae_core.zoo.finding import presets_folder
+from hvae_core.zoo.folders import presets_folder
 
 if TYPE_CHECKING:
     import filelock

@@ -40,6 +40,7 @@ RUN_ONCE = {
     "contract/test_learning_rates.py": "schedules are numbers",
     "contract/test_measurements.py": "measurements are of NumPy arrays",
     "contract/test_trackers.py": "trackers take numbers",
+    "faults/test_hostile_values.py": "what is refused before anything is computed",
     "golden/test_recorded_figures.py": "test_backends_agree.py has the backends' agreement",
     "meta/test_hidden_names.py": "names",
     "meta/test_public_names.py": "names",

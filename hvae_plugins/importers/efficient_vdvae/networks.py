@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hvae_core.errors import ConfigError
-from hvae_core.importing.foreign_numbers import finite_number, whole_number
+from hvae_core.files.foreign_numbers import finite_number, whole_number
 from hvae_plugins.importers.efficient_vdvae.hyperparameters import Hyperparameters
 
 #: what all its networks have in common

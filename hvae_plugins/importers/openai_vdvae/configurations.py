@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hvae_core.errors import ConfigError, did_you_mean
-from hvae_core.importing.foreign_numbers import finite_number, whole_number
+from hvae_core.files.foreign_numbers import finite_number, whole_number
 
 
 class Preprocessing(NamedTuple):

@@ -53,7 +53,14 @@ BAD = {
                      {"dtype": ["uint8"], "low": 0, "high": 1, "unit": ""},
                      {"dtype": "uint8", "low": 1, "high": 0, "unit": ""},
                      {"dtype": "float32", "low": 0, "high": float("inf"), "unit": ""},
+                     {"dtype": "float32", "low": 0, "high": 10**400, "unit": ""},
+                     {"dtype": "uint8", "low": 0, "high": 256, "unit": ""},
+                     {"dtype": "uint8", "low": 0, "high": 10.5, "unit": ""},
+                     {"dtype": "uint16", "low": 1, "high": 255, "unit": ""},
                      {"dtype": "float32", "low": 0, "high": 1, "unit": "\x1b[2J"}],
+    "condition": [3, {}, {"form": "class", "size": 1, "names": ["a", "b"], "dropout": 0.0},
+                  {"form": "class", "size": 1, "names": [], "dropout": 10**400},
+                  {"form": "class", "size": 1, "names": [], "dropout": True}],
     "likelihood": [None, "nats", {}, {"name": "x", "unit": "cm", "noise_channels": 1},
                    {"name": "x", "unit": "nats", "noise_channels": -1}],
     "config": [None, [], "x"],
@@ -80,7 +87,7 @@ def test_what_no_runner_can_go_by_is_refused(folder, key):
         (folder / "manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(BadInputError, match=rf"manifest.json: .*{path[0] if path else key}"):
             read_manifest(folder)
-        if not path and key != "image_values":  # which older exports lack
+        if not path and key not in ("image_values", "condition"):  # which not all exports have
             del manifest[key]
             (folder / "manifest.json").write_text(json.dumps(manifest))
             with pytest.raises(BadInputError, match=f"lacks {key}"):

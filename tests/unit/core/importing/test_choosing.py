@@ -125,6 +125,31 @@ def test_a_preset_without_weights_is_told_which_checkpoints_it_could_hold():
     assert formats_that_describe(find_preset("openai-cifar10").config) == ["openai-vdvae"]
 
 
+@pytest.mark.parametrize("where", ["builder", "describes"])
+@pytest.mark.parametrize("error", [RuntimeError("no luck"), SystemExit(3), TypeError()])
+def test_a_format_that_fails_describes_nothing_and_is_told_of(where, error, monkeypatch):
+    def fail(*_):
+        raise error
+
+    class Failing:
+        __name__ = "failing_importer"
+
+        @hookimpl
+        def hvae_component(self):
+            builder = fail if where == "builder" else NumPyImporter
+            return ComponentSpec(kind="import", name="failing", summary="", builder=builder)
+
+    monkeypatch.setattr(NumPyImporter, "describes", fail)
+    manager().register(Failing())
+    try:
+        names = formats_that_describe(find_preset("openai-cifar10").config)
+        entry = manager().find("import", "failing")
+        assert (names, entry.status) == (["openai-vdvae"], "broken")
+        assert entry.reason == repr(error)
+    finally:
+        manager().unregister("import", "failing")
+
+
 def test_an_unknown_format_is_refused():
     with pytest.raises(PluginError, match="openai-vdave"):
         find_importer("openai-vdave")

@@ -32,6 +32,18 @@ def test_header_says_what_was_written(path: Path) -> None:
     assert header.parameters == 9
 
 
+@pytest.mark.parametrize("metadata", ["null", "{}", '{"a": "2"}'])
+def test_a_file_of_another_writer_is_copied_whatever_its_metadata(
+    tmp_path: Path, metadata: str
+) -> None:
+    header = f'{{"__metadata__":{metadata},"w":{{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}}}'
+    theirs, copy = tmp_path / "theirs.safetensors", tmp_path / "copy.safetensors"
+    theirs.write_bytes(len(header).to_bytes(8, "little") + header.encode() + b"ab")
+    copy_weights(theirs, copy, preset="name")
+    assert read_header(copy).metadata["preset"] == "name"
+    assert read_tensors(copy)["w"].tobytes() == b"ab"
+
+
 def test_a_copy_has_the_same_tensors_and_more_metadata(path: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy_weights(path, copy, preset="a name of some length", a="3")

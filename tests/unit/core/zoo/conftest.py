@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,7 @@ import pytest
 
 from hvae_core.plugins.specs import ComponentSpec
 from hvae_core.weights import write_tensors
-from hvae_core.zoo import finding as index
-from hvae_core.zoo import write_preset
+from hvae_core.zoo import folders, write_preset
 
 CONFIG = {
     "summary": "a small one",
@@ -47,6 +47,10 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> Path:
     write_preset(folder / "untrained", CONFIG)
     spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: folder)
     entry = types.SimpleNamespace(kind="preset", name="zoo", status="available")
-    stand_in: Any = types.SimpleNamespace(entries=lambda kind: [entry], get=lambda kind, name: spec)
-    monkeypatch.setattr(index, "manager", lambda: stand_in)
+    stand_in: Any = types.SimpleNamespace(
+        entries=lambda kind: [entry],
+        get=lambda kind, name: spec,
+        guarding=lambda kind, name: contextlib.nullcontext(),
+    )
+    monkeypatch.setattr(folders, "manager", lambda: stand_in)
     return folder

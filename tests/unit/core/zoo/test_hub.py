@@ -26,16 +26,18 @@ from hvae_core.zoo.publishing import Publication, push
 REPOSITORY = "/owner/some.name"
 #: runs the zoo of this test as the only installed one
 START = """
-import sys, types
+import contextlib, sys, types
 from pathlib import Path
 from hvae_core.plugins.specs import ComponentSpec
-from hvae_core.zoo import finding
+from hvae_core.zoo import folders
 spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: Path(sys.argv.pop(1)))
 folder = spec.build()
 spec = ComponentSpec(kind="preset", name="zoo", summary="", builder=lambda: folder)
 entry = types.SimpleNamespace(kind="preset", name="zoo", status="available")
-finding.manager = lambda: types.SimpleNamespace(
-    entries=lambda kind: [entry], get=lambda kind, name: spec
+folders.manager = lambda: types.SimpleNamespace(
+    entries=lambda kind: [entry],
+    get=lambda kind, name: spec,
+    guarding=lambda kind, name: contextlib.nullcontext(),
 )
 from hvae_core.cli.main import main
 main()

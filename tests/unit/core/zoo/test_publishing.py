@@ -82,7 +82,7 @@ def test_the_layers_of_an_evaluation() -> None:
     evaluation = {"images": 360, "split": "test", "dataset": "digits", "kl_per_layer": [0.128, 3.5]}
     assert layers_of(evaluation) == {"kl": [0.13, 3.5], "how": "360 test images of digits"}
     assert layers_of({"psnr_of_mean": 3.0}) == {}
-    with pytest.raises(PresetError, match="no layers of an evaluation"):
+    with pytest.raises(PresetError, match="no figures of an evaluation: kl_per_layer"):
         layers_of({**evaluation, "kl_per_layer": [None]})
 
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from hvae_core.errors import ConfigError
-from hvae_core.importing.foreign_numbers import finite_number, whole_number
+from hvae_core.errors import ConfigError, PresetError
+from hvae_core.files.foreign_numbers import finite_number, is_number, is_whole, whole_number
 
 
 def test_numbers_are_as_they_are_and_whole_ones_may_be_floats():
@@ -51,3 +51,41 @@ def test_whole_numbers_may_have_a_least_one(value, least, sentence):
     with pytest.raises(ConfigError) as caught:
         whole_number(value, "n", least)
     assert caught.value.message == sentence
+
+
+@pytest.mark.parametrize(
+    ("value", "number", "whole"),
+    [
+        (3, True, True),
+        (0, True, True),
+        (10**18, True, True),
+        (-1, True, False),
+        (2.0, True, False),
+        (-0.5, True, False),
+        (10**18 + 1, False, False),
+        (10**400, False, False),
+        (1e300, False, False),
+        (math.inf, False, False),
+        (math.nan, False, False),
+        (True, False, False),
+        ("3", False, False),
+        (None, False, False),
+        ([3], False, False),
+    ],
+)
+def test_whether_it_is_one_can_be_asked(value, number, whole):
+    assert is_number(value) is number
+    assert is_whole(value) is whole
+
+
+def test_the_bounds_are_the_reader_s():
+    assert is_number(-1e300, 1e308)
+    assert not is_number(-(10**400), 1e308)
+    assert is_whole(-3, -3)
+    assert [is_whole(value, 2, 5) for value in (1, 2, 5, 6)] == [False, True, True, False]
+
+
+def test_the_error_is_of_the_reader_s_kind():
+    with pytest.raises(PresetError) as caught:
+        whole_number("x", "images", 1, PresetError, "Measure it.")
+    assert caught.value.hint == "Measure it."
