@@ -80,9 +80,12 @@ class ComponentSpec:
         enabled: for a flow, ``(options) -> bool``: whether a scale with these options has it.
         inverse_gradient: for a flow, ``(options) -> bool``: whether with these options it has an
             inverse that can be differentiated. None: it has none.
-        supports: for a regularizer, what it can be combined with, everything if empty: ``"flow"``,
+        supports: what it can be combined with. For a regularizer, everything if empty: ``"flow"``,
             any posterior flow; ``"invertible-flow"``, flows that do not depend on the image (no
-            context) and those with ``inverse_gradient``.
+            context) and those with ``inverse_gradient``; ``"prior"``, any top prior. For a prior,
+            none of these if empty: ``"condition"``, its variables do not depend on what a condition
+            tells; ``"measurement"``, its posterior learns to infer them from a part of the image;
+            ``"regularizer"``, its posterior learns, so that a term of it can change it.
         dtypes: for a likelihood, the types of values that it scores, uint8, uint16 or float32; for
             a regularizer, those that it works on. None: it was written for version 1 and knows
             uint8 alone.
