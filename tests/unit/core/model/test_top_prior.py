@@ -121,6 +121,46 @@ def test_a_run_takes_the_scale_trains_and_is_saved(tmp_path):
     np.testing.assert_array_equal(again.elbo(ALL[:2]).elbo, model.elbo(ALL[:2]).elbo)
 
 
+def statistics(model):
+    return [ops.convert_to_numpy(w.value) for w in (model.prior.mean, model.prior.std)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"train.seed": 5}], ids=["as it is", "other seed"])
+def test_a_fresh_model_object_takes_the_statistics_in_its_run(tmp_path, changes):
+    import hvae_core as hvae
+
+    short = {"train.steps": 1, "train.report": False, "train.sample_epochs": 0}
+    config = merged({"model": {**SMALL, "prior": DIFFUSION}, "likelihood": LEVELS})
+    fresh = hvae.build(config)
+    before = statistics(fresh)
+    hvae.train(fresh, tmp_path / "run", dataset=np.repeat(ALL, 2, axis=0), overrides=short | changes)
+    for own, old in zip(statistics(fresh), before, strict=True):
+        np.testing.assert_array_equal(own, old)
+    taken = statistics(hvae.load(tmp_path / "run"))
+    assert all((own != old).any() for own, old in zip(taken, before, strict=True))
+
+
+@pytest.mark.parametrize("how", ["loaded", "adapted", "trained without"])
+def test_a_model_that_is_not_fresh_keeps_its_statistics(tmp_path, how):
+    import hvae_core as hvae
+
+    config = merged({"model": {**SMALL, "prior": DIFFUSION}, "likelihood": LEVELS})
+    start = hvae.build(config)
+    dark = ALL[:20] // 2
+    if how == "trained without":  # by a loop of one's own, or Keras's fit
+        start.prior.log_variance.assign(start.prior.log_variance - 1.0)
+    else:
+        start.adapt([dark])
+    if how == "loaded":
+        start.save(tmp_path / "saved")
+        start = hvae.load(tmp_path / "saved")
+    before = statistics(start)
+    short = {"train.steps": 1, "train.report": False, "train.sample_epochs": 0}
+    hvae.train(start, tmp_path / "run", dataset=np.repeat(ALL, 2, axis=0), overrides=short)
+    for own, old in zip(statistics(hvae.load(tmp_path / "run")), before, strict=True):
+        np.testing.assert_array_equal(own, old)
+
+
 def test_what_it_cannot_do_is_said(model):
     with pytest.raises(BadInputError, match=r"model\.prior are those of images of this size"):
         model.at_size(4, 4)
