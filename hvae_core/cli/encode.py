@@ -105,6 +105,8 @@ def command(
 
 def _kept(model: Any, images: Any, given: dict[str, Any], options: dict[str, Any]) -> Any:
     """Which channels ``--keep`` keeps; None: all."""
+    import dataclasses
+
     from hvae_core.errors import BadInputError
     from hvae_core.inference import Latents
     from hvae_core.inference.programs import Infer
@@ -121,6 +123,9 @@ def _kept(model: Any, images: Any, given: dict[str, Any], options: dict[str, Any
         )
     if statistics is not None:
         known = Latents.load(statistics)
+        prunable = model.config.model.prunable_layers
+        if len(known.z) == len(prunable):  # an older hvae's file, or an export's, does not say it
+            known = dataclasses.replace(known, prunable=prunable)
     else:
         size = options["batch_size"]
         known = model.encode(images, seed=options["seed"], batch_size=size, **given)

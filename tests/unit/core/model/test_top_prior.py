@@ -133,7 +133,9 @@ def test_a_fresh_model_object_takes_the_statistics_in_its_run(tmp_path, changes)
     config = merged({"model": {**SMALL, "prior": DIFFUSION}, "likelihood": LEVELS})
     fresh = hvae.build(config)
     before = statistics(fresh)
-    hvae.train(fresh, tmp_path / "run", dataset=np.repeat(ALL, 2, axis=0), overrides=short | changes)
+    hvae.train(
+        fresh, tmp_path / "run", dataset=np.repeat(ALL, 2, axis=0), overrides=short | changes
+    )
     for own, old in zip(statistics(fresh), before, strict=True):
         np.testing.assert_array_equal(own, old)
     taken = statistics(hvae.load(tmp_path / "run"))
