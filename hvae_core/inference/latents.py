@@ -231,8 +231,8 @@ class Latents:
         """Write them as ``.safetensors`` or ``.npz``; an older file is replaced when done.
 
         The arrays are named ``z.0``, ``posterior_mean.0``, ``kept.0`` and so on,
-        ``kl_per_layer``, where a layer is not prunable ``prunable``, and ``names``: strings in ``.npz``, and in ``.safetensors`` the bytes of a
-        JSON list.
+        ``kl_per_layer``, ``prunable`` where a layer is not, and ``names``: strings in ``.npz``, and
+        in ``.safetensors`` the bytes of a JSON list.
 
         Raises:
             BadInputError: another suffix.
