@@ -315,9 +315,11 @@ def train(
     from hvae_core.vae import HierarchicalVAE
     from hvae_core.weights import model_arrays
 
+    adapts = False
     if isinstance(config, HierarchicalVAE):
         if start is not None:
             raise BadInputError("A model and weights to start from are given; give one of them.")
+        adapts = config.is_to_adapt
         start, config = model_arrays(config), config.config_with_frozen()
     chosen, images = _with_data(config, dataset, overrides)
     # Last, as it gives the model its best weights.
@@ -330,6 +332,7 @@ def train(
         weights=start,
         dataset=images,
         allow_changed_data=allow_changed_data,
+        adapts=adapts,
     )
 
 

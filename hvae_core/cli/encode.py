@@ -118,6 +118,8 @@ def _kept(
     model: Any, known: Latents | None, images: Any, given: dict[str, Any], options: dict[str, Any]
 ) -> Any:
     """Which channels ``--keep`` keeps; None: all. ``known`` are the latents of ``--statistics``."""
+    import dataclasses
+
     from hvae_core.errors import BadInputError
     from hvae_core.inference.programs import Infer
 
@@ -128,7 +130,10 @@ def _kept(
             "An export cannot leave out channels of its latents, as --keep asks for.",
             "Encode with the model that was exported.",
         )
+    prunable = model.config.model.prunable_layers
     if known is None:
         size = options["batch_size"]
         known = model.encode(images, seed=options["seed"], batch_size=size, **given)
+    elif len(known.z) == len(prunable):  # an older hvae's file, or an export's, does not say it
+        known = dataclasses.replace(known, prunable=prunable)
     return known.most_informative(options["keep"])

@@ -473,6 +473,20 @@ class ModelConfig(Section):
         ]
 
     @property
+    def prunable_layers(self) -> list[bool]:
+        """Whether single channels of a latent layer may come from the prior, coarsest first.
+
+        Not where a flow mixes them, nor in a top prior, whose groups of channels are drawn from
+        each other: one tells what another was.
+        """
+        top = [] if self.prior is None else [False]
+        return top + [
+            stage.flow is None
+            for stage in reversed(self.stages)
+            for _ in range(stage.decoder_blocks)
+        ]
+
+    @property
     def context_channels(self) -> int:
         """Channels of what the layers' priors read of the top prior, 0 without one."""
         return prior_channels(self.prior, self.image_shape)

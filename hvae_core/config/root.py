@@ -21,6 +21,7 @@ from hvae_core.config.per_scale import expand
 from hvae_core.config.section import Section
 from hvae_core.config.sizes import check_size
 from hvae_core.config.stages import StageConfig
+from hvae_core.config.top_prior import check_combinations
 from hvae_core.config.train import TrainConfig
 from hvae_core.errors import HvaeError
 from hvae_core.interfaces import UINT8, ImageValues
@@ -108,6 +109,9 @@ class Config(Section):
                 "data.condition is given, but model.condition is none; set it, such as to "
                 "{name: label, classes: 10}, or leave data.condition out"
             )
+        model = self.model
+        condition = model.condition if model.conditioning.prior else None
+        check_combinations(model.prior, condition, self.measurement, self.regularizer)
         self._check_measurement()
         if self.regularizer is None:
             return self

@@ -1,4 +1,4 @@
-"""A top prior in its configuration: the shape of its variables, and what is read of them."""
+"""A top prior in its configuration: its variables, what is read of them, what it goes with."""
 
 from __future__ import annotations
 
@@ -30,3 +30,42 @@ def prior_channels(prior: Component | None, image_shape: Shape3) -> int:
     if prior is None or prior.spec.context_channels is None:
         return 0
     return prior.spec.context_channels(prior.options, image_shape)
+
+
+def check_combinations(
+    prior: Component | None,
+    condition: Component | None,
+    measurement: Component | None,
+    regularizer: Component | None,
+) -> None:
+    """Refuse what a top prior does not declare, in its spec's ``supports``, to go with.
+
+    Args:
+        prior: the top prior; None: there is nothing to refuse.
+        condition: that of the layers' priors; None where they are unconditional.
+        measurement: what the encoder sees; None: whole images.
+        regularizer: it may declare itself that it goes with any top prior.
+
+    Raises:
+        ValueError: names the options.
+    """
+    if prior is None:
+        return
+    named, supports = f"model.prior {prior.name!r}", prior.spec.supports
+    if condition is not None and "condition" not in supports:
+        raise ValueError(
+            f"{named} does not see model.condition, so that images of any condition would be drawn "
+            "from it; set one of the two to none, or model.conditioning.prior to false"
+        )
+    if measurement is not None and "measurement" not in supports:
+        raise ValueError(
+            f"{named} takes the pixels that a measurement leaves unknown for a part of the image; "
+            "set model.prior or measurement to none"
+        )
+    if regularizer is None or "regularizer" in supports:
+        return
+    if regularizer.spec.supports and "prior" not in regularizer.spec.supports:
+        raise ValueError(
+            f"regularizer {regularizer.name!r} does not support {named}, whose posterior it cannot "
+            "change; set one of them to none"
+        )

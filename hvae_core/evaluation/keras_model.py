@@ -30,7 +30,7 @@ from hvae_core.layers import dtype_policy
 from hvae_core.model.network import HierarchicalNetwork
 from hvae_core.prob.elbo import bits_per_dim
 from hvae_core.prob.noise import Noise, draw_normal, total_size
-from hvae_core.weights.parameter_groups import is_decayed
+from hvae_core.weights.parameter_groups import freeze_chosen, is_decayed
 
 #: arguments of Keras's `compile` that say what a loss is, of which a VAE has its own
 _OF_A_LOSS = ("loss", "loss_weights", "metrics", "weighted_metrics")
@@ -51,6 +51,8 @@ class KerasModel(HierarchicalNetwork):
     #: of `fit`'s noise; made by `compile`, as a model holds its weights alone until then
     training_noise: Any = None
     _computes_bound = False
+    #: whether `compile` was given no optimizer
+    _has_configured_optimizer = False
 
     def call(
         self,
@@ -131,8 +133,20 @@ class KerasModel(HierarchicalNetwork):
             shape = (ops.shape(x)[0], total_size(self.latent_shapes))
             flat = keras.random.normal(shape, dtype="float32", seed=seed)
             noise = Noise.from_flat(flat, self.latent_shapes).layers
+        if training and "condition" in further:
+            further = {**further, "condition": self._with_nulls(further["condition"])}
         out = self.infer(x, noise, **further)
         return {"log_likelihood": out.log_likelihood, "kl": out.kl}
+
+    def _with_nulls(self, condition: Tensor) -> Tensor:
+        """Conditions [B, ...], of which ``model.condition.dropout`` became the null condition."""
+        values = self.condition_values
+        if values is None or not values.has_null:
+            return condition
+        rows = (ops.shape(condition)[0], *[1] * len(values.shape))
+        drawn = keras.random.uniform(rows, dtype="float32", seed=self.training_noise)
+        null = ops.cast(ops.convert_to_tensor(values.nulls(1)), condition.dtype)
+        return ops.where(drawn < values.dropout, null, condition)
 
     def predict(
         self,
@@ -171,6 +185,8 @@ class KerasModel(HierarchicalNetwork):
     def compile(self, optimizer: Any = None, **options: Any) -> None:
         """Make ready for `fit` and `evaluate`; the loss is the negative bound.
 
+        The weights that ``train.freeze`` names are not trainable from then on.
+
         Args:
             optimizer: Keras's, or a name of one; by default the configuration's, with its constant
                 learning rate, weight decay and ``clip_norm``.
@@ -178,6 +194,7 @@ class KerasModel(HierarchicalNetwork):
 
         Raises:
             BadInputError: a loss or metrics are given.
+            ConfigError: ``train.freeze`` names no weight of the model.
             BackendError: the backend is OpenVINO, which trains nothing.
         """
         for name in _OF_A_LOSS:
@@ -194,6 +211,8 @@ class KerasModel(HierarchicalNetwork):
         on_cpu = keras.config.backend() == "tensorflow" and not runs_on_accelerator()
         if on_cpu:  # XLA pays on accelerators
             options.setdefault("jit_compile", False)
+        freeze_chosen(self, self.config.train.freeze)
+        self._has_configured_optimizer = optimizer is None
         with dtype_policy("float32"):
             self._add_training_state()
             super().compile(
@@ -250,8 +269,8 @@ class KerasModel(HierarchicalNetwork):
             options: the same.
 
         Raises:
-            ConfigError: the configuration has a regularizer or another objective than the bound,
-                which only `hvae.train` has.
+            ConfigError: the configuration has a regularizer, another objective than the bound, or
+                groups of weights for its optimizer, which only `hvae.train` has.
             BadInputError: these are no images of the model's shape, or there are targets.
         """
         if self.config.regularizer is not None:
@@ -263,6 +282,12 @@ class KerasModel(HierarchicalNetwork):
             raise ConfigError(
                 f"fit trains the bound, and train.objective is {objective}.",
                 "Train with hvae.train(model, output), or set train.objective to evidence.",
+            )
+        if self.config.train.parameter_groups and self._has_configured_optimizer:
+            raise ConfigError(
+                "fit cannot train with train.parameter_groups, as the configuration's optimizer "
+                "would have to.",
+                "Train with hvae.train(model, output), or give compile an optimizer of yours.",
             )
         given = signature(super().fit).bind_partial(self._checked(x), *args, **options).arguments
         self._hold_out(given)

@@ -125,10 +125,17 @@ def _are_values(values: Any) -> bool:
     return bool(low == 0 and high == int(high) and high <= _HIGHEST[dtype])
 
 
+def _are_numbers(values: Any, count: Any) -> bool:
+    return isinstance(values, list) and len(values) == count and all(map(is_number, values))
+
+
 def _is_condition(condition: Any) -> bool:
-    if not isinstance(condition, dict) or set(condition) != {"form", "size", "names", "dropout"}:
+    keys = {"form", "size", "names", "dropout"}
+    if not isinstance(condition, dict) or set(condition) - {"typical"} != keys:
         return False
     names, dropout = condition["names"], condition["dropout"]
+    if "typical" in condition and not _are_numbers(condition["typical"], condition["size"]):
+        return False
     return (
         condition["form"] in ("class", "numbers")
         and _is_count(condition["size"])

@@ -18,7 +18,7 @@ from hvae_core.inference.arguments import (
     refuse_more_than_images,
 )
 from hvae_core.inference.engine import Engine
-from hvae_core.inference.kept_channels import check_kept
+from hvae_core.inference.kept_channels import check_kept, prunable_layers
 from hvae_core.inference.latents import STATISTICS, Latents
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
@@ -64,8 +64,8 @@ def encode(
             first, in place of the seeded ones.
         batch_size: images computed at a time.
         kept: for each latent layer of the model which channels [c] are the posterior's; the others
-            of ``z`` are drawn from the prior. None: all are. See
-            `Latents.most_informative`.
+            of ``z`` are drawn from the prior. None: all are. In a layer with a flow and in a top
+            prior all have to be. See `Latents.most_informative`.
         prior_noise: as ``noise``, of those draws; in place of seeded numbers.
         tile: compute images of any size in tiles, see
             `hvae_core.inference.reconstruction.reconstruct`. Where the
@@ -120,7 +120,10 @@ def encode(
     }
     z, kl = whole.pop("latent"), whole.pop("kl")
     known = None if masks is None else masks[:depth]
-    return Latents(z, **whole, kl_per_layer=np.stack(kl, axis=1), kept=known)
+    prunable = prunable_layers(engine)
+    prunable = None if prunable is None else prunable[:depth]
+    whole["kl_per_layer"] = np.stack(kl, axis=1)
+    return Latents(z, **whole, kept=known, prunable=prunable)
 
 
 def _in_tiles(
@@ -168,7 +171,8 @@ def _in_tiles(
             ],
             axis=1,
         )
-    return Latents(z, **whole, kl_per_layer=kl)
+    prunable = config.model.prunable_layers[:depth]
+    return Latents(z, **whole, kl_per_layer=kl, prunable=prunable)
 
 
 def features(

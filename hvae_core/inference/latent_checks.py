@@ -77,6 +77,18 @@ def checked_masks(kept: Iterable[Any], z: Layers) -> list[np.ndarray]:
     return masks
 
 
+def checked_prunable(prunable: Any, z: Layers) -> list[bool]:
+    """Which layers may be pruned: a truth value for each.
+
+    Raises:
+        BadInputError: they are not.
+    """
+    values = np.asarray(prunable)
+    if values.shape != (len(z),) or not np.isin(values, (0, 1)).all():
+        raise BadInputError("prunable is not true or false for each layer.")
+    return values.astype(bool).tolist()
+
+
 def checked_names(names: Any, z: Layers) -> list[str]:
     """What the images are called: B strings.
 

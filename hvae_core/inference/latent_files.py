@@ -21,6 +21,8 @@ SUFFIXES = (".safetensors", ".npz")
 MOST_LAYERS = 10_000
 #: the array of what the images are called: strings in ``.npz``, elsewhere the bytes of a JSON list
 NAMES = "names"
+#: the array of which layers may be pruned, float32 of zeros and ones
+PRUNABLE = "prunable"
 
 
 class LatentFile(NamedTuple):
@@ -120,7 +122,8 @@ def read_latents(path: Path, lists: Sequence[str]) -> LatentFile:
     if not 1 <= layers <= MOST_LAYERS:
         raise DataError(f"{path} has {count!r} latent layers.", "Write it again.")
     names = _names(path, arrays.pop(NAMES, None))
-    known = {f"{name}.{place}" for name in lists for place in range(layers)} | {"kl_per_layer"}
+    known = {f"{name}.{place}" for name in lists for place in range(layers)}
+    known |= {"kl_per_layer", PRUNABLE}
     for name, array in arrays.items():
         if name not in known or array.dtype != np.float32:
             raise DataError(

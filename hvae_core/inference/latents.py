@@ -17,10 +17,11 @@ from hvae_core.inference.latent_checks import (
     checked_layers,
     checked_masks,
     checked_names,
+    checked_prunable,
     checked_statistics,
     image_count,
 )
-from hvae_core.inference.latent_files import no_latents, read_latents, write_latents
+from hvae_core.inference.latent_files import PRUNABLE, no_latents, read_latents, write_latents
 from hvae_core.interfaces import Shape3
 from hvae_core.prob.divergence import array_kl
 from hvae_core.prob.noise import split_layers, total_size
@@ -49,6 +50,8 @@ class Latents:
         kept: [c] for each layer, 1 where a channel of ``z`` is the posterior's and 0 where it was
             drawn from the prior; None: all are the posterior's.
         names: [B], what each image is called, such as its file; None: they have no names.
+        prunable: [k], whether single channels of a layer may come from the prior, which is not so
+            with a flow or in a top prior; None: it is not known, and taken to be so.
 
     Raises:
         BadInputError: the arrays are not of this shape, do not fit each other or are of no image.
@@ -62,6 +65,7 @@ class Latents:
     kl_per_layer: np.ndarray | None = None
     kept: Sequence[np.ndarray] | None = None
     names: Sequence[str] | None = None
+    prunable: Sequence[bool] | None = None
 
     def __post_init__(self) -> None:
         z = checked_layers(self.z)
@@ -75,6 +79,8 @@ class Latents:
             checked["kept"] = checked_masks(self.kept, z)
         if self.names is not None:
             checked["names"] = checked_names(self.names, z)
+        if self.prunable is not None:
+            checked["prunable"] = checked_prunable(self.prunable, z)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -108,7 +114,9 @@ class Latents:
         statistics = {name: each(getattr(self, name)) for name in STATISTICS}
         kept = None if self.kept is None else self.kept[:layers]
         names = None if self.names is None else change(np.asarray(self.names, object)).tolist()
-        return Latents(each(self.z), **statistics, kl_per_layer=kl, kept=kept, names=names)
+        known: dict[str, Any] = {"kl_per_layer": kl, "kept": kept, "names": names}
+        prunable = None if self.prunable is None else self.prunable[:layers]
+        return Latents(each(self.z), **statistics, **known, prunable=prunable)
 
     def kl_per_channel(self) -> list[np.ndarray]:
         """The mean KL of each channel, [c] for each layer, in nats a position; over the images.
@@ -134,19 +142,25 @@ class Latents:
     def most_informative(self, fraction: float) -> list[np.ndarray]:
         """Which channels carry most information about these images: what ``encode`` may keep.
 
+        Layers that are not `prunable` are left whole.
+
         Args:
-            fraction: of all channels, the part that is kept.
+            fraction: of the channels of all others, the part that is kept.
 
         Returns:
             True where a channel is kept, [c] for each layer.
 
         Raises:
-            BadInputError: the fraction is not from 0 to 1, or posteriors or priors are not there.
+            BadInputError: the fraction is not from 0 to 1, no layer is prunable, or posteriors or
+                priors are not there.
         """
-        return most_informative(self.kl_per_channel(), fraction)
+        return most_informative(self.kl_per_channel(), fraction, self.prunable)
 
     def code(self) -> list[np.ndarray]:
         """Mean and deviation of the kept channels' posteriors: [B, h, w, k, 2] for each layer.
+
+        In a layer with a flow they are those of z_0, the flow's input, and what the posterior gave
+        the flow beside it is not among them.
 
         Raises:
             BadInputError: no posteriors are there, or all channels are kept.
@@ -215,8 +229,8 @@ class Latents:
         """Write them as ``.safetensors`` or ``.npz``; an older file is replaced when done.
 
         The arrays are named ``z.0``, ``posterior_mean.0``, ``kept.0`` and so on,
-        ``kl_per_layer``, and ``names``: strings in ``.npz``, and in ``.safetensors`` the bytes of a
-        JSON list.
+        ``kl_per_layer``, ``prunable`` where a layer is not, and ``names``: strings in ``.npz``, and
+        in ``.safetensors`` the bytes of a JSON list.
 
         Raises:
             BadInputError: another suffix.
@@ -230,6 +244,8 @@ class Latents:
         }
         if self.kl_per_layer is not None:
             arrays["kl_per_layer"] = self.kl_per_layer
+        if self.prunable is not None and not all(self.prunable):
+            arrays[PRUNABLE] = np.asarray(self.prunable, np.float32)
         return write_latents(arrays, len(self.z), self.names, Path(path))
 
     @classmethod
@@ -254,6 +270,7 @@ class Latents:
                 **statistics,  # type: ignore[arg-type]
                 kl_per_layer=held.arrays.get("kl_per_layer"),
                 names=held.names,
+                prunable=held.arrays.get(PRUNABLE),
             )
         except BadInputError as error:
             raise no_latents(path, error) from error

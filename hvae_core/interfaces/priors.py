@@ -20,6 +20,9 @@ class Prior(abc.ABC):
     `context`, averaged to their scale; its spec's ``context_channels(options, image_shape)`` says
     how many channels that has. The likelihood does not read it.
 
+    It is not given a condition, and sees of a measurement what the encoder does. A configuration
+    with one of these, or with a regularizer, is refused unless the spec's ``supports`` names it.
+
     Several variables that are drawn one after the other share the layer as groups of its channels:
     posterior and prior are then those of each given the ones before it.
 

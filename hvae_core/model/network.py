@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -103,6 +104,7 @@ class HierarchicalNetwork(keras.Model):
             self.condition.build((None, *self.condition_values.shape))
         if self.prior is not None:
             self.prior.build(shape)
+            self._first_of_prior = _digest(self.prior)
         self.built = True
 
     @property
@@ -201,6 +203,14 @@ class HierarchicalNetwork(keras.Model):
         """
         if self.prior is not None:
             self.prior.adapt(self._shown(np.asarray(batch, np.float32)) for batch in images)
+
+    @property
+    def is_to_adapt(self) -> bool:
+        """Whether there is a top prior whose weights are still those it was made with.
+
+        It is judged by the weights, so that however a model got others, its statistics stay.
+        """
+        return self.prior is not None and _digest(self.prior) == self._first_of_prior
 
     def posteriors(
         self,
@@ -385,3 +395,9 @@ class HierarchicalNetwork(keras.Model):
 def first_half(rows: Tensor) -> Tensor:
     """Of [2 B, ...] the first B."""
     return ops.reshape(rows, (2, -1, *rows.shape[1:]))[0]
+
+
+def _digest(layer: Any) -> bytes:
+    """Of a layer's weights."""
+    arrays = (np.asarray(ops.convert_to_numpy(weight.value)) for weight in layer.weights)
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).digest()

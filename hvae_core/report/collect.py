@@ -1,8 +1,9 @@
-"""What a run folder says of its run, while it goes on or after. Imports no Keras."""
+"""What a run folder says of its run, while it goes on or after. Reading it imports no Keras."""
 
 from __future__ import annotations
 
 import dataclasses
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hvae_core.errors import BadInputError, HvaeError
 from hvae_core.files.foreign_numbers import is_number, is_whole
 from hvae_core.runs.checkpoints import read_state
 from hvae_core.runs.clock import ended_at, read_times
-from hvae_core.runs.metrics import MetricsFile
+from hvae_core.runs.metrics import MetricsFile, unit_key
 from hvae_core.runs.run_folder import RunFolder, is_run_folder
 
 if TYPE_CHECKING:
@@ -78,10 +79,19 @@ class RunFacts:
             return None
         return train.epochs * round(whole[0]["step"] / whole[0]["epoch"])
 
-    @property
+    @cached_property
     def unit(self) -> str:
-        """The unit of the likelihood's bounds: bits/dim or nats."""
-        return "nats" if any("nats" in r for r in self.trained[:1]) else "bits/dim"
+        """The unit of the likelihood's bounds: bits/dim or nats.
+
+        A record of training tells it. With ``train.objective: partial-posterior`` there is no bound
+        in one, and the likelihood is asked, which imports Keras.
+        """
+        for unit in ("nats", "bits/dim"):
+            if any(unit_key(unit) in record for record in self.trained[:1]):
+                return unit
+        if self.config.train.objective == "evidence":
+            return "bits/dim"
+        return self.config.build_likelihood().unit
 
     @property
     def status(self) -> str:

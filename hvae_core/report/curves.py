@@ -29,7 +29,8 @@ def draw_curves(facts: RunFacts) -> list[Picture]:
     """The curves of a run; none before its first record. Needs matplotlib."""
     if not facts.trained:
         return []
-    drawn = [draw_loss(facts), draw_validation(facts), draw_optimisation(facts), draw_layers(facts)]
+    draws = (draw_loss, draw_validation, draw_posterior_kl, draw_optimisation, draw_layers)
+    drawn = [draw(facts) for draw in draws]
     return [picture for picture in drawn if picture is not None]
 
 
@@ -39,15 +40,19 @@ def draw_loss(facts: RunFacts) -> Picture:
     shown: list[float] = []
     for key, colour in (("loss", BLUE), ("distortion", ORANGE), ("rate", GREEN)):
         steps, values = series(facts.trained, key)
-        axes.plot(steps, values, color=colour, label=key, linewidth=1.4)
+        if values:
+            axes.plot(steps, values, color=colour, label=key, linewidth=1.4)
         shown += values
     axes.set_ylabel("nats per dimension")
     axes.set_ylim(*focus(shown))
     axes.legend(frameon=False)
     _mark_sessions(facts, [axes])
+    means = "Means over the updates since the line before: "
+    if facts.config.train.objective == "partial-posterior":
+        caption = f"{means}KL of the second encoder's posteriors from the trained ones."
+        return Picture("loss", "Loss", caption, [("", _png(figure))])
     caption = (
-        "Means over the updates since the line before: loss = distortion + beta x rate, unless the "
-        "rate is balanced or has free bits."
+        f"{means}loss = distortion + beta x rate, unless the rate is balanced or has free bits."
     )
     return Picture("loss", "Loss, rate and distortion", caption, [("", _png(figure))])
 
@@ -76,8 +81,9 @@ def draw_validation(facts: RunFacts) -> Picture | None:
     axes.plot(training, bounds, color=GREY, linewidth=1.2, label="training, mean of the epoch")
     axes.plot(steps, values, color=BLUE, marker=".", label="validation, averaged weights")
     axes.fill_between(steps, values - errors, values + errors, color=BLUE, alpha=0.15, linewidth=0)
-    best = int(np.argmin(values))
-    axes.plot(steps[best], values[best], "o", color=RED, label=f"lowest: {values[best]:.4f}")
+    # Of another objective the best checkpoint is not that with the best bound.
+    if facts.config.train.objective == "evidence":
+        _mark_lowest(axes, steps, values)
     axes.set_ylabel(f"negative ELBO in {facts.unit}")
     axes.set_ylim(*focus([*values, *bounds]))
     axes.legend(frameon=False)
@@ -87,6 +93,26 @@ def draw_validation(facts: RunFacts) -> Picture | None:
         "an image; the band is one standard error."
     )
     return Picture("validation", "Validation", caption, [("", _png(figure))])
+
+
+def draw_posterior_kl(facts: RunFacts) -> Picture | None:
+    """What ``train.objective: partial-posterior`` makes small; None with another objective."""
+    key = "posterior_kl"
+    steps, values = series([{**r["validation"], "step": r["step"]} for r in facts.validated], key)
+    if not values:
+        return None
+    figure, (axes,) = _axes()
+    axes.plot(steps, values, color=BLUE, marker=".", label="validation, averaged weights")
+    _mark_lowest(axes, steps, values)
+    axes.set_ylabel("KL in nats")
+    axes.set_ylim(*focus(values))
+    axes.legend(frameon=False)
+    _mark_sessions(facts, [axes])
+    caption = (
+        "KL of the second encoder's posteriors from the trained ones, of held-out images; the best "
+        "checkpoint is where it is lowest."
+    )
+    return Picture(key, "Partial posterior", caption, [("", _png(figure))])
 
 
 def draw_optimisation(facts: RunFacts) -> Picture:
@@ -166,6 +192,11 @@ def _axes(rows: int = 1, row: float = _ROW) -> tuple[Any, Sequence[Any]]:
         axes.tick_params(labelsize=8, color="#b6bcc6")
     many[-1].set_xlabel("updates")
     return figure, many
+
+
+def _mark_lowest(axes: Any, steps: Sequence[int], values: Sequence[float]) -> None:
+    best = int(np.argmin(values))
+    axes.plot(steps[best], values[best], "o", color=RED, label=f"lowest: {values[best]:.4f}")
 
 
 def _mark_sessions(facts: RunFacts, rows: Sequence[Any]) -> None:

@@ -66,6 +66,13 @@ def figures(facts: RunFacts) -> list[tuple[str, str]]:
             (f"validation, lowest ({facts.unit})", f"{min(v[key] for v in validated):.4f}")
         )
         shown.append((f"validation, last ({facts.unit})", f"{validated[-1][key]:.4f}"))
+    kls = [
+        r["validation"]["posterior_kl"]
+        for r in facts.validated
+        if "posterior_kl" in r["validation"]
+    ]
+    if kls:
+        shown.append(("posterior KL, lowest (nats)", f"{min(kls):.4f}"))
     if isinstance(last.get(key), int | float):
         shown.append((f"training, last ({facts.unit})", f"{last[key]:.4f}"))
     for name in ("rate", "distortion"):

@@ -92,9 +92,13 @@ def draw_hierarchy(facts: RunFacts, model: HierarchicalVAE) -> Picture:
 
 
 def scale_ends(facts: RunFacts) -> list[tuple[int, str]]:
-    """How many latents there are to the end of each scale that has any, and the scale's size."""
-    ends, count = [], 0
-    for stage in reversed(facts.config.model.stages):
+    """How many latents there are to the end of each scale that has any, and the scale's size.
+
+    A top prior's count with those of the coarsest scale.
+    """
+    model = facts.config.model
+    ends, count = [], len(model.latent_shapes) - len(model.block_shapes)
+    for stage in reversed(model.stages):
         count += stage.decoder_blocks
         if stage.decoder_blocks:
             ends.append((count, "x".join(map(str, stage.size))))

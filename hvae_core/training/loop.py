@@ -78,6 +78,7 @@ def train(
     weights: Path | Mapping[str, np.ndarray] | None = None,
     dataset: Dataset | None = None,
     allow_changed_data: bool = False,
+    adapts: bool = False,
 ) -> TrainResult:
     """Train a model. `hvae_core.train` writes the report after it.
 
@@ -92,6 +93,8 @@ def train(
             run that is resumed from a checkpoint does not read them.
         dataset: what ``config.data`` stands for, where it cannot be opened from its options.
         allow_changed_data: go on with a run though its images are others now.
+        adapts: ``weights`` are of a model whose top prior is still as it was made, so that a run
+            that begins with them takes its statistics of the training images.
 
     Raises:
         ConfigError: the configuration is impossible, or another one's run is to be resumed.
@@ -140,8 +143,9 @@ def train(
             folder.create(config, images.validation, images.record)
         if resume and run.resume():
             run.note(f"Going on from step {run.step}.")
-        elif weights is None:
-            check_needs_no_start(config)
+        elif weights is None or adapts:
+            if weights is None:
+                check_needs_no_start(config)
             model.adapt(images.training_images(config))
         if len(set(in_each_process(run.step))) > 1:
             raise TrainingError(

@@ -33,7 +33,7 @@ from hvae_core.training.objective import Loss, Objective
 from hvae_core.training.optimizer import Updater
 from hvae_core.training.partial_posterior import PartialPosterior, freeze_all_but_encoder
 from hvae_core.weights import assign, model_arrays, weight_names
-from hvae_core.weights.parameter_groups import choose
+from hvae_core.weights.parameter_groups import freeze_chosen
 
 
 def build_step(
@@ -105,9 +105,7 @@ def freeze(
     Raises:
         ConfigError: one names no weight, or nothing is left to train.
     """
-    named = weight_names(network)
-    for name in choose(list(named), patterns, "train.freeze"):
-        named[name].trainable = False
+    freeze_chosen(network, patterns)
     if objective == "partial-posterior":
         freeze_all_but_encoder(network)
     if not network.trainable_variables:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from hvae_core.errors import ConfigError, did_you_mean
+from hvae_core.weights.model_weights import weight_names
 
 
 def is_decayed(variable: Any) -> bool:
@@ -53,6 +54,21 @@ def choose(names: Sequence[str], patterns: Sequence[str], option: str) -> list[s
                 hint = f"The model's outermost modules are: {', '.join(first)}."
             raise ConfigError(f"{option} has {pattern!r}, which names no weight.", hint)
     return [name for name in names if is_chosen(name, patterns)]
+
+
+def freeze_chosen(model: Any, patterns: Sequence[str]) -> None:
+    """Take the weights that the patterns of ``train.freeze`` name out of training.
+
+    Args:
+        model: a built Keras model.
+        patterns: see `choose`.
+
+    Raises:
+        ConfigError: a pattern names nothing.
+    """
+    named = weight_names(model)
+    for name in choose(list(named), patterns, "train.freeze"):
+        named[name].trainable = False
 
 
 def patterns_of(names: Mapping[str, bool]) -> list[str]:

@@ -1,5 +1,6 @@
 """The commands that need weights, on a tiny preset of their own."""
 
+import dataclasses
 import json
 import shutil
 
@@ -247,6 +248,24 @@ def test_images_that_cannot_be_measured_are_refused(of_columns, capsys, tmp_path
             main([command, of_columns, *map(str, large)])
         assert left.value.code == 2
         assert "8x8, and these are of 20x20, which cannot be" in capsys.readouterr().err
+
+
+def test_a_file_that_does_not_say_which_layers_can_be_pruned_serves_as_statistics(capsys, tmp_path):
+    """Such as an older hvae's, or an export's."""
+    flow = {"name": "planar", "scales": [True, False]}
+    hvae.build({**CONFIG, "model": {**CONFIG["model"], "flow": flow}}).save(tmp_path / "flow")
+    run(capsys, "encode", tmp_path / "flow", "--count", 3, "-o", tmp_path / "all.npz")
+    known = hvae.Latents.load(tmp_path / "all.npz")
+    assert not all(known.prunable)
+    dataclasses.replace(known, prunable=None).save(tmp_path / "older.npz")
+    for name in ("all", "older"):
+        chosen = ("--keep", 0.5, "--statistics", tmp_path / f"{name}.npz", "--count", 3)
+        run(capsys, "encode", tmp_path / "flow", *chosen, "-o", tmp_path / f"{name}-pruned.npz")
+    one, other = (hvae.Latents.load(tmp_path / f"{n}-pruned.npz").kept for n in ("all", "older"))
+    for mask, same, is_prunable in zip(one, other, known.prunable, strict=True):
+        np.testing.assert_array_equal(mask, same)
+        assert mask.all() or is_prunable
+    assert not all(mask.all() for mask in one)
 
 
 def test_complete_goes_on_from_measurements_of_the_user_s(of_columns, capsys, tmp_path):

@@ -8,6 +8,7 @@ from keras import ops
 from hvae_core.backends.compiling import compiled
 from hvae_core.errors import BadInputError, ConfigError
 from hvae_core.inference.rows import latent_noise
+from hvae_core.weights import model_arrays
 
 pytestmark = pytest.mark.every_backend
 
@@ -188,6 +189,71 @@ def test_a_regularizer_is_for_hvae_train(make_model, images):
     model.compile()
     with pytest.raises(ConfigError, match=r"'cr-vae'.*hvae\.train"):
         model.fit(images)
+
+
+SMALL = {"resolutions": [8, 1], "encoder_blocks": 1, "decoder_blocks": 1}
+CONDITIONS = {
+    "label": ({"name": "label", "classes": 3}, [0, 1, 2, 1, 0]),
+    "vector": ({"name": "vector", "size": 2}, np.arange(1, 11).reshape(5, 2)),
+}
+
+
+@pytest.mark.parametrize(("condition", "given"), CONDITIONS.values(), ids=CONDITIONS)
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_fit_trains_the_null_condition_and_evaluate_does_not_see_it(
+    make_model, images, condition, given, dropout
+):
+    model = make_model(model={**SMALL, "condition": {**condition, "dropout": dropout}})
+    values, seen = model.condition_values, []
+    embed = model.embed
+    model.embed = lambda c: seen.append(ops.convert_to_numpy(c)) or embed(c)
+    model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
+    rows = {"images": np.repeat(images, 8, axis=0), "condition": np.repeat(given, 8, axis=0)}
+    model.fit(rows, epochs=2, batch_size=40, shuffle=False, verbose=0)
+    own, null = values.encode(rows["condition"], 40), values.nulls(40)
+    masks = []
+    for found in seen[-2:]:
+        is_null = (found == null).reshape(40, -1).all(axis=1)
+        np.testing.assert_array_equal(found[~is_null], own[~is_null])
+        masks.append(is_null)
+    if dropout:
+        assert all(5 < mask.sum() < 35 for mask in masks)
+        assert (masks[0] != masks[1]).any()
+    else:
+        assert not np.any(masks)
+    seen.clear()
+    model.evaluate(rows, batch_size=40, verbose=0)
+    np.testing.assert_array_equal(seen[-1], own)
+
+
+def test_what_the_configuration_freezes_is_not_trained_by_fit(make_model, images):
+    model = make_model(model=SMALL, train={"freeze": ["encoder", "decoder.*.prior"]})
+    before = model_arrays(model)
+    model.compile(keras.optimizers.SGD(1e-2))
+    model.fit(images, verbose=0)
+    for name, array in model_arrays(model).items():
+        is_frozen = name.startswith("encoder.") or ".prior." in name
+        assert (array == before[name]).all() == is_frozen, name
+    model.compile(keras.optimizers.SGD(1e-2))
+    for weight in model.encoder.weights:
+        weight.trainable = True
+    model.fit(images, verbose=0)
+    after = model_arrays(model)
+    assert (after["encoder.stem.kernel"] != before["encoder.stem.kernel"]).any()
+    wrong = make_model(random_weights=False, model=SMALL, train={"freeze": ["encodr"]})
+    with pytest.raises(ConfigError, match=r"train\.freeze has 'encodr', which names no weight"):
+        wrong.compile()
+
+
+def test_groups_of_weights_are_for_hvae_train_or_an_optimizer_of_one_s_own(make_model, images):
+    groups = [{"weights": ["encoder"], "learning_rate_factor": 0.1}]
+    model = make_model(random_weights=False, model=SMALL, train={"parameter_groups": groups})
+    model.compile()
+    with pytest.raises(ConfigError, match=r"train\.parameter_groups.*hvae\.train"):
+        model.fit(images)
+    assert np.isfinite(model.evaluate(images, verbose=0, return_dict=True)["loss"])
+    model.compile(keras.optimizers.SGD(1e-3))
+    model.fit(images, verbose=0)
 
 
 MEASURED = {"measurement": "columns:0.25", "model": {"input_channels": 2}}

@@ -368,3 +368,44 @@ def test_masks_that_do_not_fit_are_refused(model, images, encoded):
         Latents(encoded.z).kl_per_channel()
     with pytest.raises(BadInputError, match="kept has not one number"):
         dataclasses.replace(encoded, kept=[np.ones(3)] * 4)
+
+
+#: a flow at the scale 2x2 alone, and what each layer then allows
+FLOW = {"name": "planar", "scales": [False, True, False]}
+PRIOR = {"name": "diffusion-vampprior", "size": 1, "steps": 1, "width": 4, "blocks": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "prunable"),
+    [({"flow": FLOW}, [True, False, True, True]), ({"prior": PRIOR}, [False, *[True] * 4])],
+    ids=["flow", "top prior"],
+)
+def test_layers_whose_channels_tell_of_each_other_are_left_whole(
+    images, changes, prunable, tmp_path
+):
+    model = built(**changes)
+    encoded = model.encode(images)
+    assert encoded.prunable == prunable
+    wide = sum(shape[-1] for shape, may in zip(model.latent_shapes, prunable, strict=True) if may)
+    for latents in (encoded, Latents.load(encoded.save(tmp_path / "a.safetensors")), encoded[:2]):
+        kept = latents.most_informative(0.5)
+        whole = [mask for mask, may in zip(kept, prunable, strict=True) if not may]
+        assert all(mask.all() for mask in whole)
+        assert np.concatenate(kept).sum() - np.concatenate(whole).sum() == wide // 2
+    pruned = model.encode(images, kept=kept)
+    assert len(model.decode(pruned)) == 3
+    assert pruned.leading(2).prunable == prunable[:2]
+    for place, may in enumerate(prunable):
+        masks = [np.ones(shape[-1]) for shape in model.latent_shapes]
+        masks[place][0] = 0
+        if may:
+            model.encode(images[:1], kept=masks)
+            continue
+        with pytest.raises(BadInputError, match=rf"kept\[{place}\] leaves out channels"):
+            model.encode(images, kept=masks)
+    top = encoded.leading(1)
+    if not prunable[0]:
+        with pytest.raises(BadInputError, match="No layer of these latents can be pruned"):
+            top.most_informative(0.5)
+    with pytest.raises(BadInputError, match="prunable is not true or false"):
+        dataclasses.replace(encoded, prunable=prunable[1:])

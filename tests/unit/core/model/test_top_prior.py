@@ -1,5 +1,6 @@
 """A top prior in the hierarchy: a third party's, and the diffusion's, in all a model does."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from keras import ops
 from tiny import merged
 
+from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError, ConfigError
 from hvae_core.inference.programs import Infer
 from hvae_core.interfaces import GaussianParameters, LatentOutput, LayerPosterior, Prior
@@ -119,18 +121,102 @@ def test_a_run_takes_the_scale_trains_and_is_saved(tmp_path):
     np.testing.assert_array_equal(again.elbo(ALL[:2]).elbo, model.elbo(ALL[:2]).elbo)
 
 
-def test_what_it_cannot_do_is_said(model):
-    from hvae_core.config import parse_config
+def statistics(model):
+    return [ops.convert_to_numpy(w.value) for w in (model.prior.mean, model.prior.std)]
 
+
+@pytest.mark.parametrize("changes", [{}, {"train.seed": 5}], ids=["as it is", "other seed"])
+def test_a_fresh_model_object_takes_the_statistics_in_its_run(tmp_path, changes):
+    import hvae_core as hvae
+
+    short = {"train.steps": 1, "train.report": False, "train.sample_epochs": 0}
+    config = merged({"model": {**SMALL, "prior": DIFFUSION}, "likelihood": LEVELS})
+    fresh = hvae.build(config)
+    before = statistics(fresh)
+    hvae.train(
+        fresh, tmp_path / "run", dataset=np.repeat(ALL, 2, axis=0), overrides=short | changes
+    )
+    for own, old in zip(statistics(fresh), before, strict=True):
+        np.testing.assert_array_equal(own, old)
+    taken = statistics(hvae.load(tmp_path / "run"))
+    assert all((own != old).any() for own, old in zip(taken, before, strict=True))
+
+
+@pytest.mark.parametrize("how", ["loaded", "adapted", "trained without"])
+def test_a_model_that_is_not_fresh_keeps_its_statistics(tmp_path, how):
+    import hvae_core as hvae
+
+    config = merged({"model": {**SMALL, "prior": DIFFUSION}, "likelihood": LEVELS})
+    start = hvae.build(config)
+    dark = ALL[:20] // 2
+    if how == "trained without":  # by a loop of one's own, or Keras's fit
+        start.prior.log_variance.assign(start.prior.log_variance - 1.0)
+    else:
+        start.adapt([dark])
+    if how == "loaded":
+        start.save(tmp_path / "saved")
+        start = hvae.load(tmp_path / "saved")
+    before = statistics(start)
+    short = {"train.steps": 1, "train.report": False, "train.sample_epochs": 0}
+    hvae.train(start, tmp_path / "run", dataset=np.repeat(ALL, 2, axis=0), overrides=short)
+    for own, old in zip(statistics(hvae.load(tmp_path / "run")), before, strict=True):
+        np.testing.assert_array_equal(own, old)
+
+
+def test_what_it_cannot_do_is_said(model):
     with pytest.raises(BadInputError, match=r"model\.prior are those of images of this size"):
         model.at_size(4, 4)
     with pytest.raises(BadInputError, match=r"model\.prior are those of images of this size"):
         model.reconstruct(np.zeros((1, 4, 4, 1), np.uint8), tile=2)
-    values = {**merged({}).to_dict(), "measurement": "columns:0.5"}
-    values["model"] |= {"prior": DIFFUSION}
-    values["train"] |= {"objective": "partial-posterior"}
-    with pytest.raises(ConfigError, match=r"does not reach the variables of model\.prior"):
+
+
+LABEL = {"name": "label", "classes": 3}
+PARTIAL = {"objective": "partial-posterior"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"model": {"condition": LABEL}}, "'{}' does not see model.condition"),
+        ({"measurement": "columns:0.5"}, "'{}' takes the pixels that a measurement leaves unknown"),
+        ({"regularizer": "cr-vae"}, "regularizer 'cr-vae' does not support model.prior '{}'"),
+    ],
+)
+def test_what_it_does_not_go_with_is_refused_unless_it_says_so(given, told):
+    """Of any prior, a third party's too; one that declares it is believed."""
+
+    def read(prior):
+        return parse_config({**given, "model": {**given.get("model", {}), "prior": prior}})
+
+    for prior in (DIFFUSION, "grey"):
+        name = prior if prior == "grey" else prior["name"]
+        with plugged(GreyPlugin()), pytest.raises(ConfigError, match=told.format(name)) as caught:
+            read(prior)
+        assert "\n" not in str(caught.value)
+    with plugged(GreyPlugin("condition", "measurement", "regularizer")):
+        assert read("grey").model.prior.name == "grey"
+
+
+def test_the_partial_posterior_does_not_reach_it_whatever_it_declares():
+    values = {"measurement": "columns:0.5", "train": PARTIAL, "model": {"prior": "grey"}}
+    told = r"does not reach the variables of model\.prior"
+    with plugged(GreyPlugin("measurement")), pytest.raises(ConfigError, match=told):
         parse_config(values)
+
+
+def test_a_regularizer_may_say_that_it_goes_with_it(monkeypatch):
+    """It skips such a layer, or asks nothing of posteriors."""
+    found = manager().get("regularizer", "cr-vae")
+    for supports in ((), ("invertible-flow", "prior")):
+        monkeypatch.setitem(vars(found), "supports", supports)
+        parse_config({"regularizer": "cr-vae", "model": {"prior": DIFFUSION}})
+
+
+def test_where_all_priors_are_unconditional_it_goes_with_a_condition():
+    model = make(prior=DIFFUSION, condition=LABEL, conditioning={"prior": False})
+    one, other = (model.elbo(ALL[:3], condition=label).elbo for label in (0, 2))
+    assert np.abs(one - other).max() > 1e-4
+    assert model.sample(2, condition=1).shape == (2, 2, 2, 1)
 
 
 def build_grey(options, image_shape, name):
@@ -168,21 +254,30 @@ def build_grey(options, image_shape, name):
 
 
 class GreyPlugin:
+    def __init__(self, *supports):
+        self.supports = supports
+
     @hookimpl
     def hvae_component(self):
         return ComponentSpec(
             kind="prior", name="grey", summary="The mean grey", builder=build_grey,
             latent_shape=lambda options, image_shape: (1, 1, 1),
-            context_channels=lambda options, image_shape: 1,
+            context_channels=lambda options, image_shape: 1, supports=self.supports,
         )  # fmt: skip
 
 
-def test_a_third_party_s_prior_is_known_to_the_layers_below():
-    manager().register(GreyPlugin())
+@contextlib.contextmanager
+def plugged(plugin):
+    manager().register(plugin)
     try:
-        model = make(prior="grey")
+        yield
     finally:
         manager().unregister("prior", "grey")
+
+
+def test_a_third_party_s_prior_is_known_to_the_layers_below():
+    with plugged(GreyPlugin()):
+        model = make(prior="grey")
     noise = [np.zeros((1, *shape), np.float32) for shape in model.latent_shapes]
     dark, bright = (
         ops.convert_to_numpy(model.generate([np.full((1, 1, 1, 1), u, np.float32), noise[1]]))

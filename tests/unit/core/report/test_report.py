@@ -162,7 +162,49 @@ def test_skips_and_resumptions_are_marked(run):
 
 
 def test_the_hierarchy_is_cut_at_the_scales_that_have_latents(run):
-    assert scale_ends(collect(run)) == [(1, "1x1"), (3, "8x8")]
+    facts = collect(run)
+    assert scale_ends(facts) == [(1, "1x1"), (3, "8x8")]
+    prior = {"name": "diffusion-vampprior", "size": 2, "steps": 1}
+    config = parse_config({**CONFIG, "model": {**CONFIG["model"], "prior": prior}})
+    with_prior = dataclasses.replace(facts, config=config)
+    assert scale_ends(with_prior) == [(2, "1x1"), (len(config.model.latent_shapes), "8x8")]
+
+
+@pytest.fixture
+def partial_run(run, request):
+    """The same of a second encoder: no record of training has a bound."""
+    config = parse_config(
+        {**CONFIG, "likelihood": request.param, "measurement": "columns:0.5",
+         "train": {**CONFIG["train"], "objective": "partial-posterior"}}
+    )  # fmt: skip
+    folder = RunFolder(run)
+    folder.config_path.write_text(json.dumps(config.to_dict()))
+    records = []
+    for step, kl in ((10, 9.0), (20, 8.0), (30, 8.5)):
+        record = epoch_record(step)
+        for key in ("rate", "distortion", "bits_per_dim"):
+            del record[key]
+        records.append({**record, "validation": {**record["validation"], "posterior_kl": kl}})
+    folder.metrics_path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("partial_run", "unit"),
+    [("bernoulli", "nats"), ("logistic-mixture", "bits/dim")],
+    indirect=["partial_run"],
+)
+def test_a_partial_posterior_s_report_shows_what_its_best_checkpoint_is_chosen_by(
+    partial_run, unit
+):
+    pytest.importorskip("matplotlib")
+    assert collect(partial_run).unit == unit
+    page = read(write_report(partial_run, samples=False))
+    assert "posterior KL, lowest (nats)" in page.text
+    assert "8.0000" in page.text
+    assert f"validation, last ({unit})" in page.text
+    names = {path.name for path in (partial_run / "plots").iterdir()}
+    assert {"posterior_kl.png", "validation.png", "loss.png"} <= names
 
 
 def test_real_images_are_not_those_trained_on(run):
