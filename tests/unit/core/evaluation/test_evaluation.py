@@ -128,7 +128,8 @@ def test_all_draws_of_an_image_cost_one_pass_of_the_encoder(model, images, count
     found, expected = (
         log_likelihood(engine, images[:count], 5, batch_size=7) for engine in (shared, apart)
     )
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    # Of another number of rows at a time a convolution may round otherwise.
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
     weights = np.stack([
         model.run(
             Infer(("log_weight",)),
@@ -152,7 +153,8 @@ def test_components_are_given_the_encoder_s_features_as_tensors(images):
     found, expected = (
         log_likelihood(Counted(model, has_features), images, 2) for has_features in (True, False)
     )
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    # Of another number of rows at a time a convolution may round otherwise.
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_every_image_weighs_the_same_whatever_the_batches(model, images):

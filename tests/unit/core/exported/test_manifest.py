@@ -60,7 +60,9 @@ BAD = {
                      {"dtype": "float32", "low": 0, "high": 1, "unit": "\x1b[2J"}],
     "condition": [3, {}, {"form": "class", "size": 1, "names": ["a", "b"], "dropout": 0.0},
                   {"form": "class", "size": 1, "names": [], "dropout": 10**400},
-                  {"form": "class", "size": 1, "names": [], "dropout": True}],
+                  {"form": "class", "size": 1, "names": [], "dropout": True},
+                  *({"form": "numbers", "size": 1, "names": [], "dropout": 0, "typical": typical}
+                    for typical in (None, [], [1, 2], ["a"], [10**400]))],
     "likelihood": [None, "nats", {}, {"name": "x", "unit": "cm", "noise_channels": 1},
                    {"name": "x", "unit": "nats", "noise_channels": -1}],
     "config": [None, [], "x"],
