@@ -10,7 +10,7 @@ import math
 from keras import ops
 
 from hvae_core.interfaces import FlowOutput, GaussianParameters, Tensor
-from hvae_core.prob.normal import LOG_2PI
+from hvae_core.prob import normal
 
 #: the smallest log standard deviation of the softplus parametrisation (6e-6)
 LOG_STD_FLOOR = -12.0
@@ -34,12 +34,12 @@ def kl_divergence(q: GaussianParameters, p: GaussianParameters) -> Tensor:
 
 def log_prob(x: Tensor, p: GaussianParameters) -> Tensor:
     """Log p(x), elementwise in nats."""
-    return -0.5 * (ops.square((x - p.mean) * ops.exp(-p.log_std)) + LOG_2PI) - p.log_std
+    return -0.5 * (ops.square((x - p.mean) * ops.exp(-p.log_std)) + normal.LOG_2PI) - p.log_std
 
 
 def standard_log_prob(noise: Tensor, p: GaussianParameters) -> Tensor:
     """Log p(mean + std * noise), elementwise in nats, without the rounding of the difference."""
-    return -0.5 * (ops.square(noise) + LOG_2PI) - p.log_std
+    return -0.5 * (ops.square(noise) + normal.LOG_2PI) - p.log_std
 
 
 def draw(p: GaussianParameters, noise: Tensor) -> Tensor:
