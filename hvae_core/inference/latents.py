@@ -264,13 +264,14 @@ class Latents:
             name: None if all(layer is None for layer in lists[name]) else lists[name]
             for name in (*STATISTICS, "kept")
         }
+        prunable = held.arrays.get(PRUNABLE)
         try:
             return cls(
                 lists["z"],
                 **statistics,  # type: ignore[arg-type]
                 kl_per_layer=held.arrays.get("kl_per_layer"),
                 names=held.names,
-                prunable=held.arrays.get(PRUNABLE),
+                prunable=None if prunable is None else prunable.tolist(),
             )
         except BadInputError as error:
             raise no_latents(path, error) from error

@@ -83,7 +83,7 @@ def draw_validation(facts: RunFacts) -> Picture | None:
     axes.fill_between(steps, values - errors, values + errors, color=BLUE, alpha=0.15, linewidth=0)
     # Of another objective the best checkpoint is not that with the best bound.
     if facts.config.train.objective == "evidence":
-        _mark_lowest(axes, steps, values)
+        _mark_lowest(axes, steps, values.tolist())
     axes.set_ylabel(f"negative ELBO in {facts.unit}")
     axes.set_ylim(*focus([*values, *bounds]))
     axes.legend(frameon=False)
