@@ -14,6 +14,7 @@ from hvae_core.backends.processes import join_processes
 from hvae_core.backends.selection import select_backend, select_training_backend
 from hvae_core.errors import BadInputError, did_you_mean
 from hvae_core.exported.manifest import is_export_folder
+from hvae_core.files.paths import is_keras_file
 from hvae_core.zoo.finding import (
     find_configuration,
     find_weights_file,
@@ -67,7 +68,7 @@ def load(
             f"{source} is an exported model, not a preset.", "Open it with hvae.load_exported."
         )
     select_backend(backend)
-    if not isinstance(source, Preset) and Path(source).suffix == ".keras":
+    if not isinstance(source, Preset) and is_keras_file(source):
         from hvae_core.vae import load_keras_file
 
         return load_keras_file(Path(source), precision)

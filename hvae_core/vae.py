@@ -19,6 +19,7 @@ from hvae_core.evaluation.describing import as_html, in_a_line
 from hvae_core.evaluation.keras_model import KerasModel
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.exporting import export_model
+from hvae_core.files.paths import is_keras_file
 from hvae_core.files.replacing import disk_errors, replacing
 from hvae_core.inference.engine import Arrays, LiveEngine
 from hvae_core.inference.programs import InferenceProgram
@@ -197,7 +198,7 @@ class HierarchicalVAE(Verbs, KerasModel):
             BadInputError: the name is that of a format which a model is not saved in.
         """
         target = Path(path)
-        if target.suffix == ".keras":
+        if is_keras_file(target):
             return self._save_keras_file(target, overwrite)
         if target.suffix.lower() in _FOREIGN:
             raise BadInputError(

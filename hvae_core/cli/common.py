@@ -101,9 +101,6 @@ temperature_option = click.option(
     help="Factor of the priors' standard deviations.",
 )
 
-#: why a temperature would be ignored
-ALL_GIVEN = "no latent is drawn from the prior, whose temperature it is"
-
 
 class SizeType(click.ParamType):
     """A height and a width, as 128x192, or the side of a square: a pair of integers."""
@@ -173,6 +170,19 @@ def refuse_given(*options: str, why: str, hint: str = "Leave one of them out.") 
         assert name is not None
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise BadInputError(f"{option} is given, but {why}.", hint)
+
+
+def refuse_temperature(option: str) -> None:
+    """Refuse ``--temperature`` where every latent is given, and say which option leaves some out.
+
+    Raises:
+        BadInputError: it was given.
+    """
+    refuse_given(
+        "--temperature",
+        why="no latent is drawn from the prior, whose temperature it is",
+        hint=f"Give {option} as well, or leave it out.",
+    )
 
 
 def emit(payload: Any, as_json: bool, lines: Iterable[str] | Any = ()) -> None:

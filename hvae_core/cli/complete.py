@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hvae_core.cli.common import (
-    ALL_GIVEN,
     WholeNumber,
     batch_size_option,
     emit,
     json_option,
-    refuse_given,
+    refuse_temperature,
     seed_option,
     temperature_option,
 )
@@ -81,7 +80,7 @@ def command(
     temperature = float(check_temperature(options["temperature"]))
     layers = _layers(options["layers"])
     if layers is None:
-        refuse_given("--temperature", why=ALL_GIVEN, hint="Give --layers as well, or leave it out.")
+        refuse_temperature("--layers")
     given = None if options["measured"] is None else read_measured(options["measured"])
     model = load_runnable(source)
     truth: np.ndarray | None = None

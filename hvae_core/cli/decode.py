@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
-    ALL_GIVEN,
     WholeNumber,
     at_size,
     batch_size_option,
     emit,
     json_option,
-    refuse_given,
+    refuse_temperature,
     seed_option,
     size_option,
     temperature_option,
@@ -65,7 +64,7 @@ def command(source: str, latents: str, layers: int | None, **options: Any) -> No
         known = known.leading(layers)
     model = at_size(load_runnable(source), options["size"])
     if len(known.z) >= len(model.latent_shapes) and all(z is not None for z in known.z):
-        refuse_given("--temperature", why=ALL_GIVEN, hint="Give --layers as well, or leave it out.")
+        refuse_temperature("--layers")
     if kind == "png":
         check_grid(len(known), model.image_shape)
     given = options["condition"]

@@ -38,8 +38,9 @@ def command(
     of the model as it is.
     """
     from hvae_core.exporting import check_export, export_source
+    from hvae_core.files.paths import is_keras_file
 
-    if size is None and not source.endswith(".keras"):
+    if size is None and not is_keras_file(source):
         report = export_source(source, output, kind, precision)
     else:
         from hvae_core.api import load

@@ -7,12 +7,11 @@ from typing import Any
 import click
 
 from hvae_core.cli.common import (
-    ALL_GIVEN,
     WholeNumber,
     at_size,
     emit,
     json_option,
-    refuse_given,
+    refuse_temperature,
     seed_option,
     size_option,
     temperature_option,
@@ -58,9 +57,7 @@ def command(
     temperature = float(check_temperature(options["temperature"]))
     kind = check_output(output)
     if options["latents"] is None:
-        refuse_given(
-            "--temperature", why=ALL_GIVEN, hint="Give --latents as well, or leave it out."
-        )
+        refuse_temperature("--latents")
     model = at_size(load_runnable(source), options["size"])
     tile, overlap = options["tile"], options["overlap"]
     whole = tile is not None or overlap is not None

@@ -131,6 +131,7 @@ def _publication(
     from hvae_core.api import load
     from hvae_core.errors import PresetError
     from hvae_core.files.json_files import read_object
+    from hvae_core.files.paths import is_keras_file
     from hvae_core.report.card_pictures import draw_card
     from hvae_core.runs.best_checkpoint import how_far
     from hvae_core.runs.data_record import record_of
@@ -147,7 +148,7 @@ def _publication(
             trained["splits"] = record.summary()
         own = {"name": Path(source).resolve().name, "trained": trained}
         found = Publication(config, weights, own)
-    elif source.endswith(".keras"):
+    elif is_keras_file(source):
         saved = Publication.of(find_preset(load(source).save(folder / "model")))
         found = dataclasses.replace(saved, info={**saved.info, "name": Path(source).stem})
     else:

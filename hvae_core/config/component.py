@@ -49,10 +49,7 @@ class Component:
     @property
     def has_default_options(self) -> bool:
         """Whether no option was changed."""
-        try:
-            return bool(self.options == validate_options(self.spec.config, {}))
-        except pydantic.ValidationError:  # an option that is required
-            return False
+        return not self.changed_options
 
     @property
     def changed_options(self) -> dict[str, Any]:

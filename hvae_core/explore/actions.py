@@ -80,8 +80,9 @@ def known_of(
 ) -> dict[str, Any]:
     """The ``condition`` and ``inputs`` of an image [H, W, C], which no visitor is asked for.
 
-    Its condition is the class under which its bound is highest; of numbers, that none is known;
-    None where the model has none. Where the model was trained on measurements it is measured.
+    Its condition is the class under which its bound is highest; of numbers, what
+    `ConditionValues.examples` shows a model under; None where the model has none. Where the model
+    was trained on measurements the image is measured.
 
     Args:
         model: the model.

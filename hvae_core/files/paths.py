@@ -102,6 +102,11 @@ def is_file(path: str | os.PathLike[str]) -> bool:
     return _asked(Path.is_file, path)
 
 
+def is_keras_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a whole model in one file, as Keras writes it."""
+    return Path(path).suffix == ".keras"
+
+
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is there; as `is_file`."""
     return _asked(Path.is_dir, path)

@@ -77,7 +77,7 @@ def write_latents(
     """
     if check_latents_path(path) == ".safetensors":
         # Not among the metadata: the header of a file is short.
-        text = {} if names is None else {NAMES: _bytes_of(names)}
+        text = {} if names is None else {NAMES: _as_json(names)}
         return write_tensors({**arrays, **text}, path, {"format": FORMAT, "layers": str(layers)})
     facts = {"format": np.array(FORMAT), "layers": np.array(str(layers))}
     if names is not None:
@@ -134,10 +134,9 @@ def read_latents(path: Path, lists: Sequence[str]) -> LatentFile:
     return LatentFile(arrays, layers, names)
 
 
-def _bytes_of(names: Sequence[str]) -> np.ndarray:
-    text = json.dumps(list(names), ensure_ascii=False)
-    # A file's name need not be UTF-8: Python keeps such bytes as surrogates.
-    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+def _as_json(names: Sequence[str]) -> np.ndarray:
+    # In ASCII, as a file's name may hold bytes that are no UTF-8, which Python keeps as surrogates.
+    return np.frombuffer(json.dumps(list(names)).encode("ascii"), np.uint8)
 
 
 def _names(path: Path, array: np.ndarray | None) -> list[str] | None:
@@ -148,7 +147,7 @@ def _names(path: Path, array: np.ndarray | None) -> list[str] | None:
         return array.tolist()
     if array.dtype == np.uint8:
         try:
-            names = json.loads(array.tobytes().decode("utf-8", "surrogatepass"))
+            names = json.loads(array.tobytes())
         except (ValueError, RecursionError):
             names = None
         if isinstance(names, list) and all(isinstance(name, str) for name in names):

@@ -97,12 +97,11 @@ def push(
         PresetError: there is a preset already, or what the Hub needs is missing.
         HvaeError: it cannot be written; a folder is as it was.
     """
-    check_push(publication.info, target, force=force)
+    name = check_push(publication.info, target, force=force)
     config = without_places(publication.config)
     if not is_address(str(target)):
         return str(_write(publication, config, Path(target), force).folder)
     address = HubAddress.parse(str(target))
-    name = publication.info.get("name") or address.name
     with tempfile.TemporaryDirectory(prefix="hvae-push-") as folder:
         preset = _write(publication, config, Path(folder) / name, force)
         (preset.folder / CARD_FILE).write_text(hub_card(preset), encoding="utf-8")
@@ -110,7 +109,7 @@ def push(
     return str(target)
 
 
-def check_push(info: Mapping[str, Any], target: str | Path, *, force: bool = False) -> None:
+def check_push(info: Mapping[str, Any], target: str | Path, *, force: bool = False) -> str:
     """Refuse what `push` would, as far as it can be known before there is anything to publish.
 
     Args:
@@ -118,16 +117,19 @@ def check_push(info: Mapping[str, Any], target: str | Path, *, force: bool = Fal
         target: see `push`.
         force: see `push`.
 
+    Returns:
+        The name that the preset will have.
+
     Raises:
         PresetError: see `push`; or the preset has a name that none can have.
         HvaeError: the network is forbidden.
     """
     if not is_address(str(target)):
-        check_name(info.get("name") or real_name(target), "a preset's name")
+        name = check_name(info.get("name") or real_name(target), "a preset's name")
         check_target(target, force, "--force")
-        return
+        return name
     address = HubAddress.parse(str(target))
-    check_name(info.get("name") or address.name, "a preset's name")
+    name = check_name(info.get("name") or address.name, "a preset's name")
     if not info.get("licence"):
         raise PresetError(
             f"Cannot push to {target} without a licence: nobody could use the weights.",
@@ -135,6 +137,7 @@ def check_push(info: Mapping[str, Any], target: str | Path, *, force: bool = Fal
         )
     if offline():
         raise HvaeError(f"Cannot push to {target}: HVAE_OFFLINE=1 forbids the network.")
+    return name
 
 
 def _write(publication: Publication, config: Config, folder: Path, force: bool) -> Preset:
