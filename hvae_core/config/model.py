@@ -377,6 +377,11 @@ class ModelConfig(Section):
         """Channels of the condition's embedding, 0 without one."""
         return 0 if self.condition is None else int(self.condition.options.width)
 
+    @property
+    def embedding_width_of_priors(self) -> int:
+        """The same of that which the priors are given, 0 where they are unconditional."""
+        return self.embedding_width if self.conditioning.prior else 0
+
     @cached_property
     def block_with_options(self) -> Component:
         """The block, its options ``norm`` and ``conv`` being the model's where those are set.

@@ -52,7 +52,7 @@ def check_combinations(
     if prior is None:
         return
     named, supports = f"model.prior {prior.name!r}", prior.spec.supports
-    if condition is not None and "condition" not in supports:
+    if condition is not None and not {"condition", "embedding"} & set(supports):
         raise ValueError(
             f"{named} does not see model.condition, so that images of any condition would be drawn "
             "from it; set one of the two to none, or model.conditioning.prior to false"

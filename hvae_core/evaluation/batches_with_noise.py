@@ -20,7 +20,7 @@ from hvae_core.prob.noise import draw_normal
 Batch = tuple[dict[str, np.ndarray]]
 
 
-def batches_with_noise(
+def batches_for_predict(
     engine: Engine, x: Any, batch_size: int | None, seed: int
 ) -> keras.utils.PyDataset | Iterator[Batch]:
     """Batches ``({"images": [b, H, W, C], "noise": [b, N]},)``, and what else there is of each.
@@ -43,16 +43,16 @@ def batches_with_noise(
     return _given_batches(engine, x, seed)
 
 
-def noisy_batches(
+def batches_for_evaluate(
     engine: Engine, x: Any, batch_size: int | None, seed: int, steps: int | None = None
 ) -> keras.utils.PyDataset | Iterator[Any]:
-    """What Keras's `evaluate` is given: as `batches_with_noise`, with all that batches hold.
+    """What Keras's `evaluate` is given: as `batches_for_predict`, with all that batches hold.
 
     Args:
-        engine: see `batches_with_noise`.
+        engine: see `batches_for_predict`.
         x: the same. Batches are not checked, and begin anew with each evaluation but for those of
             an iterator.
-        batch_size: see `batches_with_noise`.
+        batch_size: see `batches_for_predict`.
         seed: the same.
         steps: so many batches are taken; None: all.
 
@@ -60,7 +60,7 @@ def noisy_batches(
         BadInputError: an array holds no images of the model's shape.
     """
     if isinstance(x, Mapping) or is_array(x):
-        return batches_with_noise(engine, x, batch_size, seed)
+        return batches_for_predict(engine, x, batch_size, seed)
     if isinstance(x, Iterator):
         return _added(engine, x, seed)
     return _RestartedBatches(engine, x, seed, steps)

@@ -15,7 +15,7 @@ from keras import ops
 from hvae_core.backends.compiling import runs_on_accelerator
 from hvae_core.config import Config
 from hvae_core.errors import BackendError, BadInputError, ConfigError
-from hvae_core.evaluation.batches_with_noise import batches_with_noise, noisy_batches
+from hvae_core.evaluation.batches_with_noise import batches_for_evaluate, batches_for_predict
 from hvae_core.inference.arguments import (
     check_batch,
     check_condition,
@@ -176,7 +176,7 @@ class KerasModel(HierarchicalNetwork):
         Raises:
             BadInputError: these are no images of the model's shape.
         """
-        batches = batches_with_noise(self, x, batch_size, check_seed(seed))
+        batches = batches_for_predict(self, x, batch_size, check_seed(seed))
         if steps is None and isinstance(batches, Iterator):
             with suppress(TypeError):  # of unknown length
                 steps = len(x)
@@ -349,7 +349,7 @@ class KerasModel(HierarchicalNetwork):
             raise _targets_given()
         if isinstance(x, Mapping) or is_array(x):
             self._checked(x)
-        return noisy_batches(self, x, batch_size, self.initial_seed, steps)
+        return batches_for_evaluate(self, x, batch_size, self.initial_seed, steps)
 
     def _checked(self, x: Any) -> Any:
         if isinstance(x, Mapping):

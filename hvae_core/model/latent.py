@@ -19,6 +19,7 @@ from hvae_core.layers import convolution
 from hvae_core.model.conditioning import condition_entry, enter
 from hvae_core.model.shapes import block_shape, build_block
 from hvae_core.prob import gaussian
+from hvae_core.prob.guidance import guided
 from hvae_core.prob.splitting import split_channels
 
 
@@ -275,21 +276,6 @@ class LatentLayer(keras.layers.Layer):
             if is_given is not None:
                 given = ops.where(is_given > 0.5, noise, given)
         return *self._update(x, h, given, embedding), given
-
-
-def guided(p: GaussianParameters, guidance: Tensor | float) -> GaussianParameters:
-    """The prior of classifier-free guidance (Ho & Salimans 2022), for a Gaussian of each layer.
-
-    ``mean = m_0 + g (m_c - m_0)``, with the conditional prior's standard deviation. Rows are B
-    under the condition, then the same B under the null one; both halves get the guided prior.
-    """
-    shape = (2, -1, *p.mean.shape[1:])
-    mean, log_std = ops.reshape(p.mean, shape), ops.reshape(p.log_std, shape)
-    moved = mean[1] + guidance * (mean[0] - mean[1])
-    return GaussianParameters(
-        ops.concatenate([moved, moved], axis=0),
-        ops.concatenate([log_std[0], log_std[0]], axis=0),
-    )
 
 
 def drawn_anew(layer: LatentOutput, pruned: Pruned) -> LatentOutput:

@@ -88,7 +88,12 @@ class HierarchicalNetwork(keras.Model):
             with dtype_policy("float32"):  # what is given must not be rounded
                 self.condition = condition.build(name="condition") if condition else None
             prior = options.prior
-            self.prior = prior.build(self.image_shape, name="prior") if prior else None
+            width = options.embedding_width_of_priors
+            self.prior = (
+                prior.build(self.image_shape, name="prior", embedding_width=width)
+                if prior
+                else None
+            )
             self.build((None, *self.image_shape))
 
     def build(self, input_shape: tuple[int | None, ...] | None = None) -> None:
@@ -257,7 +262,7 @@ class HierarchicalNetwork(keras.Model):
         if self.prior is None:
             return self.decoder.infer(features, noise, self.attention, layers, pruned, embedding)
         noise = as_tensors(noise)
-        top = self.prior.infer(features[-1], noise[0])
+        top = self.prior.infer(features[-1], noise[0], **self._for_prior(embedding))
         if pruned is not None:
             top, pruned = drawn_anew(top, pruned[0]), pruned[1:]
         if layers == 1:
@@ -281,6 +286,15 @@ class HierarchicalNetwork(keras.Model):
         image = self.prior.context(z)
         sizes = [stage.size for stage in self.options.stages]
         return [pool_average(image, factor_between(self.image_shape, size)) for size in sizes]
+
+    def _for_prior(
+        self, embedding: Tensor | None, guidance: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """What the top prior is told of a condition: one that reads none knows no such argument."""
+        if self.prior is None or not self.prior.embedding_width:
+            return {}
+        given = {"embedding": embedding, "guidance": guidance}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def flows(self) -> list[Flow | None]:
@@ -315,7 +329,8 @@ class HierarchicalNetwork(keras.Model):
         along = self.decoder.posteriors_along(
             features[:-1], others, self.attention, embedding, self._context(top)
         )
-        return [self.prior.posterior_along(features[-1], top), *along]
+        own = self.prior.posterior_along(features[-1], top, **self._for_prior(embedding))
+        return [own, *along]
 
     def generate(
         self,
@@ -377,7 +392,8 @@ class HierarchicalNetwork(keras.Model):
             )
         noise = as_tensors(noise)
         scales = ops.broadcast_to(ops.convert_to_tensor(temperature, "float32"), (len(noise),))
-        top = given[0] if given else self.prior.generate(noise[0], scales[0])
+        told = self._for_prior(embedding, guidance)
+        top = given[0] if given else self.prior.generate(noise[0], scales[0], **told)
         if not given and are_given is not None:
             top = ops.where(are_given[0] > 0.5, noise[0], top)
         return self.decoder.generate(

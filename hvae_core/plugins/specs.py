@@ -87,8 +87,10 @@ class ComponentSpec:
         supports: what it can be combined with. For a regularizer, everything if empty: ``"flow"``,
             any posterior flow; ``"invertible-flow"``, flows that do not depend on the image (no
             context) and those with ``inverse_gradient``; ``"prior"``, any top prior. For a prior,
-            none of these if empty: ``"condition"``, its variables do not depend on what a condition
-            tells; ``"measurement"``, its posterior learns to infer them from a part of the image;
+            none of these if empty: ``"embedding"``, its law is that under a condition, whose
+            embedding it is given (see `Prior`); ``"condition"``, its variables do not depend on
+            what a condition tells; ``"measurement"``, its posterior learns to infer them from a
+            part of the image;
             ``"regularizer"``, its posterior learns, so that a term of it can change it.
         dtypes: for a likelihood, the types of values that it scores, uint8, uint16 or float32; for
             a regularizer, those that it works on. None: it was written for version 1 and knows
@@ -151,12 +153,17 @@ class ComponentSpec:
     def build(self, *args: Any, **kwargs: Any) -> Any:
         """Call the builder. A flow is told what it was built for: `Flow.context_channels`.
 
-        ``trained_shape=`` reaches the builder of a flow that has an ``alignment`` alone.
+        ``trained_shape=`` reaches the builder of a flow that has an ``alignment`` alone, and
+        ``embedding_width=`` that of a prior which ``supports`` ``"embedding"``.
         """
         if self.alignment is None:
             kwargs.pop("trained_shape", None)
+        if "embedding" not in self.supports:
+            kwargs.pop("embedding_width", None)
         built = self.resolve()(*args, **kwargs)
         if self.kind == "flow":
             # The builder's arguments: options, latent_shape, context_channels, name.
             built.context_channels = kwargs.get("context_channels", args[2] if args[2:] else 0)
+        if self.kind == "prior":
+            built.embedding_width = kwargs.get("embedding_width", 0)
         return built

@@ -92,6 +92,17 @@ CASES = {
         },
         "likelihood": "bernoulli",
     },
+    "conditional-prior": {
+        "model": {
+            "resolutions": [4, 1], "image_channels": 3, "width": 8, "encoder_middle_width": 4,
+            "decoder_middle_width": 4, "latent_width": 4, "encoder_blocks": 0, "decoder_blocks": 1,
+            "prior": {"name": "diffusion-vampprior", "size": 2, "steps": 2, "width": 4,
+                      "blocks": 1, "log_snr_max": 2, "log_snr_min": -2},
+            "condition": {"name": "label", "classes": 3, "width": 4},
+            "readout": {"kind": "features"},
+        },
+        "likelihood": "bernoulli",
+    },
 }  # fmt: skip
 
 
@@ -116,8 +127,9 @@ def figures(case: str) -> dict:
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         value = ops.convert_to_numpy(variable.value)
-        # Keras draws some of a flow's initial weights, on each backend others.
-        value = np.zeros_like(value) if "/flow/" in variable.path else value
+        # Keras draws some initial weights of flows and of labels, on each backend others.
+        is_theirs = "/flow/" in variable.path or variable.path.endswith("condition/table")
+        value = np.zeros_like(value) if is_theirs else value
         variable.assign(value + rng.normal(0, 0.05, value.shape).astype("float32"))
     images = rng.integers(0, 256, (4, *model.image_shape)).astype(np.uint8)
     flat = np.stack(
@@ -129,11 +141,13 @@ def figures(case: str) -> dict:
     shape = (*model.image_shape[:2], model.likelihood.noise_channels())
     uniform = np.stack([generator(1, image).random(shape, np.float32) for image in range(4)])
 
+    of_images = {} if model.condition is None else {"condition": ops.arange(4, dtype="int32") % 3}
+
     def forward(x, noise, uniform):
         noise = Noise.from_flat(noise, model.latent_shapes)
-        out = model.infer(x, noise)
+        out = model.infer(x, noise, **of_images)
         kl = ops.stack([layer.kl for layer in out.layers], axis=-1)
-        generated = model.generate(noise, 0.7)
+        generated = model.generate(noise, 0.7, **of_images)
         image = model.likelihood.sample(generated, uniform)
         return out.log_likelihood, kl, generated, image
 
@@ -141,6 +155,7 @@ def figures(case: str) -> dict:
         out = model.infer(
             ops.convert_to_tensor(images),
             Noise.from_flat(ops.convert_to_tensor(flat), model.latent_shapes),
+            **of_images,
         )
         return ops.mean(out.kl - out.log_likelihood), ()
 

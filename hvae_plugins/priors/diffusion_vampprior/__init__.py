@@ -71,6 +71,7 @@ def hvae_component() -> ComponentSpec:
         ),
         latent_shape=latent_shape,
         context_channels=lambda options, image_shape: image_shape[2],
+        supports=("embedding",),
         trials=(
             {"size": 2, "steps": 2, "width": 4, "blocks": 1},
             {"size": 2, "steps": 2, "width": 4, "blocks": 1, "prediction": "noise"},

@@ -19,6 +19,7 @@ from hvae_core.interfaces import (
     Tensor,
 )
 from hvae_core.prob import gaussian
+from hvae_core.prob.guidance import guided_mean
 from hvae_plugins.priors.diffusion_vampprior import DiffusionVampPriorConfig
 from hvae_plugins.priors.diffusion_vampprior.cosine_transform import CosineTransform
 from hvae_plugins.priors.diffusion_vampprior.denoiser import Denoiser
@@ -41,6 +42,9 @@ class DiffusionVampPrior(Prior, keras.layers.Layer):
     analytic in each; its terms between the states are the variational-diffusion loss, of which
     every step is computed.
 
+    Under a condition it is p(u | c): the denoiser's guess is made with its embedding, and nothing
+    else is. With guidance the guess is moved, which moves each state's mean as much.
+
     The variables' channels are the states and, last, the context, C channels each. The other
     layers' priors read the context as the image it is of, between -1 and 1.
 
@@ -48,9 +52,16 @@ class DiffusionVampPrior(Prior, keras.layers.Layer):
         options: see `DiffusionVampPriorConfig`.
         image_shape: [H, W, C].
         name: the layer's name.
+        embedding_width: channels of the condition's embedding; 0: there is none.
     """
 
-    def __init__(self, options: DiffusionVampPriorConfig, image_shape: Shape3, name: str) -> None:
+    def __init__(
+        self,
+        options: DiffusionVampPriorConfig,
+        image_shape: Shape3,
+        name: str,
+        embedding_width: int = 0,
+    ) -> None:
         super().__init__(name=name)
         height, width, channels = image_shape
         self.image_shape = image_shape
@@ -59,7 +70,12 @@ class DiffusionVampPrior(Prior, keras.layers.Layer):
         self.transform = CosineTransform(height, width, options.size)
         self.diffusion = Diffusion.linear(options.steps, options.log_snr_min, options.log_snr_max)
         self.denoiser = Denoiser(
-            self.observed_shape, options.steps, options.width, options.blocks, name="denoiser"
+            self.observed_shape,
+            options.steps,
+            options.width,
+            options.blocks,
+            embedding_width,
+            name="denoiser",
         )
 
     def build(self, input_shape: Any = None) -> None:
@@ -114,13 +130,15 @@ class DiffusionVampPrior(Prior, keras.layers.Layer):
         found = self.transform.forward(ops.cast(image, "float32"))
         return ops.clip(found / ops.cast(self.scale, "float32"), -1.0, 1.0)
 
-    def infer(self, observed: Tensor, noise: Tensor) -> LatentOutput:
+    def infer(
+        self, observed: Tensor, noise: Tensor, embedding: Tensor | None = None
+    ) -> LatentOutput:
         """Draw the context and the states; the KL has no noise but that of the draw."""
         log_std = self._log_std()
         of_states, of_context = self._divided(ops.convert_to_tensor(noise))
         context = observed + ops.exp(log_std) * of_context
         states = self._states(context, of_states)
-        q, p = self._posterior(observed, context, states), self._prior(states)
+        q, p = self._posterior(observed, context, states), self._prior(states, embedding)
         kl = gaussian.sum_event(gaussian.kl_divergence(_states_of(q), _states_of(p)))
         # E log q(u | x) - log p(u | z_T): u - z_T / alpha_T is the last state's noise, whatever u.
         kl = kl + ops.sum(self._log_std_of_context - log_std)
@@ -129,18 +147,28 @@ class DiffusionVampPrior(Prior, keras.layers.Layer):
             z, kl, ops.zeros_like(kl), self._flat(q), self._flat(p), noise, context=None
         )
 
-    def posterior_along(self, observed: Tensor, z: Tensor) -> LayerPosterior:
-        """See `Prior.posterior_along`."""
+    def posterior_along(
+        self, observed: Tensor, z: Tensor, embedding: Tensor | None = None
+    ) -> LayerPosterior:
+        """See `Prior.posterior_along`; the posterior is the same under all conditions."""
         states, context = self._divided(z)
         return LayerPosterior(self._flat(self._posterior(observed, context, states)), None)
 
-    def generate(self, noise: Tensor, temperature: Tensor | float) -> Tensor:
+    def generate(
+        self,
+        noise: Tensor,
+        temperature: Tensor | float,
+        embedding: Tensor | None = None,
+        guidance: Tensor | None = None,
+    ) -> Tensor:
         """Draw the noisiest state, those after it one by one, and the context."""
         numbers, steps = self.diffusion, self.options.steps
         of_states, of_context = self._divided(noise)
         states = [temperature * of_states[:, 0]]
         for k in range(steps):
-            guess = self._guess(states[-1][:, None], slice(k, k + 1))[:, 0]
+            guess = self._guess(states[-1][:, None], slice(k, k + 1), embedding)[:, 0]
+            if guidance is not None:
+                guess = guided_mean(guess, guidance)
             mean = (
                 float(numbers.from_state[k]) * states[-1] + float(numbers.from_context[k]) * guess
             )
@@ -206,9 +234,9 @@ class DiffusionVampPrior(Prior, keras.layers.Layer):
         last = ops.zeros_like(states[:, :1]) + self._log_std()
         return GaussianParameters(mean, self._log_stds(states, first, last))
 
-    def _prior(self, states: Tensor) -> GaussianParameters:
+    def _prior(self, states: Tensor, embedding: Tensor | None) -> GaussianParameters:
         """The same of the prior."""
-        guess = self._guess(states[:, :-1], slice(None))
+        guess = self._guess(states[:, :-1], slice(None), embedding)
         first = ops.zeros_like(states[:, :1])
         last = states[:, -1:] / float(self.diffusion.alpha[-1])
         mean = ops.concatenate([first, self._means(states, guess), last], axis=1)
@@ -226,18 +254,20 @@ class DiffusionVampPrior(Prior, keras.layers.Layer):
         between = ops.zeros_like(states[:, 1:]) + _column(np.log(self.diffusion.std))
         return ops.concatenate([first, between, last], axis=1)
 
-    def _guess(self, states: Tensor, steps: slice) -> Tensor:
+    def _guess(self, states: Tensor, steps: slice, embedding: Tensor | None = None) -> Tensor:
         """The denoiser's guess of the contexts [B, T', h, w, C] of states at so many steps."""
         alpha, sigma = (
             _column(numbers[:-1][steps]) for numbers in (self.diffusion.alpha, self.diffusion.sigma)
         )
         if self.options.prediction == "noise":
-            return (states - sigma * self.denoiser(states, steps=steps)) / alpha
+            return (
+                states - sigma * self.denoiser(states, steps=steps, embedding=embedding)
+            ) / alpha
         # E[u | z] where u is Gaussian, and what is left in its standard deviations given z.
         mean, std = ops.cast(self.mean, "float32"), ops.cast(self.std, "float32")
         spread = ops.sqrt(ops.square(alpha * std) + ops.square(sigma))
         off = (states - alpha * mean) / spread
-        left = self.denoiser(off, steps=steps)
+        left = self.denoiser(off, steps=steps, embedding=embedding)
         return mean + std / spread * (alpha * std * off + sigma * left)
 
 

@@ -84,6 +84,17 @@ def test_a_top_prior_is_exported_with_its_bound_and_its_draws(images, tmp_path):
     np.testing.assert_allclose(*weights, rtol=1e-4)
 
 
+def test_a_top_prior_under_a_condition_goes_through_a_graph(images, tmp_path):
+    prior = {"name": "diffusion-vampprior", "size": 2, "steps": 1, "width": 4, "blocks": 1}
+    small = {"resolutions": [4], "encoder_blocks": 0, "decoder_blocks": 1}
+    label = {"name": "label", "classes": 3, "width": 4, "dropout": 0.1}
+    readout = {"kind": "features"}
+    model = random_model(prior=prior, readout=readout, condition=label, **small)
+    model.export(tmp_path / "out")
+    exported = load_exported(tmp_path / "out")
+    assert_conditional_the_same(exported, model, images, np.arange(len(images)) % 3)
+
+
 def test_encoding_fewer_layers_is_a_smaller_program(folder):
     from hvae_core.exported.openvino_runtime import part
 

@@ -41,20 +41,25 @@ def model():
     return found
 
 
-def test_the_bound_is_a_bound_and_importance_weights_are_exact(monkeypatch):
+@pytest.mark.parametrize("condition", [None, {"name": "label", "classes": 2, "width": 3}])
+def test_the_bound_is_a_bound_and_importance_weights_are_exact(monkeypatch, condition):
     """Summed over all 81 images, the weights' means are 1, and exp(ELBO) is below it.
 
-    With a posterior as wide as the prior, so that the weights' variance is small.
+    Under a condition too, whose model is p(x | c). With a posterior as wide as the prior, so that
+    the weights' variance is small.
     """
     monkeypatch.setattr(layer, "MOST_LOG_VARIANCE", 12.0)
-    model = make(prior={**DIFFUSION, "size": 1})
+    model = make(prior={**DIFFUSION, "size": 1}, condition=condition)
     model.prior.std.assign(np.full((1, 1, 1), 0.5, np.float32))
     model.prior.log_variance.assign(np.full((1, 1, 1), -0.05, np.float32))
     draws = 200
     rng = np.random.default_rng(7)
     noise = [rng.normal(size=(81 * draws, *s)).astype("f") for s in model.latent_shapes]
     program = Infer(("log_weight", "log_likelihood", "kl_per_layer"))
-    out = model.run(program, {"images": np.repeat(ALL, draws, axis=0), "noise": noise})
+    given = {"images": np.repeat(ALL, draws, axis=0), "noise": noise}
+    if condition is not None:
+        given["condition"] = np.ones(81 * draws, np.int32)
+    out = model.run(program, given)
     weights = np.exp(out["log_weight"].astype("d")).reshape(81, draws)
     error = math.sqrt((weights.var(axis=1) / draws).sum())
     assert abs(weights.mean(axis=1).sum() - 1) < 5 * error
@@ -175,20 +180,22 @@ PARTIAL = {"objective": "partial-posterior"}
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "told", "priors"),
     [
-        ({"model": {"condition": LABEL}}, "'{}' does not see model.condition"),
-        ({"measurement": "columns:0.5"}, "'{}' takes the pixels that a measurement leaves unknown"),
-        ({"regularizer": "cr-vae"}, "regularizer 'cr-vae' does not support model.prior '{}'"),
+        ({"model": {"condition": LABEL}}, "'{}' does not see model.condition", ["grey"]),
+        ({"measurement": "columns:0.5"}, "'{}' takes the pixels that a measurement leaves unknown",
+         [DIFFUSION, "grey"]),
+        ({"regularizer": "cr-vae"}, "regularizer 'cr-vae' does not support model.prior '{}'",
+         [DIFFUSION, "grey"]),
     ],
-)
-def test_what_it_does_not_go_with_is_refused_unless_it_says_so(given, told):
+)  # fmt: skip
+def test_what_it_does_not_go_with_is_refused_unless_it_says_so(given, told, priors):
     """Of any prior, a third party's too; one that declares it is believed."""
 
     def read(prior):
         return parse_config({**given, "model": {**given.get("model", {}), "prior": prior}})
 
-    for prior in (DIFFUSION, "grey"):
+    for prior in priors:
         name = prior if prior == "grey" else prior["name"]
         with plugged(GreyPlugin()), pytest.raises(ConfigError, match=told.format(name)) as caught:
             read(prior)
@@ -212,11 +219,46 @@ def test_a_regularizer_may_say_that_it_goes_with_it(monkeypatch):
         parse_config({"regularizer": "cr-vae", "model": {"prior": DIFFUSION}})
 
 
-def test_where_all_priors_are_unconditional_it_goes_with_a_condition():
+def test_where_all_priors_are_unconditional_it_goes_with_a_condition_that_it_does_not_see():
     model = make(prior=DIFFUSION, condition=LABEL, conditioning={"prior": False})
-    one, other = (model.elbo(ALL[:3], condition=label).elbo for label in (0, 2))
-    assert np.abs(one - other).max() > 1e-4
+    assert model.prior.embedding_width == 0
+    one, other = (model.elbo(ALL[:3], condition=label) for label in (0, 2))
+    assert np.abs(one.elbo - other.elbo).max() > 1e-4
+    np.testing.assert_array_equal(one.kl_per_layer[:, 0], other.kl_per_layer[:, 0])
     assert model.sample(2, condition=1).shape == (2, 2, 2, 1)
+
+
+def test_a_condition_is_that_of_the_top_prior_too():
+    """In all three passes, and in both halves of a guided one."""
+    model = make(prior=DIFFUSION, condition={**LABEL, "dropout": 0.1})
+    one, other = (model.elbo(ALL[:3], condition=label).kl_per_layer[:, 0] for label in (0, 2))
+    assert np.abs(one - other).max() > 1e-4
+    latents = model.encode(ALL[:3], condition=0)
+    along = model.posteriors_along(
+        model.bottom_up(ops.convert_to_tensor(ALL[:3])),
+        [ops.convert_to_tensor(z) for z in latents.z],
+        model.embed(ops.zeros(3, "int32")),
+    )
+    for posterior, mean in zip(along, latents.posterior_mean, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(posterior.parameters.mean), mean, atol=1e-5)
+    rng = np.random.default_rng(3)
+    noise = [rng.normal(size=(3, *shape)).astype("f") for shape in model.latent_shapes]
+
+    def drawn(label, guidance):
+        condition = ops.full((3,), label, "int32")
+        return ops.convert_to_numpy(model.generate(noise, 1.0, None, None, condition, guidance))
+
+    np.testing.assert_allclose(drawn(1, 1.0), drawn(1, None), atol=1e-6)
+    assert np.abs(drawn(1, None) - drawn(2, None)).max() > 3e-5
+    assert np.abs(drawn(1, 3.0) - drawn(1, None)).max() > 3e-5
+
+
+def test_a_third_party_s_prior_that_does_not_read_it_is_not_told():
+    with plugged(GreyPlugin("condition")):
+        model = make(prior="grey", condition=LABEL)
+    one, other = (model.elbo(ALL[:3], condition=label) for label in (0, 2))
+    np.testing.assert_array_equal(one.kl_per_layer[:, 0], other.kl_per_layer[:, 0])
+    assert model.sample(2, condition=1, seed=3).shape == (2, 2, 2, 1)
 
 
 def build_grey(options, image_shape, name):

@@ -180,3 +180,31 @@ def test_impossible_options_are_refused(options, words):
     prior = {"name": "diffusion-vampprior", "size": 2, **options}
     with pytest.raises(ConfigError, match=words):
         parse_config({"model": {**model, "prior": prior}})
+
+
+def test_it_learns_what_a_condition_tells_of_the_context(tmp_path):
+    """Dark images are of class 0, bright ones of class 1, and so are the contexts drawn of each."""
+    import hvae_core as hvae
+
+    rng = np.random.default_rng(0)
+    labels = np.arange(64) % 2
+    # A white image's context is 2, and what is above 1 is cut off.
+    images = np.where(labels[:, None, None, None] > 0, 115, 25) + rng.integers(-9, 9, (64, 2, 2, 1))
+    model = {"resolutions": [2], "encoder_blocks": 1, "decoder_blocks": 1, "image_channels": 1,
+             "prior": {"name": "diffusion-vampprior", "size": 1, "steps": 4, "width": 8,
+                       "blocks": 1},
+             "condition": {"name": "label", "classes": 2, "width": 4}}  # fmt: skip
+    train = {"steps": 120, "batch_size": 32, "learning_rate": 0.02, "report": False,
+             "sample_epochs": 0, "tensorboard": False}  # fmt: skip
+    config = {"model": model, "likelihood": {"name": "logistic-mixture", "mixtures": 1},
+              "train": train}  # fmt: skip
+    hvae.train(config, tmp_path / "run", dataset=(images.astype(np.uint8), labels))
+    trained = hvae.load(tmp_path / "run")
+    noise = rng.normal(size=(200, *trained.latent_shapes[0])).astype("f")
+    dark, bright = (
+        numpy(trained.prior.generate(noise, 1.0, trained.embed(ops.full((200,), label, "int32"))))
+        for label in (0, 1)
+    )
+    for drawn, grey in ((dark, 25), (bright, 115)):
+        assert abs(drawn[..., -1].mean() - 2 * grey / 255) < 0.15
+        assert drawn[..., -1].std() < 0.25  # of both together 0.35
