@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from hvae_core.config.section import MAX_SEED, out_of_range
 from hvae_core.plugins.specs import MODEL_KINDS
 
 #: pixels a side
@@ -47,10 +48,10 @@ def as_size(size: int | tuple[int, int]) -> int | tuple[int, int]:
 
 
 def check_options(kind: str, options: Any) -> None:
-    """Refuse a number that is not finite, and a whole one too large for a model's component.
+    """Refuse a number that is not finite or in range, or too large for a model's component.
 
     Args:
-        kind: the component's; those that build no part of a model may have any whole numbers.
+        kind: the component's; those that build no part of a model may have whole numbers of int64.
         options: as they are given.
 
     Raises:
@@ -61,6 +62,9 @@ def check_options(kind: str, options: Any) -> None:
         values = value if isinstance(value, list) else [value]
         if any(isinstance(v, float) and not math.isfinite(v) for v in values):
             raise ValueError(f"the option {key!r} is {value}; expected finite numbers")
+        for number in values:
+            if expected := out_of_range(number, MAX_SEED):
+                raise ValueError(f"the option {key!r} is {_number(number)}; expected {expected}")
     if kind not in MODEL_KINDS:
         return
     most = MAX_LIKELIHOOD_OPTION if kind == "likelihood" else MAX_OPTION
@@ -72,7 +76,7 @@ def check_options(kind: str, options: Any) -> None:
             raise ValueError(f"the option {key!r} is {shown}; at most {most} is supported")
 
 
-def _number(value: int) -> str:
+def _number(value: int | float) -> str:
     if abs(value) < 10**15:
         return str(value)
     return f"{value:.3g}" if abs(value) < 10**300 else "over 1e+300"

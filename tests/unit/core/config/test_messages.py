@@ -1,6 +1,8 @@
+import re
+
 import pytest
 
-from hvae_core.config import Config, parse_config
+from hvae_core.config import Config, ModelConfig, TrainConfig, parse_config
 from hvae_core.errors import ConfigError
 
 
@@ -82,3 +84,62 @@ def test_a_default_that_cannot_be_loaded_is_named_by_its_key(monkeypatch):
 
 def test_a_heading_with_nothing_under_it_is_an_empty_section():
     assert parse_config({"train": None, "model": None}) == Config()
+
+
+def numeric_fields():
+    """The keys of all sections that take numbers, with the types of those."""
+    for section, kind in {"model": ModelConfig, "train": TrainConfig}.items():
+        for name, field in kind.model_fields.items():
+            text = str(field.annotation)
+            for number in (int, float):
+                if re.search(rf"\b{number.__name__}\b", text):
+                    yield section, name, number
+
+
+@pytest.mark.parametrize(("section", "name", "kind"), list(numeric_fields()))
+def test_no_number_is_larger_than_what_a_step_computes_with(section, name, kind):
+    large = 10**30 if kind is int else 1e300
+    for value in (large, -large, [large]):
+        with pytest.raises(ConfigError, match=rf"{section}\.{name}") as caught:
+            parse_config({section: {name: value}})
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"train": {"kl_balancing_steps": 2**31}},
+            "train.kl_balancing_steps is 2147483648; expected at most 2147483647.",
+        ),
+        (
+            {"train": {"seed": 2**63}},
+            "train.seed is 9223372036854775808; expected at most 9223372036854775807.",
+        ),
+        (
+            {"train": {"learning_rate": 1e300}},
+            "train.learning_rate is 1e+300; expected at most 3.4e+38.",
+        ),
+        (
+            {"model": {"input_mean": -1e300}},
+            "model.input_mean is -1e+300; expected at least -3.4e+38.",
+        ),
+        (
+            {"train": {"schedule": {"name": "cosine", "decay_steps": 2**63}}},
+            "train.schedule: the option 'decay_steps' is 9.22e+18; expected at most "
+            "9223372036854775807.",
+        ),
+        (
+            {"train": {"optimizer": {"name": "muon", "rms_rate": 1e39}}},
+            "train.optimizer: the option 'rms_rate' is 1e+39; expected at most 3.4e+38.",
+        ),
+    ],
+)
+def test_the_largest_numbers_are_named(values, sentence):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values)
+    assert str(caught.value) == sentence
+
+
+def test_the_largest_seed_and_count_are_taken():
+    parse_config({"train": {"seed": 2**63 - 1, "kl_balancing_steps": 2**31 - 1}})
