@@ -49,7 +49,7 @@ from hvae_core.interfaces.outputs import (
     Tensor,
     TensorSpec,
 )
-from hvae_core.interfaces.priors import Prior
+from hvae_core.interfaces.priors import ConditionalPrior, Prior
 from hvae_core.interfaces.training import (
     Optimizer,
     OptimizerSettings,
@@ -70,6 +70,7 @@ __all__ = [
     "Condition",
     "ConditionColumn",
     "ConditionValues",
+    "ConditionalPrior",
     "Dataset",
     "DatasetInfo",
     "Exporter",

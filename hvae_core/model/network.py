@@ -13,6 +13,7 @@ from keras import ops
 from hvae_core.config import ModelConfig, PerScale, Precision, check_precision, expand
 from hvae_core.errors import BadInputError
 from hvae_core.interfaces import (
+    ConditionalPrior,
     Flow,
     ImageValues,
     LatentOutput,
@@ -291,7 +292,7 @@ class HierarchicalNetwork(keras.Model):
         self, embedding: Tensor | None, guidance: Tensor | None = None
     ) -> dict[str, Tensor]:
         """What the top prior is told of a condition: one that reads none knows no such argument."""
-        if self.prior is None or not self.prior.embedding_width:
+        if not isinstance(self.prior, ConditionalPrior) or not self.prior.embedding_width:
             return {}
         given = {"embedding": embedding, "guidance": guidance}
         return {name: value for name, value in given.items() if value is not None}

@@ -87,8 +87,8 @@ class ComponentSpec:
         supports: what it can be combined with. For a regularizer, everything if empty: ``"flow"``,
             any posterior flow; ``"invertible-flow"``, flows that do not depend on the image (no
             context) and those with ``inverse_gradient``; ``"prior"``, any top prior. For a prior,
-            none of these if empty: ``"embedding"``, its law is that under a condition, whose
-            embedding it is given (see `Prior`); ``"condition"``, its variables do not depend on
+            none of these if empty: ``"embedding"``, it is a
+            `ConditionalPrior`; ``"condition"``, its variables do not depend on
             what a condition tells; ``"measurement"``, its posterior learns to infer them from a
             part of the image;
             ``"regularizer"``, its posterior learns, so that a term of it can change it.
@@ -164,6 +164,6 @@ class ComponentSpec:
         if self.kind == "flow":
             # The builder's arguments: options, latent_shape, context_channels, name.
             built.context_channels = kwargs.get("context_channels", args[2] if args[2:] else 0)
-        if self.kind == "prior":
+        if "embedding" in self.supports:
             built.embedding_width = kwargs.get("embedding_width", 0)
         return built

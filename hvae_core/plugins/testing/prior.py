@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hvae_core.interfaces import Prior, Shape3, Tensor
+from hvae_core.interfaces import ConditionalPrior, Prior, Shape3, Tensor
 from hvae_core.layers import dtype_policy
 from hvae_core.plugins.testing.layer import LayerContract
 from hvae_core.prob.elbo import log_ratio
@@ -100,7 +100,11 @@ class PriorContract(LayerContract):
         assert channels is not None, "the spec has no context_channels"
         shape = case.image_shape
         assert context.shape == (self.rows, *shape[:2], channels(self.options(config), shape))
-        assert prior.embedding_width == case.embedding_width
+        reads = "embedding" in self.component.supports
+        assert isinstance(prior, ConditionalPrior) == reads, (
+            "its spec supports an embedding, or not"
+        )
+        assert getattr(prior, "embedding_width", 0) == case.embedding_width
         observed = prior.observe(ops.convert_to_tensor(self.images(case, 2)))
         assert tuple(observed.shape) == (2, *prior.observed_shape)
         assert all(np.isfinite(output).all() for output in trial.outputs)

@@ -11,10 +11,10 @@ import numpy as np
 from keras import ops
 
 from hvae_core.interfaces import (
+    ConditionalPrior,
     GaussianParameters,
     LatentOutput,
     LayerPosterior,
-    Prior,
     Shape3,
     Tensor,
 )
@@ -31,7 +31,7 @@ LEAST_LOG_VARIANCE, MOST_LOG_VARIANCE = -12.0, -5.0
 MOST_IMAGES = 50_000
 
 
-class DiffusionVampPrior(Prior, keras.layers.Layer):
+class DiffusionVampPrior(ConditionalPrior, keras.layers.Layer):
     """p(u) of the context u, an image's lowest frequencies, by a diffusion model in T steps.
 
     ``q(u | x) = N(clip(DCT(x) / scale, -1, 1), s^2)`` with s learned for each coefficient. The
