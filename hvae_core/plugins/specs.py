@@ -87,10 +87,9 @@ class ComponentSpec:
         supports: what it can be combined with. For a regularizer, everything if empty: ``"flow"``,
             any posterior flow; ``"invertible-flow"``, flows that do not depend on the image (no
             context) and those with ``inverse_gradient``; ``"prior"``, any top prior. For a prior,
-            none of these if empty: ``"embedding"``, it is a
-            `ConditionalPrior`; ``"condition"``, its variables do not depend on
-            what a condition tells; ``"measurement"``, its posterior learns to infer them from a
-            part of the image;
+            none of these if empty: ``"embedding"``, it is a `ConditionalPrior`; ``"condition"``,
+            its variables do not depend on what a condition tells; ``"measurement"``, its posterior
+            learns to infer them from a part of the image;
             ``"regularizer"``, its posterior learns, so that a term of it can change it.
         dtypes: for a likelihood, the types of values that it scores, uint8, uint16 or float32; for
             a regularizer, those that it works on. None: it was written for version 1 and knows

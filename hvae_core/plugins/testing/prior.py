@@ -102,7 +102,7 @@ class PriorContract(LayerContract):
         assert context.shape == (self.rows, *shape[:2], channels(self.options(config), shape))
         reads = "embedding" in self.component.supports
         assert isinstance(prior, ConditionalPrior) == reads, (
-            "its spec supports an embedding, or not"
+            "the spec of a ConditionalPrior supports 'embedding', and no other prior's does"
         )
         assert getattr(prior, "embedding_width", 0) == case.embedding_width
         observed = prior.observe(ops.convert_to_tensor(self.images(case, 2)))
