@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -220,15 +221,43 @@ def progress_console() -> Console:
 
 @contextmanager
 def progress_bar(title: str, as_json: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar on stderr; gives a function of what is done and the total.
+    """Progress on stderr; gives a function of what is done and the total.
 
-    Silent where stderr is no terminal.
+    A bar on a terminal; elsewhere, and with ``--json``, a plain line a minute.
     """
     if as_json or not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield PlainProgress(title)
         return
     from rich.progress import Progress
 
     with Progress(console=progress_console(), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class PlainProgress:
+    """A line on stderr every so often, as a log of hours of work should have.
+
+    Args:
+        title: what is done.
+        seconds: between two lines.
+    """
+
+    def __init__(self, title: str, seconds: float = 60.0) -> None:
+        self.title, self.seconds = title, seconds
+        self._told, self._done = time.monotonic(), 0
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Tell of it, with the time left at the speed since the last line, if it is time."""
+        now = time.monotonic()
+        passed, new = now - self._told, done - self._done
+        if passed < self.seconds:
+            return
+        line = f"{self.title}: {done:,}"
+        if total is not None:
+            line += f" of {total:,}"
+            if new > 0:
+                minutes, seconds = divmod(int((total - done) * passed / new), 60)
+                line += f", {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
+        click.echo(line, err=True)
+        self._told, self._done = now, done
