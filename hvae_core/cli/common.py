@@ -253,11 +253,12 @@ class PlainProgress:
         passed, new = now - self._told, done - self._done
         if passed < self.seconds:
             return
+        from hvae_core.runs.clock import in_hours
+
         line = f"{self.title}: {done:,}"
         if total is not None:
             line += f" of {total:,}"
             if new > 0:
-                minutes, seconds = divmod(int((total - done) * passed / new), 60)
-                line += f", {minutes // 60}:{minutes % 60:02d}:{seconds:02d} left"
+                line += f", {in_hours((total - done) * passed / new)} left"
         click.echo(line, err=True)
         self._told, self._done = now, done

@@ -32,8 +32,8 @@ def convolve(
 
     A product is faster than a convolution on a CPU, and XLA's gradient of one with more than two
     axes is slower still, so the axes are joined. On OpenVINO a convolution would be some 3 %
-    faster, but wrong from the second call on: it adds to a sum of constants in place (2026.4.1), as
-    is a latent's projection to the first layers' stream.
+    faster, but wrong from the second call on: what is added to a sum of constants, as a latent's
+    projection is to the first layer's stream, is written into it (2026.4.1).
 
     Args:
         x: images [B, H, W, in].

@@ -30,6 +30,7 @@ from hvae_core.model.encoder import Encoder
 from hvae_core.model.latent import drawn_anew
 from hvae_core.model.readout import READOUTS
 from hvae_core.model.shapes import hierarchy_shape
+from hvae_core.prob.guidance import first_half
 from hvae_core.prob.noise import Noise
 
 
@@ -407,11 +408,6 @@ class HierarchicalNetwork(keras.Model):
             guidance,
             self._context(top),
         )
-
-
-def first_half(rows: Tensor) -> Tensor:
-    """Of [2 B, ...] the first B."""
-    return ops.reshape(rows, (2, -1, *rows.shape[1:]))[0]
 
 
 def _digest(layer: Any) -> bytes:

@@ -13,6 +13,12 @@ from hvae_core.errors import BadInputError
 from hvae_core.files.replacing import replace_file
 
 
+def in_hours(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds: 0:01:26."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 class Clock:
     """Seconds of training that were over when each update began.
 

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from hvae_core.runs.clock import in_hours
 from hvae_core.runs.metrics import in_unit, unit_key
 from hvae_core.training.callbacks import Callback, Run
 
@@ -133,8 +134,7 @@ class ProgressDisplay(Callback):
             if not done:
                 return "?"
             seconds = (time.monotonic() - self._begun) / done * (run.total_steps - run.step)
-        minutes, seconds = divmod(int(seconds), 60)
-        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+        return in_hours(seconds)
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

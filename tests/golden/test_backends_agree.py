@@ -92,18 +92,12 @@ CASES = {
         },
         "likelihood": "bernoulli",
     },
-    "conditional-prior": {
-        "model": {
-            "resolutions": [4, 1], "image_channels": 3, "width": 8, "encoder_middle_width": 4,
-            "decoder_middle_width": 4, "latent_width": 4, "encoder_blocks": 0, "decoder_blocks": 1,
-            "prior": {"name": "diffusion-vampprior", "size": 2, "steps": 2, "width": 4,
-                      "blocks": 1, "log_snr_max": 2, "log_snr_min": -2},
-            "condition": {"name": "label", "classes": 3, "width": 4},
-            "readout": {"kind": "features"},
-        },
-        "likelihood": "bernoulli",
-    },
 }  # fmt: skip
+LABEL = {"name": "label", "classes": 3, "width": 4}
+CASES["conditional-prior"] = {
+    **CASES["prior"],
+    "model": {**CASES["prior"]["model"], "condition": LABEL},
+}
 
 
 def generator(stream: int, image: int) -> np.random.Generator:

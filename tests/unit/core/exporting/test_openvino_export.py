@@ -70,10 +70,15 @@ def test_completion_with_a_condition_goes_through_a_graph(images, tmp_path):
     assert_conditional_the_same(exported, model, images, condition)
 
 
+#: a small model with a top prior
+WITH_PRIOR = {
+    "prior": {"name": "diffusion-vampprior", "size": 2, "steps": 1, "width": 4, "blocks": 1},
+    "resolutions": [4], "encoder_blocks": 0, "decoder_blocks": 1, "readout": {"kind": "features"},
+}  # fmt: skip
+
+
 def test_a_top_prior_is_exported_with_its_bound_and_its_draws(images, tmp_path):
-    prior = {"name": "diffusion-vampprior", "size": 2, "steps": 1, "width": 4, "blocks": 1}
-    small = {"resolutions": [4], "encoder_blocks": 0, "decoder_blocks": 1}
-    model = random_model(prior=prior, readout={"kind": "features"}, **small)
+    model = random_model(**WITH_PRIOR)
     model.export(tmp_path / "out")
     exported = load_exported(tmp_path / "out")
     ours, theirs = exported.elbo(images, seed=3), model.elbo(images, seed=3)
@@ -85,11 +90,8 @@ def test_a_top_prior_is_exported_with_its_bound_and_its_draws(images, tmp_path):
 
 
 def test_a_top_prior_under_a_condition_goes_through_a_graph(images, tmp_path):
-    prior = {"name": "diffusion-vampprior", "size": 2, "steps": 1, "width": 4, "blocks": 1}
-    small = {"resolutions": [4], "encoder_blocks": 0, "decoder_blocks": 1}
     label = {"name": "label", "classes": 3, "width": 4, "dropout": 0.1}
-    readout = {"kind": "features"}
-    model = random_model(prior=prior, readout=readout, condition=label, **small)
+    model = random_model(condition=label, **WITH_PRIOR)
     model.export(tmp_path / "out")
     exported = load_exported(tmp_path / "out")
     assert_conditional_the_same(exported, model, images, np.arange(len(images)) % 3)

@@ -68,6 +68,17 @@ def test_the_bound_is_a_bound_and_importance_weights_are_exact(monkeypatch, cond
     assert np.exp(bound.mean(axis=1)).sum() < 1 - 3 * error
 
 
+def assert_its_posteriors_are_those_of_the_pass(model, latents, embedding=None):
+    """Along the latents of the first three images' own pass."""
+    along = model.posteriors_along(
+        model.bottom_up(ops.convert_to_tensor(ALL[:3])),
+        [ops.convert_to_tensor(z) for z in latents.z],
+        embedding,
+    )
+    for posterior, mean in zip(along, latents.posterior_mean, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(posterior.parameters.mean), mean, atol=1e-5)
+
+
 def test_its_variables_are_the_first_layer(model):
     assert model.latent_shapes == [(2, 2, 4), (2, 2, 2)]
     found = model.elbo(ALL[:3])
@@ -79,12 +90,7 @@ def test_its_variables_are_the_first_layer(model):
     assert one.shape == (3, 2, 2, 1)
     assert (one != model.sample(3, seed=2)).any()
     # Given the posterior's own latents, its posteriors are those of the pass.
-    along = model.posteriors_along(
-        model.bottom_up(ops.convert_to_tensor(ALL[:3])),
-        [ops.convert_to_tensor(z) for z in latents.z],
-    )
-    for posterior, mean in zip(along, latents.posterior_mean, strict=True):
-        np.testing.assert_allclose(ops.convert_to_numpy(posterior.parameters.mean), mean, atol=1e-5)
+    assert_its_posteriors_are_those_of_the_pass(model, latents)
 
 
 def test_without_one_nothing_is_there_and_initial_weights_are_the_same():
@@ -234,13 +240,8 @@ def test_a_condition_is_that_of_the_top_prior_too():
     one, other = (model.elbo(ALL[:3], condition=label).kl_per_layer[:, 0] for label in (0, 2))
     assert np.abs(one - other).max() > 1e-4
     latents = model.encode(ALL[:3], condition=0)
-    along = model.posteriors_along(
-        model.bottom_up(ops.convert_to_tensor(ALL[:3])),
-        [ops.convert_to_tensor(z) for z in latents.z],
-        model.embed(ops.zeros(3, "int32")),
-    )
-    for posterior, mean in zip(along, latents.posterior_mean, strict=True):
-        np.testing.assert_allclose(ops.convert_to_numpy(posterior.parameters.mean), mean, atol=1e-5)
+    embedding = model.embed(ops.zeros(3, "int32"))
+    assert_its_posteriors_are_those_of_the_pass(model, latents, embedding)
     rng = np.random.default_rng(3)
     noise = [rng.normal(size=(3, *shape)).astype("f") for shape in model.latent_shapes]
 
