@@ -124,7 +124,8 @@ def evaluate(
         observe: makes of images what the encoder sees of them, see `hvae_core.data.Batches`.
         bounds: a JSON file that keeps each image's bounds, written after each batch; an evaluation
             that was interrupted goes on from it, see `KeptBounds`.
-        progress: called with images done and images in all.
+        progress: called with the draws made and those to be made: one an image for the bound, and
+            ``importance_samples`` more for each image whose weighted bound is not in the file.
 
     Returns:
         What `evaluate_batches` gives, with ``dataset``, ``split``, ``unit``, ``seconds``, and
@@ -144,14 +145,10 @@ def evaluate(
     source = dataset.load(split)
     check_image_shape(source.shape, engine.image_shape)
     total = min(limit or len(source), len(source))
-    rounds = 1 if importance_samples is None else 2
-    done = 0
-
     conditions = open_conditions(engine.condition_values, dataset, split, len(source))
 
     def batches() -> Iterator[Batch]:
-        nonlocal done
-        for batch in evaluation_batches(
+        return evaluation_batches(
             source,
             dataset,
             batch_size=batch_size,
@@ -159,11 +156,7 @@ def evaluate(
             limit=limit,
             conditions=conditions,
             observe=observe,
-        ):
-            yield batch
-            done += len(batch)
-            if progress is not None:
-                progress(done, total * rounds)
+        )
 
     about = {
         "dataset": dataset.info.title,
@@ -173,15 +166,35 @@ def evaluate(
         **({} if importance_samples is None else {"importance_samples": int(importance_samples)}),
     }
     kept = None if bounds is None else KeptBounds(bounds, about)
+    known = np.zeros(0) if kept is None else kept.weighted
+    draws = importance_samples or 0
+    made, in_all = 0, total + draws * max(0, total - len(known))
+
+    def tell(new: int) -> None:
+        nonlocal made
+        made += new
+        if progress is not None:
+            progress(made, in_all)
+
     started = time.perf_counter()
     elbo: list[np.ndarray] = []
-    figures = evaluate_batches(engine, batches(), seed, elbo.append)
+
+    def keep(bounds: np.ndarray) -> None:
+        elbo.append(bounds)
+        tell(len(bounds))
+
+    figures = evaluate_batches(engine, batches(), seed, keep)
     if kept is not None:
         kept.begin(np.concatenate(elbo))
     if importance_samples is not None:
-        found = _weighted(engine, batches(), importance_samples, seed, batch_size, kept)
+        found = [known]
+        for new in _weighted(engine, batches(), draws, seed, batch_size, len(known)):
+            found.append(new)
+            if kept is not None:
+                kept.add(new)
+            tell(draws * len(new))
         moments = RunningMoments()
-        moments.add(found)
+        moments.add(np.concatenate(found))
         figures["importance_weighted"] = _plain(moments.mean)
         figures["importance_weighted_standard_error"] = _plain(moments.standard_error())
         figures["importance_samples"] = importance_samples
@@ -205,21 +218,15 @@ def _weighted(
     draws: int,
     seed: int,
     batch_size: int,
-    kept: KeptBounds | None,
-) -> np.ndarray:
-    """The importance-weighted bounds [N], of which those that are kept are not computed again."""
-    known = np.zeros(0) if kept is None else kept.weighted
-    found = [known]
-    for index, batch in enumerate(batches):
-        done = min(len(batch), max(0, len(known) - index * batch_size))
-        if done == len(batch):
-            continue
-        first = index * batch_size + done
-        bounds = log_likelihood(engine, batch[done:], draws, seed, batch_size, first)
-        found.append(bounds)
-        if kept is not None:
-            kept.add(bounds)
-    return np.concatenate(found)
+    known: int,
+) -> Iterator[np.ndarray]:
+    """The importance-weighted bounds [b] of the images after the first ``known``."""
+    first = 0
+    for batch in batches:
+        done = min(len(batch), max(0, known - first))
+        if done < len(batch):
+            yield log_likelihood(engine, batch[done:], draws, seed, batch_size, first + done)
+        first += len(batch)
 
 
 def check_split(dataset: Dataset, split: str) -> None:

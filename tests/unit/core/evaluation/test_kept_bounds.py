@@ -73,8 +73,17 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_figures(
     with pytest.raises(KeyboardInterrupt):
         hvae.evaluate(model, images, bounds=file, **OPTIONS)
     assert len(json.loads(file.read_text())["importance_weighted"]) == 4
-    resumed = hvae.evaluate(model, images, importance_samples=3, batch_size=batch_size, bounds=file)
+    told = []
+    resumed = hvae.evaluate(
+        model,
+        images,
+        importance_samples=3,
+        batch_size=batch_size,
+        bounds=file,
+        progress=lambda *draws: told.append(draws),
+    )
     assert sum(interrupted[2:]) == 6  # the four that were done are not done again
+    assert told[-1] == (10 + 6 * 3, 10 + 6 * 3)  # nor are they work that is left
     for key in ("elbo", "importance_weighted", "importance_weighted_standard_error"):
         assert resumed[key] == pytest.approx(whole[key], rel=1e-5)
 
