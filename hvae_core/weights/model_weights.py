@@ -41,8 +41,7 @@ def weight_names(model: Any) -> dict[str, Any]:
     for variable in model.weights:
         first, _, rest = variable.path.partition("/")
         path = rest if rest and first == model.name else variable.path
-        # Torch forbids a dot in a name, so numbered layers are called "blocks-3".
-        name = path.replace("/", ".").replace("-", ".")
+        name = dotted(path)
         if name in named:
             raise WeightsError(
                 f"Two weights of the model {model.name!r} are both named {name!r}.",
@@ -54,6 +53,12 @@ def weight_names(model: Any) -> dict[str, Any]:
             f"The model {model.name!r} has no weights yet.", "Build it before saving or loading."
         )
     return named
+
+
+def dotted(path: str) -> str:
+    """A Keras variable's path as the name of a weight."""
+    # Torch forbids a dot in a name, so numbered layers are called "blocks-3".
+    return path.replace("/", ".").replace("-", ".")
 
 
 def model_arrays(model: Any, dtype: str = "float32") -> dict[str, np.ndarray]:

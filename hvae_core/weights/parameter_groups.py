@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from hvae_core.errors import ConfigError, did_you_mean
-from hvae_core.weights.model_weights import weight_names
+from hvae_core.weights.model_weights import dotted, weight_names
 
 
 def is_decayed(variable: Any) -> bool:
@@ -17,9 +17,8 @@ def is_decayed(variable: Any) -> bool:
 
 
 def name_of(variable: Any) -> str:
-    """The name of a model's weight: its path without the model's own name, with dots."""
-    path = variable.path.partition("/")[2] or variable.path
-    return path.replace("/", ".").replace("-", ".")
+    """The name of a model's weight, as in `weight_names`, without the model at hand."""
+    return dotted(variable.path.partition("/")[2] or variable.path)
 
 
 def modules(name: str) -> Iterator[str]:
