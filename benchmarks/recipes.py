@@ -11,6 +11,7 @@ images, never on test images. Results are added to a file; what stands there is 
 
 The file holds ``base``, a preset; ``common``, overrides by dotted key for all recipes; and
 ``recipes``, overrides by name. A recipe's key ``from`` names another recipe that it starts from.
+What a recipe says of its schedule or its averages goes before what the comparison sets.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ AVERAGED = 0.05
 #: what the comparison sets itself
 FIXED = {
     "train.epochs": None,
-    "train.schedule": "cosine",
     "train.warmup_epochs": None,
     "train.evaluate_epochs": 10**6,
     "train.sample_epochs": 0,
@@ -114,20 +114,19 @@ def measure(
         seconds: CPU time of the training.
         images: held-out images to evaluate on.
     """
-    fixed = {**settings, **FIXED}
 
     def run(updates: int, warmup: int, decay: float, clock: Clock, held_out: int) -> Any:
-        schedule = {
-            "train.steps": updates,
+        defaults = {
+            "train.schedule": "cosine",
             "train.warmup_steps": warmup,
             "train.ema_decay": decay,
-            "train.validation_images": held_out,
         }
+        fixed = {**FIXED, "train.steps": updates, "train.validation_images": held_out}
         with tempfile.TemporaryDirectory() as folder:
             return hvae.train(
                 base,
                 Path(folder) / "run",
-                overrides=[*as_overrides({**fixed, **schedule}), *extra],
+                overrides=[*as_overrides({**defaults, **settings, **fixed}), *extra],
                 callbacks=[clock],
             )
 
