@@ -13,6 +13,7 @@ import numpy as np
 from hvae_core.errors import BadInputError, did_you_mean
 from hvae_core.evaluation.bounds import log_likelihood
 from hvae_core.evaluation.kept_bounds import KeptBounds
+from hvae_core.inference.arguments import check_count, check_seed
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, latent_noise, pad_rows
@@ -134,7 +135,8 @@ def evaluate(
         p(x | condition), the data set's.
 
     Raises:
-        BadInputError: there is no such split, or the file is of another evaluation.
+        BadInputError: there is no such split, a number is none or out of range, or the file is of
+            another evaluation.
         ConfigError: the images do not fit the model.
     """
     # Data sets need pydantic, which sampling from an export does without.
@@ -145,6 +147,10 @@ def evaluate(
     source = dataset.load(split)
     check_image_shape(source.shape, engine.image_shape)
     total = min(limit or len(source), len(source))
+    draws = 0
+    if importance_samples is not None:
+        draws = check_count(importance_samples, "importance_samples")
+    check_seed(seed)
     conditions = open_conditions(engine.condition_values, dataset, split, len(source))
 
     def batches() -> Iterator[Batch]:
@@ -163,11 +169,10 @@ def evaluate(
         "split": split,
         "images": int(total),
         "seed": int(seed),
-        **({} if importance_samples is None else {"importance_samples": int(importance_samples)}),
+        **({"importance_samples": draws} if draws else {}),
     }
     kept = None if bounds is None else KeptBounds(bounds, about)
     known = np.zeros(0) if kept is None else kept.weighted
-    draws = importance_samples or 0
     made, in_all = 0, total + draws * max(0, total - len(known))
 
     def tell(new: int) -> None:
@@ -186,7 +191,7 @@ def evaluate(
     figures = evaluate_batches(engine, batches(), seed, keep)
     if kept is not None:
         kept.begin(np.concatenate(elbo))
-    if importance_samples is not None:
+    if draws:
         found = [known]
         for new in _weighted(engine, batches(), draws, seed, batch_size, len(known)):
             found.append(new)
@@ -197,7 +202,7 @@ def evaluate(
         moments.add(np.concatenate(found))
         figures["importance_weighted"] = _plain(moments.mean)
         figures["importance_weighted_standard_error"] = _plain(moments.standard_error())
-        figures["importance_samples"] = importance_samples
+        figures["importance_samples"] = draws
         if engine.image_values.is_discrete:
             figures["importance_weighted_bits_per_dim"] = float(
                 bits_per_dim(moments.mean, engine.image_shape)

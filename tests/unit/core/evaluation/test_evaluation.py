@@ -209,6 +209,13 @@ def test_evaluate_a_data_set(model, images):
         hvae.evaluate(model, Toy(images), split="tset")
 
 
+@pytest.mark.parametrize("options", [{"importance_samples": 0}, {"importance_samples": "3"},
+                                     {"importance_samples": 2.0}, {"seed": "x"}])  # fmt: skip
+def test_numbers_are_checked_before_anything_is_computed(options, model, images):
+    with pytest.raises(BadInputError, match=f"{next(iter(options))} is "):
+        hvae.evaluate(model, Toy(images), progress=pytest.fail, **options)
+
+
 def test_no_images_is_an_error(model):
     with pytest.raises(BadInputError, match="no images"):
         evaluate_batches(model, [])
