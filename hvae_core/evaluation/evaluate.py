@@ -142,15 +142,15 @@ def evaluate(
     # Data sets need pydantic, which sampling from an export does without.
     from hvae_core.data import evaluation_batches, open_conditions
 
+    draws = 0
+    if importance_samples is not None:
+        draws = check_count(importance_samples, "importance_samples")
+    seed = check_seed(seed)
     check_split(dataset, split)
     check_image_values(dataset.values, engine.image_values)
     source = dataset.load(split)
     check_image_shape(source.shape, engine.image_shape)
     total = min(limit or len(source), len(source))
-    draws = 0
-    if importance_samples is not None:
-        draws = check_count(importance_samples, "importance_samples")
-    check_seed(seed)
     conditions = open_conditions(engine.condition_values, dataset, split, len(source))
 
     def batches() -> Iterator[Batch]:
@@ -168,7 +168,7 @@ def evaluate(
         "dataset": dataset.info.title,
         "split": split,
         "images": int(total),
-        "seed": int(seed),
+        "seed": seed,
         **({"importance_samples": draws} if draws else {}),
     }
     kept = None if bounds is None else KeptBounds(bounds, about)
