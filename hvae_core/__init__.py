@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from hvae_core.errors import HvaeError
     from hvae_core.inference.latents import Latents
+    from hvae_core.inference.watching import watch_progress
     from hvae_core.vae import HierarchicalVAE
 
 __all__ = [
@@ -37,7 +38,15 @@ __all__ = [
     "load",
     "load_exported",
     "train",
+    "watch_progress",
 ]
+
+#: names that are fetched from modules of their own, without the rest of `hvae_core.api`
+_LIGHT = {
+    "HvaeError": "errors",
+    "Latents": "inference.latents",
+    "watch_progress": "inference.watching",
+}
 
 #: modules that pages and plugins named, and where they are now
 _MOVED = {
@@ -55,14 +64,10 @@ def __getattr__(name: str) -> Any:
         from hvae_core.files.versions import hvae_version
 
         return hvae_version()
-    if name == "HvaeError":
-        from hvae_core.errors import HvaeError
+    if name in _LIGHT:
+        from importlib import import_module
 
-        return HvaeError
-    if name == "Latents":
-        from hvae_core.inference.latents import Latents
-
-        return Latents
+        return getattr(import_module(f"{__name__}.{_LIGHT[name]}"), name)
     if name == "HierarchicalVAE":
         from hvae_core.backends.selection import select_backend
 

@@ -220,19 +220,23 @@ def progress_console() -> Console:
 
 
 @contextmanager
-def progress_bar(title: str, as_json: bool = False) -> Iterator[Callable[[int, int | None], None]]:
-    """Progress on stderr; gives a function of what is done and the total.
+def progress_bar(title: str, as_json: bool = False) -> Iterator[None]:
+    """Progress on stderr of what is computed within this context.
 
     A bar on a terminal; elsewhere, and with ``--json``, a plain line a minute.
     """
+    from hvae_core.inference.watching import watch_progress
+
     if as_json or not sys.stderr.isatty():
-        yield PlainProgress(title)
+        with watch_progress(PlainProgress(title)):
+            yield
         return
     from rich.progress import Progress
 
     with Progress(console=progress_console(), transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        with watch_progress(lambda done, total: bar.update(task, completed=done, total=total)):
+            yield
 
 
 class PlainProgress:
@@ -247,7 +251,7 @@ class PlainProgress:
         self.title, self.seconds = title, seconds
         self._told, self._done = time.monotonic(), 0
 
-    def __call__(self, done: int, total: int | None) -> None:
+    def __call__(self, done: int, total: int) -> None:
         """Tell of it, with the time left at the speed since the last line, if it is time."""
         now = time.monotonic()
         passed, new = now - self._told, done - self._done
@@ -255,10 +259,8 @@ class PlainProgress:
             return
         from hvae_core.runs.clock import in_hours
 
-        line = f"{self.title}: {done:,}"
-        if total is not None:
-            line += f" of {total:,}"
-            if new > 0:
-                line += f", {in_hours((total - done) * passed / new)} left"
+        line = f"{self.title}: {done:,} of {total:,}"
+        if new > 0 and done < total:
+            line += f", {in_hours((total - done) * passed / new)} left"
         click.echo(line, err=True)
         self._told, self._done = now, done

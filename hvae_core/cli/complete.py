@@ -11,6 +11,7 @@ from hvae_core.cli.common import (
     batch_size_option,
     emit,
     json_option,
+    progress_bar,
     refuse_temperature,
     seed_option,
     temperature_option,
@@ -96,10 +97,11 @@ def command(
         columns = options["draws"] + (3 if truth is None else 4)
         check_grid(len(y) * columns, model.image_shape, columns)
     condition = conditions_of(model, options["condition"], selection, len(y))
-    drawn = model.posterior_sample(
-        y, mask, options["draws"], layers, temperature, options["seed"],
-        keep_known=options["keep_known"], batch_size=options["batch_size"], condition=condition,
-    )  # fmt: skip
+    with progress_bar("completing", options["as_json"]):
+        drawn = model.posterior_sample(
+            y, mask, options["draws"], layers, temperature, options["seed"],
+            keep_known=options["keep_known"], batch_size=options["batch_size"], condition=condition,
+        )  # fmt: skip
     if kind == "png":
         rows = np.concatenate(pictures(y, drawn, truth, model.image_values), axis=1)
         grid = rows.reshape(-1, *y.shape[1:])

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hvae_core.cli.common import emit, json_option, seed_option
+from hvae_core.cli.common import emit, json_option, progress_bar, seed_option
 from hvae_core.cli.conditions import conditions_of, read_condition
 from hvae_core.cli.images import Selection, image_options
 
@@ -60,11 +60,15 @@ def command(
         check_grid(len(originals) * (1 + len(asked)), originals.shape[1:], len(originals))
     inputs = inputs_of(model, originals, seed)
     known: Any
-    if selection.images and own is None and values.form == "class":
-        known = likeliest(model, originals, seed, inputs=inputs)
-    else:
-        known = conditions_of(model, own, selection, len(originals), "--own")
-    drawn = [model.counterfactual(originals, c, own=known, seed=seed, inputs=inputs) for c in asked]
+    with progress_bar("computing counterfactuals", options["as_json"]):
+        if selection.images and own is None and values.form == "class":
+            known = likeliest(model, originals, seed, inputs=inputs)
+        else:
+            known = conditions_of(model, own, selection, len(originals), "--own")
+        drawn = [
+            model.counterfactual(originals, condition, own=known, seed=seed, inputs=inputs)
+            for condition in asked
+        ]
     batches = [originals, *drawn] if kind == "png" else drawn
     save_images(batches, output, columns=len(originals), values=model.image_values)
     payload = {

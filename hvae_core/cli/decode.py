@@ -12,6 +12,7 @@ from hvae_core.cli.common import (
     batch_size_option,
     emit,
     json_option,
+    progress_bar,
     refuse_temperature,
     seed_option,
     size_option,
@@ -69,14 +70,15 @@ def command(source: str, latents: str, layers: int | None, **options: Any) -> No
         check_grid(len(known), model.image_shape)
     given = options["condition"]
     condition = None if given is None else read_condition(model.condition_values, given)
-    images = model.decode(
-        known,
-        temperature,
-        options["seed"],
-        pixels=options["pixels"],
-        batch_size=options["batch_size"],
-        condition=condition,
-    )
+    with progress_bar("decoding", options["as_json"]):
+        images = model.decode(
+            known,
+            temperature,
+            options["seed"],
+            pixels=options["pixels"],
+            batch_size=options["batch_size"],
+            condition=condition,
+        )
     save_images([images], output, values=model.image_values)
     emit({"output": output, "images": len(images), "layers": len(known.z)}, options["as_json"],
          [f"{len(images)} images in {output}"])  # fmt: skip

@@ -12,6 +12,7 @@ from hvae_core.cli.common import (
     batch_size_option,
     emit,
     json_option,
+    progress_bar,
     refuse_given,
     seed_option,
     size_option,
@@ -83,17 +84,18 @@ def command(
     kept = 0 if kind == "folder" else kept
     if kind == "png":
         check_grid(len(noisy) * (2 + kept), noisy.shape[1:], 2 + kept)
-    found = model.denoise(
-        noisy,
-        number,
-        seed=options["seed"],
-        keep=kept,
-        batch_size=options["batch_size"],
-        tile=tile,
-        overlap=overlap,
-        condition=condition,
-        inputs=inputs_of(model, noisy, options["seed"]),
-    )
+    with progress_bar("denoising", options["as_json"]):
+        found = model.denoise(
+            noisy,
+            number,
+            seed=options["seed"],
+            keep=kept,
+            batch_size=options["batch_size"],
+            tile=tile,
+            overlap=overlap,
+            condition=condition,
+            inputs=inputs_of(model, noisy, options["seed"]),
+        )
     values = model.image_values
     if kind == "npz":
         save_arrays(output, noisy=noisy, mean=found.mean, std=found.std, draws=found.draws)

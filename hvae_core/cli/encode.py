@@ -13,6 +13,7 @@ from hvae_core.cli.common import (
     batch_size_option,
     emit,
     json_option,
+    progress_bar,
     refuse_given,
     seed_option,
     size_option,
@@ -86,17 +87,18 @@ def command(
         "condition": conditions_of(model, options["condition"], selection, len(originals)),
         "inputs": inputs_of(model, originals, options["seed"]),
     }
-    latents = model.encode(
-        originals,
-        kept=_kept(model, known, originals, given, options),
-        layers=options["layers"],
-        seed=options["seed"],
-        sample=not options["mean"],
-        batch_size=options["batch_size"],
-        tile=tile,
-        overlap=overlap,
-        **given,
-    )
+    with progress_bar("encoding", options["as_json"]):
+        latents = model.encode(
+            originals,
+            kept=_kept(model, known, originals, given, options),
+            layers=options["layers"],
+            seed=options["seed"],
+            sample=not options["mean"],
+            batch_size=options["batch_size"],
+            tile=tile,
+            overlap=overlap,
+            **given,
+        )
     latents = dataclasses.replace(latents, names=names)
     latents.save(output)
     kl = latents.kl_per_layer

@@ -62,8 +62,8 @@ def command(
     options = _of_completion(options)
     model = load_runnable(source)
     chosen = chosen_dataset(model.config, dataset, overrides)
-    with progress_bar("evaluating", as_json) as progress, other_ways():
-        figures = evaluate(model, chosen, split, progress=progress, **options)
+    with progress_bar("evaluating", as_json), other_ways():
+        figures = evaluate(model, chosen, split, **options)
     for note in chosen.notes():
         click.echo(note, err=True)
     for warning in _warnings(figures, dataset is None and not overrides):

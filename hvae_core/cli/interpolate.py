@@ -11,6 +11,7 @@ from hvae_core.cli.common import (
     emit,
     is_large,
     json_option,
+    progress_bar,
     refuse_given,
     seed_option,
     shortened,
@@ -94,9 +95,10 @@ def command(
     given = options["condition"]
     condition = None if given is None else read_condition(model.condition_values, given)
     inputs = None if seen[0] is None else seen
-    images = model.interpolate(
-        ends[0], ends[1], steps, seed=seed, condition=condition, inputs=inputs
-    )
+    with progress_bar("interpolating", options["as_json"]):
+        images = model.interpolate(
+            ends[0], ends[1], steps, seed=seed, condition=condition, inputs=inputs
+        )
     save_images([images], output, columns=steps, values=model.image_values)
     emit({"output": output, "images": steps}, options["as_json"],
          [f"{steps} images in {output}"])  # fmt: skip

@@ -11,6 +11,7 @@ from hvae_core.cli.common import (
     at_size,
     emit,
     json_option,
+    progress_bar,
     refuse_temperature,
     seed_option,
     size_option,
@@ -65,16 +66,17 @@ def command(
     if kind == "png":
         check_grid(2 * len(originals), originals.shape[1:], len(originals))
     condition = conditions_of(model, options["condition"], selection, len(originals))
-    drawn = model.reconstruct(
-        originals,
-        latents=options["latents"],
-        seed=options["seed"],
-        temperature=temperature,
-        tile=tile,
-        overlap=overlap,
-        condition=condition,
-        inputs=inputs_of(model, originals, options["seed"]),
-    )
+    with progress_bar("reconstructing", options["as_json"]):
+        drawn = model.reconstruct(
+            originals,
+            latents=options["latents"],
+            seed=options["seed"],
+            temperature=temperature,
+            tile=tile,
+            overlap=overlap,
+            condition=condition,
+            inputs=inputs_of(model, originals, options["seed"]),
+        )
     batches = [originals, drawn] if kind == "png" else [drawn]
     save_images(batches, output, columns=len(originals), values=model.image_values)
     payload = {"output": output, "images": len(originals), "latents": options["latents"]}

@@ -94,7 +94,7 @@ def command(
         check_grid(total, model.image_shape, columns)
     condition = None if rows is None else rows.repeat(count, axis=0)
 
-    with progress_bar("sampling", as_json) as progress:
+    with progress_bar("sampling", as_json):
         batches = sample_batches(
             model,
             total,
@@ -104,9 +104,7 @@ def command(
             condition=condition,
             guidance=guidance,
         )
-        save_images(
-            batches, output, total, columns, lambda done: progress(done, total), model.image_values
-        )
+        save_images(batches, output, total, columns, model.image_values)
     payload = {"output": output, "images": total, "temperature": temperature, "seed": seed}
     if conditions:
         payload |= {"conditions": list(conditions), "guidance": guidance}

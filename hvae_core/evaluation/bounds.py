@@ -19,6 +19,7 @@ from hvae_core.inference.rows import (
     join_batches,
     latent_noise,
 )
+from hvae_core.inference.watching import counting
 from hvae_core.prob.elbo import bits_per_dim
 
 
@@ -113,23 +114,25 @@ def log_likelihood(
         program = Infer(("log_weight",))
     # A running log-sum-exp in float64: memory does not grow with K.
     total = np.full(len(images), -math.inf)
-    for rows, valid in batch_rows(len(images), batch_size):
-        # Fewer images than a batch takes: the rest of it are further draws.
-        together = min(max(1, batch_size // len(rows)), draws)
-        places = np.tile(np.arange(len(rows)), together)
-        given = images[rows[places]].named()
-        if program.from_features:
-            seen = {**images[rows].named(), "noise": []}
-            features = engine.run(Infer(("features",)), seen)["features"]
-            given["features"] = [scale[places] for scale in features]
-        for start in range(0, draws, together):
-            numbers = np.minimum(np.arange(start, start + together), draws - 1)
-            # Each draw has image indices of its own, so that no two share their noise.
-            indices = first + rows + numbers[:, None] * DRAW_STRIDE
-            normal = latent_noise(engine, indices.ravel(), seed)
-            out = engine.run(program, {**given, "noise": normal})
-            weights = out["log_weight"].reshape(together, len(rows))[: draws - start, :valid]
-            kept = rows[:valid]
-            for weight in weights.astype(np.float64):
-                total[kept] = np.logaddexp(total[kept], weight)
+    with counting(draws * len(images)) as advance:
+        for rows, valid in batch_rows(len(images), batch_size):
+            # Fewer images than a batch takes: the rest of it are further draws.
+            together = min(max(1, batch_size // len(rows)), draws)
+            places = np.tile(np.arange(len(rows)), together)
+            given = images[rows[places]].named()
+            if program.from_features:
+                seen = {**images[rows].named(), "noise": []}
+                features = engine.run(Infer(("features",)), seen)["features"]
+                given["features"] = [scale[places] for scale in features]
+            for start in range(0, draws, together):
+                numbers = np.minimum(np.arange(start, start + together), draws - 1)
+                # Each draw has image indices of its own, so that no two share their noise.
+                indices = first + rows + numbers[:, None] * DRAW_STRIDE
+                normal = latent_noise(engine, indices.ravel(), seed)
+                out = engine.run(program, {**given, "noise": normal})
+                weights = out["log_weight"].reshape(together, len(rows))[: draws - start, :valid]
+                kept = rows[:valid]
+                for weight in weights.astype(np.float64):
+                    total[kept] = np.logaddexp(total[kept], weight)
+                advance(len(weights) * valid)
     return (total - math.log(draws)).astype(np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from hvae_core.evaluation.evaluate import check_split, evaluate_batches
 from hvae_core.evaluation.image_metrics import check_ssim, coverage, psnr, ranks, ssim
 from hvae_core.evaluation.verbs import Verbs
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE
+from hvae_core.inference.watching import Listener, counting, watch_progress
 from hvae_core.interfaces import Batch, ImageValues, Measurement
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
@@ -82,7 +83,7 @@ def evaluate_completion(
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH_SIZE,
     limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Listener | None = None,
 ) -> dict[str, Any]:
     """How well a model completes the images of a split from a measurement of them.
 
@@ -98,7 +99,8 @@ def evaluate_completion(
         seed: of measurements and draws.
         batch_size: images at a time.
         limit: only the first so many images.
-        progress: called with images done and images in all.
+        progress: called with images done and images in all; None: whoever listens already, see
+            `watch_progress`.
 
     Returns:
         ``psnr_of_mean`` and ``psnr_of_draws`` in dB, ``ssim_of_mean`` and ``ssim_of_draws``, means
@@ -133,27 +135,28 @@ def evaluate_completion(
     rng = np.random.default_rng(seed)
     conditions = open_conditions(model.condition_values, dataset, split, len(source))
     observed: list[Batch] = []
-    for batch, y, mask in measured_batches(
-        source, dataset, measurement, batch_size, seed, limit, progress, conditions
-    ):
-        truth = batch.images
-        if model.sees_inputs:
-            seen = model.encoder_inputs(y, mask)
-            observed.append(Batch(truth, seen, batch.condition))
-        first = own.count
-        known += float(mask.mean(axis=(1, 2)).sum())
-        filled.add(truth, np.where(mask[..., None], y, mean_image))
-        for asked, figures in ((model, own), (unadapted, other)):
-            if asked is None:
-                continue
-            # Its own seed a batch: draws number the images of a call from 0.
-            drawn = asked.posterior_sample(
-                y, mask, draws, layers, seed=seed + first, batch_size=batch_size,
-                keep_known=measurement.exact, condition=asked_condition(asked, batch),
-            )  # fmt: skip
-            figures.add(truth, drawn.mean, drawn.images)
-            judged = ~mask if not mask.all() else np.ones_like(mask)
-            figures.places.append(ranks(drawn.images[:, judged], truth[judged], rng).ravel())
+    with watch_progress(progress):
+        for batch, y, mask in measured_batches(
+            source, dataset, measurement, batch_size, seed, limit, conditions
+        ):
+            truth = batch.images
+            if model.sees_inputs:
+                seen = model.encoder_inputs(y, mask)
+                observed.append(Batch(truth, seen, batch.condition))
+            first = own.count
+            known += float(mask.mean(axis=(1, 2)).sum())
+            filled.add(truth, np.where(mask[..., None], y, mean_image))
+            for asked, figures in ((model, own), (unadapted, other)):
+                if asked is None:
+                    continue
+                # Its own seed a batch: draws number the images of a call from 0.
+                drawn = asked.posterior_sample(
+                    y, mask, draws, layers, seed=seed + first, batch_size=batch_size,
+                    keep_known=measurement.exact, condition=asked_condition(asked, batch),
+                )  # fmt: skip
+                figures.add(truth, drawn.mean, drawn.images)
+                judged = ~mask if not mask.all() else np.ones_like(mask)
+                figures.places.append(ranks(drawn.images[:, judged], truth[judged], rng).ravel())
     baselines: dict[str, Any] = {"mean_filled": filled.means()}
     if unadapted is not None:
         baselines["unadapted_encoder"] = other.means()
@@ -188,10 +191,9 @@ def measured_batches(
     batch_size: int,
     seed: int = 0,
     limit: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
     conditions: Conditions | None = None,
 ) -> Iterator[tuple[Batch, np.ndarray, np.ndarray]]:
-    """The images of a source with a measurement of each, in order.
+    """The images of a source with a measurement of each, in order; tells how many are done.
 
     Yields:
         Images, measurements [b, H, W, C], and masks [b, H, W].
@@ -202,13 +204,13 @@ def measured_batches(
 
     total = min(limit or len(source), len(source))
     done = 0
-    for batch in evaluation_batches(source, dataset, batch_size, seed, limit, conditions):
-        images = batch.images
-        y, mask = measured(measurement, images, range(done, done + len(images)), seed)
-        yield batch, y, mask
-        done += len(images)
-        if progress is not None:
-            progress(done, total)
+    with counting(total) as advance:
+        for batch in evaluation_batches(source, dataset, batch_size, seed, limit, conditions):
+            images = batch.images
+            y, mask = measured(measurement, images, range(done, done + len(images)), seed)
+            yield batch, y, mask
+            done += len(images)
+            advance(len(images))
 
 
 def _mean_image(dataset: Dataset, others: ImageSource) -> np.ndarray:

@@ -17,6 +17,7 @@ from hvae_core.inference.arguments import check_count, check_seed
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, latent_noise, pad_rows
+from hvae_core.inference.watching import Listener, counting, watch_progress
 from hvae_core.interfaces import Batch
 from hvae_core.interfaces.image_shapes import check_image_shape
 from hvae_core.interfaces.values import check_image_values
@@ -110,7 +111,7 @@ def evaluate(
     limit: int | None = None,
     observe: Observe | None = None,
     bounds: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Listener | None = None,
 ) -> dict[str, Any]:
     """The figures of a model on a split of a data set.
 
@@ -126,7 +127,8 @@ def evaluate(
         bounds: a JSON file that keeps each image's bounds, written after each batch; an evaluation
             that was interrupted goes on from it, see `KeptBounds`.
         progress: called with the draws made and those to be made: one an image for the bound, and
-            ``importance_samples`` more for each image whose weighted bound is not in the file.
+            ``importance_samples`` more for each image whose weighted bound is not in the file;
+            None: whoever listens already, see `watch_progress`.
 
     Returns:
         What `evaluate_batches` gives, with ``dataset``, ``split``, ``unit``, ``seconds``, and
@@ -173,31 +175,26 @@ def evaluate(
     }
     kept = None if bounds is None else KeptBounds(bounds, about)
     known = np.zeros(0) if kept is None else kept.weighted
-    made, in_all = 0, total + draws * max(0, total - len(known))
-
-    def tell(new: int) -> None:
-        nonlocal made
-        made += new
-        if progress is not None:
-            progress(made, in_all)
-
+    in_all = total + draws * max(0, total - len(known))
     started = time.perf_counter()
     elbo: list[np.ndarray] = []
+    found = [known]
+    with watch_progress(progress), counting(in_all) as advance:
 
-    def keep(bounds: np.ndarray) -> None:
-        elbo.append(bounds)
-        tell(len(bounds))
+        def keep(bounds: np.ndarray) -> None:
+            elbo.append(bounds)
+            advance(len(bounds))
 
-    figures = evaluate_batches(engine, batches(), seed, keep)
-    if kept is not None:
-        kept.begin(np.concatenate(elbo))
+        figures = evaluate_batches(engine, batches(), seed, keep)
+        if kept is not None:
+            kept.begin(np.concatenate(elbo))
+        if draws:
+            for new in _weighted(engine, batches(), draws, seed, batch_size, len(known)):
+                found.append(new)
+                if kept is not None:
+                    kept.add(new)
+                advance(draws * len(new))
     if draws:
-        found = [known]
-        for new in _weighted(engine, batches(), draws, seed, batch_size, len(known)):
-            found.append(new)
-            if kept is not None:
-                kept.add(new)
-            tell(draws * len(new))
         moments = RunningMoments()
         moments.add(np.concatenate(found))
         figures["importance_weighted"] = _plain(moments.mean)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -79,7 +79,6 @@ def save_images(
     path: str | os.PathLike[str],
     total: int | None = None,
     columns: int | None = None,
-    progress: Callable[[int], None] | None = None,
     values: ImageValues = UINT8,
 ) -> int:
     """Write images as they come.
@@ -94,7 +93,6 @@ def save_images(
         path: see `check_output`.
         total: how many images there will be; None: all are held in memory.
         columns: images in a row of a grid.
-        progress: called with the number of images so far after each batch.
         values: what the images' numbers are; a grid shows them, see `as_pictures`.
 
     Returns:
@@ -116,8 +114,6 @@ def save_images(
         for batch in batches:
             yield batch
             count += len(batch)
-            if progress is not None:
-                progress(count)
 
     with disk_errors(f"write {target}"):
         if kind == "npz":

@@ -30,6 +30,7 @@ from hvae_core.inference.rows import (
     latent_noise,
     pixel_noise,
 )
+from hvae_core.inference.watching import counting
 
 
 class PosteriorDraws:
@@ -122,15 +123,17 @@ def posterior_sample(
         raise BadInputError(f"pixels is {pixels!r}; it must be sample, mean or mode.")
     conditions = check_condition(engine, condition, len(measured))
     drawn = np.empty((n, *measured.shape), engine.image_values.dtype)
-    for rows, valid in batch_rows(len(measured), batch_size):
-        seen = encoder_sees(engine, measured[rows], known[rows])
-        if conditions is not None:
-            seen["condition"] = conditions[rows]
-        pairs = [np.repeat(np.arange(n), valid), np.tile(np.arange(valid), n)]
-        for draws, places, images in _draws(
-            engine, seen, rows, pairs, depth, scale, seed, pixels, batch_size
-        ):
-            drawn[draws, rows[places]] = images
+    with counting(n * len(measured)) as advance:
+        for rows, valid in batch_rows(len(measured), batch_size):
+            seen = encoder_sees(engine, measured[rows], known[rows])
+            if conditions is not None:
+                seen["condition"] = conditions[rows]
+            pairs = [np.repeat(np.arange(n), valid), np.tile(np.arange(valid), n)]
+            for draws, places, images in _draws(
+                engine, seen, rows, pairs, depth, scale, seed, pixels, batch_size
+            ):
+                drawn[draws, rows[places]] = images
+                advance(len(draws))
     if keep_known:
         drawn = np.where(known[None, ..., None], measured, drawn)
     return PosteriorDraws(drawn)

@@ -17,6 +17,7 @@ from hvae_core.inference.encoding import encode
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, latent_noise
+from hvae_core.inference.watching import counting
 
 
 def counterfactual(
@@ -85,13 +86,15 @@ def likeliest(
             "Give it as own.",
         )
     program = Infer(("log_likelihood", "kl_per_layer"))
+    batches = [check_batch(engine, x, number, inputs) for number in range(values.size)]
     bounds = []
-    for number in range(values.size):
-        batch = check_batch(engine, x, number, inputs)
-        parts = []
-        for rows, valid in batch_rows(len(batch), batch_size):
-            given = {**batch[rows].named(), "noise": latent_noise(engine, rows, seed)}
-            out = engine.run(program, given)
-            parts.append((out["log_likelihood"] - out["kl_per_layer"].sum(axis=-1))[:valid])
-        bounds.append(np.concatenate(parts))
+    with counting(sum(map(len, batches))) as advance:
+        for batch in batches:
+            parts = []
+            for rows, valid in batch_rows(len(batch), batch_size):
+                given = {**batch[rows].named(), "noise": latent_noise(engine, rows, seed)}
+                out = engine.run(program, given)
+                parts.append((out["log_likelihood"] - out["kl_per_layer"].sum(axis=-1))[:valid])
+                advance(valid)
+            bounds.append(np.concatenate(parts))
     return np.stack(bounds).argmax(axis=0)

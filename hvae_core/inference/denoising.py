@@ -22,6 +22,7 @@ from hvae_core.inference.noise_of_tiles import Rectangles
 from hvae_core.inference.programs import Complete, Generate, Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, DRAW_STRIDE, batch_rows, latent_noise
 from hvae_core.inference.tiles import Sides, Tile, Tiling, check_whole_images, sized
+from hvae_core.inference.watching import counting
 from hvae_core.interfaces import Batch
 from hvae_core.prob.moments import RunningMoments
 
@@ -106,22 +107,26 @@ def denoise(
     mean = np.empty(images.images.shape, np.float32)
     std = np.empty_like(mean)
     draws = np.empty((kept, *images.images.shape), np.float32)
-    for place, image in enumerate(images.images):
-        if not tiled:
-            noise_of = partial(_noise_of_image, engine, place, seed)
-            noisy = images[place : place + 1]
-            moments, first = _summed(engine, noisy, noise_of, count, kept, batch_size)
-            mean[place], std[place], draws[:, place] = moments.mean, moments.std(), first
-            continue
-        whole = tiling.whole(image)
-        sources = [tiling.noise(place + k * DRAW_STRIDE, seed) for k in range(count)]
-        for part in tiling.tiles:
-            noise_of = partial(_noise_of_tile, tiling, part, sources)
-            noisy = Batch(whole[part.computed][None])
-            moments, first = _summed(tiling.engine, noisy, noise_of, count, kept, batch_size)
-            tiling.put(mean[place], part, moments.mean)
-            tiling.put(std[place], part, moments.std())
-            tiling.put(draws[:, place], part, first)
+    parts = len(images) * (len(tiling.tiles) if tiled else 1)
+    with counting(parts * count) as advance:
+        for place, image in enumerate(images.images):
+            if not tiled:
+                noise_of = partial(_noise_of_image, engine, place, seed)
+                noisy = images[place : place + 1]
+                moments, first = _summed(engine, noisy, noise_of, count, kept, batch_size, advance)
+                mean[place], std[place], draws[:, place] = moments.mean, moments.std(), first
+                continue
+            whole = tiling.whole(image)
+            sources = [tiling.noise(place + k * DRAW_STRIDE, seed) for k in range(count)]
+            for part in tiling.tiles:
+                noise_of = partial(_noise_of_tile, tiling, part, sources)
+                noisy = Batch(whole[part.computed][None])
+                moments, first = _summed(
+                    tiling.engine, noisy, noise_of, count, kept, batch_size, advance
+                )
+                tiling.put(mean[place], part, moments.mean)
+                tiling.put(std[place], part, moments.std())
+                tiling.put(draws[:, place], part, first)
     return Denoised(mean, std, draws)
 
 
@@ -137,7 +142,13 @@ def _noise_of_tile(
 
 
 def _summed(
-    engine: Engine, noisy: Batch, noise_of: NoiseOf, count: int, kept: int, batch_size: int
+    engine: Engine,
+    noisy: Batch,
+    noise_of: NoiseOf,
+    count: int,
+    kept: int,
+    batch_size: int,
+    advance: Callable[[int], None],
 ) -> tuple[RunningMoments, np.ndarray]:
     """The moments of an image's draws, and the first of them [kept, H, W, C]."""
     moments = RunningMoments()
@@ -148,6 +159,7 @@ def _summed(
         room = min(len(draws), max(0, kept - done))
         first[done : done + room] = draws[:room]
         done += len(draws)
+        advance(len(draws))
     return moments, first
 
 

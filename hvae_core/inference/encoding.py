@@ -23,6 +23,7 @@ from hvae_core.inference.latents import STATISTICS, Latents
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn
 from hvae_core.inference.tiles import Sides, Tiling, check_whole_images, sized
+from hvae_core.inference.watching import counting
 from hvae_core.interfaces import Batch
 from hvae_core.prob.divergence import array_kl
 from hvae_core.prob.noise import fold_seed
@@ -142,23 +143,25 @@ def _in_tiles(
         name: [np.empty((len(images), *shape), np.float32) for shape in shapes]
         for name in program.outputs
     }
-    for place, image in enumerate(images):
-        padded = tiling.whole(image)
-        source = tiling.noise(place, seed, given) if sample else None
-        for tile in tiling.tiles:
-            if source is None:
-                normal = [
-                    np.zeros((1, *shape), np.float32) for shape in engine.latent_shapes[:depth]
-                ]
-            else:
-                normal = tiling.at_tile(source, tile, depth)
-            inputs = {"images": padded[tile.computed][None], "noise": normal}
-            out = engine.run(program, inputs)
-            for name, layers in whole.items():
-                for layer, target in enumerate(layers):
-                    inside = tiling.at_layer(tile.inside, layer)
-                    where = tiling.at_layer(tile.kept, layer)
-                    target[place][where] = out[name][layer][0][inside]
+    with counting(len(images) * len(tiling.tiles)) as advance:
+        for place, image in enumerate(images):
+            padded = tiling.whole(image)
+            source = tiling.noise(place, seed, given) if sample else None
+            for tile in tiling.tiles:
+                if source is None:
+                    normal = [
+                        np.zeros((1, *shape), np.float32) for shape in engine.latent_shapes[:depth]
+                    ]
+                else:
+                    normal = tiling.at_tile(source, tile, depth)
+                inputs = {"images": padded[tile.computed][None], "noise": normal}
+                out = engine.run(program, inputs)
+                for name, layers in whole.items():
+                    for layer, target in enumerate(layers):
+                        inside = tiling.at_layer(tile.inside, layer)
+                        where = tiling.at_layer(tile.kept, layer)
+                        target[place][where] = out[name][layer][0][inside]
+                advance(1)
     z = whole.pop("latent")
     kl = None
     if config.model.flow is None:

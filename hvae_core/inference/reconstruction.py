@@ -22,6 +22,7 @@ from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Infer
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
 from hvae_core.inference.tiles import Sides, Tiling, check_whole_images, sized
+from hvae_core.inference.watching import counting
 from hvae_core.interfaces import Batch
 
 
@@ -131,13 +132,17 @@ def _in_tiles(
     engine = tiling.engine
     given = check_noise(engine, noise, len(images), tiling.latent_shapes)
     result = np.empty(images.shape, engine.image_values.dtype)
-    for place, image in enumerate(images):
-        whole = tiling.whole(image)
-        latent_noise = tiling.noise(place, seed, given)
-        pixels = tiling.pixel_noise(place, seed)
-        for tile in tiling.tiles:
-            normal = tiling.at_tile(latent_noise, tile)
-            uniform = pixels.part(0, tile.computed)[None]
-            drawn = _rows(engine, Batch(whole[tile.computed][None]), normal, uniform, count, scale)
-            tiling.put(result[place], tile, drawn[0])
+    with counting(len(images) * len(tiling.tiles)) as advance:
+        for place, image in enumerate(images):
+            whole = tiling.whole(image)
+            latent_noise = tiling.noise(place, seed, given)
+            pixels = tiling.pixel_noise(place, seed)
+            for tile in tiling.tiles:
+                normal = tiling.at_tile(latent_noise, tile)
+                uniform = pixels.part(0, tile.computed)[None]
+                drawn = _rows(
+                    engine, Batch(whole[tile.computed][None]), normal, uniform, count, scale
+                )
+                tiling.put(result[place], tile, drawn[0])
+                advance(1)
     return result

@@ -12,6 +12,7 @@ import numpy as np
 
 from hvae_core.inference.arguments import check_count, check_seed
 from hvae_core.inference.engine import Engine
+from hvae_core.inference.watching import counting
 from hvae_core.interfaces import Tensor
 from hvae_core.prob.noise import NORMAL, UNIFORM
 
@@ -21,16 +22,19 @@ DRAW_STRIDE = 2**32
 
 
 def batch_rows(count: int, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Divide ``count`` rows into batches of one size.
+    """Divide ``count`` rows into batches of one size, and tell how many are done.
 
     Yields:
         The row numbers of a batch, the last batch filled up with its last row, and how many of
         them are real.
     """
     size = min(check_count(batch_size, "batch_size"), count)
-    for start in range(0, count, size):
-        rows = np.arange(start, start + size)
-        yield np.minimum(rows, count - 1), min(size, count - start)
+    with counting(count) as advance:
+        for start in range(0, count, size):
+            rows = np.arange(start, start + size)
+            valid = min(size, count - start)
+            yield np.minimum(rows, count - 1), valid
+            advance(valid)
 
 
 def pad_rows(array: np.ndarray, size: int) -> np.ndarray:

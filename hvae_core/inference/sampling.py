@@ -21,6 +21,7 @@ from hvae_core.inference.decoding import conditioned
 from hvae_core.inference.engine import Engine
 from hvae_core.inference.programs import Generate
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE, batch_rows, given_or_drawn, pixel_noise
+from hvae_core.inference.watching import counting
 
 
 def sample_batches(
@@ -52,10 +53,11 @@ def sample_batches(
 
     def batches() -> Iterator[np.ndarray]:
         # The next batch's noise is drawn while this one is computed.
-        with contextlib.closing(prefetch(noises(), depth=1)) as ready:
+        with counting(n) as advance, contextlib.closing(prefetch(noises(), depth=1)) as ready:
             for valid, inputs in ready:
                 images = engine.run(program, inputs)["images"][:valid]
                 yield images.astype(engine.image_values.dtype)
+                advance(valid)
 
     def noises() -> Iterator[tuple[int, dict[str, Any]]]:
         for rows, valid in batch_rows(n, size):
