@@ -235,7 +235,13 @@ def progress_bar(title: str, as_json: bool = False) -> Iterator[None]:
 
     with Progress(console=progress_console(), transient=True) as bar:
         task = bar.add_task(title, total=None)
-        with watch_progress(lambda done, total: bar.update(task, completed=done, total=total)):
+
+        def told(done: int, total: int) -> None:
+            if done == 0:  # a further pass, whose time left is not the last one's
+                bar.reset(task)
+            bar.update(task, completed=done, total=total)
+
+        with watch_progress(told):
             yield
 
 
@@ -249,18 +255,25 @@ class PlainProgress:
 
     def __init__(self, title: str, seconds: float = 60.0) -> None:
         self.title, self.seconds = title, seconds
-        self._told, self._done = time.monotonic(), 0
+        self._told = self._since = time.monotonic()
+        self._done = 0
 
     def __call__(self, done: int, total: int) -> None:
-        """Tell of it, with the time left at the speed since the last line, if it is time."""
+        """Tell of it, if it is time, with the time left at the speed since the last line.
+
+        Where a pass has begun since then, that is its speed.
+        """
         now = time.monotonic()
-        passed, new = now - self._told, done - self._done
-        if passed < self.seconds:
+        if done == 0:
+            self._since, self._done = now, 0
+        if now - self._told < self.seconds:
             return
         from hvae_core.runs.clock import in_hours
 
         line = f"{self.title}: {done:,} of {total:,}"
+        passed, new = now - self._since, done - self._done
         if new > 0 and done < total:
             line += f", {in_hours((total - done) * passed / new)} left"
         click.echo(line, err=True)
-        self._told, self._done = now, done
+        self._told = self._since = now
+        self._done = done

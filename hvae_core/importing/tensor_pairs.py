@@ -25,6 +25,11 @@ class TensorPair(NamedTuple):
     layout: Literal["kernel", "map", "channels", "vector"]
     rolled: int = 0
 
+    @property
+    def our_shape(self) -> tuple[int, ...]:
+        """The shape of ours."""
+        return self.to_ours(np.broadcast_to(np.float32(0), self.shape)).shape
+
     def to_ours(self, array: np.ndarray) -> np.ndarray:
         """The original's tensor as ours."""
         if self.layout == "kernel":
@@ -77,3 +82,22 @@ def to_ours(
             f"The checkpoint does not fit the configuration: {'; '.join(faults)}.", hint
         )
     return {pair.name: pair.to_ours(tensors[pair.original]) for pair in pairs}
+
+
+def to_theirs(
+    arrays: Mapping[str, np.ndarray], pairs: Sequence[TensorPair]
+) -> dict[str, np.ndarray]:
+    """Our weights under the checkpoint's names and in its layouts, the inverse of `to_ours`.
+
+    Args:
+        arrays: all weights of a model, by our names.
+        pairs: all tensors of the network.
+
+    Raises:
+        WeightsError: a weight is missing, of another shape, or none of the network's.
+    """
+    shapes = {name: array.shape for name, array in arrays.items()}
+    wanted = {pair.name: pair.our_shape for pair in pairs}
+    if faults := misfits(shapes, wanted, "weight"):
+        raise WeightsError(f"The weights do not fit the checkpoint: {'; '.join(faults)}.")
+    return {pair.original: pair.to_theirs(np.asarray(arrays[pair.name])) for pair in pairs}

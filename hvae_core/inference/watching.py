@@ -17,10 +17,11 @@ Listener = Callable[[int, int], None]
 
 @dataclasses.dataclass
 class _Watch:
-    """A listener, and whether a loop is telling it of its progress."""
+    """A listener, whether a loop is telling it of its progress, and whether it has gone."""
 
     listener: Listener
     is_taken: bool = False
+    has_ended: bool = False
 
 
 _watch: ContextVar[_Watch | None] = ContextVar("watch", default=None)
@@ -30,23 +31,25 @@ _watch: ContextVar[_Watch | None] = ContextVar("watch", default=None)
 def watch_progress(listener: Listener | None) -> Iterator[None]:
     """Be told how far a computation is, of this thread and within this context.
 
-    Whatever is asked of a model tells it after each batch: sampling, encoding, completing,
-    evaluating. What takes several passes over the images begins anew with each::
+    Whatever is asked of a model tells it at its start and after each batch: sampling, encoding,
+    completing, evaluating. What takes several passes over the images begins anew with each::
 
         with hvae.watch_progress(lambda done, total: print(f"{done} of {total}")):
             latents = model.encode(images)
 
     Args:
-        listener: called with what is done and how much there is to do: images, and where each of
-            them takes many draws, draws. None: whoever listens already.
+        listener: called with what is done, 0 where a pass begins, and how much there is to do:
+            images, and where each of them takes many draws, draws. None: whoever listens already.
     """
     if listener is None:
         yield
         return
-    token = _watch.set(_Watch(listener))
+    watch = _Watch(listener)
+    token = _watch.set(watch)
     try:
         yield
     finally:
+        watch.has_ended = True  # a loop that is gone on with later tells it no more
         _watch.reset(token)
 
 
@@ -64,15 +67,17 @@ def counting(total: int) -> Iterator[Callable[[int], None]]:
     if watch is None or watch.is_taken:
         yield _unheard
         return
-    listener, done = watch.listener, 0
+    done = 0
 
     def advance(more: int) -> None:
         nonlocal done
         done += more
-        listener(done, total)
+        if not watch.has_ended:
+            watch.listener(done, total)
 
     watch.is_taken = True
     try:
+        advance(0)
         yield advance
     finally:
         watch.is_taken = False

@@ -34,6 +34,8 @@ from hvae_plugins.importers.efficient_vdvae.state_dict import (
 
 #: presets with the original's published configurations
 PREFIX = "efficient-vdvae-"
+#: parts of a model that none of its networks has
+ADDED = ("flow", "attention", "condition", "prior", "input_channels")
 #: where a checkpoint of `torch.save` has its state dicts
 SECTIONS = {"ema": "ema_model_state_dict", "raw": "model_state_dict"}
 
@@ -83,8 +85,7 @@ class EfficientVDVAEImporter(Importer):
             hasattr(model.block_with_options.options, "pointwise")
             and all(getattr(model, key) == value for key, value in ORIGINAL_MODEL.items())
             and (model.readout.kind, model.readout.gain) == ("features", False)
-            and model.flow is None
-            and model.attention is None
+            and not any(getattr(model, key) for key in ADDED)
         )
 
 

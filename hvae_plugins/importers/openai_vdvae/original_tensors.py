@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hvae_core.errors import ConfigError, WeightsError
-from hvae_core.importing.tensor_pairs import TensorPair, to_ours
-from hvae_core.weights.model_weights import listed
+from hvae_core.errors import ConfigError
+from hvae_core.importing.tensor_pairs import TensorPair, to_ours, to_theirs
 from hvae_plugins.importers.openai_vdvae.configurations import ORIGINAL_MODEL
 
 if TYPE_CHECKING:
@@ -26,12 +25,14 @@ def tensor_pairs(config: Config) -> list[TensorPair]:
     return list(_pairs(config))
 
 
-#: options that it has at their defaults, beside those of `ORIGINAL_MODEL`
-DEFAULTS = (
-    "decoder_width", "skip_projections", "pooling", "residual_blocks", "latent_heads",
-    "relative_posterior", "encoder_middle_layers", "decoder_middle_layers", "encoder_kernel_size",
-    "decoder_kernel_size", "stem_kernel_size", "input_levels",
-)  # fmt: skip
+#: options in which its networks differ, or that mean nothing in them; it has all others at their
+#: defaults, but for those of `ORIGINAL_MODEL`
+FREE = {
+    "resolutions", "trained_resolutions", "image_channels", "input_mean", "input_scale", "width",
+    "encoder_middle_width", "decoder_middle_width", "latent_width", "encoder_blocks",
+    "decoder_blocks", "mixing_block", "no_bias_above", "block", "pool_activation", "pool_order",
+    "leaky_relu_slope", "softplus_beta", "conditioning",
+}  # fmt: skip
 
 
 def require_original(config: Config) -> None:
@@ -42,8 +43,7 @@ def require_original(config: Config) -> None:
     """
     model = config.model
     wanted = {
-        **ORIGINAL_MODEL, "patch_size": 1, "norm": "none", "conv": "dense", "large_kernels": False,
-        "top": "learned", "flow": None, "attention": None, "readout": "features",
+        **ORIGINAL_MODEL, "patch_size": 1, "norm": "none", "conv": "dense", "readout": "features",
     }  # fmt: skip
     block = model.block_with_options.options
     for key, value in wanted.items():
@@ -55,12 +55,14 @@ def require_original(config: Config) -> None:
             raise ConfigError(
                 f"model.{key} is {actual}; the original VDVAE's checkpoints have {value}."
             )
-    for key in DEFAULTS:
-        default = type(model).model_fields[key].default
-        if getattr(model, key) not in (default, [default] * len(model.resolutions)):
+    for key, field in type(model).model_fields.items():
+        if key in wanted or key in FREE:
+            continue
+        actual, default = getattr(model, key), field.default
+        if actual not in (default, [default] * len(model.resolutions)):
             raise ConfigError(
-                f"model.{key} is {getattr(model, key)}; the original VDVAE's checkpoints have "
-                f"{'none' if default is None else default}."
+                f"model.{key} is {getattr(actual, 'name', actual)}; the original VDVAE's "
+                f"checkpoints have {'none' if default is None else default}."
             )
     if model.readout.kernel_size or not model.readout.gain or not getattr(block, "pointwise", True):
         raise ConfigError(
@@ -105,13 +107,9 @@ def to_original(arrays: Mapping[str, np.ndarray], config: Config) -> dict[str, n
 
     Raises:
         ConfigError: the model is none of the original's architecture.
-        WeightsError: a weight is missing.
+        WeightsError: a weight is missing, of another shape, or has no place in the original.
     """
-    pairs = tensor_pairs(config)
-    missing = [pair.name for pair in pairs if pair.name not in arrays]
-    if missing:
-        raise WeightsError(f"The weights lack {listed(missing)}.")
-    return {pair.original: pair.to_theirs(np.asarray(arrays[pair.name])) for pair in pairs}
+    return to_theirs(arrays, tensor_pairs(config))
 
 
 def _convolution(original: str, name: str, kernel: tuple[int, int, int]) -> Iterator[TensorPair]:

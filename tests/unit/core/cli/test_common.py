@@ -1,8 +1,11 @@
 """Numbers and sizes as options take them, and texts as they are printed."""
 
+import io
+
 import click
 import pytest
-from rich.console import Group
+from rich.console import Console, Group
+from rich.progress import Progress
 from rich.table import Table
 
 from hvae_core.cli import common
@@ -77,11 +80,14 @@ def test_names_of_the_user_s_are_printed_as_they_are(name, capsys):
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_progress_is_a_line_a_minute_where_there_is_no_terminal(monkeypatch, capsys, as_json):
-    clock = iter([0.0, 59.0, 60.0, 61.0, 120.0, 180.0])
+    clock = iter([0.0, 0.0, 59.0, 60.0, 61.0, 120.0, 180.0, 230.0, 240.0])
     monkeypatch.setattr(common.time, "monotonic", lambda: next(clock))
-    with common.progress_bar("evaluating", as_json), counting(10_000) as advance:
-        for more in (500, 500, 100, -90, 0):
-            advance(more)
+    with common.progress_bar("evaluating", as_json):
+        with counting(10_000) as advance:
+            for more in (500, 500, 100, -90, 0):
+                advance(more)
+        with counting(100_000) as advance:
+            advance(100)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines() == [
@@ -89,4 +95,23 @@ def test_progress_is_a_line_a_minute_where_there_is_no_terminal(monkeypatch, cap
         # Of the last minute's speed, in which ten were done.
         "evaluating: 1,010 of 10,000, 14:59:00 left",
         "evaluating: 1,010 of 10,000",
+        # Another pass, which took ten seconds for a hundred.
+        "evaluating: 100 of 100,000, 2:46:30 left",
     ]
+
+
+def test_the_bar_tells_the_time_left_of_each_pass_anew(monkeypatch):
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr(common, "progress_console", lambda: terminal)
+    monkeypatch.setattr(common.sys.stderr, "isatty", lambda: True)
+    bars, init = [], Progress.__init__
+    monkeypatch.setattr(
+        Progress, "__init__", lambda bar, **options: (bars.append(bar), init(bar, **options))[1]
+    )
+    with common.progress_bar("interpolating"):
+        for _ in range(2):
+            with counting(2) as advance:
+                advance(1)
+                assert not bars[0].tasks[0].finished
+                advance(1)
+                assert bars[0].tasks[0].finished

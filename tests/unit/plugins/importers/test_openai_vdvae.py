@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hvae_core.config import load_config
+from hvae_core.config import load_config, parse_config
 from hvae_core.errors import ConfigError, HvaeError, PresetError, WeightsError
 from hvae_core.exporting import export_source
 from hvae_core.weights import read_tensors, write_tensors
@@ -244,3 +244,51 @@ def test_a_norm_or_kind_of_convolution_is_refused_wherever_it_is_set(option, val
     config = load_config(find_preset("openai-cifar10").config, [f"model.{change}"])
     with pytest.raises(ConfigError, match=f"model.{option} is {value}; the original"):
         require_original(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("condition={name: label, classes: 3}", "condition is label"),
+        ("prior=diffusion-vampprior", "prior is diffusion-vampprior"),
+        ("input_channels=4", "input_channels is 4"),
+        ("flow=planar", "flow is planar"),
+    ],
+)
+def test_a_model_with_more_than_the_original_has_does_not_go_back(change, named):
+    from hvae_plugins.importers.efficient_vdvae import EfficientVDVAEImporter
+    from hvae_plugins.importers.openai_vdvae import OpenAIVDVAEImporter
+    from hvae_plugins.importers.openai_vdvae.original_tensors import require_original
+
+    for importer, preset in (
+        (OpenAIVDVAEImporter, "openai-cifar10"),
+        (EfficientVDVAEImporter, "efficient-vdvae-cifar10"),
+    ):
+        config = find_preset(preset).config
+        with_more = load_config(config, [f"model.{change}"])
+        reader = importer(None)
+        assert reader.describes(config)
+        assert not reader.describes(with_more)
+        if importer is OpenAIVDVAEImporter:
+            with pytest.raises(ConfigError, match=f"model.{named}; the original VDVAE"):
+                require_original(with_more)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda arrays: arrays | {"decoder.more": np.zeros(3)}, "1 weight unexpected"),
+        (lambda arrays: arrays | {"readout.gain": np.zeros(3)}, r"readout.gain \[3\], expected"),
+        (lambda arrays: {k: a for k, a in arrays.items() if k != "readout.gain"}, "missing"),
+    ],
+    ids=["one too many", "another shape", "one too few"],
+)
+def test_weights_that_do_not_fit_the_original_are_named(change, named, original, tensors):
+    from hvae_plugins.importers.openai_vdvae.configurations import translate
+    from hvae_plugins.importers.openai_vdvae.original_tensors import from_original, to_original
+
+    config = parse_config(translate(json.loads((original / "config.json").read_text())))
+    arrays = from_original(tensors, config)
+    assert to_original(arrays, config).keys() == tensors.keys()
+    with pytest.raises(WeightsError, match=named):
+        to_original(change(arrays), config)
