@@ -74,7 +74,7 @@ def command(
     from hvae_core.images.grids import check_grid
     from hvae_core.images.saving import check_output, save_arrays, save_images
     from hvae_core.inference.arguments import check_temperature
-    from hvae_core.inference.completion import check_measured
+    from hvae_core.inference.measurement_checks import check_measured
 
     output = options["output"]
     kind = check_output(output, folder=False)

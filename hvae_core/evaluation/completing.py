@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError
-from hvae_core.evaluation.evaluate import check_split, evaluate_batches
+from hvae_core.evaluation.evaluate import check_numbers, check_split, evaluate_batches
 from hvae_core.evaluation.image_metrics import check_ssim, coverage, psnr, ranks, ssim
 from hvae_core.evaluation.verbs import Verbs
+from hvae_core.inference.arguments import check_count
 from hvae_core.inference.rows import DEFAULT_BATCH_SIZE
 from hvae_core.inference.watching import Listener, counting, watch_progress
 from hvae_core.interfaces import Batch, ImageValues, Measurement
@@ -113,7 +114,8 @@ def evaluate_completion(
         ``seconds``.
 
     Raises:
-        BadInputError: there is no such split, or the unadapted model is of other images.
+        BadInputError: there is no such split, a number is none or out of range, or the unadapted
+            model is of other images.
         ConfigError: the images do not fit the model.
         MissingDependencyError: scikit-image is not installed.
     """
@@ -121,6 +123,8 @@ def evaluate_completion(
     from hvae_core.data import open_conditions
 
     check_ssim()
+    draws = check_count(draws, "draws")
+    seed, batch_size, limit = check_numbers(seed, batch_size, limit)
     check_split(dataset, split)
     check_image_values(dataset.values, model.image_values)
     check_image_shape(dataset.shape, model.image_shape)

@@ -147,7 +147,7 @@ def evaluate(
     draws = 0
     if importance_samples is not None:
         draws = check_count(importance_samples, "importance_samples")
-    seed = check_seed(seed)
+    seed, batch_size, limit = check_numbers(seed, batch_size, limit)
     check_split(dataset, split)
     check_image_values(dataset.values, engine.image_values)
     source = dataset.load(split)
@@ -229,6 +229,12 @@ def _weighted(
         if done < len(batch):
             yield log_likelihood(engine, batch[done:], draws, seed, batch_size, first + done)
         first += len(batch)
+
+
+def check_numbers(seed: Any, batch_size: Any, limit: Any) -> tuple[int, int, int | None]:
+    """The numbers that an evaluation goes by, or `BadInputError`: one is none or out of range."""
+    images = None if limit is None else check_count(limit, "limit")
+    return check_seed(seed), check_count(batch_size, "batch_size"), images
 
 
 def check_split(dataset: Dataset, split: str) -> None:

@@ -68,7 +68,8 @@ def check_graph(folder: Path, manifest: Mapping[str, Any], graph: str) -> Path:
     """
     main = Path(manifest["graphs"][graph]["file"])
     for name, record in manifest.get("files", {}).items():
-        if Path(name).stem == main.stem and file_digest(folder / name) != record["sha256"]:
+        # Such as the weights of an OpenVINO graph, and of an ONNX graph above 1 GiB.
+        if name.startswith(f"{main.stem}.") and file_digest(folder / name) != record["sha256"]:
             raise BadInputError(f"{folder / name} is damaged.", "Export the model again.")
     return folder / main
 

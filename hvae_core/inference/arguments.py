@@ -29,11 +29,16 @@ def check_noise(
         latent_shapes: in place of the engine's, those of a whole image that it sees tiles of.
 
     Raises:
-        BadInputError: the number of layers or a shape is wrong.
+        BadInputError: the number of layers or a shape is wrong, or they are no finite numbers.
     """
     if noise is None:
         return None
-    arrays = [np.asarray(layer, dtype=np.float32) for layer in noise]
+    try:
+        layers = list(noise)
+    except TypeError:
+        hint = "Give one for each latent layer."
+        raise BadInputError("noise is no list of arrays.", hint) from None
+    arrays = [_finite(layer, f"noise[{index}]") for index, layer in enumerate(layers)]
     shapes = list(latent_shapes or engine.latent_shapes)
     if len(arrays) != len(shapes):
         raise BadInputError(
@@ -167,17 +172,23 @@ def check_inputs(engine: Engine, inputs: Any, count: int) -> np.ndarray | None:
             f"Give inputs, [{count}, {height}, {width}, {channels}], of what was measured and "
             "where: model.encoder_inputs(y, mask).",
         )
-    try:
-        array = np.asarray(inputs, np.float32)
-    except (TypeError, ValueError):
-        raise BadInputError("inputs is no array of numbers.") from None
+    array = _finite(inputs, "inputs")
     if array.shape != (count, height, width, channels):
         raise BadInputError(
             f"inputs has shape {list(array.shape)}; expected {[count, height, width, channels]}."
         )
-    if not np.isfinite(array).all():
-        raise BadInputError("inputs holds values that are not finite.")
     return array
+
+
+def _finite(array: Any, name: str) -> np.ndarray:
+    """Finite numbers as float32, else `BadInputError`."""
+    try:
+        numbers = np.asarray(array, np.float32)
+    except (TypeError, ValueError):
+        raise BadInputError(f"{name} is no array of numbers.") from None
+    if not np.isfinite(numbers).all():
+        raise BadInputError(f"{name} holds values that are not finite.")
+    return numbers
 
 
 def check_guidance(engine: Engine, guidance: Any, condition: Any) -> float | None:

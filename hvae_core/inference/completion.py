@@ -15,13 +15,13 @@ from hvae_core.errors import BadInputError
 from hvae_core.inference.arguments import (
     check_condition,
     check_count,
-    check_images,
     check_seed,
     check_temperature,
 )
 from hvae_core.inference.decoding import Pixels, decode_rows
 from hvae_core.inference.encoding import check_layers
 from hvae_core.inference.engine import Engine
+from hvae_core.inference.measurement_checks import check_measured
 from hvae_core.inference.programs import Complete, Infer
 from hvae_core.inference.rows import (
     DEFAULT_BATCH_SIZE,
@@ -201,54 +201,6 @@ def _complete(
     inputs["pixels"] = uniform if pixels == "sample" else np.full(uniform.shape, 0.5, np.float32)
     images = engine.run(Complete(("images",)), inputs)["images"]
     return np.asarray(images).astype(engine.image_values.dtype)
-
-
-def check_measured(
-    engine: Engine, y: Any, mask: Any, fill: float | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """A measurement as the encoder is given it: native [B, H, W, C] and bool [B, H, W].
-
-    Args:
-        engine: whose images they are.
-        y: see `posterior_sample`.
-        mask: see `posterior_sample`.
-        fill: what the unknown pixels of ``y`` become; None: they are left.
-
-    Raises:
-        BadInputError: a shape or a value does not fit, or nothing is measured of an image.
-    """
-    measured, known = np.asarray(y), np.asarray(mask)
-    count, (height, width, _) = len(measured) if measured.ndim else 0, engine.image_shape
-    if known.ndim and known.shape[-1] == 1 and known.shape[-3:-1] == (height, width):
-        known = known[..., 0]
-    if known.shape == (height, width):
-        known = np.broadcast_to(known, (count, height, width))
-    if measured.ndim == 4 and known.shape != (count, height, width):
-        raise BadInputError(
-            f"mask has shape {list(np.shape(mask))}; expected {[count, height, width]}, or "
-            f"{[height, width]} for all images.",
-            "A mask has one value a pixel: true where it was measured.",
-        )
-    known = check_boolean(known, "mask")
-    if measured.ndim == 4:
-        nothing = np.flatnonzero(~known.any(axis=(1, 2)))
-        if nothing.size:
-            raise BadInputError(
-                f"mask leaves nothing of image {nothing[0]}: no pixel was measured.",
-                "Measure a pixel at least, or draw from the prior with model.sample.",
-            )
-        if fill is not None:
-            measured = np.where(known[..., None], measured, np.asarray(fill, measured.dtype))
-    return check_images(engine, measured, "y"), known
-
-
-def check_boolean(array: np.ndarray, name: str) -> np.ndarray:
-    """An array of truth values as booleans, else `BadInputError`."""
-    if array.dtype == bool:
-        return array
-    if array.dtype.kind not in "iuf" or not np.isin(array, (0, 1)).all():
-        raise BadInputError(f"{name} holds values that are neither true nor false, 1 nor 0.")
-    return array.astype(bool)
 
 
 def _check_depth(engine: Engine, layers: int | float | None) -> int:

@@ -12,8 +12,9 @@ import numpy as np
 
 from hvae_core.errors import BadInputError
 from hvae_core.inference.arguments import check_count
-from hvae_core.inference.completion import check_boolean, check_measured, posterior_sample
+from hvae_core.inference.completion import posterior_sample
 from hvae_core.inference.engine import Engine
+from hvae_core.inference.measurement_checks import check_boolean, check_measured
 
 #: noise of a measurement, in ranges of the values
 DEFAULT_NOISE = 0.01
@@ -55,15 +56,24 @@ def information_gain(
     """
     shown = _check_candidates(engine, candidates)
     values = engine.image_values
-    std = DEFAULT_NOISE * (values.high - values.low) if noise is None else float(noise)
-    if not 0 < std < math.inf:
-        raise BadInputError(f"noise is {noise!r}; it must be a number above 0.")
+    std = _check_noise(DEFAULT_NOISE * (values.high - values.low) if noise is None else noise)
     if check_count(n, "n", 2) and options.get("keep_known"):
         options = {**options, "keep_known": False}  # they tell nothing either way
     known = check_measured(engine, y, mask, options.get("fill"))[1]
     draws = posterior_sample(engine, y, mask, n, seed=seed, **options)
     told = 0.5 * np.log1p(np.square(draws.std.astype(np.float64) / std)).sum(axis=-1)
     return np.einsum("bhw,khw->bk", told * ~known, shown).astype(np.float32)
+
+
+def _check_noise(noise: Any) -> float:
+    """A standard deviation."""
+    try:
+        std = float(noise)
+    except (TypeError, ValueError):
+        std = math.nan
+    if not 0 < std < math.inf:
+        raise BadInputError(f"noise is {noise!r}; it must be a number above 0.")
+    return std
 
 
 def _check_candidates(engine: Engine, candidates: Any) -> np.ndarray:

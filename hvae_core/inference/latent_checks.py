@@ -66,13 +66,17 @@ def checked_kl(kl_per_layer: Any, z: Layers) -> np.ndarray:
 
 
 def checked_masks(kept: Iterable[Any], z: Layers) -> list[np.ndarray]:
-    """Which channels are kept, float32 [c] for each layer.
+    """Which channels are kept, float32 [c] for each layer, also where it has no z any more.
 
     Raises:
         BadInputError: they are not one number for each channel.
     """
     masks = [np.asarray(layer, np.float32) for layer in kept]
-    if [mask.shape for mask in masks] != [None if a is None else a.shape[-1:] for a in z]:
+    fits = [
+        mask.ndim == 1 if array is None else mask.shape == array.shape[-1:]
+        for mask, array in zip(masks, z, strict=False)
+    ]
+    if len(masks) != len(z) or not all(fits):
         raise BadInputError("kept has not one number for each channel of z, layer by layer.")
     return masks
 

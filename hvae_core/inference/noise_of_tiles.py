@@ -13,6 +13,9 @@ import numpy as np
 from hvae_core.interfaces import Shape3
 from hvae_core.prob.noise import normal_part, uniform_part
 
+#: numbers that are drawn in about the time that it takes to begin anew in the middle of a row
+WORTH_BEGINNING = 1024
+
 
 class Rectangles(Protocol):
     """Arrays of which rectangles can be had."""
@@ -61,5 +64,12 @@ class DrawnRectangles:
         rows, columns = where
         place = self._starts[layer]
         row = width * channels
-        drawn = self._draw(place + rows.start * row, place + rows.stop * row)
-        return drawn.reshape(rows.stop - rows.start, width, channels)[:, columns]
+        height, taken = rows.stop - rows.start, columns.stop - columns.start
+        if (width - taken) * channels < WORTH_BEGINNING:
+            drawn = self._draw(place + rows.start * row, place + rows.stop * row)
+            return drawn.reshape(height, width, channels)[:, columns]
+        part = np.empty((height, taken * channels), np.float32)
+        for number in range(height):
+            start = place + (rows.start + number) * row + columns.start * channels
+            part[number] = self._draw(start, start + taken * channels)
+        return part.reshape(height, taken, channels)

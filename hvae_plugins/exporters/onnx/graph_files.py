@@ -126,10 +126,12 @@ def compress_weights(graph: Any, precision: str) -> None:
             graph.initializer.append(numpy_helper.from_array(value.astype(np.float16), stored))
             nodes.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
             continue
-        # Keras's kernels have the output channels last.
-        largest = np.abs(value).max(axis=tuple(range(value.ndim - 1)))
+        axis = _output_axis(graph, tensor.name, value.ndim)
+        others = tuple(other for other in range(value.ndim) if other != axis)
+        largest = np.abs(value).max(axis=others)
         scale = np.maximum(largest / 127.0, 1e-12).astype(np.float32)
-        whole = np.clip(np.rint(value / scale), -127, 127).astype(np.int8)
+        whole = np.rint(value / np.expand_dims(scale, others))
+        whole = np.clip(whole, -127, 127).astype(np.int8)
         graph.initializer.append(numpy_helper.from_array(whole, stored))
         graph.initializer.append(numpy_helper.from_array(scale, f"{stored}.scale"))
         nodes.append(
@@ -137,8 +139,23 @@ def compress_weights(graph: Any, precision: str) -> None:
                 "DequantizeLinear",
                 [stored, f"{stored}.scale"],
                 [tensor.name],
-                axis=value.ndim - 1,
+                axis=axis,
             )
         )
     for node in reversed(nodes):
         graph.node.insert(0, node)
+
+
+def _output_axis(graph: Any, name: str, rank: int) -> int:
+    """Which axis of a weight has the output channels of the node that takes it.
+
+    The exporter folds Keras's transpositions into the weights: that of a convolution is OIHW.
+    """
+    for node in graph.node:
+        if list(node.input[1:2]) != [name]:
+            continue
+        if node.op_type == "Conv":
+            return 0
+        if node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute):
+            return 0
+    return rank - 1  # of a matrix product, and of Keras's kernels as they are

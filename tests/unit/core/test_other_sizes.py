@@ -121,6 +121,22 @@ def test_rectangles_of_noise_are_those_of_the_whole_noise():
     np.testing.assert_array_equal(uniform, draw_uniform(shapes[1], [7], seed=5)[0, 16:])
 
 
+@pytest.mark.parametrize("uniform", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "columns"), [((3, 9), (201, 231)), ((0, 1), (0, 7)), ((8, 9), (511, 600))]
+)
+def test_of_a_wide_image_no_more_noise_is_drawn_than_is_taken(rows, columns, uniform, monkeypatch):
+    shape, asked = (9, 600, 3), []
+    whole = draw_uniform(shape, [7], 5) if uniform else draw_normal([shape], [7], 5)
+    drawn = DrawnRectangles([shape], 7, 5, uniform=uniform)
+    draw = drawn._draw
+    monkeypatch.setattr(drawn, "_draw", lambda a, b: asked.append(b - a) or draw(a, b))
+    part = drawn.part(0, (slice(*rows), slice(*columns)))
+    expected = whole.reshape(shape)[slice(*rows), slice(*columns)]
+    np.testing.assert_array_equal(part, expected)
+    assert sum(asked) == part.size
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

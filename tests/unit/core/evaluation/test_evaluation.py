@@ -209,10 +209,21 @@ def test_evaluate_a_data_set(model, images):
         hvae.evaluate(model, Toy(images), split="tset")
 
 
-@pytest.mark.parametrize("options", [{"importance_samples": 0}, {"importance_samples": "3"},
-                                     {"importance_samples": 2.0}, {"seed": "x"}])  # fmt: skip
-def test_numbers_are_checked_before_anything_is_computed(options, model, images):
-    with pytest.raises(BadInputError, match=f"{next(iter(options))} is "):
+WRONG_NUMBERS = [
+    *({"seed": value} for value in ("x", -1)),
+    *({"batch_size": value} for value in (0, -2, 2.5)),
+    *({"limit": value} for value in ("3", 2.5, -1, 0)),
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [*WRONG_NUMBERS, *({"importance_samples": value} for value in (0, "3", 2.0)),
+     *({"measurement": "columns:0.5", **wrong} for wrong in [*WRONG_NUMBERS, {"draws": 0}])],
+)  # fmt: skip
+def test_numbers_are_checked_before_anything_is_computed(options, model, images, monkeypatch):
+    monkeypatch.setattr(Toy, "load", pytest.fail)
+    with pytest.raises(BadInputError, match=f"{list(options)[-1]} is "):
         hvae.evaluate(model, Toy(images), progress=pytest.fail, **options)
 
 

@@ -96,6 +96,22 @@ def test_what_no_runner_can_go_by_is_refused(folder, key):
                 read_manifest(folder)
 
 
+def test_weights_that_lie_beside_a_graph_of_onnx_are_checked_too(tmp_path):
+    """Above 1 GiB; the name is that of the graph and one more word."""
+    names = ("generator.onnx", "generator.onnx.data")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    manifest = {
+        "graphs": {"generator": {"file": names[0]}},
+        "files": {name: {"size": 7, "sha256": digest} for name in names},
+    }
+    for name in names:
+        (tmp_path / name).write_bytes(b"weights")
+    assert check_graph(tmp_path, manifest, "generator") == tmp_path / names[0]
+    (tmp_path / names[1]).write_bytes(b"wEights")
+    with pytest.raises(BadInputError, match=r"generator.onnx.data is damaged"):
+        check_graph(tmp_path, manifest, "generator")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_one_flipped_bit_is_damage(folder, name):
     content = bytearray((folder / name).read_bytes())

@@ -39,6 +39,8 @@ def _smaller_weights(folder, report):
         proto = onnx.load(folder / "out" / "posterior.onnx")
         before = proto.ByteSize()
         compress_weights(proto.graph, precision)
+        if precision == "int8":
+            _has_a_scale_for_each_output_channel(proto.graph)
         onnx.checker.check_model(proto)
         assert proto.ByteSize() < before
         (folder / precision).mkdir()
@@ -50,6 +52,20 @@ def _smaller_weights(folder, report):
         images = load_exported(folder / "out").sample(4)
         expected = load_exported(folder / "out").elbo(images).elbo
         assert exported.elbo(images).elbo == pytest.approx(expected, rel=tolerance)
+
+
+def _has_a_scale_for_each_output_channel(graph):
+    stored = {tensor.name: tensor.dims for tensor in graph.initializer}
+    from_whole = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
+    convolutions = 0
+    for node in graph.node:
+        if node.op_type == "Conv" and node.input[1] in from_whole:
+            back = from_whole[node.input[1]]
+            shape = stored[back.input[0]]
+            assert [attribute.i for attribute in back.attribute] == [0]
+            assert list(stored[back.input[1]]) == [shape[0]]
+            convolutions += shape[2:] == [3, 3]
+    assert convolutions
 
 
 #: One scale, no encoder blocks: tracing takes long.

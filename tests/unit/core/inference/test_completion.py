@@ -74,8 +74,22 @@ def test_what_was_measured_is_put_back_and_what_was_not_is_filled(model, images,
     assert (drawn[:, :, known] == images[:, known]).all()
     seen = next(inputs["images"] for p, inputs in programs if isinstance(p, Infer))
     np.testing.assert_array_equal(seen, np.where(known[..., None], images, 3))
-    means = model.posterior_sample(y, known, n=2, pixels="mean", fill=3)
+    means = model.posterior_sample(y, known, n=2, pixels="mean", fill=3.0)
     assert (means[:] != drawn[:]).any()
+
+
+@pytest.mark.parametrize("fill", [-1, 300, 0.5, float("nan"), "x", [0, 1]])
+def test_a_fill_that_is_no_value_of_a_pixel_is_refused(fill, model, images, known):
+    with pytest.raises(BadInputError, match=r"fill is .*a whole number from 0 to 255"):
+        model.posterior_sample(images, known, n=1, fill=fill)
+    with pytest.raises(BadInputError, match="fill is "):
+        model.information_gain(images, known, [0], n=2, fill=fill)
+
+
+@pytest.mark.parametrize("noise", ["x", 0, -1.0, float("nan"), float("inf"), [1, 2]])
+def test_the_noise_of_a_measurement_is_a_number_above_0(noise, model, images, known):
+    with pytest.raises(BadInputError, match=r"noise is .*a number above 0"):
+        model.information_gain(images, known, [0], n=2, noise=noise)
 
 
 def test_information_gain_is_of_unknown_pixels_and_their_variance(model, images, known):

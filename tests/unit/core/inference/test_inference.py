@@ -124,6 +124,12 @@ def test_the_spherical_path_keeps_the_length():
         ({"n": 2, "seed": -1}, "seed is -1"),
         ({"n": 2, "noise": [np.zeros((2, 1, 1, 2))]}, "noise has 1 arrays"),
         ({"n": 2, "noise": [np.zeros((2, 9, 9, 2))] * 3}, r"noise\[0\] has shape"),
+        (
+            {"n": 2, "noise": [np.full((2, 1, 1, 2), np.nan)]},
+            r"noise\[0\] holds values",
+        ),
+        ({"n": 2, "noise": ["a", "b"]}, r"noise\[0\] is no array of numbers"),
+        ({"n": 2, "noise": 5}, "noise is no list of arrays"),
     ],
 )
 def test_impossible_arguments_are_told(model, arguments, sentence):

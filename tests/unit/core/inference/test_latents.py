@@ -334,6 +334,13 @@ def test_channels_that_are_not_kept_are_the_prior_s(model, images, encoded, tmp_
     np.testing.assert_array_equal(back.kept[0], [1, 0])
     np.testing.assert_array_equal(back[:2].kept[0], [1, 0])
     assert back.leading(1).kept[0].tolist() == [1, 0]
+    pruned.z[1] = None  # to be drawn anew
+    for suffix in ("npz", "safetensors"):
+        back = Latents.load(pruned.save(tmp_path / f"fewer.{suffix}"))
+        assert back.z[1] is None
+        for one, other in zip(back[:2].kept, pruned.kept, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert model.decode(back).shape == images.shape
 
 
 def test_the_most_informative_channels(encoded):
