@@ -14,7 +14,7 @@ from hvae_core.interfaces import Shape3
 from hvae_core.prob.noise import normal_part, uniform_part
 
 #: numbers that are drawn in about the time that it takes to begin anew in the middle of a row
-WORTH_BEGINNING = 1024
+WORTH_BEGINNING = 2048
 
 
 class Rectangles(Protocol):

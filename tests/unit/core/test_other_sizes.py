@@ -126,7 +126,7 @@ def test_rectangles_of_noise_are_those_of_the_whole_noise():
     ("rows", "columns"), [((3, 9), (201, 231)), ((0, 1), (0, 7)), ((8, 9), (511, 600))]
 )
 def test_of_a_wide_image_no_more_noise_is_drawn_than_is_taken(rows, columns, uniform, monkeypatch):
-    shape, asked = (9, 600, 3), []
+    shape, asked = (9, 900, 3), []
     whole = draw_uniform(shape, [7], 5) if uniform else draw_normal([shape], [7], 5)
     drawn = DrawnRectangles([shape], 7, 5, uniform=uniform)
     draw = drawn._draw
