@@ -104,11 +104,7 @@ class Decoding:
             return exact
         if self.background is None:
             raise _transparent()
-        mode = "L" if self.channels == 1 else "RGB"
-        behind = np.array(ImageColor.getcolor(self.background, mode), np.float64) / 255
-        behind = self.values.low + behind * (self.values.high - self.values.low)
-        opacity = alpha / (2**16 - 1)
-        return self.values.rounded(exact * opacity + behind * (1 - opacity))
+        return laid_on(self.background, exact, alpha, self.values)
 
     def _picture(self, opened: Image.Image) -> np.ndarray:
         """What Pillow reads."""
@@ -191,6 +187,24 @@ class Decoding:
         across, down = max(1, round(columns * scale)), max(1, round(rows * scale))
         left, top = (width - across) // 2, (height - down) // 2
         return (left, top, left + across, top + down)
+
+
+def laid_on(
+    background: str, colour: np.ndarray, alpha: np.ndarray, values: ImageValues
+) -> np.ndarray:
+    """A transparent image on a background.
+
+    Args:
+        background: its colour, as a name or ``#rrggbb``.
+        colour: native values [H, W, 1 or 3].
+        alpha: uint16 [H, W, 1], the opacity.
+        values: what the values are; black is their lower end and white their upper.
+    """
+    mode = "L" if colour.shape[-1] == 1 else "RGB"
+    behind = np.array(ImageColor.getcolor(background, mode), np.float64) / 255
+    behind = values.low + behind * (values.high - values.low)
+    opacity = alpha / (2**16 - 1)
+    return values.rounded(colour * opacity + behind * (1 - opacity))
 
 
 def beyond_pillow(
