@@ -24,7 +24,9 @@ Crop = Literal["center", "none"]
 DROP = "drop"
 _PICTURES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _TRANSPARENT = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
-_BITS_PER_SAMPLE = 258  # of a TIFF file
+#: tags of a TIFF file
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_WHITE_IS_ZERO = 0
 _OPAQUE = (255, 255)
 
 
@@ -240,10 +242,15 @@ def _is_tiff(data: bytes | Path) -> bool:
 
 
 def _exceeds_pillow(image: Any) -> bool:
-    """Whether a TIFF file has more than one page, or numbers that Pillow would not give as is."""
-    if getattr(image, "n_frames", 1) > 1:
+    """Whether a TIFF file has more images than its first page, or numbers that Pillow changes."""
+    try:
+        if tiff.first_own_pages(image) != [0]:
+            return True
+    except SyntaxError:  # of a page of a kind that Pillow does not know, such as a mask
         return True
     bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
+    if image.mode.startswith("I;16") and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        return True
     return bits > 8 and image.mode != "F" and not image.mode.startswith("I;16")
 
 
