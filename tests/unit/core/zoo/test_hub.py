@@ -121,9 +121,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._answer(404, {})
 
-    def _answer(
-        self, status: int, content: Any, headers: dict[str, str] | None = None
-    ) -> None:
+    def _answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         for key, value in {**(headers or {}), "Content-Type": "application/json"}.items():
