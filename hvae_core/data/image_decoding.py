@@ -14,7 +14,13 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from hvae_core.data import tiff
-from hvae_core.data.exact_pillow import DeepImage, has_deep_colour, open_image, read_deep_png
+from hvae_core.data.exact_pillow import (
+    DeepImage,
+    has_deep_colour,
+    laid_on,
+    open_image,
+    read_deep_png,
+)
 from hvae_core.data.held_values import held_values
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageValues
@@ -189,24 +195,6 @@ class Decoding:
         across, down = max(1, round(columns * scale)), max(1, round(rows * scale))
         left, top = (width - across) // 2, (height - down) // 2
         return (left, top, left + across, top + down)
-
-
-def laid_on(
-    background: str, colour: np.ndarray, alpha: np.ndarray, values: ImageValues
-) -> np.ndarray:
-    """A transparent image on a background.
-
-    Args:
-        background: its colour, as a name or ``#rrggbb``.
-        colour: native values [H, W, 1 or 3].
-        alpha: uint16 [H, W, 1], the opacity.
-        values: what the values are; black is their lower end and white their upper.
-    """
-    mode = "L" if colour.shape[-1] == 1 else "RGB"
-    behind = np.array(ImageColor.getcolor(background, mode), np.float64) / 255
-    behind = values.low + behind * (values.high - values.low)
-    opacity = alpha / (2**16 - 1)
-    return values.rounded(colour * opacity + behind * (1 - opacity))
 
 
 def beyond_pillow(

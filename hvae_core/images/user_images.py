@@ -11,8 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hvae_core.data.binarize import Binarization, binarize_once, draw
 from hvae_core.data.decode import DECODING_ERRORS, cannot_decode
-from hvae_core.data.exact_pillow import DeepImage, open_image, read_deep_png
-from hvae_core.data.image_decoding import Refused, beyond_pillow, laid_on
+from hvae_core.data.exact_pillow import DeepImage, laid_on, open_image, read_deep_png
+from hvae_core.data.image_decoding import Refused, beyond_pillow
 from hvae_core.data.pixels import MODES, native
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageValues
