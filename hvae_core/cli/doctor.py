@@ -19,6 +19,7 @@ PACKAGES = {
         "fsspec",
         "huggingface_hub",
         "tifffile",
+        "imagecodecs",
         "scikit-image",
         "matplotlib",
         "tensorboardX",

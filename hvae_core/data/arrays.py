@@ -172,9 +172,12 @@ class ArraySource:
 
     Attributes:
         labels: what was given beside the images, [N, ...]; None: nothing.
+        digests: gives the digest of each image of the whole array, uint64 [N], for
+            `hvae_core.data.fingerprints`; None: they are computed whenever they are asked for.
     """
 
     labels: np.ndarray | None = None
+    digests: Callable[[], np.ndarray] | None = None
 
     def __init__(
         self,

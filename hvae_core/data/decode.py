@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hvae_core.data.image_decoding import DROP, Crop, Decoding, Refused
+from hvae_core.data.image_decoding import DROP, Decoding, Refused
 from hvae_core.errors import DataError
 
 #: what Pillow raises for damaged, truncated or absurdly large images
@@ -27,25 +27,20 @@ _TOLD = 10
 _SHOWN = 5
 
 
-def decode_image(
-    data: bytes | Path, channels: int, size: int | None = None, crop: Crop = "center"
-) -> np.ndarray:
+def decode_image(data: bytes | Path, channels: int) -> np.ndarray:
     """Decode one image as uint8: transparency is dropped, of 16 bits the upper 8 are taken.
 
     Args:
         data: the encoded image, or its file.
         channels: 1 (grey) or 3 (RGB).
-        size: side of the result in pixels, or None to leave the size as it is.
-        crop: see `Decoding`.
 
     Returns:
-        uint8 [H, W, channels].
+        uint8 [H, W, channels], of the image's own size.
 
     Raises:
         OSError: see `Decoding`.
     """
-    sides = None if size is None else (size, size)
-    return Decoding(channels, sides, crop, background=DROP, reduce_bits=True)(data)
+    return Decoding(channels, background=DROP, reduce_bits=True)(data)
 
 
 def cannot_decode(where: str, error: Exception) -> DataError:

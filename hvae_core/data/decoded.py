@@ -18,8 +18,9 @@ from hvae_core.data.decode import Unreadable
 from hvae_core.errors import DataError
 from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.json_files import read_object
+from hvae_core.files.locks import lock_of
 from hvae_core.files.places import cache_folder
-from hvae_core.files.replacing import replace_file, replacing
+from hvae_core.files.replacing import remove_leftovers, replace_file, replacing
 from hvae_core.interfaces import Shape3
 
 #: the names of a million images
@@ -36,7 +37,8 @@ def decoded_images(
 ) -> np.ndarray:
     """The images of ``files`` as one array, from the cache where they were decoded before.
 
-    A cache folder that cannot be written does no harm: the array is then made in memory.
+    A cache folder that cannot be written does no harm: the array is then made in memory. Processes
+    that ask at once wait for the first, and what a killed one left of this array is removed.
 
     Args:
         files: what the images are decoded from; their names, sizes and times of change are the
@@ -52,21 +54,32 @@ def decoded_images(
     """
     path = cache_folder() / "data" / "decoded" / f"{stat_key(files, [recipe, list(shape)])}.npy"
     left_out = path.with_suffix(".unreadable.json")
-    with contextlib.suppress(DataError):
+
+    def kept() -> np.ndarray:
         images = open_npy(path, shape, dtype)
         if unreadable is not None and left_out.exists():
             unreadable.found = _left_out(left_out)
         return images
-    if unreadable is not None:
-        unreadable.found.clear()
-    with contextlib.suppress(OSError):
-        with replacing(path) as temporary:
-            _write(temporary, shape, chunks(), dtype)
-            # Before the array is there: whoever finds that finds this too.
-            left_out.unlink(missing_ok=True)
-            if unreadable is not None and unreadable.found:
-                replace_file(left_out, json.dumps({"images": unreadable.found}))
-        return open_npy(path, shape, dtype)
+
+    with contextlib.suppress(DataError):
+        return kept()
+    with contextlib.ExitStack() as held:
+        # Processes of one run ask at once, and one decodes. Where no lock can be had, each does.
+        with contextlib.suppress(OSError, NotImplementedError):
+            held.enter_context(lock_of(path))
+            remove_leftovers(path.parent, (path.name, left_out.name))
+            with contextlib.suppress(DataError):
+                return kept()
+        if unreadable is not None:
+            unreadable.found.clear()
+        with contextlib.suppress(OSError):
+            with replacing(path) as temporary:
+                _write(temporary, shape, chunks(), dtype)
+                # Before the array is there: whoever finds that finds this too.
+                left_out.unlink(missing_ok=True)
+                if unreadable is not None and unreadable.found:
+                    replace_file(left_out, json.dumps({"images": unreadable.found}))
+            return open_npy(path, shape, dtype)
     if unreadable is not None:
         unreadable.found.clear()
     parts = list(chunks())

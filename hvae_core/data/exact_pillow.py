@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+
+from hvae_core.interfaces import ImageValues
 
 #: how Pillow reads the upper bytes of the samples, and with which formats we read both
 _BOTH = {"RGB;16B": ("RGB;16B", "RGB;16L"), "RGBA;16B": ("RGBA;16B", "RGBA;16L")}
@@ -95,6 +97,24 @@ def read_deep_png(image: Any, data: bytes | Path) -> DeepImage | None:
         alpha = np.where(is_hidden, 0, _OPAQUE).astype(np.uint16)
     opaque = alpha is None or (alpha == _OPAQUE).all()
     return DeepImage(colour, None if opaque else alpha)
+
+
+def laid_on(
+    background: str, colour: np.ndarray, alpha: np.ndarray, values: ImageValues
+) -> np.ndarray:
+    """A transparent image on a background.
+
+    Args:
+        background: its colour, as a name or ``#rrggbb``.
+        colour: native values [H, W, 1 or 3].
+        alpha: uint16 [H, W, 1], the opacity.
+        values: what the values are; black is their lower end and white their upper.
+    """
+    mode = "L" if colour.shape[-1] == 1 else "RGB"
+    behind = np.array(ImageColor.getcolor(background, mode), np.float64) / 255
+    behind = values.low + behind * (values.high - values.low)
+    opacity = alpha / _OPAQUE
+    return values.rounded(colour * opacity + behind * (1 - opacity))
 
 
 def _bytes(data: bytes | Path, form: str) -> np.ndarray:

@@ -72,7 +72,7 @@ def find_files(root: Path, suffixes: Collection[str]) -> list[Path]:
         links.sort(reverse=True)
         link = links.pop()
         target = os.path.realpath(link)
-        if os.path.commonpath((target, real_root)) != target:  # a folder around the root is a loop
+        if not Path(real_root).is_relative_to(target):  # a folder around the root is a loop
             search(link)
     return sorted(found)
 

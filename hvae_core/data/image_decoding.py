@@ -14,7 +14,13 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from hvae_core.data import tiff
-from hvae_core.data.exact_pillow import DeepImage, has_deep_colour, open_image, read_deep_png
+from hvae_core.data.exact_pillow import (
+    DeepImage,
+    has_deep_colour,
+    laid_on,
+    open_image,
+    read_deep_png,
+)
 from hvae_core.data.held_values import held_values
 from hvae_core.errors import DataError
 from hvae_core.interfaces import UINT8, ImageValues
@@ -24,7 +30,9 @@ Crop = Literal["center", "none"]
 DROP = "drop"
 _PICTURES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _TRANSPARENT = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
-_BITS_PER_SAMPLE = 258  # of a TIFF file
+#: tags of a TIFF file
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_WHITE_IS_ZERO = 0
 _OPAQUE = (255, 255)
 
 
@@ -104,11 +112,7 @@ class Decoding:
             return exact
         if self.background is None:
             raise _transparent()
-        mode = "L" if self.channels == 1 else "RGB"
-        behind = np.array(ImageColor.getcolor(self.background, mode), np.float64) / 255
-        behind = self.values.low + behind * (self.values.high - self.values.low)
-        opacity = alpha / (2**16 - 1)
-        return self.values.rounded(exact * opacity + behind * (1 - opacity))
+        return laid_on(self.background, exact, alpha, self.values)
 
     def _picture(self, opened: Image.Image) -> np.ndarray:
         """What Pillow reads."""
@@ -226,10 +230,15 @@ def _is_tiff(data: bytes | Path) -> bool:
 
 
 def _exceeds_pillow(image: Any) -> bool:
-    """Whether a TIFF file has more than one page, or numbers that Pillow would not give as is."""
-    if getattr(image, "n_frames", 1) > 1:
+    """Whether a TIFF file has more images than its first page, or numbers that Pillow changes."""
+    try:
+        if tiff.first_own_pages(image) != [0]:
+            return True
+    except SyntaxError:  # of a page of a kind that Pillow does not know, such as a mask
         return True
     bits = max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
+    if image.mode.startswith("I;16") and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        return True
     return bits > 8 and image.mode != "F" and not image.mode.startswith("I;16")
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from hvae_core.errors import DataError
 from hvae_core.interfaces import Measured, Measurement
 
-#: the stream of random numbers, beside those of order and augmentation
+#: the stream of random numbers of images that are measured outside training, from which recorded
+#: figures follow; training has streams of its own, see `hvae_core.data.batches`
 _STREAM = 4
 
 

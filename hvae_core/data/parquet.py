@@ -19,6 +19,9 @@ from hvae_core.data.split_names import split_begun, split_folder
 from hvae_core.errors import DataError, MissingDependencyError, did_you_mean
 from hvae_core.interfaces import ConditionColumn
 
+#: a shard's name: split, number, count, and the digest that the Hub added formerly
+_SHARD = re.compile(r"(.*)-(\d+)-of-(\d+)(-[0-9a-f]{16})?")
+
 
 def find_splits(root: Path) -> dict[str, list[Path]]:
     """The parquet files of each split.
@@ -52,16 +55,17 @@ def list_files(root: Path) -> list[Path]:
 
 def _check_complete(files: Sequence[Path]) -> None:
     """Shards say how many there are: a missing one must not pass for a smaller data set."""
-    groups: dict[tuple[Path, str, int], set[int]] = {}
+    groups: dict[tuple[Path, str, int, str], set[int]] = {}
     for path in files:
-        match = re.fullmatch(r"(.*)-(\d+)-of-(\d+)", path.stem)
+        match = _SHARD.fullmatch(path.stem)
         if match:
-            key = (path.parent, match[1], int(match[3]))
+            ending = "-*.parquet" if match[4] else ".parquet"
+            key = (path.parent, match[1], int(match[3]), ending)
             groups.setdefault(key, set()).add(int(match[2]))
-    for (folder, prefix, total), numbers in groups.items():
+    for (folder, prefix, total, ending), numbers in groups.items():
         for number in range(total):
             if number not in numbers:
-                name = f"{prefix}-{number:05d}-of-{total:05d}.parquet"
+                name = f"{prefix}-{number:05d}-of-{total:05d}{ending}"
                 raise DataError(
                     f"{folder / name} is missing, one of {total} files of its split.",
                     "Download it again, beside the others.",

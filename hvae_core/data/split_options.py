@@ -57,6 +57,7 @@ class Splits:
         self._list_own = own
         self._open_images = open_images
         self._opened: dict[str, np.ndarray] = {}
+        self._digests: dict[str, np.ndarray] = {}
         #: what opening the images of its own splits left out, by split
         self.left_out: dict[str, Unreadable] = {}
 
@@ -90,7 +91,18 @@ class Splits:
 
     def source(self, split: str, values: ImageValues | None = None, where: str = "") -> ArraySource:
         """The images of a split; for the other arguments see `ArraySource`."""
-        return ArraySource(self.images(self.stored_in(split)), self.rows(split), values, where)
+        stored = self.stored_in(split)
+        source = ArraySource(self.images(stored), self.rows(split), values, where)
+        source.digests = functools.partial(self._digests_of, stored)
+        return source
+
+    def _digests_of(self, own: str) -> np.ndarray:
+        """The digest of each image of a split that the data set has, computed once."""
+        if own not in self._digests:
+            digests = image_digests(ArraySource(self.images(own)))
+            assert digests is not None, "they are in an array"
+            self._digests[own] = digests
+        return self._digests[own]
 
     def rows(self, split: str) -> np.ndarray | None:
         """Which images of `stored_in` a split has; None: all.
@@ -144,16 +156,17 @@ class Splits:
 
     def keys(self, split: str) -> list[str] | None:
         """See `Dataset.keys`: the digests of the images' values; None: their positions."""
-        return self._keys(self.source(split))
+        keys, rows = self._keys(self.stored_in(split)), self.rows(split)
+        return keys if keys is None or rows is None else [keys[row] for row in rows]
 
-    def _keys(self, source: ArraySource) -> list[str] | None:
-        digests = None if self._options.split_by == "position" else image_digests(source)
-        return None if digests is None else as_keys(digests)
+    def _keys(self, own: str) -> list[str] | None:
+        """Those of all images of a split that the data set has."""
+        return None if self._options.split_by == "position" else as_keys(self._digests_of(own))
 
     @functools.cached_property
     def _divided(self) -> tuple[np.ndarray, np.ndarray]:
-        options, images = self._options, self.images("train")
-        keys = self._keys(ArraySource(images))
+        options, keys = self._options, self._keys("train")
         if keys is None:
-            return split_validation(len(images), options.test_fraction, options.split_seed)
+            count = len(self.images("train"))
+            return split_validation(count, options.test_fraction, options.split_seed)
         return hold_out(keys, options.test_fraction, options.split_seed, "test")

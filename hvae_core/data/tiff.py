@@ -23,7 +23,14 @@ _IMAGE_AXES = "YX"
 _CHANNEL_AXES = "SC"
 #: what scanners of slides call the pictures beside theirs, in small letters
 _BESIDE = frozenset({"label", "macro", "map", "overview", "thumbnail"})
+#: what tifffile says of a compression that it does not know by itself
+_NEEDED = "requires the 'imagecodecs' package"
 _ORIENTATION = 274
+#: what a page is to the others: bits, and the number of a former version of the format
+_SUBFILE_TYPE, _OLD_SUBFILE_TYPE = 254, 255
+_REDUCED, _MASK = 1, 4
+#: what the numbers of an image mean: 0 is white; rows of a palette
+_WHITE_IS_ZERO, _PALETTE = 0, 3
 #: what brings an image upright, by the tag: whether rows and columns are exchanged first, and then
 #: the axes of [N, H, W, C] that are reversed
 _TURNS = {
@@ -53,12 +60,14 @@ def read_tiff(
     Returns:
         [N, H, W, C] of the file's own dtype. Samples of a pixel and ImageJ's channels are C; time,
         depth, pages and whatever else there is are N. They are turned as the orientation tag of the
-        first says, which is then one for all.
+        first says, which is then one for all. Where 0 is white, unsigned integers are inverted, and
+        the numbers of a palette are replaced with its colours, uint8, as Pillow does.
 
     Raises:
         DataError: the file is missing, damaged or of an unknown kind, or its images differ in size
             or type.
-        MissingDependencyError: tifffile is not installed.
+        MissingDependencyError: tifffile is not installed, or imagecodecs, which it needs for some
+            compressions.
     """
     try:
         import tifffile
@@ -81,7 +90,7 @@ def read_tiff(
                 if first.is_plain and isinstance(file, Path):
                     return first.images(tifffile.memmap(file, series=first.number, mode="r"))
                 return first.images(opened.asarray(series=first.number))
-            images = np.empty((count, *first.shape[1:]), first.dtype)
+            images = np.empty((count, *first.shape[1:]), first.result_dtype)
             done = 0
             for part in parts:
                 images[done : done + part.shape[0]] = part.images(
@@ -97,9 +106,34 @@ def is_stack(path: Path) -> bool:
         return False
     try:
         with Image.open(path) as opened:
-            return getattr(opened, "n_frames", 1) > 1
+            return len(first_own_pages(opened)) > 1
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
         return False  # reading it tells why
+
+
+def first_own_pages(image: Any) -> list[int]:
+    """The first two pages of a TIFF file that are images of their own, fewer where there are.
+
+    Args:
+        image: the file as Pillow opened it, not yet loaded.
+
+    Raises:
+        SyntaxError: Pillow does not know what one of the pages is.
+    """
+    count = getattr(image, "n_frames", 1)
+    if count == 1:
+        return [0]
+    found: list[int] = []
+    for page in range(count):
+        image.seek(page)
+        tags = getattr(image, "tag_v2", {})
+        kind = tags.get(_SUBFILE_TYPE, 0) or _REDUCED * (tags.get(_OLD_SUBFILE_TYPE) == 2)
+        if not kind & (_REDUCED | _MASK):
+            found.append(page)
+        if len(found) > 1:
+            break
+    image.seek(0)
+    return found or [0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +146,9 @@ class _Part:
         stored: [N, H, W, C] as they lie in the file.
         orientation: what its tag says.
         dtype: of the values.
+        black: the number that is black, where 0 is white; None: 0 is black.
+        palette: uint8 [numbers, 1 or 3], the colours that the values stand for; None: they are
+            values themselves.
         is_plain: whether they lie in the file one after the other.
     """
 
@@ -120,6 +157,8 @@ class _Part:
     stored: tuple[int, int, int, int]
     orientation: int
     dtype: np.dtype[Any]
+    black: int | None
+    palette: np.ndarray | None
     is_plain: bool
 
     @classmethod
@@ -127,7 +166,7 @@ class _Part:
         """What tifffile knows of a series.
 
         Raises:
-            DataError: it has axes that images have not.
+            DataError: it has axes that images have not, or palettes that differ.
         """
         axes, shape = series.axes, tuple(map(int, series.shape))
         channels = [index for index, axis in enumerate(axes) if axis in _CHANNEL_AXES]
@@ -140,6 +179,11 @@ class _Part:
         others = [index for index in range(len(shape)) if index not in (*channels, *pixels)]
         tag = series.keyframe.tags.get(_ORIENTATION)
         height, width = (shape[index] for index in pixels)
+        dtype = np.dtype(series.dtype).newbyteorder("=")
+        meaning, black = series.keyframe.photometric, None
+        # Of other numbers it is not known which is black.
+        if meaning == _WHITE_IS_ZERO and dtype.kind in "bu":
+            black = 2 ** int(series.keyframe.bitspersample) - 1
         return cls(
             number,
             (*others, *pixels, *channels),
@@ -148,7 +192,9 @@ class _Part:
                 *(height, width, shape[channels[0]] if channels else 1),
             ),
             1 if tag is None else int(tag.value),
-            np.dtype(series.dtype).newbyteorder("="),
+            dtype,
+            black,
+            _palette_of(series, path) if meaning == _PALETTE and not channels else None,
             series.dataoffset is not None,
         )
 
@@ -157,6 +203,7 @@ class _Part:
         """[N, H, W, C] of the images, turned."""
         count, height, width, channels = self.stored
         is_exchanged, _ = _TURNS.get(self.orientation, (False, ()))
+        channels = channels if self.palette is None else self.palette.shape[-1]
         return (count, *((width, height) if is_exchanged else (height, width)), channels)
 
     @property
@@ -164,11 +211,38 @@ class _Part:
         """What images of one stack have in common."""
         _, height, width, channels = self.shape
         turned = f", turned by orientation {self.orientation}" if self.orientation != 1 else ""
-        return f"{height}x{width}x{channels} {self.dtype}{turned}"
+        return f"{height}x{width}x{channels} {self.result_dtype}{turned}"
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        """Of the images."""
+        return self.dtype if self.palette is None else self.palette.dtype
 
     def images(self, array: np.ndarray) -> np.ndarray:
-        """The series' array as [N, H, W, C], turned."""
-        return _turned(array.transpose(self.axes).reshape(self.stored), self.orientation)
+        """The series' array as [N, H, W, C], turned, in which 0 is black."""
+        images = _turned(array.transpose(self.axes).reshape(self.stored), self.orientation)
+        if self.palette is not None:
+            return self.palette[images[..., 0]]
+        if self.black is None:
+            return images
+        return ~images if images.dtype == bool else images.dtype.type(self.black) - images
+
+
+def _palette_of(series: Any, path: Path | str) -> np.ndarray:
+    """The colours of a series, uint8 [numbers, C]; one channel where all are grey.
+
+    Raises:
+        DataError: its pages have different ones.
+    """
+    pages = [page for page in series.pages if not (page is None or page.is_virtual)]
+    maps = [page.aspage().colormap for page in (series.keyframe, *pages)]
+    if not all(np.array_equal(maps[0], other) for other in maps):
+        raise DataError(
+            f"{path} has pages with palettes of their own, which are not read as a stack.",
+            "Save its images as RGB.",
+        )
+    colours = (maps[0] >> 8).astype(np.uint8).T
+    return np.ascontiguousarray(colours[:, :1] if (colours == colours[:, :1]).all() else colours)
 
 
 @contextlib.contextmanager
@@ -180,6 +254,11 @@ def _told(path: Path | str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = (str(error) or type(error).__name__).rstrip(".")
+        if _NEEDED in reason:
+            which = path if isinstance(path, Path) else "a TIFF file"
+            raise MissingDependencyError.for_extra(
+                "imagecodecs", "tiff", f"The compression of {which}"
+            ) from error
         raise DataError(
             f"{path} cannot be read: it is truncated, damaged or not of its kind ({reason}).",
             "Get it again.",

@@ -19,6 +19,7 @@ from hvae_core.fetching.transfer import (
     disk_errors,
 )
 from hvae_core.files.digests import file_digest
+from hvae_core.files.locks import lock_of
 from hvae_core.files.places import offline
 
 __all__ = ["AddressError", "MissingFileError", "Progress", "fetch", "file_digest"]
@@ -85,14 +86,7 @@ def fetch(
     patience = Patience(timeout, least_rate, total_time, retries if scheme != "file" else 0)
     job = Transfer(url, target, promise, progress, patience)
     with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    import filelock
-
-    held = target.with_name(f".{target.name}.lock")
-    lock = filelock.FileLock(held)
-    with disk_errors(target):
-        if held.is_symlink():
-            held.unlink()
+        lock = lock_of(target)
         lock.acquire()
     try:
         if not target.is_file() or promise.broken_by(target) is not None:

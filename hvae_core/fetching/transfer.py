@@ -36,7 +36,10 @@ BACKOFF = 0.5
 WINDOW = 60.0
 #: the most bytes of a file whose length nobody tells
 UNANNOUNCED = 4 << 30
-_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+#: answers that may be others soon, beside all that tell of a fault of the server, 500 and above
+_TRANSIENT = {408, 425, 429}
+#: answers that the file is there no more
+_GONE = {404, 410}
 
 
 class MissingFileError(DownloadError):
@@ -161,6 +164,14 @@ class Transfer:
     def run(self) -> None:
         """Transfer, retrying, then verify and rename."""
         self._until = time.monotonic() + self.patience.total
+        if not self._is_whole():
+            self._fetch()
+        with disk_errors(self.target):
+            replacing.move_into_place(self.part, self.target)
+            self.note.unlink(missing_ok=True)
+
+    def _fetch(self) -> None:
+        """Transfer, retrying, and verify."""
         resumed = self._done() > 0
         self._transfer_with_retries()
         fault = self.promise.broken_by(self.part)
@@ -174,9 +185,6 @@ class Transfer:
                 f"{self.url} is not the file that was promised: {fault}.",
                 "Try again later, or fetch it from another source.",
             )
-        with disk_errors(self.target):
-            replacing.move_into_place(self.part, self.target)
-            self.note.unlink(missing_ok=True)
 
     def _transfer_with_retries(self) -> None:
         fruitless, furthest, begun = 0, self._done(), time.monotonic()
@@ -271,12 +279,15 @@ class Transfer:
             if error.code == 416:
                 self._discard()
                 raise _InterruptedTransferError("the server cannot resume") from error
-            if error.code in _TRANSIENT:
+            if error.code in _TRANSIENT or error.code >= 500:
                 wait = min(_number(error.headers.get("Retry-After")) or 0, 60)
                 raise _InterruptedTransferError(_answer(error), wait) from error
-            self._discard()
-            kind = MissingFileError if error.code in (404, 410) else DownloadError
-            raise kind(f"Cannot download {self.url}: {_answer(error)}.") from error
+            told = f"Cannot download {self.url}: {_answer(error)}."
+            if error.code in _GONE:
+                self._discard()
+                raise MissingFileError(told) from error
+            hint = "What has arrived is kept; run the command again to go on from there."
+            raise DownloadError(told, hint if begun else "") from error
         except (http.client.InvalidURL, ValueError) as error:
             raise DownloadError(f"{self.url!r} is no well-formed address.") from error
         except (OSError, http.client.HTTPException) as error:
@@ -284,6 +295,17 @@ class Transfer:
             if self.url.startswith("file:"):
                 raise MissingFileError(f"Cannot read {self.url}: {_reason(inner)}.") from error
             raise _InterruptedTransferError(_reason(inner)) from error
+
+    def _is_whole(self) -> bool:
+        """Whether the part is all of the file, as of a call that ended while it was checked."""
+        try:
+            found = self.part.lstat()
+        except OSError:
+            return False
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            return False
+        known = self.promise.identifies and found.st_size == self.promise.size
+        return known and self.promise.broken_by(self.part) is None
 
     def _done(self) -> int:
         """Bytes of the part that may be resumed; a part nothing is known of is dropped."""
@@ -299,7 +321,7 @@ class Transfer:
             self._discard()
             return 0
         if self.promise.size is not None and length >= self.promise.size:
-            self._discard()  # whole but unverified; to ask for what follows it would be an error
+            self._discard()  # it is not the file; to ask for what follows it would be an error
             return 0
         return length
 

@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from hvae_core.errors import BadInputError, HvaeError
@@ -156,10 +156,17 @@ def is_leftover(path: Path) -> bool:
     return _HIDDEN.fullmatch(path.name) is not None
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left in a folder; only while no other process writes there."""
+def remove_leftovers(folder: Path, of: Collection[str] | None = None) -> None:
+    """Remove what killed processes left in a folder; only while no other process writes there.
+
+    Args:
+        folder: the folder.
+        of: the names whose leftovers are removed, of which no other process writes one; None: all.
+    """
+    mine = None if of is None else tuple(f".{name}." for name in of)
     with contextlib.suppress(OSError):
-        for path in [path for path in folder.iterdir() if is_leftover(path)]:
+        found = [path for path in folder.iterdir() if is_leftover(path)]
+        for path in [path for path in found if mine is None or path.name.startswith(mine)]:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:

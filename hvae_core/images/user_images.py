@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hvae_core.data.binarize import Binarization, binarize_once, draw
 from hvae_core.data.decode import DECODING_ERRORS, cannot_decode
-from hvae_core.data.exact_pillow import open_image
+from hvae_core.data.exact_pillow import DeepImage, laid_on, open_image, read_deep_png
 from hvae_core.data.image_decoding import Refused, beyond_pillow
 from hvae_core.data.pixels import MODES, native
 from hvae_core.errors import DataError
@@ -19,6 +19,9 @@ from hvae_core.interfaces import UINT8, ImageValues
 
 if TYPE_CHECKING:
     from hvae_core.config import Config
+
+
+_LAID = "Transparent pixels laid on white."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +72,10 @@ def read_user_image(
                     "accepted.",
                     "Give a smaller image.",
                 )
+            if values != UINT8 and channels in (1, 3):
+                png = read_deep_png(file, Path(path))
+                if png is not None:
+                    return _deep_png(png, shape, values, name)
             deep = beyond_pillow(Path(path), file, max_pixels)
             if deep is not None and deep.shape[-1] > 1:
                 return _fitted(deep, shape, values, name)
@@ -76,8 +83,8 @@ def read_user_image(
             side_by_side = 1 if channels in (1, 3) else channels
             height = shape[0] or image.height
             width = shape[1] or max(1, image.width // side_by_side)
-            if channels == 1 and values != UINT8 and image.mode in MODES["float32"]:
-                return _native(image, (width, height), values, name)
+            if channels in (1, 3) and values != UINT8 and image.mode in MODES["float32"]:
+                return _fitted(np.asarray(image)[..., None], shape, values, name)
             if channels not in (1, 3):
                 return _side_by_side(image, (height, width, channels), values, name)
             image, lost = _as_bytes(image, file.format, name)
@@ -114,15 +121,30 @@ def _of_tifffile(path: str | Path, name: str) -> np.ndarray | None:
         raise cannot_decode(name, error) from None
 
 
-def _fitted(
-    array: np.ndarray, shape: tuple[int | None, int | None, int], values: ImageValues, name: str
+def _deep_png(
+    image: DeepImage, shape: tuple[int | None, int | None, int], values: ImageValues, name: str
 ) -> FittedImage:
-    """Numbers [H, W, C] of more than 8 bits, brought to a size."""
-    lost = ""
+    """All 16 bits of a PNG file, for values that are not uint8."""
+    colour = native(image.colour, values, name)
+    if image.alpha is None:
+        return _fitted(colour, shape, values, name)
+    return _fitted(laid_on("white", colour, image.alpha, values), shape, values, name, _LAID)
+
+
+def _fitted(
+    array: np.ndarray,
+    shape: tuple[int | None, int | None, int],
+    values: ImageValues,
+    name: str,
+    done: str = "",
+) -> FittedImage:
+    """Numbers [H, W, C] of more than 8 bits, brought to a size; ``done``: what was done to them."""
     if values == UINT8 and array.dtype == np.uint16:
-        array, lost = (array >> 8).astype(np.uint8), "Brought from 16 bits to 8."
+        array, done = (array >> 8).astype(np.uint8), "Brought from 16 bits to 8."
     array = native(array, values, name)
     channels = shape[-1]
+    if array.shape[-1] == 1 and channels == len("RGB"):
+        array = np.repeat(array, channels, axis=-1)
     if array.shape[-1] != channels:
         found = array.shape[-1]
         raise DataError(
@@ -131,7 +153,7 @@ def _fitted(
         )
     width, height = shape[1] or array.shape[1], shape[0] or array.shape[0]
     planes = [Image.fromarray(array[..., k].astype(np.float32)) for k in range(channels)]
-    note = " ".join(filter(None, (lost, _note(planes[0], width, height, "F"))))
+    note = " ".join(filter(None, (done, _note(planes[0], width, height, "F"))))
     if planes[0].size != (width, height):
         fitted = [ImageOps.fit(p, (width, height), Image.Resampling.LANCZOS) for p in planes]
         array = values.rounded(np.stack([np.asarray(plane) for plane in fitted], axis=-1))
@@ -181,7 +203,7 @@ def _laid_on_white(image: Image.Image) -> tuple[Image.Image, str]:
     if layer.getextrema()[-1] == (255, 255):
         return image, ""
     white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("RGB"), "Transparent pixels laid on white."
+    return Image.alpha_composite(white, layer).convert("RGB"), _LAID
 
 
 def _in_range(pixels: np.ndarray, values: ImageValues) -> np.ndarray:
@@ -195,19 +217,6 @@ def _brought(values: ImageValues) -> str:
     if values == UINT8:
         return ""
     return f"Brought from 8 bits to {values.low:g} to {values.high:g}."
-
-
-def _native(
-    image: Image.Image, size: tuple[int, int], values: ImageValues, name: str
-) -> FittedImage:
-    """An image whose file holds more than 8 bits."""
-    read = native(np.asarray(image), values, name)
-    note = _note(image, *size, "L")
-    if image.size != size:
-        whole = Image.fromarray(read.astype(np.float32))
-        fitted = ImageOps.fit(whole, size, Image.Resampling.LANCZOS)
-        read = values.rounded(np.asarray(fitted))
-    return FittedImage(read[..., None], note)
 
 
 def _side_by_side(

@@ -41,6 +41,12 @@ def checked(work: Path, name: str, base: str) -> Preset:
         mirror = getattr(preset.config.data.options, "url", None)
         if mirror is not None:
             check_source(str(mirror), f"{name}: data.url", named_by=base)
+        if preset.config.train.trackers:
+            # Whoever trained with it would send configuration and pictures to the author's server.
+            raise PresetError(
+                f"{name}: train.trackers must be empty in a preset from elsewhere; its author "
+                "mends that with: hvae zoo push FOLDER DESTINATION, which leaves them out."
+            )
         if preset.weights.sha256 is None and original is None:
             raise PresetError(
                 f"The preset {name!r} records no weights.sha256, so what comes cannot be checked.",

@@ -18,6 +18,7 @@ from hvae_core.files.places import offline
 from hvae_core.zoo.cards import hub_card
 from hvae_core.zoo.preset import (
     CARD_FILE,
+    FILES,
     PICTURES,
     PRESET_FILE,
     Preset,
@@ -152,7 +153,7 @@ def _write(publication: Publication, config: Config, folder: Path, force: bool) 
 
 
 def _upload(preset: Preset, address: HubAddress, force: bool, private: bool) -> None:
-    """One commit with all files, so that nobody ever pulls half of them."""
+    """One commit with all files, without the former preset's: nobody ever pulls half of them."""
     try:
         from huggingface_hub import HfApi
     except ImportError as error:
@@ -174,6 +175,8 @@ def _upload(preset: Preset, address: HubAddress, force: bool, private: bool) -> 
             folder_path=preset.folder,
             revision=address.revision,
             commit_message=f"{preset.name}, pushed by hvae",
+            # A picture of the former preset must not stand beside the new weights.
+            delete_patterns=list(FILES) if there else None,
         )
     except HvaeError:
         raise

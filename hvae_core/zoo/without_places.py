@@ -13,25 +13,33 @@ from hvae_core.errors import ConfigError
 #: the name and password of an address, as in https://me:secret@host
 _LOGIN = re.compile(r"(?<=://)[^/?#\s]*@")
 
+#: options of a data set whose texts are units and colours, though they may look like paths
+_NO_PLACES = frozenset({"values", "background"})
+
 
 def without_places(config: Config) -> Config:
     """The configuration with nothing in it that is at home on this machine alone.
 
     ``data.root`` is left out, or, where the data set cannot do without, cut down to its name. So
-    are all other absolute paths of the data set's options; addresses lose name and password. And
+    are all other paths of the data set's options that are absolute or lead out of this folder;
+    addresses lose name and password, and a mirror on this machine is left out. And
     ``train.trackers`` is empty: where a run was watched is nobody else's concern, and its server
     is not theirs.
     """
     values = config.to_dict()
     root = values["data"].pop("root", None)
-    values["data"] = _cut(values["data"])
+    if str(values["data"].get("url")).startswith("file:"):
+        del values["data"]["url"]
+    values["data"] = {
+        key: part if key in _NO_PLACES else _cut(part) for key, part in values["data"].items()
+    }
     values["train"]["trackers"] = []
     try:
         return parse_config(values)
     except ConfigError:
         if root is None:
             raise
-        values["data"]["root"] = Path(root).name
+        values["data"]["root"] = _name_of(str(root))
         return parse_config(values)
 
 
@@ -44,6 +52,13 @@ def _cut(value: Any) -> Any:
         return value
     for kind in (PurePosixPath, PureWindowsPath):
         path = kind(value)
-        if path.is_absolute() or value.startswith(("~/", "~\\")):
-            return path.name or value
+        leads_out = ".." in path.parts and "://" not in value
+        if path.is_absolute() or leads_out or value.startswith(("~/", "~\\")):
+            return _name_of(value)
     return _LOGIN.sub("", value)
+
+
+def _name_of(place: str) -> str:
+    """The last part of a path of either system, where ``.`` and ``..`` are none."""
+    name = PureWindowsPath(place).name  # which knows both separators
+    return Path(place).resolve().name or place if name in ("", "..") else name

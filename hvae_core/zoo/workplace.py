@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hvae_core.errors import DownloadError
+from hvae_core.files.locks import lock_at
 from hvae_core.files.replacing import disk_errors
 from hvae_core.zoo.folders import presets_folder
 
@@ -95,10 +96,4 @@ def clear_except(folder: Path, kept: tuple[str, ...]) -> None:
 
 def _lock(name: str) -> filelock.BaseFileLock:
     """The lock of a preset's workplace, not yet acquired."""
-    import filelock
-
-    path = lock_path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink():
-        path.unlink()
-    return filelock.FileLock(path)
+    return lock_at(lock_path(name))

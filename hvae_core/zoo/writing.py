@@ -82,8 +82,12 @@ def write_preset(
     with disk_errors(f"write the preset {target}"), replacing_folder(target) as work:
         if target.is_dir():
             for path in target.iterdir():
-                if path.name not in FILES:
-                    (shutil.copytree if path.is_dir() else shutil.copy2)(path, work / path.name)
+                if path.name in FILES:
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.copytree(path, work / path.name, symlinks=True)
+                else:
+                    shutil.copy2(path, work / path.name, follow_symlinks=False)
         for picture in pictures:
             shutil.copyfile(picture, work / picture.name)
         if weights is not None:

@@ -16,7 +16,7 @@ import pydantic
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.condition_cells import column_of_split
 from hvae_core.data.decode import DECODING_ERRORS, Unreadable, cannot_decode, decode_chunks
-from hvae_core.data.decoded import decoded_images
+from hvae_core.data.decoded import decoded_images, stat_key
 from hvae_core.data.decoding_options import DecodingOptions
 from hvae_core.data.hub_rows import columns_of, content, image_column, undecoded
 from hvae_core.data.image_decoding import Refused
@@ -124,7 +124,7 @@ class Hub(OwnImages):
         left_out = Unreadable() if options.skip_unreadable else None
         local = Path(options.repository)
         images = decoded_images(
-            [],
+            _files_of(self._builder) if local.is_dir() else [],
             [
                 "hub",
                 str(local.resolve()) if local.is_dir() else options.repository,
@@ -182,9 +182,19 @@ class Hub(OwnImages):
         """What the library knows of the repository."""
         options = self.options
         with _library(options.repository) as datasets:
-            return datasets.load_dataset_builder(
-                options.repository, options.config, revision=options.revision
+            load = functools.partial(
+                datasets.load_dataset_builder,
+                options.repository,
+                options.config,
+                revision=options.revision,
             )
+            builder = load()
+            if not Path(options.repository).is_dir():
+                return builder  # known by its commit
+            # The library knows a folder whose README.md names its files by their names alone.
+            # Without a place for each state of the files it would give the tables of another.
+            state = f"local-{stat_key(_files_of(builder), ['hub'])}"
+            return load(cache_dir=str(Path(datasets.config.HF_DATASETS_CACHE) / state))
 
     def _rows(self, split: str) -> Any:
         """A split as the library gives it: a table, or a stream of rows."""
@@ -209,6 +219,12 @@ class Hub(OwnImages):
             for number, row in enumerate(cells):
                 where = f"Row {number} of {place}"
                 yield where, content(row[column], where)
+
+
+def _files_of(builder: Any) -> list[Path]:
+    """The files of a folder that is laid out like a repository, of all its splits."""
+    files = getattr(builder.config, "data_files", None) or {}
+    return [Path(file) for split in files.values() for file in split]
 
 
 @contextlib.contextmanager

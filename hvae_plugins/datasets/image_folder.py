@@ -72,6 +72,7 @@ class ImageFolder(FileDataset):
         self.values = options.values.image_values()
         self.invariance = Invariance(mirrored=options.flip)
         self._notes: list[str] = []
+        self._digests: dict[Path, str] = {}
 
     @property
     def shape(self) -> Shape3:
@@ -146,7 +147,10 @@ class ImageFolder(FileDataset):
 
     def _known_by(self, files: list[Path]) -> list[str]:
         if self.options.split_by == "content":
-            return as_keys(file_digests(files))
+            # Each file is read once: the test images are chosen of those of train.
+            if new := [path for path in files if path not in self._digests]:
+                self._digests.update(zip(new, as_keys(file_digests(new)), strict=True))
+            return [self._digests[path] for path in files]
         root = self._root()
         # A file's name may be composed of other characters on another system.
         return [unicodedata.normalize("NFC", p.relative_to(root).as_posix()) for p in files]

@@ -22,6 +22,7 @@ MODULES = {
 #: dependencies that other packages import, and which
 INDIRECT = {
     "alembic": "mlflow, for its store in a file",
+    "imagecodecs": "tifffile, for some compressions",
     "ipykernel": "nbclient, which starts it",
     "onnxscript": "torch.onnx.export",
     "pytest-xdist": "pytest, by -n",

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image, ImageOps
 from hvae_core.config import create_component
 from hvae_core.data.decode import Unreadable, cannot_decode, decode_chunks
 from hvae_core.data.image_decoding import Decoding, Refused, beyond_pillow
-from hvae_core.data.tiff import read_tiff
+from hvae_core.data.tiff import is_stack, read_tiff
 from hvae_core.errors import ConfigError, DataError
 from hvae_core.interfaces import ImageValues
 
@@ -134,6 +136,91 @@ def test_pages_written_one_by_one_are_the_images_of_a_tiff_file():
     ):
         with pytest.raises(DataError, match=f"holds images of several kinds, {told}; expected"):
             read_tiff(written((GREY, {}), (other, {})))
+
+
+COLOURS = np.stack([np.arange(256)[::-1] * 257, np.full(256, 300), np.arange(256) % 7 * 9000])
+GREYS = np.arange(256)[None].repeat(3, 0) * 257
+
+
+@pytest.mark.parametrize(
+    ("options", "array", "values", "expected"),
+    [
+        ({"photometric": "minisblack"}, GREY, ImageValues(), GREY),
+        ({"photometric": "miniswhite"}, GREY, ImageValues(), 255 - GREY),
+        ({"photometric": "miniswhite"}, DEEP, SIXTEEN, 65535 - DEEP),
+        ({"photometric": "palette", "colormap": COLOURS.astype(np.uint16)}, GREY, ImageValues(),
+         (COLOURS >> 8).T[GREY]),
+        ({"photometric": "palette", "colormap": GREYS.astype(np.uint16)}, GREY, ImageValues(),
+         GREY),
+        ({"photometric": "rgb"}, RGB, ImageValues(), RGB),
+    ],
+    ids=["black is 0", "white is 0", "white is 0, deep", "palette", "grey palette", "rgb"],
+)  # fmt: skip
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_numbers_of_a_tiff_file_mean_the_same_however_many_pages_there_are(
+    options, array, values, expected, compression, tmp_path
+):
+    options = {**options, "compression": compression}
+    channels = expected.shape[2] if expected.ndim == 3 else 1
+    expected = expected.reshape(*GREY.shape, channels)
+    reduced = (array[::2], {**options, "subfiletype": 1})
+    mask = (array > 9, {"subfiletype": 4, "photometric": "minisblack"})
+    whole = (array, options)
+    for pages in ([whole], [whole, reduced], [reduced, whole], [whole, reduced, mask]):
+        path = tmp_path / "image.tif"
+        path.write_bytes(written(*pages))
+        assert not is_stack(path)
+        np.testing.assert_array_equal(Decoding(channels, values=values)(path), expected)
+        np.testing.assert_array_equal(read_tiff(path), expected[None])
+    for pages in ([whole, whole], [(np.stack([array, array]), options)], [whole, reduced, whole]):
+        path = tmp_path / "stack.tif"
+        path.write_bytes(written(*pages))
+        assert is_stack(path)
+        np.testing.assert_array_equal(read_tiff(path), [expected, expected])
+
+
+def test_floating_point_numbers_of_which_white_is_unknown_stay_as_they_are():
+    array = RNG.normal(0, 9, (6, 4)).astype("f")
+    np.testing.assert_array_equal(read_tiff(tif(array, photometric="miniswhite"))[0, ..., 0], array)
+
+
+def test_palettes_that_differ_are_refused():
+    frames = [Image.fromarray(GREY).convert("P") for _ in range(3)]
+    for number, frame in enumerate(frames):
+        frame.putpalette([number] * 768)
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "TIFF", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match="has pages with palettes of their own"):
+        read_tiff(buffer.getvalue())
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "tiff_adobe_deflate", "packbits"])
+def test_tiff_stacks_are_read_whatever_their_compression(compression, tmp_path):
+    pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
+    frames = [Image.fromarray(np.full((16, 16), 9 * n, np.uint8)) for n in range(5)]
+    path = tmp_path / "stack.tif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], compression=compression)
+    np.testing.assert_array_equal(read_tiff(path)[..., 0], np.stack(frames))
+
+
+@pytest.mark.parametrize("given", ["path", "path.read_bytes()"])
+def test_the_package_that_a_compression_needs_is_named(given, tmp_path):
+    pytest.importorskip("tifffile")
+    path = tmp_path / "stack.tif"
+    frame = Image.fromarray(GREY)
+    frame.save(path, save_all=True, append_images=[frame], compression="tiff_lzw")
+    script = (
+        "import sys, pathlib; sys.modules['imagecodecs'] = None\n"
+        "from hvae_core.data.tiff import read_tiff\n"
+        f"path = pathlib.Path({str(path)!r})\n"
+        f"try: read_tiff({given})\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
+    assert told.startswith("MissingDependencyError The compression of ")
+    assert "needs the package imagecodecs, which is not installed." in told
+    assert "pip install 'hvae[tiff]'" in told
 
 
 def test_a_tiff_file_is_refused_before_it_is_decoded(monkeypatch):

@@ -42,11 +42,21 @@ def test_splits_are_read_from_names(tmp_path, name, split):
     assert parquet.find_splits(tmp_path) == ({split: [path]} if split else {})
 
 
-def test_a_missing_shard_is_named(tmp_path):
-    for number in (0, 2):
-        (tmp_path / f"train-0000{number}-of-00003.parquet").write_bytes(b"")
-    with pytest.raises(DataError, match=r"train-00001-of-00003.parquet is missing, one of 3"):
+@pytest.mark.parametrize(
+    ("endings", "missing"),
+    [
+        (("", ""), r"train-00001-of-00003\.parquet"),
+        # as the Hub named them formerly, each with a digest of its own
+        (("-abcdef0123456789", "-0123456789abcdef"), r"train-00001-of-00003-\*\.parquet"),
+    ],
+)
+def test_a_missing_shard_is_named(tmp_path, endings, missing):
+    for number, ending in zip((0, 2), endings, strict=True):
+        (tmp_path / f"train-0000{number}-of-00003{ending}.parquet").write_bytes(b"")
+    with pytest.raises(DataError, match=f"{missing} is missing, one of 3"):
         parquet.find_splits(tmp_path)
+    (tmp_path / f"train-00001-of-00003{endings[0]}.parquet").write_bytes(b"")
+    assert len(parquet.find_splits(tmp_path)["train"]) == 3
 
 
 def test_truncated_file(fixtures_folder, tmp_path):

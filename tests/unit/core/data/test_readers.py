@@ -14,6 +14,7 @@ from hvae_core.data.binarize import binarize_once, draw
 from hvae_core.data.decode import Unreadable, decode_chunks, decode_image
 from hvae_core.data.files import data_folder, horizontal_flip
 from hvae_core.data.idx import read_idx_images
+from hvae_core.data.image_decoding import Decoding
 from hvae_core.errors import DataError
 
 
@@ -214,14 +215,14 @@ def test_decode_is_lossless_at_the_own_size():
 def test_crop_and_stretch():
     image = np.zeros((8, 24, 3), np.uint8)
     image[:, 8:16] = 255
-    np.testing.assert_array_equal(decode_image(png(image), 3, 8, "center"), image[:, 8:16])
-    stretched = decode_image(png(image), 3, 8, "none")
+    np.testing.assert_array_equal(Decoding(3, (8, 8), "center")(png(image)), image[:, 8:16])
+    stretched = Decoding(3, (8, 8), "none")(png(image))
     assert stretched.shape == (8, 8, 3)
     assert stretched[:, 0].max() < 20
     assert stretched[:, 4].min() > 235
     # A square of the wanted size after the crop is cut out, never resampled.
     noise = np.random.default_rng(0).integers(0, 256, (8, 24, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(decode_image(png(noise), 3, 8, "center"), noise[:, 8:16])
+    np.testing.assert_array_equal(Decoding(3, (8, 8), "center")(png(noise)), noise[:, 8:16])
 
 
 def test_16_bit_grey_and_orientation(tmp_path):

@@ -402,3 +402,40 @@ def test_a_file_that_is_gone_leaves_no_part(server: Server, tmp_path: Path) -> N
     with pytest.raises(MissingFileError):
         fetch(server.url, tmp_path / "x", sha256=SHA256)
     assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("status", [401, 403, 451, 501, 507, 509, 520, 522, 524])
+def test_a_refusal_on_the_way_keeps_what_has_come(
+    server: Server, tmp_path: Path, status: int
+) -> None:
+    server.cuts = [100_000]
+    with pytest.raises(DownloadError, match="ended after"):
+        fetch(server.url, tmp_path / "x", sha256=SHA256, retries=-1)
+    server.statuses = [status]
+    with pytest.raises(DownloadError, match=f"{status}.* What has arrived is kept"):
+        fetch(server.url, tmp_path / "x", sha256=SHA256, retries=-1)
+    assert fetch(server.url, tmp_path / "x", sha256=SHA256).read_bytes() == CONTENT
+    assert server.requests[-1][0] == "bytes=100000-"
+
+
+@pytest.mark.parametrize("status", [501, 507, 520, 599])
+def test_a_server_that_fails_is_asked_again(server: Server, tmp_path: Path, status: int) -> None:
+    server.statuses = [status]
+    assert fetch(server.url, tmp_path / "x", retries=1).read_bytes() == CONTENT
+
+
+def test_a_whole_part_is_checked_and_not_fetched_again(server: Server, tmp_path: Path) -> None:
+    part = tmp_path / "x.part"
+    part.write_bytes(CONTENT)
+    assert fetch(server.url, tmp_path / "x", sha256=SHA256, size=len(CONTENT)).exists()
+    assert not server.requests
+    assert names(tmp_path) == {"x"}
+    fetch(server.url, tmp_path / "y", sha256=SHA256, size=len(CONTENT))
+    (tmp_path / "z.part").write_bytes(CONTENT[::-1])
+    path = fetch(server.url, tmp_path / "z", sha256=SHA256, size=len(CONTENT))
+    assert path.read_bytes() == CONTENT
+    part.symlink_to(tmp_path / "y")  # somebody else's file is never moved here
+    (tmp_path / "x").unlink()
+    fetch(server.url, tmp_path / "x", sha256=SHA256, size=len(CONTENT))
+    assert (tmp_path / "y").read_bytes() == CONTENT
+    assert not (tmp_path / "x").is_symlink()

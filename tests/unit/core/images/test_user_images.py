@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from deep_png import deep_png
 from PIL import Image
 
 from hvae_core.cli.given_images import read_image
 from hvae_core.config import parse_config
+from hvae_core.data.image_decoding import Decoding
 from hvae_core.errors import DataError
 from hvae_core.images.grids import as_pictures
 from hvae_core.images.user_images import FittedImage, as_trained_on, read_user_image
@@ -84,11 +86,36 @@ def test_files_of_16_bits_and_of_floating_point_numbers_are_read_as_they_are(tmp
     assert smaller.note == "Resized to 4x4."
     assert smaller.pixels.max() > 255
     Image.fromarray((deep / np.float32(7)).astype("f")).save(tmp_path / "float.tiff")
-    read = read_user_image(tmp_path / "float.tiff", (8, 8, 1), values=floating)
-    np.testing.assert_array_equal(read.pixels[..., 0], (deep / np.float32(7)).astype("f"))
+    for channels in (1, 3):
+        read = read_user_image(tmp_path / "float.tiff", (8, 8, channels), values=floating)
+        assert read.pixels.shape == (8, 8, channels)
+        for plane in np.moveaxis(read.pixels, -1, 0):
+            np.testing.assert_array_equal(plane, (deep / np.float32(7)).astype("f"))
     Image.fromarray(deep + np.uint16(100)).save(tmp_path / "deeper.png")
     with pytest.raises(DataError, match=r"deeper.png holds .* to 4195; expected .* 0 to 4095"):
         read_user_image(tmp_path / "deeper.png", (8, 8, 1), values=twelve)
+
+
+@pytest.mark.parametrize("values", [ImageValues.of_bits(12), ImageValues("float32", 0, 4095)])
+@pytest.mark.parametrize(("held", "wanted"), [(1, 1), (1, 3), (2, 1), (2, 3), (3, 3), (4, 3)])
+@pytest.mark.parametrize("is_transparent", [False, True])
+def test_all_bits_of_a_deep_png_are_read(tmp_path, held, wanted, is_transparent, values):
+    """Whatever its channels are, as the data set image-folder reads them."""
+    array = np.full((8, 8, held), 4000, np.uint16)
+    if held in (2, 4):
+        array[..., -1] = 65535
+        array[0, 0, -1] = 0 if is_transparent else 65535
+    elif is_transparent:
+        return
+    path = tmp_path / "deep.png"
+    path.write_bytes(deep_png(array))
+    read = read_user_image(path, (8, 8, wanted), values=values)
+    assert (read.pixels.shape, read.pixels.dtype) == ((8, 8, wanted), values.dtype)
+    assert (read.pixels[0, 0] == (4095 if is_transparent else 4000)).all()
+    assert (read.pixels[1:] == 4000).all()
+    assert read.note == ("Transparent pixels laid on white." if is_transparent else "")
+    decoded = Decoding(wanted, values=values, background="white")(path)
+    np.testing.assert_array_equal(read.pixels, decoded)
 
 
 def test_8_bits_are_brought_to_the_range(tmp_path):

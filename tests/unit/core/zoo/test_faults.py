@@ -283,6 +283,10 @@ FAULTS = [
     Fault("announced", "has 1 tensors with 90,000 parameters", 2, info={"model": {"width": 6000}}),
     Fault("mirror", "data.url: 'file:///etc' is not allowed", 2,
           info={"data": {"name": "cifar10", "url": "file:///etc"}}),
+    *(Fault(f"tracker-{tracker['name']}", "train.trackers must be empty", 2,
+            info={"train": {"trackers": [tracker]}})
+      for tracker in ({"name": "mlflow", "tracking_uri": "https://h/x"},
+                      {"name": "wandb", "entity": "me"}, {"name": "tensorboard"})),
     Fault("plugin", "by its own account that is part of the package evil-package", 2,
           info={"model": {"flow": "evil"}, "plugins": {"flow.evil": "evil-package 1"}}),
     Fault("plugin-options", "does not name it and its package", 2,

@@ -53,7 +53,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._file(send=False)
 
     def do_GET(self) -> None:
-        self._file(send=True)
+        listed = re.fullmatch(rf"/api/models{re.escape(REPOSITORY)}/tree/([^?]+).*", self.path)
+        if listed is None:
+            self._file(send=True)
+        else:
+            files = self.server.revisions[listed[1]]
+            self._answer(200, [{"type": "file", "path": name, "size": len(content), "oid": "0"}
+                               for name, content in files.items()])  # fmt: skip
 
     def _file(self, send: bool) -> None:
         self.server.asked.append(f"{self.command} {self.path}")
@@ -108,14 +114,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if entry["key"] == "file":
                     value = entry["value"]
                     revision[value["path"]] = base64.b64decode(value["content"])
+                elif entry["key"] == "deletedFile":
+                    del revision[entry["value"]["path"]]
             self._answer(200, {"commitUrl": f"{self.server.url}{REPOSITORY}/commit/{'0' * 40}",
                                "commitOid": "0" * 40, "success": True})  # fmt: skip
         else:
             self._answer(404, {})
 
-    def _answer(
-        self, status: int, content: dict[str, Any], headers: dict[str, str] | None = None
-    ) -> None:
+    def _answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         for key, value in {**(headers or {}), "Content-Type": "application/json"}.items():
@@ -228,6 +234,28 @@ def test_there_and_back(hub: Hub, zoo: Path, home: Path) -> None:
     assert found.weights_path.read_bytes() == files["model.safetensors"]
     assert {path.name for path in found.folder.iterdir()} == {*files, "origin.json"}
     assert not any("trained" in line for line in hub.asked)
+
+
+@pytest.mark.parametrize("revision", ["", "@v1"])
+def test_a_preset_that_is_replaced_leaves_none_of_its_files(
+    revision: str, hub: Hub, zoo: Path, home: Path
+) -> None:
+    push_it = ["push", "trained", f"hf://owner/some.name{revision}", "--licence", "CC-BY-4.0"]
+    pictures = ("samples.png", "reconstructions.png", "training.png")
+    for name in pictures:
+        (zoo / "trained" / name).write_bytes(b"a picture")
+    assert run(hub, zoo, home, *push_it)[0] == 0
+    files = hub.revisions[revision[1:] or "main"]
+    assert set(pictures) < set(files)
+    files.update({".gitattributes": b"", "notes.txt": b"the author's own"})
+    for name in pictures[1:]:
+        (zoo / "trained" / name).unlink()
+    (zoo / "trained" / pictures[0]).write_bytes(b"another picture")
+    code, said = run(hub, zoo, home, *push_it, "--force")
+    assert code == 0, said
+    kept = {".gitattributes", "notes.txt", "samples.png"}
+    assert set(files) == {"preset.yaml", "model.safetensors", "README.md", *kept}
+    assert files["samples.png"] == b"another picture"
 
 
 @pytest.mark.parametrize("revision", ["", "@v1"])

@@ -13,6 +13,7 @@ from hvae_core.config import parse_config
 from hvae_core.errors import PresetError
 from hvae_core.zoo import Publication, find_preset, pull, push, verify
 from hvae_core.zoo.publishing import figures_of, layers_of
+from hvae_core.zoo.without_places import without_places
 
 
 def test_a_folder_that_can_be_pulled_from(zoo: Path, tmp_path: Path) -> None:
@@ -111,11 +112,27 @@ def test_the_card_names_the_papers(zoo: Path) -> None:
             {"name": "mnist", "url": "https://me:secret@example.org/mnist"},
             {"url": "https://example.org/mnist"},
         ),
+        ({"name": "mnist", "url": "file:///home/me/mnist"}, {}),
+        ({"name": "hub", "repository": "../home/photos"}, {"repository": "photos"}),
+        ({"name": "hub", "repository": "photos/../home/.."}, {"repository": "folder"}),
+        ({"name": "arrays", "files": "..\\home\\a.npy"}, {"files": {"train": "a.npy"}}),
+        (
+            {"name": "arrays", "files": {"train": "a/../b.npy", "test": "here/c.npy"}},
+            {"files": {"train": "b.npy", "test": "here/c.npy"}},
+        ),
+        ({"name": "image-folder", "root": "."}, {"root": "folder"}),
+        ({"name": "image-folder", "root": "../home/.."}, {"root": "photos"}),
     ],
 )
 def test_places_and_secrets_stay_here(
-    data: dict[str, Any], published: dict[str, Any], zoo: Path, tmp_path: Path
+    data: dict[str, Any],
+    published: dict[str, Any],
+    zoo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "photos" / "folder").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "photos" / "folder")
     found = Publication.of(find_preset("trained"))
     values = {**found.config.to_dict(), "data": data}
     values["model"]["image_channels"] = 1 if data["name"] == "mnist" else 3
@@ -128,6 +145,13 @@ def test_places_and_secrets_stay_here(
     assert published.items() <= said.items()
     for secret in ("home", "secret", "10.0.0.1"):
         assert secret not in text
+
+
+def test_a_unit_is_no_path() -> None:
+    values = {"dtype": "float32", "unit": "/cm", "range": [0, 1]}
+    data = {"name": "arrays", "files": "a.npy", "values": values}
+    config = parse_config({"likelihood": "gaussian", "data": data})
+    assert without_places(config).image_values == config.image_values
 
 
 def test_without_weights(zoo: Path) -> None:

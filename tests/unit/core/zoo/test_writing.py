@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,24 @@ def test_overwriting_keeps_the_users_files(zoo: Path) -> None:
     assert (zoo / "trained" / "notes.txt").read_text() == "mine"
     assert preset.weights_path is None
     assert {path.name for path in zoo.iterdir()} == {"trained", "untrained"}
+
+
+def test_overwriting_keeps_links_as_links(zoo: Path, tmp_path: Path) -> None:
+    """What they lead to is not copied, and it need not be there."""
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "images").write_text("many")
+    places = {
+        "data": str(tmp_path / "large"),
+        "images": str(tmp_path / "large" / "images"),
+        "gone": "/nowhere/x",
+        "beside": "../untrained",
+        "notes/gone": "x",
+    }
+    (zoo / "trained" / "notes").mkdir()
+    for name, place in places.items():
+        (zoo / "trained" / name).symlink_to(place)
+    write_preset(zoo / "trained", find_preset("trained").config, overwrite=True)
+    assert {name: os.readlink(zoo / "trained" / name) for name in places} == places
 
 
 def test_a_failure_leaves_the_older_preset(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

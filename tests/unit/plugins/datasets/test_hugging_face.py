@@ -121,6 +121,33 @@ def test_a_repository_of_image_files(tmp_path, streaming):
     assert {i.tobytes() for i in all_of(source)} == {i.tobytes() for i in IMAGES[:4]}
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("order", [range(5, -1, -1), range(3)])
+def test_a_folder_that_changed_is_read_anew(tmp_path, streaming, order):
+    """Also where its README.md names the files, of which the library sees the names alone."""
+    folder = tmp_path / "mine"
+    (folder / "data").mkdir(parents=True)
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files:\n"
+        "  - {split: train, path: data/train-*}\n---\n"
+    )
+    file = folder / "data" / "train-00000-of-00001.parquet"
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+
+    def hold(numbers, changed):
+        rows = {"image": [Image.fromarray(IMAGES[n]) for n in numbers], "label": list(numbers)}
+        datasets.Dataset.from_dict(rows, features).to_parquet(file)
+        os.utime(file, (changed, changed))
+
+    for numbers, changed in ((range(6), 1_000_000), (order, 1_000_001)):
+        hold(numbers, changed)
+        dataset = hub(str(folder), streaming=streaming)
+        np.testing.assert_array_equal(all_of(dataset.load("train")), IMAGES[list(numbers)])
+        np.testing.assert_array_equal(dataset.condition("label", "train").values, list(numbers))
+        if not streaming:
+            assert hub(str(folder)).info.sizes == {"train": len(numbers)}
+
+
 def test_a_revision_is_asked_for(monkeypatch, repository):
     asked = []
     monkeypatch.setattr(datasets, "load_dataset_builder", lambda *a, **k: asked.append((a, k)))

@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from hvae_core.config import create_component
+from hvae_core.data.fingerprints import as_keys, file_digests
 from hvae_core.errors import DataError
+from hvae_plugins.datasets import image_folder
 from hvae_plugins.datasets.image_folder import ImageFolder, ImageFolderConfig
 from hvae_plugins.datasets.parquet import Parquet, ParquetConfig
 
@@ -56,6 +58,24 @@ def test_hold_out(tmp_path):
         now = open_folder(tmp_path, test_fraction=0.25, split_by=split_by)
         named = {path.name for path in now.files["test"] if path.parent == tmp_path}
         assert (named == before) == (split_by == "content")
+
+
+@pytest.mark.parametrize("has_test", [False, True])
+def test_each_file_is_hashed_once(tmp_path, monkeypatch, has_test):
+    write_images(tmp_path / "train", 20)
+    if has_test:
+        write_images(tmp_path / "test", 5)
+    dataset, counted = open_folder(tmp_path), []
+
+    def counting(files):
+        counted.extend(files)
+        return file_digests(files)
+
+    monkeypatch.setattr(image_folder, "file_digests", counting)
+    keys = {split: dataset.keys(split) for split in dataset.splits}
+    for split, known in keys.items():
+        assert known == dataset.keys(split) == as_keys(file_digests(dataset.files[split]))
+    assert sorted(counted) == sorted(path for files in dataset.files.values() for path in files)
 
 
 def test_position_is_the_choice_of_format_1(tmp_path):
