@@ -38,17 +38,15 @@ def measured(
     images: np.ndarray,
     indices: Iterable[int],
     seed: int,
-    epoch: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The measurements of a batch.
 
     Args:
         measurement: what is kept of an image.
         images: native values [B, H, W, C].
-        indices: of the images in their split. With the seed and the epoch they decide the
-            measurement, so that it depends on no batch and a resumed run draws the same.
+        indices: of the images in their split. With the seed they decide the measurement, so that
+            it depends on no batch.
         seed: of the random numbers.
-        epoch: of a training; None: an evaluation, in which each image is measured in one way.
 
     Returns:
         y [B, H, W, C] in the images' type, and the mask, bool [B, H, W].
@@ -56,9 +54,8 @@ def measured(
     Raises:
         DataError: see `measure`.
     """
-    key = (seed, _STREAM) if epoch is None else (seed, _STREAM, 1 + epoch)
     parts = [
-        measure(measurement, image, np.random.default_rng((*key, int(index))))
+        measure(measurement, image, np.random.default_rng((seed, _STREAM, int(index))))
         for image, index in zip(images, indices, strict=True)
     ]
     return np.stack([part.y for part in parts]), np.stack([part.mask for part in parts])

@@ -124,14 +124,11 @@ def test_ranks_are_uniform_with_ties():
 
 
 def test_a_measurement_is_its_image_s():
-    """By seed, image and epoch, whatever the batch."""
+    """By seed and image, whatever the batch."""
     images = grey(np.random.default_rng(0), 6)
     whole = measured(Left(random=True), images, range(6), seed=1)[1]
     for part in (slice(0, 2), slice(2, 6)):
         mask = measured(Left(random=True), images[part], range(6)[part], seed=1)[1]
         np.testing.assert_array_equal(mask, whole[part])
-    others = [
-        measured(Left(random=True), images, range(6), seed, epoch)[1]
-        for seed, epoch in ((2, None), (1, 0), (1, 1))
-    ]
-    assert len({mask.tobytes() for mask in [whole, *others]}) == 4
+    other = measured(Left(random=True), images, range(6), seed=2)[1]
+    assert other.tobytes() != whole.tobytes()
