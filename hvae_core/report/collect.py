@@ -170,7 +170,7 @@ def _times(folder: RunFolder) -> list[float]:
 def held_out(facts: RunFacts) -> list[int]:
     """The numbers of the validation images; empty where there are none."""
     try:
-        indices = RunFolder(facts.path).validation_indices()
+        found = RunFolder(facts.path).validation_record()
     except HvaeError:
         return []
-    return [] if indices is None else [int(index) for index in indices]
+    return [] if found is None else [int(index) for index in found.indices]

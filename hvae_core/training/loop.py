@@ -121,7 +121,7 @@ def train(
             beginning.reading(config)
             earlier = None
             if resume:
-                held_out, record = folder.validation_indices(), folder.data_record()
+                held_out, record = folder.validation_record(), folder.data_record()
                 earlier = Earlier(output, held_out, record, allow_changed_data)
             images = open_images(config, earlier, dataset, beginning.downloading)
             config = described_condition(config, images.dataset, SPLIT)
