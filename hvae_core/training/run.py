@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hvae_core.backends.processes import any_process, process_count, process_index
+from hvae_core.backends.processes import all_or_none, any_process, process_count, process_index
 from hvae_core.config import Config
 from hvae_core.data import prefetch
 from hvae_core.data.given import PYTHON
@@ -158,25 +158,27 @@ class TrainingRun:
             WeightsError: all checkpoints are damaged, or they are another model's.
             BadInputError: the file of the run's times is damaged.
         """
-        if self._time is not None:
-            self._time.resume()
-        newest = self.checkpoints.load_newest()
-        if newest is None:
+        with all_or_none():
+            if self._time is not None:
+                self._time.resume()
+            newest = self.checkpoints.load_newest()
+        step: int = 0
+        damaged: list[str] = []
+        if newest is not None:
+            step, checkpoint, damaged = newest
+            source = str(self.checkpoints.path(step))
+            self.train_step.load(checkpoint.weights, checkpoint.training, source)
+            self.state = TrainState.from_dict(checkpoint.state)
+            self._saved_step = step
+        with all_or_none():
             if self.is_main:
-                self.metrics.truncate(0)
-            return False
-        step, checkpoint, damaged = newest
-        source = str(self.checkpoints.path(step))
-        self.train_step.load(checkpoint.weights, checkpoint.training, source)
-        self.state = TrainState.from_dict(checkpoint.state)
-        self._saved_step = step
-        if self.is_main:
-            self.metrics.truncate(step)
-            self.checkpoints.set_aside_newer(step)
-            self.checkpoints.prune(self.state.best_step)
+                self.metrics.truncate(step)
+                if newest is not None:
+                    self.checkpoints.set_aside_newer(step)
+                    self.checkpoints.prune(self.state.best_step)
         for problem in damaged:
             self.note(f"{problem} It is passed over.")
-        return True
+        return newest is not None
 
     def fit(self, interruption: Interruption) -> TrainResult:
         """Make the updates that are left.
