@@ -176,3 +176,4 @@ def _record_session(
     for change in filter(None, (changed_since(last, session) for last in before)):
         run.note(change)
     sessions.append(session)
+    sessions.flush()

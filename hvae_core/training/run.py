@@ -397,6 +397,9 @@ class TrainingRun:
         self._saved_step, self._last_checkpoint = self.state.step, now
         if not self.is_main:
             return
+        self.metrics.flush()  # a run that goes on from here does not write these lines again
+        if self._time is not None:
+            self._time.flush()
         training = self.train_step.state()
         path = self.checkpoints.save(
             self.state.step,

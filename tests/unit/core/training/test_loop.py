@@ -272,11 +272,19 @@ def test_what_fails_in_the_first_process_alone_is_told_to_the_others(
     assert told[-1]
 
 
-def test_sample_grids_are_drawn_every_so_many_epochs_and_at_the_end(tmp_path):
-    output = tmp_path / "run"
+def test_sample_grids_are_drawn_every_so_many_epochs_and_at_the_end(tmp_path, monkeypatch):
+    output, flushed, fsync = tmp_path / "run", set(), os.fsync
+
+    def note(number):
+        flushed.add(os.fstat(number).st_ino)
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", note)
     train(config(steps=20, sample_epochs=3), output)
     sampled = sorted(path.stem for path in (output / "samples").iterdir())
     assert sampled == ["step-00000015", "step-00000020"]  # the third epoch, and the last
+    # a run that goes on after a power cut does not draw them again
+    assert {path.stat().st_ino for path in (output / "samples").iterdir()} <= flushed
 
 
 class Hear(Callback):

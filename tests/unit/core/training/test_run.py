@@ -2,24 +2,30 @@
 
 import contextlib
 import json
+import os
+import re
+import shlex
 import shutil
 import types
 
 import numpy as np
 import pytest
 
-from hvae_core.config import parse_config
+from hvae_core.cli.train import command as train_command
+from hvae_core.config import Component, load_config, parse_config
 from hvae_core.data import ArraySource
-from hvae_core.errors import TrainingError
+from hvae_core.errors import ConfigError, TrainingError
 from hvae_core.interfaces import UINT8, Dataset, DatasetInfo
 from hvae_core.prob.noise import draw
 from hvae_core.runs.best_checkpoint import find_weights, how_far
+from hvae_core.runs.checkpoints import Checkpoints
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.run_folder import RunFolder
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.feeding import Images
 from hvae_core.training.interruption import InterruptedRun, Interruption
 from hvae_core.training.run import TrainingRun
+from hvae_core.zoo.finding import find_configuration, find_weights_file
 
 TRAIN = {
     "batch_size": 4, "steps": 20, "warmup_steps": 2, "log_steps": 3, "checkpoint_steps": 4,
@@ -176,6 +182,34 @@ def test_a_run_killed_at_any_update_resumes_to_the_same_records_and_state(
     assert result.metrics == unbroken[1].metrics
     assert records(tmp_path) == records(unbroken[0])
     assert state_of(tmp_path) == state_of(unbroken[0])
+
+
+@pytest.mark.parametrize("minutes", [None, 0.5])
+def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path, monkeypatch, minutes):
+    """After a power cut the run goes on from there, and writes none of it again."""
+    flushed, there = {}, []
+    fsync, save = os.fsync, Checkpoints.save
+
+    def note(number):
+        found = os.fstat(number)
+        flushed[found.st_ino] = found.st_size
+        fsync(number)
+
+    def look(checkpoints, *arguments):
+        for name in ("metrics.jsonl", "clock.txt"):
+            if (tmp_path / name).exists():
+                found = (tmp_path / name).stat()
+                there.append((name, flushed.get(found.st_ino) == found.st_size))
+        return save(checkpoints, *arguments)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Checkpoints, "save", look)
+    if minutes is None:
+        go_on(make(tmp_path))
+    else:
+        go_on(make_timed(tmp_path, monkeypatch, minutes=minutes))
+    assert {name for name, _ in there} >= {"metrics.jsonl", *(["clock.txt"] if minutes else [])}
+    assert all(on_disk for _, on_disk in there)
 
 
 class Ticking(Step):
