@@ -231,6 +231,17 @@ class TrainingRun:
             return f"hvae.train(..., output={str(self.output)!r}, resume=True)"
         return f"hvae train {shlex.quote(str(self.output))} --resume"
 
+    def _from_here(self, is_kept: bool) -> str:
+        """How a new run starts from the weights of this one with half its learning rate."""
+        if not is_kept:
+            return "."
+        run, rate = str(self.output), f"train.learning_rate={self.config.train.learning_rate / 2:g}"
+        if self.config.data.name == PYTHON:
+            options = f"dataset=..., weights={run!r}, overrides={rate!r}"
+            return f": hvae.train({run!r}, ANOTHER, {options})"
+        quoted = shlex.quote(run)
+        return f": hvae train {quoted} --weights {quoted} --set {rate} --output ANOTHER"
+
     def _update(self, step: int, batch: Batch) -> None:
         train = self.config.train
         figures = self.train_step(
@@ -263,7 +274,8 @@ class TrainingRun:
             raise TrainingError(
                 f"The loss or its gradient was not finite in {limit} updates in a row, up to "
                 f"step {self.state.step}; {kept}.",
-                "Lower train.learning_rate or set train.clip_norm, then start anew or resume.",
+                "Resumed, it would make the same updates again. Start a new run with a lower "
+                "train.learning_rate or with train.clip_norm" + self._from_here(bool(steps)),
             )
 
     def _check_skipped(self, figures: Mapping[str, Any]) -> None:

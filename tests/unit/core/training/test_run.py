@@ -319,14 +319,48 @@ class Spoil(Callback):
             self.change(run.train_step)
 
 
-def test_training_stops_after_so_many_nonfinite_updates(tmp_path):
-    def poison(step):
-        step.model.weight = np.asarray(np.nan)
+def poison(step):
+    step.model.weight = np.asarray(np.nan)
 
+
+def test_training_stops_after_so_many_nonfinite_updates(tmp_path):
     run = make(tmp_path, [Spoil(4, poison)], max_nonfinite_steps=3)
     with pytest.raises(TrainingError, match=r"3 updates in a row.*checkpoint of step [45] is kept"):
         go_on(run)
     assert find_weights(tmp_path)[1].parent.name in ("step-00000004", "step-00000005")
+
+
+class Poison(Callback):
+    def start(self, run):
+        poison(run.train_step)
+
+
+def test_a_run_that_diverged_is_told_a_way_out_that_there_is(tmp_path):
+    """A new run: what it names decides the updates, so that a resumed run cannot change it."""
+    folder = tmp_path / "a run"
+    with pytest.raises(TrainingError, match="updates in a row") as told:
+        go_on(make(folder, [Spoil(4, poison)], max_nonfinite_steps=3))
+    advice, command = told.value.hint.split(": hvae train ")
+    for option in re.findall(r"train\.\w+", advice):
+        other = parse_config(RunFolder(folder).read_config().to_dict(), [f"{option}=0.03"])
+        with pytest.raises(ConfigError, match=option):
+            RunFolder(folder).check_resumed(other)
+    given = train_command.make_context("train", shlex.split(command)).params
+    assert not given["resume"]
+    assert given["output"] not in (None, folder)
+    assert find_weights_file(given["weights"]).is_file()
+    config = load_config(find_configuration(given["source"]), given["overrides"])
+    assert config.train.learning_rate == 0.05
+    with pytest.raises(TrainingError, match="nothing was kept") as told:
+        go_on(make(tmp_path / "b", [Poison()], max_nonfinite_steps=3, checkpoint_steps=99))
+    assert told.value.hint.endswith("or with train.clip_norm.")
+
+
+def test_a_run_of_images_given_in_python_that_diverged_is_told_to_begin_in_python(tmp_path):
+    run = make(tmp_path)
+    run.config = run.config.model_copy(update={"data": Component("data", "python", None)})
+    said = run._from_here(True)
+    assert f": hvae.train({str(tmp_path)!r}, ANOTHER, dataset=..., weights=" in said
 
 
 class SkippingStep(Step):
