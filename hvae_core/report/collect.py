@@ -77,7 +77,8 @@ class RunFacts:
         whole = [r for r in self.epochs if is_whole(r.get("epoch"), 1)]
         if train.epochs is None or not whole:
             return None
-        return train.epochs * round(whole[0]["step"] / whole[0]["epoch"])
+        # An epoch that a session ended within has less.
+        return train.epochs * max(round(r["step"] / r["epoch"]) for r in whole)
 
     @cached_property
     def unit(self) -> str:
