@@ -105,6 +105,7 @@ class TrainingRun:
         self.seconds_left: float | None = None
         self._pending: collections.deque[Mapping[str, Any]] = collections.deque()
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
+        self._window_step = 0
         self._saved_step: int | None = None
 
     @property
@@ -188,6 +189,7 @@ class TrainingRun:
             InterruptedRun: it was asked to stop; the last update is in a checkpoint.
         """
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
+        self._window_step = self.state.step
         if self._time is not None:
             self._time.begin(self.state.step, self.state.elapsed)
             self._look_at_clock()
@@ -312,8 +314,9 @@ class TrainingRun:
         """A line of metrics.jsonl for the updates since the last one."""
         now = time.monotonic()
         window = self.state.window
-        speed = window.steps * self.config.train.batch_size / max(1e-9, now - self._window_start)
-        self._window_start = now
+        made = self.state.step - self._window_step  # the window may be older than this session
+        speed = made * self.config.train.batch_size / max(1e-9, now - self._window_start)
+        self._window_start, self._window_step = now, self.state.step
         self._record("step", {**self._bounds(window.means()), "images_per_second": speed})
         window.reset()
 
@@ -364,7 +367,6 @@ class TrainingRun:
             record = self._record("epoch", means)
             for callback in self.callbacks:
                 callback.evaluated(self, record)
-        self.state.reported_step = self.state.step
         if is_best or at_end:
             self._checkpoint()
         return self._has_stalled()

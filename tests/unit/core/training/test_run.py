@@ -292,6 +292,19 @@ def test_its_updates_are_made_again_at_the_times_that_they_had(tmp_path, monkeyp
     assert state_of(tmp_path) == end
 
 
+def test_the_speed_after_a_resumption_is_that_of_its_own_updates(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "Step", Ticking)
+    times = types.SimpleNamespace(monotonic=lambda: Ticking.seconds)
+    monkeypatch.setattr("hvae_core.training.run.time", times)
+    options = {"log_steps": 10, "checkpoint_steps": 9, "evaluate_epochs": 9}
+    with pytest.raises(MemoryError):
+        go_on(make(tmp_path, [Raise(12)], **options))
+    go_on(make(tmp_path, **options))
+    rows = MetricsFile(tmp_path / "metrics.jsonl").read()
+    speeds = [row["images_per_second"] for row in rows if row["event"] == "step"]
+    assert speeds == pytest.approx([4 / 3.0, 4 / 3.0])
+
+
 def test_an_interruption_is_met_between_two_updates_and_kept(unbroken, tmp_path):
     class Ask(Callback):
         def update(self, run, figures):
