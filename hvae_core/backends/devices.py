@@ -8,6 +8,7 @@ them. Either way the gradient that is measured, clipped or skipped is that of th
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -225,16 +226,37 @@ def _distribution() -> Any:
 
 
 def devices_in_use() -> str:
-    """The devices in words, such as ``2 x NVIDIA H100`` or ``cpu``."""
+    """The devices in words, such as ``2 x NVIDIA H100`` or ``cpu``; inside `use_devices`."""
     distribution = _distribution()
-    count = 1 if distribution is None else distribution.device_mesh.devices.size
-    first = local_devices()[0]
-    name = getattr(first, "device_kind", first)
-    if first == "gpu:0":
-        import keras
+    if distribution is None:
+        kinds = [_kind_in_scope()]
+    else:
+        kinds = [_kind(device) for device in distribution.device_mesh.devices.flat]
+    counted = collections.Counter(kinds).items()
+    return ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in counted)
 
-        if keras.config.backend() == "torch":
-            import torch
 
-            name = torch.cuda.get_device_name(0)
-    return f"{count} x {name}" if count > 1 else str(name)
+def _kind(device: Any) -> str:
+    return str(getattr(device, "device_kind", device))
+
+
+def _kind_in_scope() -> str:
+    """The kind of the one device that computes: where a tensor is made now."""
+    import keras
+
+    backend = keras.config.backend()
+    if backend == "torch":
+        import torch
+
+        place = keras.ops.convert_to_tensor(0.0).device
+        if place.type == "cuda":
+            return str(torch.cuda.get_device_name(place))
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        kind, _, index = keras.ops.convert_to_tensor(0.0).device.rpartition(":")
+        if kind.endswith("GPU"):
+            device = tf.config.list_physical_devices("GPU")[int(index)]
+            details = tf.config.experimental.get_device_details(device)
+            return str(details.get("device_name", f"gpu:{index}"))
+    return _kind(local_devices()[0])

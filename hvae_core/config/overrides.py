@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from hvae_core.config.spelling import spelt_out
 from hvae_core.errors import ConfigError
 from hvae_core.files import yaml_files
 
@@ -17,6 +18,8 @@ COMPONENT_KEYS = (
     *("block", "flow", "attention", "condition", "prior", "likelihood", "regularizer", "data"),
     *("measurement", "optimizer", "schedule"),
 )
+#: the one whose options may be in the word that names it: ``columns:0.25,fill=0``
+IN_A_WORD = "measurement"
 #: sections that a mapping of overrides may spell out: ``{"train": {"steps": 2}}``
 SECTIONS = (("model",), ("model", "readout"), ("model", "conditioning"), ("train",))
 #: characters of an override that a message quotes
@@ -129,16 +132,18 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Overrides) -> dict[st
 
 def _apply(result: dict[str, Any], path: list[str], value: Any) -> None:
     target = result
-    for key in path[:-1]:
+    for depth, key in enumerate(path[:-1], 1):
         inner = target.get(key)
-        if key in COMPONENT_KEYS and not isinstance(inner, dict):
-            name = inner or DEFAULT_COMPONENTS.get(key)
-            inner = {"name": name} if name else {}
+        if key in COMPONENT_KEYS and (not inner or isinstance(inner, str)):
+            inner = _component(key, inner or DEFAULT_COMPONENTS.get(key))
         elif inner is None:
             inner = {}
         elif not isinstance(inner, dict):
+            whole = ".".join(path[:depth])
             raise ConfigError(
-                f"The override of {'.'.join(path)!r} sets a key inside {key!r}, which is {inner!r}."
+                f"The override of {'.'.join(path)!r} sets a key inside {key!r}, which is "
+                f"{inner!r}.",
+                f"Give {whole} as a whole.",
             )
         target[key] = inner
         target = inner
@@ -146,3 +151,10 @@ def _apply(result: dict[str, Any], path: list[str], value: Any) -> None:
     if is_new_component and target.get("name") != value:
         target.clear()
     target[path[-1]] = value
+
+
+def _component(key: str, name: str | None) -> dict[str, Any]:
+    """The mapping of a component that is given by its name alone, or not at all."""
+    if name is None:
+        return {}
+    return spelt_out(key, name) if key == IN_A_WORD else {"name": name}

@@ -77,7 +77,8 @@ class RunFacts:
         whole = [r for r in self.epochs if is_whole(r.get("epoch"), 1)]
         if train.epochs is None or not whole:
             return None
-        return train.epochs * round(whole[0]["step"] / whole[0]["epoch"])
+        # An epoch that a session ended within has less.
+        return train.epochs * max(round(r["step"] / r["epoch"]) for r in whole)
 
     @cached_property
     def unit(self) -> str:
@@ -170,7 +171,7 @@ def _times(folder: RunFolder) -> list[float]:
 def held_out(facts: RunFacts) -> list[int]:
     """The numbers of the validation images; empty where there are none."""
     try:
-        indices = RunFolder(facts.path).validation_indices()
+        found = RunFolder(facts.path).validation_record()
     except HvaeError:
         return []
-    return [] if indices is None else [int(index) for index in indices]
+    return [] if found is None else [int(index) for index in found.indices]

@@ -11,6 +11,7 @@ from pathlib import Path
 from hvae_core.backends.processes import in_each_process, process_index
 from hvae_core.errors import BadInputError
 from hvae_core.files.replacing import replace_file
+from hvae_core.runs.appending import appending, flush, writing
 
 
 def in_hours(seconds: float) -> str:
@@ -44,10 +45,21 @@ class Clock:
 
         Raises:
             BadInputError: the file holds something else.
+            TrainingError: it cannot be written.
         """
         self._times = read_times(self.path)
-        if process_index() == 0 and self._times:
-            replace_file(self.path, "".join(map(_line, self._times)))
+        if process_index() == 0 and self.path.is_file():  # without a line that was cut short
+            with writing(self.path):
+                replace_file(self.path, "".join(map(_line, self._times)))
+
+    def flush(self) -> None:
+        """Wait until the times are on the disk.
+
+        Raises:
+            TrainingError: they cannot be written.
+        """
+        with writing(self.path):
+            flush(self.path)
 
     def begin(self, step: int, elapsed: float) -> None:
         """Start at update ``step``.
@@ -97,8 +109,8 @@ class Clock:
     def _keep(self, seconds: list[float]) -> None:
         self._times += seconds
         if process_index() == 0:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(map(_line, seconds))
+            with appending(self.path) as file:
+                file.write("".join(map(_line, seconds)).encode())
 
 
 def read_times(path: Path) -> list[float]:

@@ -22,7 +22,7 @@ from hvae_core.errors import BadInputError, ConfigError, DataError
 from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.json_files import read_object
 from hvae_core.files.paths import is_file
-from hvae_core.files.replacing import replace_file
+from hvae_core.files.replacing import flush_folder, replace_file
 from hvae_core.interfaces import ImageSource
 
 DATA_FILE = "data.json"
@@ -69,17 +69,20 @@ class DataRecord:
     def write(self, folder: Path) -> None:
         """Write both files.
 
+        Digests of other images are removed first, so that none ever lie beside a ``data.json`` of
+        other images than theirs.
+
         Raises:
             OSError: they cannot be written.
         """
-        digests = self.training.digests
-        if digests is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, digests)
-            replace_file(folder / DIGESTS_FILE, buffer.getvalue())
-        else:
-            (folder / DIGESTS_FILE).unlink(missing_ok=True)
+        digests, path = self.training.digests, folder / DIGESTS_FILE
+        content = None if digests is None else _as_npy(digests)
+        if path.exists() and path.read_bytes() != content:
+            path.unlink()
+            flush_folder(folder)
         replace_file(folder / DATA_FILE, json.dumps({"splits": self.summary()}, indent=2) + "\n")
+        if content is not None:
+            replace_file(path, content)
 
     @classmethod
     def read(cls, folder: Path) -> DataRecord | None:
@@ -107,6 +110,12 @@ class DataRecord:
                 "Remove both to go on without them; whether the images changed is then not known.",
             ) from error
         return record
+
+
+def _as_npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def _fingerprint(found: Any) -> Fingerprint:

@@ -15,6 +15,7 @@ from hvae_core.errors import TrainingError
 from hvae_core.files.foreign_numbers import is_whole
 from hvae_core.files.json_files import plain
 from hvae_core.files.replacing import disk_errors, replace_file
+from hvae_core.runs.appending import appending, flush, writing
 
 #: figures that are counted instead of averaged
 COUNTED = ("skipped", "nonfinite")
@@ -103,15 +104,20 @@ class MetricsFile:
             TrainingError: it cannot be written.
         """
         line = json.dumps(plain(record)).encode() + b"\n"
-        hint = "Make room, then go on from the last checkpoint with --resume."
-        with (
-            disk_errors(f"write {self.path}", hint, TrainingError),
-            self.path.open("a+b") as file,
-        ):
+        with appending(self.path) as file:
             if file.tell():  # after a line that a crash cut short, begin a new one
                 file.seek(-1, os.SEEK_END)
                 line = line if file.read(1) == b"\n" else b"\n" + line
             file.write(line)
+
+    def flush(self) -> None:
+        """Wait until all lines are on the disk.
+
+        Raises:
+            TrainingError: they cannot be written.
+        """
+        with writing(self.path):
+            flush(self.path)
 
     def read(self) -> list[dict[str, Any]]:
         """The records; what is none, such as a line cut short by a crash, is passed over.

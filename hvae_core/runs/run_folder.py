@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hvae_core.errors import BadInputError, ConfigError
-from hvae_core.files.foreign_numbers import is_whole
-from hvae_core.files.json_files import read_object
 from hvae_core.files.paths import exists, is_file, is_folder
 from hvae_core.files.replacing import disk_errors, is_leftover, remove_leftovers, replace_file
 from hvae_core.runs.checkpoints import Checkpoints
@@ -20,14 +17,12 @@ from hvae_core.runs.checkpoints import Checkpoints
 if TYPE_CHECKING:
     from hvae_core.config import Config
     from hvae_core.runs.data_record import DataRecord
+    from hvae_core.runs.validation_record import ValidationRecord
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.jsonl"
 SESSIONS_FILE = "sessions.jsonl"
 CLOCK_FILE = "clock.txt"
-VALIDATION_FILE = "validation.json"
-#: the indices of some 20 million images
-_MAX_VALIDATION_BYTES = 1 << 28
 LOCK_FILE = ".lock"
 _FOLDERS = ("checkpoints", "samples")
 
@@ -171,7 +166,10 @@ class RunFolder:
     def create(
         self, config: Config, validation: np.ndarray, data: DataRecord | None = None
     ) -> None:
-        """Make the folder, ``config.yaml``, ``validation.json`` and ``data.json``.
+        """Make the folder, ``validation.json``, ``data.json`` and ``config.yaml``.
+
+        They are written in this order: what was held out is known at every moment, whichever images
+        ``data.json`` is still of; and with ``config.yaml`` the run has begun.
 
         Args:
             config: the resolved configuration.
@@ -182,37 +180,28 @@ class RunFolder:
             BadInputError: the folder cannot be written.
         """
         from hvae_core.config import dump_yaml
+        from hvae_core.runs.validation_record import ValidationRecord
 
-        held_out = {"split": "train", "indices": [int(index) for index in validation]}
+        held_out = ValidationRecord.of(validation, None if data is None else data.training)
         with _disk_errors(self.path):
             for folder in (self.path, *(self.path / name for name in (*_FOLDERS, "plots"))):
                 remove_leftovers(folder)
             for name in _FOLDERS:
                 (self.path / name).mkdir(parents=True, exist_ok=True)
+            held_out.write(self.path)
             if data is not None:
                 data.write(self.path)
             replace_file(self.config_path, dump_yaml(config))
-            replace_file(self.path / VALIDATION_FILE, json.dumps(held_out) + "\n")
 
-    def validation_indices(self) -> np.ndarray | None:
-        """The indices in ``validation.json``, or None where there is no such file yet.
+    def validation_record(self) -> ValidationRecord | None:
+        """The images held out, or None where no file says which, or no run began.
 
         Raises:
             BadInputError: the file is damaged.
         """
-        path = self.path / VALIDATION_FILE
-        if not path.is_file():
-            return None
-        try:
-            found = read_object(path, BadInputError, most=_MAX_VALIDATION_BYTES).get("indices")
-            if not isinstance(found, list) or not all(map(is_whole, found)):
-                raise BadInputError("There is no list of indices.")
-            return np.asarray(found, np.int64)
-        except BadInputError as error:
-            raise BadInputError(
-                f"{path} is damaged; it should hold the indices of the validation images.",
-                "Remove it to have them drawn again from train.seed.",
-            ) from error
+        from hvae_core.runs.validation_record import ValidationRecord
+
+        return ValidationRecord.read(self.path) if is_file(self.config_path) else None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -256,8 +245,10 @@ def _is_of_a_start(entry: Path) -> bool:
     if entry.name in _FOLDERS:
         return entry.is_dir() and not any(entry.iterdir())
     from hvae_core.runs.data_record import DATA_FILE, DIGESTS_FILE
+    from hvae_core.runs.validation_record import VALIDATION_FILE
 
-    return entry.name in (LOCK_FILE, DATA_FILE, DIGESTS_FILE) or is_leftover(entry)
+    written = (LOCK_FILE, VALIDATION_FILE, DATA_FILE, DIGESTS_FILE)
+    return entry.name in written or is_leftover(entry)
 
 
 def _remove_if_unused(path: Path, existed: bool) -> None:

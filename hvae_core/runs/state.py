@@ -14,7 +14,7 @@ from hvae_core.files.foreign_numbers import is_number, is_whole
 from hvae_core.runs.metrics import RunningMeans
 
 _COUNTS = (
-    *("step", "reported_step", "images", "skipped", "nonfinite", "nonfinite_in_a_row"),
+    *("step", "images", "skipped", "nonfinite", "nonfinite_in_a_row"),
     *("best_step", "stale_epochs", "skipped_in_a_row"),
 )
 _NUMBERS = ("elapsed", "best_elbo")
@@ -30,7 +30,6 @@ class TrainState:
 
     Args:
         step: updates made.
-        reported_step: updates whose epoch has been closed with a record.
         images: images seen, without a regularizer's copies.
         elapsed: seconds of training and evaluation, over all sessions.
         skipped: updates dropped, the non-finite ones included.
@@ -46,7 +45,6 @@ class TrainState:
     """
 
     step: int = 0
-    reported_step: int = 0
     images: int = 0
     elapsed: float = 0.0
     skipped: int = 0

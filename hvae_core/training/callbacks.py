@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hvae_core.runs.appending import flush
+
 if TYPE_CHECKING:
     from hvae_core.config import Config
     from hvae_core.vae import HierarchicalVAE
@@ -117,8 +119,10 @@ class SampleGrids(Callback):
         if not run.is_main:
             return
         values = run.model.image_values
+        path = run.output / "samples" / f"step-{run.step:08d}.png"
         try:
-            save_grid(images, run.output / "samples" / f"step-{run.step:08d}.png", values=values)
+            save_grid(images, path, values=values)
+            flush(path)  # a run that goes on from a later checkpoint does not draw it again
         except OSError as error:  # a picture is not worth a run
             run.note(f"The sample grid was not written: {error.strerror or error}.")
         run.show("samples", make_grid(images, values=values))

@@ -19,7 +19,7 @@ from hvae_core.errors import BadInputError, ConfigError, DataError, HvaeError
 from hvae_core.interfaces import Batch, Dataset, ImageSource, Regularizer, Shape3
 from hvae_core.interfaces.values import check_image_values
 from hvae_core.runs.data_record import TRAIN, DataRecord, changed, check_unchanged
-from hvae_core.runs.run_folder import VALIDATION_FILE
+from hvae_core.runs.validation_record import VALIDATION_FILE, ValidationRecord
 
 if TYPE_CHECKING:
     from hvae_core.data.batches import Observe
@@ -119,13 +119,13 @@ class Earlier:
 
     Args:
         run: its folder, for messages.
-        validation: indices of the images held out; None: they are chosen anew.
+        held_out: the images held out; None: they are chosen anew.
         record: what was recorded of its images; None: nothing was.
         allow_changed_data: go on though they are others now.
     """
 
     run: Path
-    validation: np.ndarray | None = None
+    held_out: ValidationRecord | None = None
     record: DataRecord | None = None
     allow_changed_data: bool = False
 
@@ -166,9 +166,9 @@ def open_images(
             check_unchanged(earlier.record.training, prints[SPLIT], earlier.run)
         change = changed(earlier.record.training, prints[SPLIT])
     training, validation = _divided(config, len(source), keys)
-    if earlier is not None and earlier.validation is not None:
+    if earlier is not None and earlier.held_out is not None:
         if keys is None or not change:
-            kept = _kept(earlier, prints[SPLIT])
+            kept = _kept(earlier.run, earlier.held_out, earlier.record, prints[SPLIT])
             unknown = keys is not None and earlier.record is None
             if unknown and not np.array_equal(kept, validation):
                 raise ConfigError(
@@ -208,32 +208,41 @@ def _divided(
     return hold_out(keys, fraction, seed, "validation")
 
 
-def _kept(earlier: Earlier, now: Fingerprint) -> np.ndarray:
+def _kept(
+    run: Path, held_out: ValidationRecord, record: DataRecord | None, now: Fingerprint
+) -> np.ndarray:
     """Where the images are now that were held out when the run was started.
 
     Raises:
+        BadInputError: they are none of the images that there were.
         DataError: one is not there any more, and nothing is known of the images.
     """
-    validation, record = earlier.validation, earlier.record
-    assert validation is not None, "it is asked for where there is one"
+    indices, sha256, digests = held_out.indices, held_out.sha256, held_out.digests
     before = None if record is None else record.training
-    if before is not None and before.digests is not None and now.digests is not None:
-        if len(validation) and not 0 <= validation.min() <= validation.max() < before.images:
-            raise BadInputError(
-                f"{VALIDATION_FILE} of the run in {earlier.run} is damaged: it names others than "
-                f"the {before.images} images that there were.",
-                "Remove it to have the validation images drawn again from train.seed.",
-            )
-        if before.sha256 == now.sha256:
-            return validation
-        return np.flatnonzero(np.isin(now.digests, before.digests[validation]))
-    if len(validation) and (validation.min() < 0 or validation.max() >= now.images):
+    if sha256 is None and before is not None and before.digests is not None:  # an older version's
+        _check_among(indices, before.images, run)
+        sha256, digests = before.sha256, before.digests[indices]
+    if sha256 == now.sha256:
+        _check_among(indices, now.images, run)
+        return indices
+    if digests is not None and now.digests is not None:
+        return np.flatnonzero(np.isin(now.digests, digests))
+    if len(indices) and (indices.min() < 0 or indices.max() >= now.images):
         raise DataError(
-            f"The data set has {now.images} training images, but image {int(validation.max())} "
+            f"The data set has {now.images} training images, but image {int(indices.max())} "
             "was held out when the run was started: the data have changed.",
             "Resume with the data the run was started with.",
         )
-    return validation
+    return indices
+
+
+def _check_among(indices: np.ndarray, images: int, run: Path) -> None:
+    if len(indices) and not 0 <= indices.min() <= indices.max() < images:
+        raise BadInputError(
+            f"{VALIDATION_FILE} of the run in {run} is damaged: it names others than the {images} "
+            "images that there were.",
+            "Remove it to have the validation images drawn again from train.seed.",
+        )
 
 
 def _look_at_others(dataset: Dataset, prints: dict[str, Fingerprint]) -> list[str]:

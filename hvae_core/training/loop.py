@@ -121,7 +121,7 @@ def train(
             beginning.reading(config)
             earlier = None
             if resume:
-                held_out, record = folder.validation_indices(), folder.data_record()
+                held_out, record = folder.validation_record(), folder.data_record()
                 earlier = Earlier(output, held_out, record, allow_changed_data)
             images = open_images(config, earlier, dataset, beginning.downloading)
             config = described_condition(config, images.dataset, SPLIT)
@@ -130,7 +130,7 @@ def train(
             schedules.total_steps(config.train, per_epoch)
             if is_main:
                 stack.enter_context(folder.lock())
-        watching = [beginning, *default_callbacks(config, console), *callbacks]
+            watching = [beginning, *default_callbacks(config, console), *callbacks]
         beginning.building(images)
         model = HierarchicalVAE(config)
         if not (resume and folder.has_checkpoint):
@@ -139,8 +139,9 @@ def train(
         skip_start = schedules.skip_start_step(config.train, per_epoch)
         step = build_step(model, config.train, images.regularizer, skip_start)
         run = TrainingRun(config, images, folder, watching, model, step)
-        if is_main:
-            folder.create(config, images.validation, images.record)
+        with all_or_none():
+            if is_main:
+                folder.create(config, images.validation, images.record)
         if resume and run.resume():
             run.note(f"Going on from step {run.step}.")
         elif weights is None or adapts:
@@ -152,13 +153,9 @@ def train(
                 f"The processes that train together see different checkpoints in {output}.",
                 "Keep the run folder on a file system that all of them share.",
             )
-        if is_main:
-            sessions = MetricsFile(folder.sessions_path)
-            session = describe_session(run.step, weights)
-            before = sessions.read()[-1:] if run.step else []
-            for change in filter(None, (changed_since(last, session) for last in before)):
-                run.note(change)
-            sessions.append(session)
+        with all_or_none():
+            if is_main:
+                _record_session(folder, run, weights)
         first = run.step
 
         def loses_nothing() -> bool:
@@ -167,3 +164,16 @@ def train(
 
         with Interruption(loses_nothing=loses_nothing) as interruption:
             return run.fit(interruption)
+
+
+def _record_session(
+    folder: RunFolder, run: TrainingRun, weights: Path | Mapping[str, np.ndarray] | None
+) -> None:
+    """A line of ``sessions.jsonl``; the user is told what is other than in the session before."""
+    sessions = MetricsFile(folder.sessions_path)
+    session = describe_session(run.step, weights)
+    before = sessions.read()[-1:] if run.step else []
+    for change in filter(None, (changed_since(last, session) for last in before)):
+        run.note(change)
+    sessions.append(session)
+    sessions.flush()

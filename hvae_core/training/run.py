@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from hvae_core.backends.processes import any_process, process_count, process_index
+from hvae_core.backends.processes import all_or_none, any_process, process_count, process_index
 from hvae_core.config import Config
 from hvae_core.data import prefetch
 from hvae_core.data.given import PYTHON
@@ -105,6 +105,7 @@ class TrainingRun:
         self.seconds_left: float | None = None
         self._pending: collections.deque[Mapping[str, Any]] = collections.deque()
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
+        self._window_step = 0
         self._saved_step: int | None = None
 
     @property
@@ -158,25 +159,27 @@ class TrainingRun:
             WeightsError: all checkpoints are damaged, or they are another model's.
             BadInputError: the file of the run's times is damaged.
         """
-        if self._time is not None:
-            self._time.resume()
-        newest = self.checkpoints.load_newest()
-        if newest is None:
+        with all_or_none():
+            if self._time is not None:
+                self._time.resume()
+            newest = self.checkpoints.load_newest()
+        step: int = 0
+        damaged: list[str] = []
+        if newest is not None:
+            step, checkpoint, damaged = newest
+            source = str(self.checkpoints.path(step))
+            self.train_step.load(checkpoint.weights, checkpoint.training, source)
+            self.state = TrainState.from_dict(checkpoint.state)
+            self._saved_step = step
+        with all_or_none():
             if self.is_main:
-                self.metrics.truncate(0)
-            return False
-        step, checkpoint, damaged = newest
-        source = str(self.checkpoints.path(step))
-        self.train_step.load(checkpoint.weights, checkpoint.training, source)
-        self.state = TrainState.from_dict(checkpoint.state)
-        self._saved_step = step
-        if self.is_main:
-            self.metrics.truncate(step)
-            self.checkpoints.set_aside_newer(step)
-            self.checkpoints.prune(self.state.best_step)
+                self.metrics.truncate(step)
+                if newest is not None:
+                    self.checkpoints.set_aside_newer(step)
+                    self.checkpoints.prune(self.state.best_step)
         for problem in damaged:
             self.note(f"{problem} It is passed over.")
-        return True
+        return newest is not None
 
     def fit(self, interruption: Interruption) -> TrainResult:
         """Make the updates that are left.
@@ -186,6 +189,7 @@ class TrainingRun:
             InterruptedRun: it was asked to stop; the last update is in a checkpoint.
         """
         self._clock = self._window_start = self._last_checkpoint = time.monotonic()
+        self._window_step = self.state.step
         if self._time is not None:
             self._time.begin(self.state.step, self.state.elapsed)
             self._look_at_clock()
@@ -229,6 +233,17 @@ class TrainingRun:
             return f"hvae.train(..., output={str(self.output)!r}, resume=True)"
         return f"hvae train {shlex.quote(str(self.output))} --resume"
 
+    def _from_here(self, is_kept: bool) -> str:
+        """How a new run starts from the weights of this one with half its learning rate."""
+        if not is_kept:
+            return "."
+        run, rate = str(self.output), f"train.learning_rate={self.config.train.learning_rate / 2:g}"
+        if self.config.data.name == PYTHON:
+            options = f"dataset=..., weights={run!r}, overrides={rate!r}"
+            return f": hvae.train({run!r}, ANOTHER, {options})"
+        quoted = shlex.quote(run)
+        return f": hvae train {quoted} --weights {quoted} --set {rate} --output ANOTHER"
+
     def _update(self, step: int, batch: Batch) -> None:
         train = self.config.train
         figures = self.train_step(
@@ -261,7 +276,8 @@ class TrainingRun:
             raise TrainingError(
                 f"The loss or its gradient was not finite in {limit} updates in a row, up to "
                 f"step {self.state.step}; {kept}.",
-                "Lower train.learning_rate or set train.clip_norm, then start anew or resume.",
+                "Resumed, it would make the same updates again. Start a new run with a lower "
+                "train.learning_rate or with train.clip_norm" + self._from_here(bool(steps)),
             )
 
     def _check_skipped(self, figures: Mapping[str, Any]) -> None:
@@ -298,8 +314,9 @@ class TrainingRun:
         """A line of metrics.jsonl for the updates since the last one."""
         now = time.monotonic()
         window = self.state.window
-        speed = window.steps * self.config.train.batch_size / max(1e-9, now - self._window_start)
-        self._window_start = now
+        made = self.state.step - self._window_step  # the window may be older than this session
+        speed = made * self.config.train.batch_size / max(1e-9, now - self._window_start)
+        self._window_start, self._window_step = now, self.state.step
         self._record("step", {**self._bounds(window.means()), "images_per_second": speed})
         window.reset()
 
@@ -350,7 +367,6 @@ class TrainingRun:
             record = self._record("epoch", means)
             for callback in self.callbacks:
                 callback.evaluated(self, record)
-        self.state.reported_step = self.state.step
         if is_best or at_end:
             self._checkpoint()
         return self._has_stalled()
@@ -395,6 +411,9 @@ class TrainingRun:
         self._saved_step, self._last_checkpoint = self.state.step, now
         if not self.is_main:
             return
+        self.metrics.flush()  # a run that goes on from here does not write these lines again
+        if self._time is not None:
+            self._time.flush()
         training = self.train_step.state()
         path = self.checkpoints.save(
             self.state.step,

@@ -54,11 +54,11 @@ class Mlflow(Tracker):
                 raise MissingDependencyError.for_extra(package, "trackers", "The tracker mlflow")
 
     def start(self, config: Mapping[str, Any], name: str, folder: Path, step: int) -> None:
-        """See `Tracker.start`. A resumed run goes on in the same run of MLflow."""
+        """See `Tracker.start`. A resumed run goes on in the same run of MLflow, if it is there."""
         if offline():
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric
 
         for noisy in ("mlflow", "alembic"):  # which tell of every table they make
             logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -68,24 +68,41 @@ class Mlflow(Tracker):
             uri = f"sqlite:///{(folder / 'mlflow.db').resolve()}"
             artifacts = (folder / "mlflow").resolve().as_uri()
         self._client = mlflow.MlflowClient(uri)
-        self._run = remembered(folder / "mlflow-run.txt", lambda: self._create(name, artifacts))
+        self._run = remembered(
+            folder / "mlflow-run.txt", lambda: self._create(config, name, artifacts), self._is_known
+        )
         self._client.update_run(self._run, status="RUNNING")
-        if step:  # parameters cannot be changed
-            return
-        parameters = [
-            Param(key, str(value)[:_CHARACTERS]) for key, value in flatten(config).items()
-        ]
-        for first in range(0, len(parameters), _PARAMETERS):
-            self._client.log_batch(self._run, params=parameters[first : first + _PARAMETERS])
 
-    def _create(self, name: str, artifacts: str | None) -> str:
+    def _is_known(self, run: str) -> bool:
+        """Whether the run is of this server, and not of one that the tracker had before."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_run(run)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
+    def _create(self, config: Mapping[str, Any], name: str, artifacts: str | None) -> str:
+        """A new run with its parameters, which cannot be changed later."""
+        from mlflow.entities import Param
+
         experiment = self._client.get_experiment_by_name(self.options.experiment)
         if experiment is None:
             number = self._client.create_experiment(self.options.experiment, artifacts)
         else:
             number = experiment.experiment_id
-        run = self._client.create_run(number, run_name=name, tags=self.options.tags)
-        return str(run.info.run_id)
+        run = str(
+            self._client.create_run(number, run_name=name, tags=self.options.tags).info.run_id
+        )
+        parameters = [
+            Param(key, str(value)[:_CHARACTERS]) for key, value in flatten(config).items()
+        ]
+        for first in range(0, len(parameters), _PARAMETERS):
+            self._client.log_batch(run, params=parameters[first : first + _PARAMETERS])
+        return run
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """See `Tracker.scalars`."""

@@ -287,7 +287,7 @@ def another_value(content, index, value):
 def read_all(path):
     """All that reads a run folder, each taken or refused."""
     folder = RunFolder(path)
-    for action in (folder.check_new, folder.validation_indices, folder.read_config):
+    for action in (folder.check_new, folder.validation_record, folder.read_config):
         taken_or_refused(action)
     taken_or_refused(folder.check_resumed, parse_config(BASE))
     newest = taken_or_refused(folder.checkpoints().load_newest)

@@ -307,7 +307,12 @@ EPOCH = {
 }  # fmt: skip
 RUN = {
     "data.json": {"splits": {"train": {"images": 20, "sha256": "0" * 64}}},
-    "validation.json": {"split": "train", "indices": [1, 5]},
+    "validation.json": {
+        "split": "train",
+        "sha256": "0" * 64,
+        "indices": [1, 5],
+        "digests": ["0" * 16, "f" * 16],
+    },
     "metrics.jsonl": EPOCH,
     "checkpoints/step-00000002/state.json": STATE,
 }
@@ -342,7 +347,7 @@ def test_a_run(a_run, name):
         report,
         lambda: record_of(a_run),
         lambda: DataRecord.read(a_run),
-        lambda: RunFolder(a_run).validation_indices(),
+        lambda: RunFolder(a_run).validation_record(),
         lambda: find_weights(a_run),
         lambda: how_far(a_run),
         lambda: TrainState.from_dict(json.loads((a_run / checkpoint).read_text())),

@@ -37,7 +37,7 @@ def test_a_killed_run_and_one_on_a_full_disk_go_on_to_the_same_bytes():
     )
     assert done.returncode == 0, done.stderr
     figures, broken = json.loads(done.stdout.splitlines()[-1])
-    assert figures == [[8, 8, []], [2, 2, []]]
+    assert figures == [[8, 8, []], [2, 2, []], [2, 2, []], [1, 1, []]]
     assert "not empty" in broken
 
 

@@ -19,7 +19,9 @@ import builtins
 import errno
 import hashlib
 import io
+import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -68,6 +70,18 @@ EVENTS = frozenset(
 NEED_ROOM = frozenset({"os.mkdir", "os.rename", "os.link", "os.symlink"})
 
 Fault = Callable[[int, bool], None]
+
+
+def timed() -> dict[str, Any]:
+    """`CONFIG` with a time in place of a number of updates; on `hand` they are as many."""
+    train = CONFIG["train"]
+    return {**CONFIG, "train": {**train, "steps": None, "minutes": train["steps"] + 1}}
+
+
+def hand() -> Callable[[], float]:
+    """A clock's hand that moves on by a minute whenever it is read."""
+    seconds = itertools.count(0, 60)
+    return lambda: float(next(seconds))
 
 
 class FileOperations:
@@ -169,8 +183,14 @@ def nothing(count: int, needs_room: bool) -> None:
     """No fault."""
 
 
-def child(output: Path, fault: Fault, resume: bool) -> tuple[int, str]:
+def child(config: dict[str, Any], output: Path, fault: Fault, resume: bool) -> tuple[int, str]:
     """Train in a forked process.
+
+    Args:
+        config: the configuration's plain values.
+        output: the run folder.
+        fault: what happens to its file operations.
+        resume: go on with what is there.
 
     Returns:
         Its exit code, below 0 for a signal, and what it said: the number of file operations, the
@@ -185,7 +205,7 @@ def child(output: Path, fault: Fault, resume: bool) -> tuple[int, str]:
             devnull = os.open(os.devnull, os.O_WRONLY)
             os.dup2(devnull, 1)
             os.dup2(devnull, 2)
-            code = _train(output, fault, resume, answer)
+            code = _train(config, output, fault, resume, answer)
         except BaseException:
             answer.write_text(traceback.format_exc())
         finally:
@@ -194,12 +214,14 @@ def child(output: Path, fault: Fault, resume: bool) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(status), answer.read_text()
 
 
-def _train(output: Path, fault: Fault, resume: bool, answer: Path) -> int:
+def _train(values: dict[str, Any], output: Path, fault: Fault, resume: bool, answer: Path) -> int:
     from hvae_core.config import parse_config
     from hvae_core.errors import HvaeError
+    from hvae_core.runs.clock import Clock
     from hvae_core.training import train
 
-    config = parse_config(CONFIG)
+    Clock.__init__.__defaults__ = (hand(),)
+    config = parse_config(values)
     operations = FileOperations(output, fault)
     operations.install()
     try:
@@ -254,12 +276,13 @@ class Trainings:
 
     Args:
         folder: for the runs.
+        config: the configuration's plain values; `CONFIG` by default.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, config: dict[str, Any] | None = None) -> None:
+        self.folder, self.config = folder, config or CONFIG
         unbroken = folder / "unbroken"
-        code, said = child(unbroken, nothing, False)
+        code, said = child(self.config, unbroken, nothing, False)
         if code:
             raise SystemExit(f"The unbroken run failed: {said}")
         self.operations = int(said)
@@ -268,17 +291,17 @@ class Trainings:
     def killed(self, number: int) -> str:
         """Kill a run at an operation, resume it; what is wrong then, or nothing."""
         output = self._fresh()
-        code, said = child(output, kill_at(number), False)
+        code, said = child(self.config, output, kill_at(number), False)
         if code != -signal.SIGKILL:
             return f"it was not killed but ended with {code}: {said}"
         if number % 3 == 0:
-            child(output, kill_at(number // 3), True)
+            child(self.config, output, kill_at(number // 3), True)
         return self._resumed(output, True)
 
     def filled(self, number: int) -> str:
         """Let the disk be full from an operation on, then make room; what is wrong, or nothing."""
         output = self._fresh()
-        code, said = child(output, full_from(number), False)
+        code, said = child(self.config, output, full_from(number), False)
         if code not in (0, 1) or "Traceback" in said:
             return f"it ended with {code}: {said}"
         if code == 1 and "No space left" not in said:
@@ -292,7 +315,7 @@ class Trainings:
         return output
 
     def _resumed(self, output: Path, pictures: bool) -> str:
-        code, said = child(output, nothing, True)
+        code, said = child(self.config, output, nothing, True)
         if code:
             return f"it was not resumed: {said}"
         differing = difference(self.expected[pictures], fingerprint(output, pictures))
@@ -308,18 +331,23 @@ def figures(kills: int, full_disks: int) -> Iterator[tuple[str, int, int, list[s
     import keras
 
     backend = keras.config.backend()
-    with tempfile.TemporaryDirectory() as folder:
-        trainings = Trainings(Path(folder))
-        total = trainings.operations
-        tried = [
-            (f"{backend}: killed at one of {total} file operations", trainings.killed, kills),
-            (f"{backend}: disk full from one of them on", trainings.filled, full_disks),
-        ]
-        for what, attempt, count in tried:
-            results = {number: attempt(number) for number in places(count, total)}
-            wrong = [f"operation {n}: {problem}" for n, problem in results.items() if problem]
-            if results:
-                yield what, len(results) - len(wrong), len(results), wrong
+    quarters = math.ceil(kills / 4), math.ceil(full_disks / 4)
+    for what, config, counts in (
+        (backend, CONFIG, (kills, full_disks)),
+        (f"{backend}, train.minutes", timed(), quarters),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            trainings = Trainings(Path(folder), config)
+            total = trainings.operations
+            tried = [
+                (f"{what}: killed at one of {total} file operations", trainings.killed),
+                (f"{what}: disk full from one of them on", trainings.filled),
+            ]
+            for (name, attempt), count in zip(tried, counts, strict=True):
+                results = {number: attempt(number) for number in places(count, total)}
+                wrong = [f"operation {n}: {problem}" for n, problem in results.items() if problem]
+                if results:
+                    yield name, len(results) - len(wrong), len(results), wrong
 
 
 def print_figures(found: Iterable[tuple[str, int, int, list[str]]]) -> int:

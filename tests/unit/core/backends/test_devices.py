@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -55,6 +56,49 @@ def test_several_devices_are_refused_and_jax_is_named(monkeypatch):
         use_devices(TrainConfig(devices=[0, 1])),
     ):
         pass
+
+
+@on_jax
+@pytest.mark.parametrize(
+    ("kinds", "words"),
+    [(["b"], "b"), (["b", "b"], "2 x b"), (["b", "a"], "b, a"), (["b", "a", "b"], "2 x b, a")],
+)
+def test_the_devices_of_the_distribution_are_named(monkeypatch, kinds, words):
+    from hvae_core.backends import devices
+
+    machine = [types.SimpleNamespace(device_kind=kind) for kind in ("a", *kinds)]
+    mesh = types.SimpleNamespace(devices=np.array(machine[1:]))
+    monkeypatch.setattr(devices, "local_devices", lambda: machine)
+    monkeypatch.setattr(devices, "_distribution", lambda: types.SimpleNamespace(device_mesh=mesh))
+    assert devices.devices_in_use() == words
+
+
+@on_torch
+def test_the_device_in_whose_scope_tensors_are_made_is_named(monkeypatch):
+    import torch
+
+    from hvae_core.backends import devices
+
+    assert devices.devices_in_use() == str(local_devices()[0]) or torch.cuda.is_available()
+    made = types.SimpleNamespace(device=torch.device("cuda:1"))
+    monkeypatch.setattr(devices, "local_devices", lambda: ["gpu:0", "gpu:1"])
+    monkeypatch.setattr(keras.ops, "convert_to_tensor", lambda value: made)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=0: str(device))
+    assert devices.devices_in_use() == "cuda:1"
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="names of TensorFlow")
+def test_the_device_in_whose_scope_tensorflow_computes_is_named(monkeypatch):
+    import tensorflow as tf
+
+    from hvae_core.backends import devices
+
+    made = types.SimpleNamespace(device="/job:localhost/replica:0/task:0/device:GPU:1")
+    names = {"first": {"device_name": "a"}, "second": {"device_name": "b"}}
+    monkeypatch.setattr(keras.ops, "convert_to_tensor", lambda value: made)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(names))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", names.get)
+    assert devices.devices_in_use() == "b"
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the others join")

@@ -72,3 +72,25 @@ def test_both_given_at_once_are_refused_still():
 def test_what_is_no_override_is_one_sentence(overrides):
     with pytest.raises(ConfigError, match="is not of the form key=value"):
         parse_config({}, overrides)
+
+
+@pytest.mark.parametrize(
+    ("given", "overrides"),
+    [
+        ("columns:0.25", ["measurement.fill=0"]),
+        ("columns,known=0.25", {"measurement.fill": 0}),
+        (None, ["measurement=columns:0.25", "measurement.fill=0"]),
+        ("columns:0.75,fill=0", ["measurement.known=0.25"]),
+        ("blur:2", ["measurement.name=columns", "measurement.known=0.25", "measurement.fill=0"]),
+    ],
+)
+def test_an_option_of_a_measurement_in_a_word_is_overridden_as_any(given, overrides):
+    config = parse_config({"measurement": given}, overrides)
+    assert config == parse_config({"measurement": "columns:0.25,fill=0"})
+
+
+@pytest.mark.parametrize("given", [["columns:0.25", "blur:2"], 5])
+def test_what_has_no_options_is_told(given):
+    with pytest.raises(ConfigError, match=r"sets a key inside 'measurement', which is") as told:
+        parse_config({"measurement": given}, "measurement.fill=0")
+    assert told.value.hint == "Give measurement as a whole."

@@ -116,6 +116,16 @@ def test_a_run_under_way_has_its_curves_and_all_that_is_known_of_it(run):
         assert words in page.text
 
 
+def test_a_run_that_first_ended_within_an_epoch_is_not_finished_before_its_end(run):
+    """As one of some updates, which then goes on for some epochs."""
+    for steps, status in ((3, "not finished"), (20, "not finished"), (40, "finished")):
+        places = [(1, 3), *((step // 10, step) for step in range(10, steps + 1, 10))]
+        records = [{**epoch_record(step), "epoch": epoch} for epoch, step in places]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+        if steps > 3:
+            assert (collect(run).total_steps, collect(run).status) == (40, status)
+
+
 def test_a_damaged_last_line_and_a_run_without_validation_or_sessions(run, tmp_path):
     folder = RunFolder(run)
     folder.sessions_path.unlink()

@@ -1,6 +1,9 @@
+import errno
+import os
+
 import pytest
 
-from hvae_core.errors import BadInputError
+from hvae_core.errors import BadInputError, TrainingError
 from hvae_core.runs.clock import Clock, ended_at, read_times
 
 
@@ -95,6 +98,35 @@ def test_a_line_that_was_cut_short_is_measured_anew(tmp_path, hand):
     clock.begin(1, 3.0)
     assert clock.at(2) == 3.5
     assert (tmp_path / "clock.txt").read_text() == "0.0\n3.5\n3.5\n"
+
+
+@pytest.mark.parametrize("text", ["0.0", "0", "1e", ""])
+def test_a_first_line_that_was_cut_short_is_none(tmp_path, hand, text):
+    (tmp_path / "clock.txt").write_text(text)
+    clock = make(tmp_path, hand)
+    clock.resume()
+    clock.begin(0, 0.0)
+    assert clock.at(0) == 0.0
+    assert read_times(tmp_path / "clock.txt") == [0.0]
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path, hand, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    clock = make(tmp_path, hand)
+    clock.begin(0, 0.0)
+    clock.at(0)
+    for name, act in (("os.replace", clock.resume), ("os.fsync", clock.flush)):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, full)
+            with pytest.raises(TrainingError, match=r"Cannot write .*clock\.txt: No space") as told:
+                act()
+        assert "--resume" in told.value.hint
+    (tmp_path / "clock.txt").unlink()
+    (tmp_path / "clock.txt").mkdir()
+    with pytest.raises(TrainingError, match=r"Cannot write .*clock\.txt"):
+        clock.at(1)
 
 
 @pytest.mark.parametrize("text", ["zero\n", "0.0\n-1\n", "0.0\n5\n4\n", "nan\n", "0.0\ninf\n"])

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hvae_core.cli.evaluate import _warnings
 from hvae_core.data.arrays import ArraySource
 from hvae_core.data.fingerprints import Fingerprint, fingerprint
 from hvae_core.errors import BadInputError, ConfigError
+from hvae_core.files.replacing import replace_file
 from hvae_core.runs.data_record import DataRecord, changed, check_unchanged, known_images, record_of
 
 IMAGES = np.arange(96, dtype=np.uint8).reshape(24, 2, 2, 1)
@@ -28,6 +30,29 @@ def test_what_is_written_is_read_back(tmp_path):
     np.testing.assert_array_equal(found.training.digests, record.training.digests)
     DataRecord({"train": dataclasses.replace(of(IMAGES), digests=None)}).write(tmp_path)
     assert DataRecord.read(tmp_path).training.digests is None
+
+
+@pytest.mark.parametrize("stopped", ["data.json", "data-digests.npy"])
+def test_digests_never_lie_beside_a_record_of_other_images(tmp_path, monkeypatch, stopped):
+    """A full disk, or a kill, while other images are recorded."""
+    before, now = of(IMAGES), of(IMAGES[1:])
+    DataRecord({"train": before}).write(tmp_path)
+
+    def full(path, content):
+        if path.name == stopped:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace_file(path, content)
+
+    monkeypatch.setattr("hvae_core.runs.data_record.replace_file", full)
+    for record in (before, now):
+        with pytest.raises(OSError, match="No space left"):
+            DataRecord({"train": record}).write(tmp_path)
+        found = DataRecord.read(tmp_path).training
+        if record is before:
+            np.testing.assert_array_equal(found.digests, before.digests)
+        else:
+            assert found.digests is None
+            assert found.sha256 == (before if stopped == "data.json" else now).sha256
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_name_that_is_too_long_is_bad_input(tmp_path):
 
 def test_what_was_saved_is_read_back(started):
     assert started.read_config().to_dict() == config().to_dict()
-    assert started.validation_indices().tolist() == [1, 5]
+    assert started.validation_record().indices.tolist() == [1, 5]
     assert is_run_folder(started.path)
 
 
@@ -95,10 +95,11 @@ def test_what_a_run_leaves_that_was_killed_before_it_began_is_no_run(tmp_path):
     (tmp_path / ".config.yaml.00c0ffee.tmp").write_text("mod")
     (tmp_path / "data-digests.npy").write_bytes(b"whole, or it would be under another name")
     (tmp_path / "data.json").write_text("{}")
+    (tmp_path / "validation.json").write_text("{}")
     folder.check_new()
     folder.check_resumed(config())
     assert folder.data_record() is None
-    assert folder.validation_indices() is None
+    assert folder.validation_record() is None
     folder.create(config(), np.arange(2))
     assert not list(tmp_path.glob(".*.tmp"))
     for name in ("mine.tmp", ".config.yaml.tmp", "checkpoints/step-00000001"):
@@ -110,12 +111,14 @@ def test_what_a_run_leaves_that_was_killed_before_it_began_is_no_run(tmp_path):
 
 @pytest.mark.parametrize(
     "content", ["[", "{}", '{"indices": 5}', '{"indices": [[1]]}', '{"indices": [1e999, true]}',
-                '{"indices": ["1"]}', f'{{"indices": [{10**30}]}}', "[" * 9999],
+                '{"indices": ["1"]}', f'{{"indices": [{10**30}]}}', "[" * 9999,
+                '{"indices": [1], "sha256": 5}', '{"indices": [1], "digests": 5}',
+                '{"indices": [1], "digests": []}', '{"indices": [1], "digests": ["0x12"]}'],
 )  # fmt: skip
 def test_a_damaged_validation_file_is_named(started, content):
     (started.path / "validation.json").write_text(content)
     with pytest.raises(BadInputError, match=r"validation\.json is damaged"):
-        started.validation_indices()
+        started.validation_record()
 
 
 def test_images_given_in_python_may_be_others_where_that_is_allowed(tmp_path):

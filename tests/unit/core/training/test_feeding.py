@@ -1,7 +1,10 @@
 """Which images a run is trained on, and what happens when its folder changes. No backend."""
 
+import errno
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,15 +37,19 @@ def config(root, **options):
     return parse_config({"data": data, "train": train})
 
 
-def parts(images):
-    """The images trained on, validated and tested on, each as the set of their pixels."""
+def divided(images):
+    """The images trained on and validated on, each as the set of their pixels."""
     pixels = [image.tobytes() for image in images.source.images]
-    test = images.dataset.load("test").images
     return (
         {pixels[index] for index in images.training},
         {pixels[index] for index in images.validation},
-        {image.tobytes() for image in test},
     )
+
+
+def parts(images):
+    """The images trained on, validated and tested on, each as the set of their pixels."""
+    test = images.dataset.load("test").images
+    return (*divided(images), {image.tobytes() for image in test})
 
 
 def start(root, folder, **options):
@@ -53,7 +60,7 @@ def start(root, folder, **options):
 
 def go_on(root, folder, allow=False, **options):
     run = RunFolder(folder)
-    earlier = Earlier(run.path, run.validation_indices(), run.data_record(), allow)
+    earlier = Earlier(run.path, run.validation_record(), run.data_record(), allow)
     return open_images(config(root, **options), earlier)
 
 
@@ -102,6 +109,52 @@ def test_a_run_whose_folder_changed_is_refused_or_goes_on_without_a_leak(
     now = parts(images)
     for was, other in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)):
         assert not before[was] & now[other]
+
+
+WRITES = ("validation.json", "data.json", "data-digests.npy", "config.yaml")
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["changed", "brought back"])
+@pytest.mark.parametrize("split_by", ["content", "path", "position"])
+@pytest.mark.parametrize("stopped", WRITES)
+def test_no_held_out_image_is_trained_on_whichever_file_was_not_written(
+    photos, tmp_path, monkeypatch, stopped, split_by, back
+):
+    """A full disk, or a kill, at the start of a run that goes on with other images."""
+    options = {"split_by": split_by, "test_fraction": 0}
+    held_out = divided(start(photos, tmp_path / "run", **options))[1]
+    for number in (1000, 1001, 1002):
+        picture(photos / f"000-{number}.png", number)
+    images = go_on(photos, tmp_path / "run", allow=True, **options)
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == stopped:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(BadInputError, match="No space left"):
+            RunFolder(tmp_path / "run").create(
+                config(photos, **options), images.validation, images.record
+            )
+    if back:
+        for new in photos.glob("000-*.png"):
+            new.unlink()
+    trained, kept = divided(go_on(photos, tmp_path / "run", allow=True, **options))
+    assert not held_out & trained
+    assert held_out <= kept
+
+
+def test_what_an_older_version_held_out_is_found_by_the_digests_of_all_images(photos, tmp_path):
+    options = {"split_by": "position", "test_fraction": 0}
+    held_out = divided(start(photos, tmp_path / "run", **options))[1]
+    path = tmp_path / "run" / "validation.json"
+    values = json.loads(path.read_text())
+    path.write_text(json.dumps({key: values[key] for key in ("split", "indices")}))
+    picture(photos / "000-new.png", 1000)
+    assert divided(go_on(photos, tmp_path / "run", allow=True, **options))[1] == held_out
 
 
 def test_a_run_of_format_1_keeps_its_images_and_those_it_held_out(photos, tmp_path):

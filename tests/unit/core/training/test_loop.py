@@ -17,7 +17,7 @@ pytest.importorskip("sklearn")
 
 import hvae_core as hvae
 from hvae_core.config import parse_config
-from hvae_core.errors import ConfigError, DataError, PresetError, WeightsError
+from hvae_core.errors import BadInputError, ConfigError, DataError, PresetError, WeightsError
 from hvae_core.runs.best_checkpoint import find_weights
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.training import train
@@ -228,11 +228,63 @@ def test_bad_input_leaves_nothing_behind(tmp_path, options, error, words):
     assert not (tmp_path / "run").exists()
 
 
-def test_sample_grids_are_drawn_every_so_many_epochs_and_at_the_end(tmp_path):
+#: what the first process does alone before the first update
+ALONE = [
+    "hvae_core.training.loop.tracking",
+    "hvae_core.runs.run_folder.RunFolder.lock",
+    "hvae_core.runs.run_folder.RunFolder.create",
+    "hvae_core.runs.clock.replace_file",
+    "hvae_core.runs.metrics.MetricsFile.truncate",
+    "hvae_core.runs.checkpoints.Checkpoints.set_aside_newer",
+    "hvae_core.training.loop.describe_session",
+    "hvae_core.training.loop.MetricsFile.append",
+]
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory):
+    """A run of no time, with a checkpoint and a file of its times."""
+    output = tmp_path_factory.mktemp("runs") / "timed"
+    train(config(steps=None, minutes=1e-9, validation_fraction=0), output)
+    return output
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_what_fails_in_the_first_process_alone_is_told_to_the_others(
+    timed, tmp_path, monkeypatch, name
+):
+    """Else they wait for it in a computation of all, until the backend gives up."""
+    told = []
+
+    def fail(*arguments, **options):
+        raise BadInputError("no room")
+
+    def collective(failed):
+        told.append(failed)
+        return failed
+
     output = tmp_path / "run"
+    shutil.copytree(timed, output)
+    monkeypatch.setattr(name, fail)
+    monkeypatch.setattr("hvae_core.backends.processes.any_process", collective)
+    with pytest.raises(BadInputError, match="no room"):
+        train(config(steps=None, minutes=1e-9, validation_fraction=0), output, resume=True)
+    assert told[-1]
+
+
+def test_sample_grids_are_drawn_every_so_many_epochs_and_at_the_end(tmp_path, monkeypatch):
+    output, flushed, fsync = tmp_path / "run", set(), os.fsync
+
+    def note(number):
+        flushed.add(os.fstat(number).st_ino)
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", note)
     train(config(steps=20, sample_epochs=3), output)
     sampled = sorted(path.stem for path in (output / "samples").iterdir())
     assert sampled == ["step-00000015", "step-00000020"]  # the third epoch, and the last
+    # a run that goes on after a power cut does not draw them again
+    assert {path.stat().st_ino for path in (output / "samples").iterdir()} <= flushed
 
 
 class Hear(Callback):

@@ -2,24 +2,30 @@
 
 import contextlib
 import json
+import os
+import re
+import shlex
 import shutil
 import types
 
 import numpy as np
 import pytest
 
-from hvae_core.config import parse_config
+from hvae_core.cli.train import command as train_command
+from hvae_core.config import Component, load_config, parse_config
 from hvae_core.data import ArraySource
-from hvae_core.errors import TrainingError
+from hvae_core.errors import ConfigError, TrainingError
 from hvae_core.interfaces import UINT8, Dataset, DatasetInfo
 from hvae_core.prob.noise import draw
 from hvae_core.runs.best_checkpoint import find_weights, how_far
+from hvae_core.runs.checkpoints import Checkpoints
 from hvae_core.runs.metrics import MetricsFile
 from hvae_core.runs.run_folder import RunFolder
 from hvae_core.training.callbacks import Callback
 from hvae_core.training.feeding import Images
 from hvae_core.training.interruption import InterruptedRun, Interruption
 from hvae_core.training.run import TrainingRun
+from hvae_core.zoo.finding import find_configuration, find_weights_file
 
 TRAIN = {
     "batch_size": 4, "steps": 20, "warmup_steps": 2, "log_steps": 3, "checkpoint_steps": 4,
@@ -178,6 +184,34 @@ def test_a_run_killed_at_any_update_resumes_to_the_same_records_and_state(
     assert state_of(tmp_path) == state_of(unbroken[0])
 
 
+@pytest.mark.parametrize("minutes", [None, 0.5])
+def test_what_a_checkpoint_counts_on_is_on_the_disk_before_it(tmp_path, monkeypatch, minutes):
+    """After a power cut the run goes on from there, and writes none of it again."""
+    flushed, there = {}, []
+    fsync, save = os.fsync, Checkpoints.save
+
+    def note(number):
+        found = os.fstat(number)
+        flushed[found.st_ino] = found.st_size
+        fsync(number)
+
+    def look(checkpoints, *arguments):
+        for name in ("metrics.jsonl", "clock.txt"):
+            if (tmp_path / name).exists():
+                found = (tmp_path / name).stat()
+                there.append((name, flushed.get(found.st_ino) == found.st_size))
+        return save(checkpoints, *arguments)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(Checkpoints, "save", look)
+    if minutes is None:
+        go_on(make(tmp_path))
+    else:
+        go_on(make_timed(tmp_path, monkeypatch, minutes=minutes))
+    assert {name for name, _ in there} >= {"metrics.jsonl", *(["clock.txt"] if minutes else [])}
+    assert all(on_disk for _, on_disk in there)
+
+
 class Ticking(Step):
     """Takes three seconds an update, on the hand of a clock."""
 
@@ -258,6 +292,19 @@ def test_its_updates_are_made_again_at_the_times_that_they_had(tmp_path, monkeyp
     assert state_of(tmp_path) == end
 
 
+def test_the_speed_after_a_resumption_is_that_of_its_own_updates(tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "Step", Ticking)
+    times = types.SimpleNamespace(monotonic=lambda: Ticking.seconds)
+    monkeypatch.setattr("hvae_core.training.run.time", times)
+    options = {"log_steps": 10, "checkpoint_steps": 9, "evaluate_epochs": 9}
+    with pytest.raises(MemoryError):
+        go_on(make(tmp_path, [Raise(12)], **options))
+    go_on(make(tmp_path, **options))
+    rows = MetricsFile(tmp_path / "metrics.jsonl").read()
+    speeds = [row["images_per_second"] for row in rows if row["event"] == "step"]
+    assert speeds == pytest.approx([4 / 3.0, 4 / 3.0])
+
+
 def test_an_interruption_is_met_between_two_updates_and_kept(unbroken, tmp_path):
     class Ask(Callback):
         def update(self, run, figures):
@@ -285,14 +332,48 @@ class Spoil(Callback):
             self.change(run.train_step)
 
 
-def test_training_stops_after_so_many_nonfinite_updates(tmp_path):
-    def poison(step):
-        step.model.weight = np.asarray(np.nan)
+def poison(step):
+    step.model.weight = np.asarray(np.nan)
 
+
+def test_training_stops_after_so_many_nonfinite_updates(tmp_path):
     run = make(tmp_path, [Spoil(4, poison)], max_nonfinite_steps=3)
     with pytest.raises(TrainingError, match=r"3 updates in a row.*checkpoint of step [45] is kept"):
         go_on(run)
     assert find_weights(tmp_path)[1].parent.name in ("step-00000004", "step-00000005")
+
+
+class Poison(Callback):
+    def start(self, run):
+        poison(run.train_step)
+
+
+def test_a_run_that_diverged_is_told_a_way_out_that_there_is(tmp_path):
+    """A new run: what it names decides the updates, so that a resumed run cannot change it."""
+    folder = tmp_path / "a run"
+    with pytest.raises(TrainingError, match="updates in a row") as told:
+        go_on(make(folder, [Spoil(4, poison)], max_nonfinite_steps=3))
+    advice, command = told.value.hint.split(": hvae train ")
+    for option in re.findall(r"train\.\w+", advice):
+        other = parse_config(RunFolder(folder).read_config().to_dict(), [f"{option}=0.03"])
+        with pytest.raises(ConfigError, match=option):
+            RunFolder(folder).check_resumed(other)
+    given = train_command.make_context("train", shlex.split(command)).params
+    assert not given["resume"]
+    assert given["output"] not in (None, folder)
+    assert find_weights_file(given["weights"]).is_file()
+    config = load_config(find_configuration(given["source"]), given["overrides"])
+    assert config.train.learning_rate == 0.05
+    with pytest.raises(TrainingError, match="nothing was kept") as told:
+        go_on(make(tmp_path / "b", [Poison()], max_nonfinite_steps=3, checkpoint_steps=99))
+    assert told.value.hint.endswith("or with train.clip_norm.")
+
+
+def test_a_run_of_images_given_in_python_that_diverged_is_told_to_begin_in_python(tmp_path):
+    run = make(tmp_path)
+    run.config = run.config.model_copy(update={"data": Component("data", "python", None)})
+    said = run._from_here(True)
+    assert f": hvae.train({str(tmp_path)!r}, ANOTHER, dataset=..., weights=" in said
 
 
 class SkippingStep(Step):

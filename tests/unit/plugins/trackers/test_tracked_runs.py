@@ -179,6 +179,33 @@ def test_mlflow_in_a_database_of_the_run_folder(tmp_path, monkeypatch):
     assert (tmp_path / "mlflow-run.txt").read_text().strip() == run.info.run_id
 
 
+@pytest.mark.slow
+def test_mlflow_gets_the_configuration_with_each_run_of_its_own(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.setenv("HVAE_OFFLINE", "1")
+    servers = [f"sqlite:///{tmp_path / name}" for name in ("a.db", "b.db")]
+
+    def start(server, steps, first):
+        options = {"name": "mlflow", "tracking_uri": server}
+        built = create_component("tracker", options).build()
+        built.start({"train": {"steps": steps}}, "mine", tmp_path, first)
+        built.finish()
+
+    def runs(server):
+        client = mlflow.MlflowClient(server)
+        found = client.search_runs([client.get_experiment_by_name("hvae").experiment_id])
+        return [run.data.params for run in found]
+
+    start(servers[0], 9, 7)  # a tracker that a run has from its second session on
+    start(servers[0], 20, 7)
+    start(servers[0], 30, 0)  # killed before its first checkpoint, and resumed with another length
+    assert runs(servers[0]) == [{"train.steps": "9"}]
+    start(servers[1], 40, 8)
+    assert runs(servers[1]) == [{"train.steps": "40"}]
+    assert len(runs(servers[0])) == 1
+
+
 def test_mlflow_goes_where_it_is_told(monkeypatch):
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
