@@ -1,6 +1,7 @@
 """The house: one way down. Every import counts: at the top, inside functions, for type checking."""
 
 import ast
+import collections
 import functools
 from pathlib import Path
 
@@ -205,3 +206,9 @@ def test_a_base_name_in_two_rooms_has_a_reason():
             places.setdefault(path.stem, set()).add(name.rpartition(".")[0])
     twins = {stem for stem, rooms in places.items() if len(rooms) > 1}
     assert twins == set(TWINS)
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """As pytest imports them by their names alone."""
+    names = collections.Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {name: count for name, count in names.items() if count > 1} == {}
