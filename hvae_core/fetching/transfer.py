@@ -302,7 +302,7 @@ class Transfer:
             found = self.part.lstat()
         except OSError:
             return False
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        if not _is_ours(found):
             return False
         known = self.promise.identifies and found.st_size == self.promise.size
         return known and self.promise.broken_by(self.part) is None
@@ -314,7 +314,7 @@ class Transfer:
         except OSError:
             return 0
         length = found.st_size
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        if not _is_ours(found):
             self._discard()  # somebody else's file, whose name was put here
             return 0
         if self.url.startswith("file:") or not (self.promise.identifies or self._noted_version()):
@@ -417,3 +417,8 @@ def _reason(error: object) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Whether a part is a file of its own, and no link to somebody else's."""
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1

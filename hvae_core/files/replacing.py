@@ -75,7 +75,7 @@ def move_into_place(finished: Path, target: Path, *, flush: bool = True) -> None
         OSError: it cannot be flushed or renamed; the older file is as it was.
     """
     if flush:
-        _flush(finished)
+        flush_file(finished)
     os.replace(finished, target)
     if flush:
         flush_folder(target.parent)
@@ -255,11 +255,16 @@ def _flush_all(folder: Path) -> None:
         if path.is_dir():
             flush_folder(path)
         elif path.is_file() and not path.is_symlink():
-            _flush(path)
+            flush_file(path)
     flush_folder(folder)
 
 
-def _flush(path: Path) -> None:
+def flush_file(path: Path) -> None:
+    """Wait until a file is on the disk, so that it survives a power cut.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     # Windows flushes what is open for writing only; elsewhere a copied file may be read-only.
     handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:

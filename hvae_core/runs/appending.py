@@ -6,14 +6,13 @@ flushed, as it is before a checkpoint that counts on it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from hvae_core.errors import TrainingError
-from hvae_core.files.replacing import disk_errors, flush_folder
+from hvae_core.files.replacing import disk_errors, flush_file, flush_folder
 
 
 def writing(path: Path) -> AbstractContextManager[None]:
@@ -44,6 +43,5 @@ def flush(path: Path) -> None:
         OSError: it cannot be written.
     """
     if path.is_file():
-        with path.open("r+b") as file:
-            os.fsync(file.fileno())
+        flush_file(path)
         flush_folder(path.parent)

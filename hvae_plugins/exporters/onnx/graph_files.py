@@ -116,6 +116,7 @@ def compress_weights(graph: Any, precision: str) -> None:
     A node that turns each back into float32 stands before its use; onnxruntime computes it once.
     """
     nodes = []
+    takers = {node.input[1]: node for node in reversed(graph.node) if len(node.input) > 1}
     for tensor in list(graph.initializer):
         if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST_COMPRESSED:
             continue
@@ -126,7 +127,7 @@ def compress_weights(graph: Any, precision: str) -> None:
             graph.initializer.append(numpy_helper.from_array(value.astype(np.float16), stored))
             nodes.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
             continue
-        axis = _output_axis(graph, tensor.name, value.ndim)
+        axis = _output_axis(takers.get(tensor.name), value.ndim)
         others = tuple(other for other in range(value.ndim) if other != axis)
         largest = np.abs(value).max(axis=others)
         scale = np.maximum(largest / 127.0, 1e-12).astype(np.float32)
@@ -146,16 +147,14 @@ def compress_weights(graph: Any, precision: str) -> None:
         graph.node.insert(0, node)
 
 
-def _output_axis(graph: Any, name: str, rank: int) -> int:
-    """Which axis of a weight has the output channels of the node that takes it.
+def _output_axis(node: Any, rank: int) -> int:
+    """Which axis of a weight has the output channels of the node that takes it as its second input.
 
     The exporter folds Keras's transpositions into the weights: that of a convolution is OIHW.
     """
-    for node in graph.node:
-        if list(node.input[1:2]) != [name]:
-            continue
-        if node.op_type == "Conv":
-            return 0
-        if node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute):
-            return 0
+    kind = None if node is None else node.op_type
+    if kind == "Conv":
+        return 0
+    if kind == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute):
+        return 0
     return rank - 1  # of a matrix product, and of Keras's kernels as they are
