@@ -187,14 +187,17 @@ def test_it_learns_what_a_condition_tells_of_the_context(tmp_path):
     import hvae_core as hvae
 
     rng = np.random.default_rng(0)
-    labels = np.arange(64) % 2
+    count = 640  # of the more images, the fewer epochs, whose ends take their time
+    labels = np.arange(count) % 2
     # A white image's context is 2, and what is above 1 is cut off.
-    images = np.where(labels[:, None, None, None] > 0, 115, 25) + rng.integers(-9, 9, (64, 2, 2, 1))
+    images = np.where(labels[:, None, None, None] > 0, 115, 25) + rng.integers(
+        -9, 9, (count, 2, 2, 1)
+    )
     model = {"resolutions": [2], "encoder_blocks": 1, "decoder_blocks": 1, "image_channels": 1,
              "prior": {"name": "diffusion-vampprior", "size": 1, "steps": 4, "width": 8,
                        "blocks": 1},
              "condition": {"name": "label", "classes": 2, "width": 4}}  # fmt: skip
-    train = {"steps": 120, "batch_size": 32, "learning_rate": 0.02, "report": False,
+    train = {"steps": 240, "batch_size": 32, "learning_rate": 0.02, "report": False,
              "sample_epochs": 0, "tensorboard": False}  # fmt: skip
     config = {"model": model, "likelihood": {"name": "logistic-mixture", "mixtures": 1},
               "train": train}  # fmt: skip
@@ -206,5 +209,5 @@ def test_it_learns_what_a_condition_tells_of_the_context(tmp_path):
         for label in (0, 1)
     )
     for drawn, grey in ((dark, 25), (bright, 115)):
-        assert abs(drawn[..., -1].mean() - 2 * grey / 255) < 0.15
-        assert drawn[..., -1].std() < 0.25  # of both together 0.35
+        assert abs(drawn[..., -1].mean() - 2 * grey / 255) < 0.1
+        assert drawn[..., -1].std() < 0.15  # of both together 0.35
