@@ -12,7 +12,7 @@ import hvae_zoo
 import pytest
 
 import hvae
-from hvae_core.zoo import read_preset
+from hvae_core.zoo import find_preset, read_preset
 
 CIFAR10 = {"name": "cifar10"}
 DIGITS = {"name": "digits"}
@@ -84,9 +84,11 @@ def test_the_weights_give_what_was_recorded(name: str, shared_folder: Path) -> N
         dataset = {**dataset, "root": str(shared_folder / "data" / dataset["name"])}
     if "unadapted" in options:
         options["unadapted"] = hvae.load(options["unadapted"])
-    found = hvae.evaluate(name, dataset, **options)
+    model = hvae.load(name)
+    found = hvae.evaluate(model, dataset, **options)
     if "measurement" in options:
-        found["kl_per_layer"] = hvae.evaluate(name, dataset, limit=options["limit"])["kl_per_layer"]
+        whole = hvae.evaluate(model, dataset, limit=options["limit"])
+        found["kl_per_layer"] = whole["kl_per_layer"]
     got = {figure: value_of(figure, found) for figure in figures}
     assert got == pytest.approx(figures, rel=1e-4)
 
@@ -96,7 +98,7 @@ def test_the_bounds_of_a_thousand_draws_are_what_was_kept(shared_folder: Path) -
     kept = json.loads(BOUNDS.read_text(encoding="utf-8"))
     about = kept["about"]
     assert len(kept["importance_weighted"]) == about["images"] == 10_000
-    figure = read_preset(Path(hvae_zoo.__file__).parent / "mnist-vdvae").figures[MEAN_BOUND]
+    figure = find_preset("mnist-vdvae").figures[MEAN_BOUND]
     assert round(statistics.fmean(kept["importance_weighted"]), 2) == figure["value"]
     dataset = {**MNIST, "root": str(shared_folder / "data" / "mnist")}
     found = hvae.evaluate(
