@@ -13,7 +13,7 @@ from hvae_core.errors import HvaeError
 from hvae_core.images.grids import save_grid
 from hvae_core.inference.arguments import example_conditions
 from hvae_core.report.collect import RunFacts, collect
-from hvae_core.report.curves import draw_validation, plots_are_possible
+from hvae_core.report.curves import draw_posterior_kl, draw_validation, plots_are_possible
 from hvae_core.report.model_images import real_conditions, real_images
 from hvae_core.zoo.preset import RECONSTRUCTIONS_FILE, SAMPLES_FILE, TRAINING_FILE
 
@@ -77,7 +77,8 @@ def draw_card(
     if facts is not None:
         with suppress(HvaeError):
             found |= _draw_reconstructions(model, folder, facts)
-        if plots_are_possible() and (picture := draw_validation(facts)) is not None:
+        # Of a second encoder the bound is not what it is trained for.
+        if plots_are_possible() and (picture := draw_posterior_kl(facts) or draw_validation(facts)):
             path = folder / TRAINING_FILE
             path.write_bytes(picture.parts[0][1])
             found[path] = picture.caption

@@ -16,6 +16,8 @@ from hvae_core.runs.metrics import in_unit, unit_key
 
 #: records drawn at most; more would not be seen
 _LIMIT = 1500
+#: fewer epochs than this make no curve
+_FEW = 5
 _WIDTH, _ROW = 5.8, 3.1
 BLUE, ORANGE, GREEN, RED, GREY = "#1f6fb4", "#d9822b", "#2f9e6e", "#c23b3b", "#8a8f98"
 
@@ -77,8 +79,8 @@ def draw_validation(facts: RunFacts) -> Picture | None:
             for r in records
         ]
     )
-    training, bounds = series(facts.epochs, key)
-    axes.plot(training, bounds, color=GREY, linewidth=1.2, label="training, mean of the epoch")
+    training, bounds, label = _of_training(facts, key)
+    axes.plot(training, bounds, color=GREY, linewidth=1.2, label=label)
     axes.plot(steps, values, color=BLUE, marker=".", label="validation, averaged weights")
     axes.fill_between(steps, values - errors, values + errors, color=BLUE, alpha=0.15, linewidth=0)
     # Of another objective the best checkpoint is not that with the best bound.
@@ -102,10 +104,15 @@ def draw_posterior_kl(facts: RunFacts) -> Picture | None:
     if not values:
         return None
     figure, (axes,) = _axes()
+    training, means, label = _of_training(facts, key)
+    # The training's is per dimension, the validation's of the whole image.
+    means = [math.prod(facts.config.model.image_shape) * mean for mean in means]
+    axes.plot(training, means, color=GREY, linewidth=1.2, label=label)
     axes.plot(steps, values, color=BLUE, marker=".", label="validation, averaged weights")
     _mark_lowest(axes, steps, values)
     axes.set_ylabel("KL in nats")
-    axes.set_ylim(*focus(values))
+    # The first updates' is a hundred times what it becomes.
+    axes.set_ylim(*focus([*values, *means[len(means) // 10 :]]))
     axes.legend(frameon=False)
     _mark_sessions(facts, [axes])
     caption = (
@@ -174,6 +181,13 @@ def draw_layers(facts: RunFacts) -> Picture | None:
     figure.colorbar(mesh, ax=axes, label="KL in nats", pad=0.01)
     caption = "Coarsest layer above; a tick is the first layer of its scale."
     return Picture("kl_per_layer", "KL of each layer", caption, [("", _png(figure))])
+
+
+def _of_training(facts: RunFacts, key: str) -> tuple[list[int], list[float], str]:
+    """A figure of the training batches, of epochs or finer where they are few; and what it is."""
+    if len(facts.epochs) < _FEW:
+        return *series(facts.trained, key), "training, mean since the point before"
+    return *series(facts.epochs, key), "training, mean of the epoch"
 
 
 def _axes(rows: int = 1, row: float = _ROW) -> tuple[Any, Sequence[Any]]:

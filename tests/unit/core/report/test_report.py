@@ -15,7 +15,7 @@ from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError
 from hvae_core.report import card_pictures, collect, reporting, write_report
 from hvae_core.report.card_pictures import draw_card
-from hvae_core.report.curves import draw_optimisation, focus, series, thin
+from hvae_core.report.curves import draw_optimisation, draw_validation, focus, series, thin
 from hvae_core.report.model_images import real_images, scale_ends
 from hvae_core.runs.run_folder import RunFolder
 
@@ -261,6 +261,31 @@ def test_the_pictures_of_a_card(run, tmp_path):
         "and 1, the rest drawn from the prior."
     )
     assert "held-out images" in found["training.png"][1]
+
+
+@pytest.mark.parametrize("partial_run", ["bernoulli"], indirect=True)
+def test_the_training_of_a_second_encoder_is_drawn_by_its_own_objective(partial_run, tmp_path):
+    pytest.importorskip("matplotlib")
+    measured = {"measurement": "columns", "train": {"objective": "partial-posterior"}}
+    measured["model"] = {**CONFIG["model"], "input_channels": 2}
+    _, caption = drawn(measured, partial_run, tmp_path / "card")["training.png"]
+    assert caption.startswith("KL of the second encoder's posteriors")
+
+
+def test_of_few_epochs_the_curve_is_drawn_from_the_logged_updates(run):
+    """Means of epochs would be one point or two."""
+    pytest.importorskip("matplotlib")
+    facts = collect(run)
+    changed = [{**record, "bits_per_dim": 9.0} for record in facts.steps]
+    fine = dataclasses.replace(facts, steps=changed)
+    many = [epoch_record(step) for step in range(10, 90, 10)]
+
+    def picture(facts):
+        return draw_validation(facts).parts[0][1]
+
+    assert picture(fine) != picture(facts)
+    long, long_fine = (dataclasses.replace(each, epochs=many) for each in (facts, fine))
+    assert picture(long_fine) == picture(long)
 
 
 def test_a_card_lacks_what_cannot_be_drawn(run, tmp_path, monkeypatch):
