@@ -149,12 +149,14 @@ def _best_first(summary: Mapping[str, Any]) -> tuple[Any, ...]:
     """The place of a preset in a listing: a key to sort summaries by.
 
     Those with weights are first, by data set; of each, those with the best bound, and those without
-    one last.
+    one last. A bound given a condition or a measurement is of something else than one of log p(x),
+    and comes after it.
     """
     bits, nats = summary.get("bits_per_dim"), summary.get("nats")
     bound = bits if bits is not None else -nats if nats is not None else math.inf
     without = summary["weights"] in ("none", "damaged")
-    return without, summary.get("data", ""), bound, summary["name"]
+    given = any(summary.get(key) is not None for key in ("condition", "measurement"))
+    return without, summary.get("data", ""), given, bound, summary["name"]
 
 
 def _table(summaries: Iterable[dict[str, Any]]) -> Any:
@@ -164,15 +166,16 @@ def _table(summaries: Iterable[dict[str, Any]]) -> Any:
     table = Table(box=None, pad_edge=False)
     for title in ("name", "summary", "data"):
         table.add_column(title, overflow="fold")
-    for title in ("parameters", "bits/dim"):
+    for title in ("parameters", "bits/dim", "nats"):
         table.add_column(title, justify="right")
     table.add_column("weights")
     for row in summaries:
-        parameters, bits = row.get("parameters"), row.get("bits_per_dim")
+        parameters, bits, nats = (row.get(key) for key in ("parameters", "bits_per_dim", "nats"))
         table.add_row(
             *(Text(str(row.get(key, ""))) for key in ("name", "summary", "data")),
             f"{parameters:,}" if isinstance(parameters, int) else "",
             f"{bits:.3f}" if bits is not None else "",
+            f"{nats:.2f}" if nats is not None else "",
             _how(row),
         )
     return table

@@ -118,12 +118,15 @@ def find_preset(source: str | Path | Preset) -> Preset:
 def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
     """What a listing says of a preset, from its YAML alone; the configuration is not validated."""
     preset = find_preset(name)
-    data = preset.info.get("data", "digits")
+    data, model = preset.info.get("data", "digits"), preset.info.get("model")
+    condition = model.get("condition") if isinstance(model, dict) else None
     elsewhere = "to pull" if preset.weights.is_to_be_had else "none"
     return {
         "name": preset.name,
         "summary": preset.summary,
-        "data": str((data.get("name") if isinstance(data, dict) else data) or ""),
+        "data": _component_name(data),
+        "condition": _component_name(condition) or None,
+        "measurement": _component_name(preset.info.get("measurement")) or None,
         "parameters": preset.info.get("parameters"),
         "bits_per_dim": figure_value(preset.figures.get("bits_per_dim")),
         "nats": figure_value(preset.figures.get("nats")),
@@ -131,6 +134,12 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
         "licence": preset.licence,
         "folder": str(preset.folder),
     }
+
+
+def _component_name(component: Any) -> str:
+    """The name of a component as a preset's YAML has it: alone, or with its options."""
+    name = component.get("name") if isinstance(component, dict) else component
+    return str(name or "").partition(":")[0]
 
 
 def preset_tasks(name: str | Path | Preset) -> list[Task]:
@@ -149,12 +158,10 @@ def preset_tasks(name: str | Path | Preset) -> list[Task]:
 
 def _possible(preset: Preset) -> list[Task]:
     """What can be done with a preset that has weights, by its YAML alone."""
-    likelihood, model = preset.info.get("likelihood"), preset.info.get("model")
-    name = likelihood.get("name") if isinstance(likelihood, dict) else likelihood
     lacking: set[Task] = {"import"}
-    if name != "noise-model":
+    if _component_name(preset.info.get("likelihood")) != "noise-model":
         lacking.add("denoise")
-    if not isinstance(model, dict) or model.get("condition") is None:
+    if preset_summary(preset)["condition"] is None:
         lacking.add("counterfactual")
     return [task for task in TASKS if task not in lacking]
 

@@ -71,18 +71,30 @@ def test_the_best_of_each_data_set_is_listed_first(zoo: Path) -> None:
     weights = {"a": np.ones((2, 3), np.float32)}
     others = {**CONFIG, "data": {"name": "cifar10"}}
     nats: dict[str, Any] = {"nats": {"value": -90.5, "unit": "nats", "how": "ELBO"}}
+    classes = {"condition": {"name": "label", "classes": 10}}
+    labelled = {**CONFIG, "model": {**CONFIG["model"], **classes}}
     for name, config, figures in (
         ("better", CONFIG, {"bits_per_dim": 3.0}),
         ("a-worse", CONFIG, {"bits_per_dim": 4.0}),
         ("unmeasured", CONFIG, {}),
         ("b-far", others, {"nats": -99.0}),
         ("c-near", others, nats),
+        # Given a label or some pixels, a bound is of something else.
+        ("labelled", labelled, {"bits_per_dim": 1.0}),
+        ("measured", {**CONFIG, "measurement": "columns:0.25"}, {"bits_per_dim": 2.0}),
     ):
         write_preset(zoo / name, config, lambda path: write_tensors(weights, path), figures=figures)
-    listed = [preset["name"] for preset in json.loads(run("list", "--json"))]
-    assert listed == [
-        "c-near", "b-far", "better", "trained", "a-worse", "unmeasured", "untrained",
+    listed = json.loads(run("list", "--json"))
+    assert [preset["name"] for preset in listed] == [
+        "c-near", "b-far", "better", "trained", "a-worse", "unmeasured", "labelled", "measured",
+        "untrained",
     ]  # fmt: skip
+    given = {preset["name"]: (preset["condition"], preset["measurement"]) for preset in listed}
+    assert given["labelled"] == ("label", None)
+    assert given["measured"] == (None, "columns")
+    assert given["better"] == (None, None)
+    near = next(line for line in run("list").splitlines() if line.startswith("c-near"))
+    assert "-90.50" in near.split()
 
 
 def test_list_as_json(zoo: Path) -> None:
