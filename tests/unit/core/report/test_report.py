@@ -13,7 +13,7 @@ from PIL import Image
 
 from hvae_core.config import parse_config
 from hvae_core.errors import BadInputError
-from hvae_core.report import card_pictures, collect, reporting, write_report
+from hvae_core.report import card_pictures, collect, curves, reporting, write_report
 from hvae_core.report.card_pictures import draw_card
 from hvae_core.report.curves import draw_optimisation, draw_validation, focus, series, thin
 from hvae_core.report.model_images import real_images, scale_ends
@@ -270,6 +270,19 @@ def test_the_training_of_a_second_encoder_is_drawn_by_its_own_objective(partial_
     measured["model"] = {**CONFIG["model"], "input_channels": 2}
     _, caption = drawn(measured, partial_run, tmp_path / "card")["training.png"]
     assert caption.startswith("KL of the second encoder's posteriors")
+
+
+@pytest.mark.parametrize("partial_run", ["bernoulli"], indirect=True)
+def test_a_second_encoder_s_kl_is_drawn_in_nats_of_the_image(partial_run, monkeypatch):
+    """A logged update has it per dimension, of which there are 64."""
+    pytest.importorskip("matplotlib")
+    logged = [{"step": step, "posterior_kl": step / 64} for step in (5, 10)]
+    figures = []
+    monkeypatch.setattr(curves, "_png", lambda figure: figures.append(figure) or b"")
+    curves.draw_posterior_kl(dataclasses.replace(collect(partial_run), steps=logged))
+    training, validation = figures[0].axes[0].lines[:2]
+    assert list(training.get_ydata()) == [5.0, 10.0]
+    assert list(validation.get_ydata()) == [9.0, 8.0, 8.5]
 
 
 def test_of_few_epochs_the_curve_is_drawn_from_the_logged_updates(run):
