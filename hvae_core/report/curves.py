@@ -39,14 +39,14 @@ def draw_curves(facts: RunFacts) -> list[Picture]:
 def draw_loss(facts: RunFacts) -> Picture:
     """Loss, rate and distortion of the logged updates."""
     figure, (axes,) = _axes()
-    shown: list[float] = []
+    shown: list[list[float]] = []
     for key, colour in (("loss", BLUE), ("distortion", ORANGE), ("rate", GREEN)):
         steps, values = series(facts.trained, key)
         if values:
             axes.plot(steps, values, color=colour, label=key, linewidth=1.4)
-        shown += values
+        shown.append(values)
     axes.set_ylabel("nats per dimension")
-    axes.set_ylim(*focus(shown))
+    axes.set_ylim(*focus(*shown))
     axes.legend(frameon=False)
     _mark_sessions(facts, [axes])
     means = "Means over the updates since the line before: "
@@ -79,15 +79,14 @@ def draw_validation(facts: RunFacts) -> Picture | None:
             for r in records
         ]
     )
-    training, bounds, label = _of_training(facts, key)
-    axes.plot(training, bounds, color=GREY, linewidth=1.2, label=label)
+    bounds = _plot_training(axes, facts, key)
     axes.plot(steps, values, color=BLUE, marker=".", label="validation, averaged weights")
     axes.fill_between(steps, values - errors, values + errors, color=BLUE, alpha=0.15, linewidth=0)
     # Of another objective the best checkpoint is not that with the best bound.
     if facts.config.train.objective == "evidence":
         _mark_lowest(axes, steps, values.tolist())
     axes.set_ylabel(f"negative ELBO in {facts.unit}")
-    axes.set_ylim(*focus([*values, *bounds]))
+    axes.set_ylim(*focus(values.tolist(), bounds))
     axes.legend(frameon=False)
     _mark_sessions(facts, [axes])
     caption = (
@@ -104,15 +103,12 @@ def draw_posterior_kl(facts: RunFacts) -> Picture | None:
     if not values:
         return None
     figure, (axes,) = _axes()
-    training, means, label = _of_training(facts, key)
     # The training's is per dimension, the validation's of the whole image.
-    means = [math.prod(facts.config.model.image_shape) * mean for mean in means]
-    axes.plot(training, means, color=GREY, linewidth=1.2, label=label)
+    means = _plot_training(axes, facts, key, math.prod(facts.config.model.image_shape))
     axes.plot(steps, values, color=BLUE, marker=".", label="validation, averaged weights")
     _mark_lowest(axes, steps, values)
     axes.set_ylabel("KL in nats")
-    # The first updates' is a hundred times what it becomes.
-    axes.set_ylim(*focus([*values, *means[len(means) // 10 :]]))
+    axes.set_ylim(*focus(values, means))
     axes.legend(frameon=False)
     _mark_sessions(facts, [axes])
     caption = (
@@ -183,11 +179,14 @@ def draw_layers(facts: RunFacts) -> Picture | None:
     return Picture("kl_per_layer", "KL of each layer", caption, [("", _png(figure))])
 
 
-def _of_training(facts: RunFacts, key: str) -> tuple[list[int], list[float], str]:
-    """A figure of the training batches, of epochs or finer where they are few; and what it is."""
-    if len(facts.epochs) < _FEW:
-        return *series(facts.trained, key), "training, mean since the point before"
-    return *series(facts.epochs, key), "training, mean of the epoch"
+def _plot_training(axes: Any, facts: RunFacts, key: str, scale: float = 1.0) -> list[float]:
+    """Draw a figure of the training batches, finer than epochs where these are few; its values."""
+    few = len(facts.epochs) < _FEW
+    steps, values = series(facts.trained if few else facts.epochs, key)
+    values = [scale * value for value in values]
+    label = f"training, mean {'since the point before' if few else 'of the epoch'}"
+    axes.plot(steps, values, color=GREY, linewidth=1.2, label=label)
+    return values
 
 
 def _axes(rows: int = 1, row: float = _ROW) -> tuple[Any, Sequence[Any]]:
@@ -240,10 +239,12 @@ def series(records: Sequence[Record], key: str) -> tuple[list[int], list[float]]
     return [record["step"] for record in chosen], [record[key] for record in chosen]
 
 
-def focus(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
-    """Limits that show most values: the first updates' may be far above all others'."""
+def focus(*curves: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
+    """Limits that show most of the curves: the first tenth of one may be far above its rest."""
+    values = [value for curve in curves for value in curve]
     if len(values) < 2:
         return (None, None)
-    low, high = float(np.min(values)), float(np.quantile(values, 0.98))
+    later = [value for curve in curves for value in curve[len(curve) // 10 :]]
+    low, high = float(np.min(values)), float(np.quantile(later, 0.98))
     margin = 0.05 * (high - low) or 0.5
     return (low - margin, high + margin)

@@ -118,14 +118,12 @@ def find_preset(source: str | Path | Preset) -> Preset:
 def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
     """What a listing says of a preset, from its YAML alone; the configuration is not validated."""
     preset = find_preset(name)
-    data, model = preset.info.get("data", "digits"), preset.info.get("model")
-    condition = model.get("condition") if isinstance(model, dict) else None
     elsewhere = "to pull" if preset.weights.is_to_be_had else "none"
     return {
         "name": preset.name,
         "summary": preset.summary,
-        "data": _component_name(data),
-        "condition": _component_name(condition) or None,
+        "data": _component_name(preset.info.get("data", "digits")),
+        "condition": _component_name(_condition(preset)) or None,
         "measurement": _component_name(preset.info.get("measurement")) or None,
         "parameters": preset.info.get("parameters"),
         "bits_per_dim": figure_value(preset.figures.get("bits_per_dim")),
@@ -137,9 +135,14 @@ def preset_summary(name: str | Path | Preset) -> dict[str, Any]:
 
 
 def _component_name(component: Any) -> str:
-    """The name of a component as a preset's YAML has it: alone, or with its options."""
-    name = component.get("name") if isinstance(component, dict) else component
-    return str(name or "").partition(":")[0]
+    """The name of a component as a preset's YAML has it, or the word that stands for it there."""
+    return str((component.get("name") if isinstance(component, dict) else component) or "")
+
+
+def _condition(preset: Preset) -> Any:
+    """The component that conditions a preset's model, as its YAML has it; None without one."""
+    model = preset.info.get("model")
+    return model.get("condition") if isinstance(model, dict) else None
 
 
 def preset_tasks(name: str | Path | Preset) -> list[Task]:
@@ -161,7 +164,7 @@ def _possible(preset: Preset) -> list[Task]:
     lacking: set[Task] = {"import"}
     if _component_name(preset.info.get("likelihood")) != "noise-model":
         lacking.add("denoise")
-    if preset_summary(preset)["condition"] is None:
+    if _condition(preset) is None:
         lacking.add("counterfactual")
     return [task for task in TASKS if task not in lacking]
 

@@ -81,7 +81,7 @@ def test_the_best_of_each_data_set_is_listed_first(zoo: Path) -> None:
         ("c-near", others, nats),
         # Given a label or some pixels, a bound is of something else.
         ("labelled", labelled, {"bits_per_dim": 1.0}),
-        ("measured", {**CONFIG, "measurement": "columns:0.25"}, {"bits_per_dim": 2.0}),
+        ("measured", {**CONFIG, "measurement": {"name": "columns"}}, {"bits_per_dim": 2.0}),
     ):
         write_preset(zoo / name, config, lambda path: write_tensors(weights, path), figures=figures)
     listed = json.loads(run("list", "--json"))
@@ -95,6 +95,16 @@ def test_the_best_of_each_data_set_is_listed_first(zoo: Path) -> None:
     assert given["better"] == (None, None)
     near = next(line for line in run("list").splitlines() if line.startswith("c-near"))
     assert "-90.50" in near.split()
+
+
+def test_another_distribution_s_components_keep_their_whole_names(zoo: Path) -> None:
+    folder = zoo / "foreign"
+    folder.mkdir()
+    (folder / "preset.yaml").write_text(
+        "summary: s\ndata: acme:scans\nmeasurement: {name: acme:blur}\n", encoding="utf-8"
+    )
+    (listed,) = json.loads(run("list", "foreign", "--json"))
+    assert (listed["data"], listed["measurement"]) == ("acme:scans", "acme:blur")
 
 
 def test_list_as_json(zoo: Path) -> None:

@@ -235,6 +235,16 @@ def test_the_first_records_do_not_squash_the_curve():
     assert low < 1.0 < high < 20.0
 
 
+def test_a_second_encoder_s_first_updates_do_not_squash_a_short_curve():
+    """Its KL begins at a hundred times what it becomes, in more than 2 % of few records."""
+    falling = [48.0, 5.6, 2.0, *(1.4 - 0.01 * i for i in range(30))]
+    low, high = focus([1.0, 0.99], falling)
+    assert low < 0.99
+    assert 1.4 < high < 2.0
+    rising = [0.001, *(1.0 + 0.01 * i for i in range(30))]
+    assert focus(rising)[0] < 0.001
+
+
 def drawn(changes, run, folder):
     """The files of a card, and their captions."""
     from hvae_core.vae import HierarchicalVAE
